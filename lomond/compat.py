@@ -1,0 +1,171 @@
+"""What differs between the Pythons; the only module that knows six and versions.
+
+It must not know anything of WebSockets.  Everything is decided here once, at
+import; no other module asks for a version.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import errno
+import os
+import socket
+import sys
+import time
+
+import six
+
+PY2 = six.PY2
+text_type = six.text_type
+string_types = six.string_types
+integer_types = six.integer_types
+BYTES_LIKE = (bytes, bytearray, memoryview)
+
+# What a socket may raise: on 2.7 ``socket.error`` is no OSError (bpo-10293), and
+# ``select.error`` is neither.
+if PY2:
+    import select
+    OS_ERRORS = (OSError, IOError, socket.error, select.error)
+else:
+    OS_ERRORS = (OSError,)
+
+_WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
+_IN_PROGRESS = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY,
+                          getattr(errno, 'WSAEWOULDBLOCK', errno.EWOULDBLOCK)))
+_RESET = frozenset((errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN,
+                    getattr(errno, 'WSAECONNRESET', errno.ECONNRESET)))
+
+
+def error_number(error):
+    """The ``errno`` of an exception out of ``socket``, ``select`` or ``os``; None without one."""
+    number = getattr(error, 'errno', None)
+    if number is None and error.args and isinstance(error.args[0], int):
+        number = error.args[0]      # select.error of 2.7
+    return number
+
+
+def would_block(error):
+    """True when a non-blocking call only had nothing to do yet."""
+    return error_number(error) in _WOULD_BLOCK
+
+
+def is_in_progress(error):
+    """True when a non-blocking ``connect`` has begun and is not done."""
+    return error_number(error) in _IN_PROGRESS
+
+
+def is_reset(error):
+    """True when the peer, or a shutdown on our side, has ended the connection."""
+    return error_number(error) in _RESET
+
+
+def was_interrupted(error):
+    """True for EINTR, which Python 2.7 hands to its callers (PEP 475 came with 3.5)."""
+    return error_number(error) == errno.EINTR
+
+
+def to_bytes(data):
+    """bytes of bytes, bytearray or memoryview (on 2.7 ``bytes(memoryview)`` is a repr)."""
+    if isinstance(data, memoryview):
+        return data.tobytes()
+    return bytes(data)
+
+
+def to_text(value):
+    """An ASCII native ``str`` of 2.7 as text; anything else as it came."""
+    if PY2 and isinstance(value, bytes):
+        try:
+            return value.decode('ascii')
+        except UnicodeDecodeError:
+            return value
+    return value
+
+
+def error_text(error):
+    """What an exception says, as one line of text, whatever bytes or type are in it."""
+    if isinstance(error, EnvironmentError) and error.strerror:
+        message = error.strerror
+    else:
+        try:
+            message = text_type(error)
+        except UnicodeError:        # 2.7: a message of bytes that are not ASCII
+            message = bytes(error)
+    if isinstance(message, bytes):
+        message = message.decode('utf-8', 'replace')
+    return ' '.join(message.split()) or type(error).__name__
+
+
+def native(value):
+    """text as the native ``str``: itself on 3.x, escaped ASCII bytes on 2.7 (for ``repr``)."""
+    if PY2 and not isinstance(value, bytes):
+        return value.encode('ascii', 'backslashreplace')
+    return value
+
+
+if PY2:
+    def _make_monotonic():
+        # 2.7 has no monotonic clock: backward steps of the wall clock count as no time.
+        # A store of a tuple is atomic; two threads that race lose nothing but a step.
+        state = [(0.0, time.time())]
+
+        def monotonic():
+            """Seconds that never go backward."""
+            offset, last = state[0]
+            now = time.time()
+            if now < last:
+                offset += last - now
+            state[0] = (offset, now)
+            return now + offset
+        return monotonic
+
+    monotonic = _make_monotonic()
+else:
+    monotonic = time.monotonic
+
+
+def acquire(lock, timeout):
+    """Take a ``threading.Lock`` within ``timeout`` seconds (None: for ever); True when taken.
+
+    2.7's locks cannot wait for a time: there it is tried again after pauses of 0.5 to 20 ms.
+    """
+    if timeout is None:
+        return lock.acquire()
+    if not PY2:
+        return lock.acquire(True, max(timeout, 0))
+    give_up = monotonic() + timeout
+    pause = 0.0005
+    while not lock.acquire(False):
+        left = give_up - monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, 0.02)
+    return True
+
+
+if PY2:
+    from thread import get_ident
+else:
+    from threading import get_ident     # noqa: F401 - for the modules above
+
+
+def set_cloexec(fd):
+    """Keep a descriptor from programs that are started later (the default from 3.4 on)."""
+    try:
+        import fcntl
+    except ImportError:                 # Windows: handles are not inherited by default
+        return
+    fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+
+
+def python_name():
+    """Name and version of the interpreter, such as ``('CPython', '3.11.7')``."""
+    import platform
+    return platform.python_implementation(), platform.python_version()
+
+
+def fork_id():
+    """A number that is another one in a forked child."""
+    return os.getpid()
+
+
+IS_WINDOWS = sys.platform == 'win32'

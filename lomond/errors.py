@@ -1,0 +1,82 @@
+"""The exceptions; they must not know how a message came about.
+
+The caller's mistakes are raised; what the peer or the network gets wrong is an event
+(:mod:`lomond.events`) and these classes then stand behind it (``event.error``).
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from .compat import PY2, text_type
+
+
+class WebSocketError(Exception):
+    """Base of all errors of this package.
+
+    :param msg: the finished message; braces in it are harmless
+    :param args: with these, or with keywords, ``msg.format(*args, **kwargs)`` is the message
+    """
+
+    def __init__(self, msg='', *args, **kwargs):
+        if args or kwargs:
+            msg = msg.format(*args, **kwargs)
+        super(WebSocketError, self).__init__(msg)
+
+    if PY2:
+        def __str__(self):
+            return self.__unicode__().encode('utf-8')
+
+        def __unicode__(self):
+            msg = self.args[0] if self.args else ''
+            return msg.decode('utf-8', 'replace') if isinstance(msg, bytes) else text_type(msg)
+
+
+class FrameBuildError(WebSocketError):
+    """A frame cannot be built of what was given."""
+
+
+class HandshakeError(WebSocketError):
+    """The answer to the opening handshake is not one that RFC 6455, 4.1 allows."""
+
+
+class CompressionParameterError(HandshakeError):
+    """The peer agreed to permessage-deflate with parameters that RFC 7692 does not allow."""
+
+
+class ProtocolError(WebSocketError):
+    """The peer broke RFC 6455; the connection fails with 1002 (or 1009)."""
+
+
+class PayloadTooLarge(ProtocolError):
+    """A message is larger than ``max_message_size``; the connection fails with 1009."""
+
+
+class CriticalProtocolError(WebSocketError):
+    """The peer's bytes cannot be understood at all; no :class:`ProtocolError`."""
+
+
+class ConnectFail(WebSocketError):
+    """No connection came about."""
+
+
+class ProxyFail(ConnectFail):
+    """The proxy refused, or did not speak its protocol."""
+
+
+class TransportFail(WebSocketError):
+    """The socket is broken; ``Disconnected`` follows in the loop."""
+
+
+class SendTimeout(TransportFail):
+    """The peer took nothing for ``send_timeout`` seconds; the connection is dead."""
+
+
+class WebSocketUnavailable(WebSocketError):
+    """Not (yet) connected: nothing can be sent."""
+
+
+class WebSocketClosing(WebSocketUnavailable):
+    """The closing handshake has begun: nothing more can be sent."""
+
+
+class WebSocketClosed(WebSocketUnavailable):
+    """The connection is over: nothing more can be sent."""
