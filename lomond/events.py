@@ -1,0 +1,418 @@
+"""The events that iterating over a connection gives; they must not know who makes them.
+
+Every event has a ``name``, a text that tells its kind (``event.name == 'text'`` is as good
+as ``isinstance(event, Text)``), and ``received_time``.  Two events are equal only when they
+are the same object.  ``copy``, and pickle from protocol 2 on, work when the values allow it.
+
+An event belongs to whoever gets it: the library does not change it later, and it may be
+handed to any thread.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import re
+import time
+
+from .compat import native, text_type
+
+#: Most units of a message that a repr shows: a line of a log must not be as long as a payload.
+CUT_PAYLOAD = 24
+#: The same for reasons and URLs: room for a cause that names several addresses.
+CUT_TEXT = 256
+
+_URLS = frozenset(('url', 'location', 'proxy'))
+_USERINFO = re.compile('//[^/?#]*@')
+
+
+def _show(value, cut, unit):
+    """``repr(value)`` as text, of its first ``cut`` units when it is text or bytes."""
+    rest = 0
+    if isinstance(value, (text_type, bytes, bytearray)) and len(value) > cut:
+        rest = len(value) - cut
+        value = value[:cut]
+    try:
+        shown = repr(value)
+    except Exception:               # a broken __repr__; on 2.7 one beyond ASCII is enough
+        shown = object.__repr__(value)
+    shown = shown.decode('utf-8', 'replace') if isinstance(shown, bytes) else shown
+    return '{} + {} {}'.format(shown, rest, unit) if rest else shown
+
+
+# Each __init__ is flat: a chain of super() calls costs as much again as the whole event does.
+# time.time is looked up when it is called, as tests and gevent replace it.
+
+class Event(object):
+    """Base of all events.
+
+    ``name``: the kind of the event, text.
+
+    ``received_time``: seconds since the epoch, a float: when the bytes of the event were
+    read, or, for an event without bytes, when it was made.
+    """
+
+    __slots__ = ('received_time',)
+
+    name = 'event'
+
+    #: The attributes that the repr shows, and how much of a long one.
+    _shown = ()
+    _cut = CUT_TEXT
+    _unit = 'chars'
+
+    def __init__(self):
+        self.received_time = time.time()
+
+    def __repr__(self):
+        return self._repr(self._shown)
+
+    def _repr(self, names):
+        shown = []
+        for name in names:
+            value = getattr(self, name)
+            if name in _URLS and isinstance(value, (text_type, str)):
+                # A log is no place for anyone's password.
+                value = _USERINFO.sub(native('//***@'), value)
+            shown.append('{}={}'.format(name, _show(value, self._cut, self._unit)))
+        return native('{}({})'.format(type(self).__name__, ', '.join(shown)))
+
+
+class Connecting(Event):
+    """A connection is about to be made; always the first event.
+
+    :param url: the URL, text
+    """
+
+    __slots__ = ('url',)
+    name = 'connecting'
+    _shown = ('url',)
+
+    def __init__(self, url):
+        self.received_time = time.time()
+        self.url = url
+
+
+class ConnectFail(Event):
+    """No connection came about; the last event.
+
+    :param reason: why, in words
+    :param error: the exception behind it, None when there was none
+    :param stage: how far it came, text: ``'prepare'``, ``'resolve'``, ``'connect'`` (until TCP
+        to the server or the proxy stands), ``'proxy'`` (until the tunnel stands, TLS to the
+        proxy included), ``'tls'`` or ``'upgrade'``
+    """
+
+    __slots__ = ('reason', 'error', 'stage')
+    name = 'connect_fail'
+    _shown = ('reason',)
+
+    def __init__(self, reason, error=None, stage=None):
+        self.received_time = time.time()
+        self.reason = reason
+        self.error = error
+        self.stage = stage
+
+
+class Connected(Event):
+    """TCP, proxy and TLS are up and the request for the upgrade is sent.
+
+    :param url: the URL, text
+    :param proxy: URL of the proxy without credentials, None without a proxy
+    """
+
+    __slots__ = ('url', 'proxy')
+    name = 'connected'
+
+    def __init__(self, url, proxy=None):
+        self.received_time = time.time()
+        self.url = url
+        self.proxy = proxy
+
+    def __repr__(self):
+        return self._repr(('url',) if self.proxy is None else ('url', 'proxy'))
+
+
+class Redirected(Event):
+    """The server sent us elsewhere, and there we go; only with ``max_redirects``.
+
+    :param url: the URL that was asked for, text
+    :param location: the URL that is asked next, text
+    :param Response response: the answer that said so
+    """
+
+    __slots__ = ('url', 'location', 'response')
+    name = 'redirected'
+    _shown = ('url', 'location', 'response')
+
+    def __init__(self, url, location, response):
+        self.received_time = time.time()
+        self.url = url
+        self.location = location
+        self.response = response
+
+
+class Ready(Event):
+    """The opening handshake is done (RFC 6455, 4.1): messages may be sent and will come.
+
+    :param Response response: the server's answer
+    :param protocol: the subprotocol that the server chose, text; None for none
+    :param extensions: set of the extensions in use, text
+    """
+
+    __slots__ = ('response', 'protocol', 'extensions')
+    name = 'ready'
+    _shown = ('response', 'protocol', 'extensions')
+
+    def __init__(self, response, protocol, extensions):
+        self.received_time = time.time()
+        self.response = response
+        self.protocol = protocol
+        self.extensions = extensions
+
+
+class Rejected(Event):
+    """The server, though it answered, did not upgrade the connection.
+
+    :param Response response: the answer; its ``body`` has up to 64 KiB
+    :param reason: what is wrong with the answer, in words
+    """
+
+    __slots__ = ('response', 'reason')
+    name = 'rejected'
+    _shown = ('response', 'reason')
+
+    def __init__(self, response, reason):
+        self.received_time = time.time()
+        self.response = response
+        self.reason = reason
+
+
+class Text(Event):
+    """A text message.
+
+    :param text: the text
+    """
+
+    # The parser makes these by __new__ and two stores: no other slot may need a value.
+    __slots__ = ('text', '_json')
+    name = 'text'
+    _shown = ('text',)
+    _cut = CUT_PAYLOAD
+
+    def __init__(self, text):
+        self.received_time = time.time()
+        self.text = text
+
+    @property
+    def json(self):
+        """The text decoded as JSON, once: later it is the same object.
+
+        :raises ValueError: whatever ``json.loads`` raises when the text is no JSON
+        """
+        try:
+            return self._json
+        except AttributeError:
+            pass
+        import json
+        self._json = value = json.loads(self.text)
+        return value
+
+
+class Binary(Event):
+    """A binary message.
+
+    :param data: bytes
+    """
+
+    __slots__ = ('data',)
+    name = 'binary'
+    _shown = ('data',)
+    _cut = CUT_PAYLOAD
+    _unit = 'bytes'
+
+    def __init__(self, data):
+        self.received_time = time.time()
+        self.data = data
+
+
+class Ping(Event):
+    """A ping came; with ``auto_pong`` it is answered already.
+
+    :param data: its payload, bytes (125 at most)
+    """
+
+    __slots__ = ('data',)
+    name = 'ping'
+    _shown = ('data',)
+    _cut = CUT_PAYLOAD
+    _unit = 'bytes'
+
+    def __init__(self, data):
+        self.received_time = time.time()
+        self.data = data
+
+
+class Pong(Event):
+    """A pong came.
+
+    :param data: its payload, bytes (125 at most)
+    :param latency: seconds since the ping it answers was sent; None when it answers none
+    """
+
+    __slots__ = ('data', 'latency')
+    name = 'pong'
+    _shown = ('data',)
+    _cut = CUT_PAYLOAD
+    _unit = 'bytes'
+
+    def __init__(self, data, latency=None):
+        self.received_time = time.time()
+        self.data = data
+        self.latency = latency
+
+
+class Poll(Event):
+    """``poll`` seconds have gone by: time for whatever the loop does besides."""
+
+    __slots__ = ()
+    name = 'poll'
+
+
+class Closing(Event):
+    """The server is closing the connection; messages can be sent until this is handled.
+
+    :param code: its close code, None when it sent none
+    :param reason: its words, text, just as they came
+    """
+
+    __slots__ = ('code', 'reason')
+    name = 'closing'
+    _shown = ('code', 'reason')
+
+    def __init__(self, code, reason):
+        self.received_time = time.time()
+        self.code = code
+        self.reason = reason
+
+
+class Closed(Event):
+    """The server answered our close: the closing handshake is done.
+
+    :param code: its close code, None when it sent none
+    :param reason: its words, text, just as they came
+    """
+
+    __slots__ = ('code', 'reason')
+    name = 'closed'
+    _shown = ('code', 'reason')
+
+    def __init__(self, code, reason):
+        self.received_time = time.time()
+        self.code = code
+        self.reason = reason
+
+
+class Unresponsive(Event):
+    """The server answered no ping within ``ping_timeout``; ``Disconnected`` follows.
+
+    :param reason: in words
+    """
+
+    __slots__ = ('reason',)
+    name = 'unresponsive'
+
+    def __init__(self, reason=''):
+        self.received_time = time.time()
+        self.reason = reason
+
+
+class ProtocolError(Event):
+    """The server broke the protocol; the connection is failed (RFC 6455, 7.1.7).
+
+    :param error: what it did, in words
+    :param critical: False for a broken rule, True when its bytes cannot be understood
+    """
+
+    __slots__ = ('error', 'critical')
+    name = 'protocol_error'
+    _shown = ('error', 'critical')
+
+    def __init__(self, error, critical):
+        self.received_time = time.time()
+        self.error = error
+        self.critical = critical
+
+
+class Disconnected(Event):
+    """The connection is over; the last event.
+
+    :param reason: why, in words
+    :param graceful: True when the closing handshake was done (or the upgrade refused)
+    :param error: the exception behind it, None when there was none
+    :param code: the close code that the server sent, None when it sent none
+    """
+
+    __slots__ = ('reason', 'graceful', 'error', 'code')
+    name = 'disconnected'
+    _shown = ('reason', 'graceful')
+
+    def __init__(self, reason='closed', graceful=False, error=None, code=None):
+        self.received_time = time.time()
+        self.reason = reason
+        self.graceful = graceful
+        self.error = error
+        self.code = code
+
+
+class UnknownMessage(Event):
+    """Is never made; the name is kept for programs that look for it.
+
+    :param message: anything
+    """
+
+    __slots__ = ('message',)
+    name = 'unknown'
+
+    def __init__(self, message):
+        self.received_time = time.time()
+        self.message = message
+
+
+class BackOff(Event):
+    """``persist`` waits before it connects again.
+
+    :param delay: seconds
+    :param attempt: how many attempts have failed in a row
+    :param cause: the event that ended the last one
+    """
+
+    __slots__ = ('delay', 'attempt', 'cause')
+    name = 'back_off'
+
+    def __init__(self, delay, attempt=None, cause=None):
+        self.received_time = time.time()
+        self.delay = delay
+        self.attempt = attempt
+        self.cause = cause
+
+    def __repr__(self):
+        try:
+            return native('BackOff(delay=%.1f)' % (self.delay,))
+        except TypeError:           # whatever else was given is shown as it is
+            return self._repr(('delay',))
+
+
+class GaveUp(Event):
+    """``persist`` ends, as its limit is reached or ``retry_on`` said so; the last event.
+
+    :param cause: the event that ended the last attempt
+    :param attempts: how many attempts have failed in a row
+    """
+
+    __slots__ = ('cause', 'attempts')
+    name = 'gave_up'
+    _shown = ('cause', 'attempts')
+
+    def __init__(self, cause, attempts):
+        self.received_time = time.time()
+        self.cause = cause
+        self.attempts = attempts
