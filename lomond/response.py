@@ -277,8 +277,8 @@ class HeadReader(object):
         match = _HEAD_END.search(buffer, max(known - 2, 0))
         end = match.end() if match else len(buffer)
         if end > self._limit:
-            size = '{} KiB ({} bytes)' if self._limit % 1024 == 0 else '{1} bytes'
-            raise CriticalProtocolError('header block is above ' + size.format(self._limit // 1024, self._limit))
+            raise CriticalProtocolError('header block is above {} KiB ({} bytes)'.format(
+                self._limit // 1024, self._limit))
         if not match:
             return None
         self.surplus = bytes(buffer[end:])
