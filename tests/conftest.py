@@ -1,0 +1,76 @@
+"""What every test file shares: the same surroundings everywhere, and which tests run when nobody says."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import os
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Tests in these folders get the marker of the same name; without a word they do not run.
+MARKED_FOLDERS = {'real': 'real', 'faults': 'slow'}
+LEFT_OUT = ('real', 'slow')
+
+# A proxy in the environment of whoever runs the tests would be used by every WebSocket.
+for _name in list(os.environ):
+    if _name.lower().endswith('_proxy'):
+        del os.environ[_name]
+
+try:
+    import hypothesis
+except ImportError:
+    pass
+else:
+    # The same examples each time, and no time limit for one: the machine may be busy.
+    hypothesis.settings.register_profile('same', derandomize=True, deadline=None, database=None)
+    hypothesis.settings.register_profile('explore', deadline=None)
+    hypothesis.settings.load_profile('same')
+
+
+def _where_lomond_is():
+    try:
+        import lomond
+        return os.path.abspath(lomond.__file__)
+    except (ImportError, AttributeError, TypeError):
+        return None
+
+
+def pytest_configure(config):
+    # tools/run_tests.py tests the wheel that it installed, never the checkout beside the tests.
+    installed = os.environ.get('LOMOND_TESTED_IN')
+    where = _where_lomond_is()
+    if installed and not (where and where.startswith(installed)):
+        raise pytest.UsageError('lomond is imported from %s; it should come from %s' % (where, installed))
+
+
+def pytest_report_header(config):
+    return 'lomond: %s' % _where_lomond_is()
+
+
+def _named_on_command_line(config, path):
+    """Whether an argument is the file, or a folder below tests/ that it is in."""
+    for argument in config.args:
+        named = os.path.abspath(str(argument).split('::')[0])
+        if path == named or (named.startswith(HERE + os.sep) and path.startswith(named + os.sep)):
+            return True
+    return False
+
+
+# First, so that -m sees the markers.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        folder = os.path.relpath(str(item.fspath), HERE).split(os.sep)[0]
+        if folder in MARKED_FOLDERS:
+            item.add_marker(MARKED_FOLDERS[folder])
+    if config.option.markexpr:
+        return
+    kept, left_out = [], []
+    for item in items:
+        is_left_out = (any(item.get_closest_marker(name) for name in LEFT_OUT)
+                       and not _named_on_command_line(config, str(item.fspath)))
+        (left_out if is_left_out else kept).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
