@@ -1,0 +1,314 @@
+"""Virtual environments that are made once and kept; it must not know what is run in them.
+
+Standard library only, Python 3.6 and up.  Everything is kept in the git-ignored folder
+``.venvs`` of the checkout; deleting it is always safe.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+if sys.version_info < (3, 6):
+    sys.exit('this script needs Python 3.6 or newer; this is %d.%d' % sys.version_info[:2])
+
+CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TOOLS = os.path.join(CHECKOUT, 'tools')
+DEFAULT_FOLDER = os.path.join(CHECKOUT, '.venvs')
+BIN = 'Scripts' if os.name == 'nt' else 'bin'
+
+PINS_PIP = os.path.join(TOOLS, 'pins-pip.txt')
+PINS_TOOLS = os.path.join(TOOLS, 'pins-tools.txt')
+PINS_TESTS = os.path.join(TOOLS, 'pins-tests.txt')
+PINS_WSACCEL = os.path.join(TOOLS, 'pins-wsaccel.txt')
+
+#: Seconds for one step of making an environment (a pip that downloads, a compiler).
+STEP_LIMIT = 600
+#: Seconds to wait for somebody else who is making the same environment.
+LOCK_LIMIT = 900
+
+# What would make a child see other modules than those of its own environment, or pip do otherwise.
+_UNWANTED = ('PYTHONPATH', 'PYTHONHOME', 'PYTHONSTARTUP', 'PYTHONWARNINGS', 'PYTEST_ADDOPTS', 'PYTEST_PLUGINS',
+             'PYENV_VERSION', 'VIRTUAL_ENV', '__PYVENV_LAUNCHER__', 'PIP_REQUIRE_VIRTUALENV', 'PIP_TARGET',
+             'PIP_PREFIX')
+
+
+class Failed(Exception):
+    """A step failed, with the sentence that says so and the end of its output."""
+
+
+def child_environ(**more):
+    """The environment of child processes: this one without what would lead them astray."""
+    environ = dict((name, value) for name, value in os.environ.items() if name not in _UNWANTED)
+    environ.update(PIP_DISABLE_PIP_VERSION_CHECK='1', PIP_NO_PYTHON_VERSION_WARNING='1', PIP_USER='0',
+                   PIP_NO_INPUT='1', PIP_ROOT_USER_ACTION='ignore', PYTHONIOENCODING='utf-8')
+    environ.update(more)
+    return environ
+
+
+# --- child processes: each in a group of its own, with a time limit ---
+
+_running = set()
+_running_lock = threading.Lock()
+_stopping = threading.Event()
+
+
+def _kill(process):
+    """End a child that we started, and what it started."""
+    try:
+        if hasattr(os, 'killpg'):
+            os.killpg(process.pid, signal.SIGKILL)      # it was made the leader of its group
+        else:
+            process.kill()
+    except OSError:
+        pass        # it has ended by itself
+
+
+def stop_all():
+    """End every child, and start no further ones."""
+    _stopping.set()
+    with _running_lock:
+        for process in _running:
+            _kill(process)
+
+
+def run(command, log, limit=STEP_LIMIT, cwd=None, environ=None):
+    """Run a command, its output appended to the file `log`.
+
+    :return: its exit status, or None when it was ended after `limit` seconds
+    """
+    with open(log, 'ab') as output:
+        output.write(('$ %s\n' % ' '.join(command)).encode('utf-8', 'replace'))
+        output.flush()
+        with _running_lock:
+            if _stopping.is_set():
+                raise Failed('stopped')
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                       cwd=cwd, env=environ or child_environ(), start_new_session=True)
+            _running.add(process)
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            if hasattr(signal, 'SIGABRT') and os.name != 'nt':
+                # pytest has faulthandler on: the log gets the stack of every thread
+                process.send_signal(signal.SIGABRT)
+                time.sleep(2)
+            return None
+        finally:
+            with _running_lock:
+                if process.returncode is None:
+                    _kill(process)
+                _running.discard(process)
+            process.wait()
+
+
+def tail(path, lines):
+    """The last lines of a text file."""
+    try:
+        with open(path, encoding='utf-8', errors='replace') as text:
+            return ''.join(text.readlines()[-lines:])
+    except OSError:
+        return ''
+
+
+def step(what, command, log, **options):
+    """Run a command that has to succeed; Failed, with the end of its output, when it does not."""
+    status = run(command, log, **options)
+    if status != 0:
+        how = 'took too long' if status is None else 'failed with status %d' % status
+        raise Failed('%s %s\n%s\nall of it: %s' % (what, how, tail(log, 15), log))
+
+
+# --- interpreters ---
+
+_PROBE = """
+import sys, platform
+print("%d.%d.%d" % sys.version_info[:3])
+print(platform.python_implementation())
+print(sys.executable)
+try:
+    import venv, ensurepip
+    print("venv")
+except ImportError:
+    print("no venv")
+"""
+
+
+class Interpreter:
+    """An interpreter that answered: `version` ('3.11'), `full_version`, `path`, `has_venv`."""
+
+    def __init__(self, full_version, path, has_venv):
+        self.full_version = full_version
+        self.version = '.'.join(full_version.split('.')[:2])
+        self.path = path
+        self.has_venv = has_venv
+
+
+def probe(path):
+    """The CPython behind a path; None when it does not run (a shim of nothing) or is another Python."""
+    try:
+        output = subprocess.check_output([path, '-c', _PROBE], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                         env=child_environ(), timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = output.decode('utf-8', 'replace').splitlines()
+    if len(lines) < 4 or lines[1] != 'CPython' or not lines[2]:
+        return None
+    return Interpreter(lines[0], lines[2], lines[3] == 'venv')
+
+
+def _pyenv_roots():
+    roots = [os.environ.get('PYENV_ROOT'), os.path.join(os.path.expanduser('~'), '.pyenv')]
+    if shutil.which('pyenv'):
+        try:
+            output = subprocess.check_output(['pyenv', 'root'], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                             timeout=30)
+            roots.append(output.decode('utf-8', 'replace').strip())
+        except (OSError, subprocess.SubprocessError):
+            pass
+    return [root for root in roots if root]
+
+
+def _on_path(name):
+    for folder in os.environ.get('PATH', os.defpath).split(os.pathsep):
+        found = shutil.which(name, path=folder or os.curdir)
+        if found:
+            yield os.path.abspath(found)
+
+
+def _numbers(name):
+    return [int(number) for number in re.findall(r'\d+', name)]
+
+
+def candidates(version):
+    """Paths where an interpreter of this version ('3.11') may be, best first."""
+    for path in _on_path('python' + version):
+        yield path
+    for root in _pyenv_roots():
+        versions = os.path.join(root, 'versions')
+        if os.path.isdir(versions):
+            names = [name for name in os.listdir(versions) if re.match(re.escape(version) + r'\.\d+$', name)]
+            for name in sorted(names, key=_numbers, reverse=True):
+                yield os.path.join(versions, name, 'bin', 'python')
+    yield sys.executable
+    for name in ('python3', 'python2', 'python'):
+        for path in _on_path(name):
+            yield path
+
+
+def find(versions):
+    """Look for interpreters.
+
+    :return: (dict of version: Interpreter, list of sentences about those that could not be used)
+    """
+    probed, found, remarks = {}, {}, []
+    for version in versions:
+        for path in candidates(version):
+            if path not in probed:
+                probed[path] = probe(path)
+            interpreter = probed[path]
+            if interpreter is None or interpreter.version != version:
+                continue
+            if version != '2.7' and not interpreter.has_venv:
+                remark = ('%s has no venv and is not used (Debian: apt install python%s-venv)'
+                          % (interpreter.path, version))
+                if remark not in remarks:
+                    remarks.append(remark)
+                continue
+            found[version] = interpreter
+            break
+    return found, remarks
+
+
+# --- environments ---
+
+def python_of(folder):
+    """The interpreter of an environment."""
+    return os.path.join(folder, BIN, 'python.exe' if os.name == 'nt' else 'python')
+
+
+@contextlib.contextmanager
+def _locked(path):
+    """Hold a lock among processes; without fcntl (Windows) there is none."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with open(path, 'w') as lock:
+        give_up = time.monotonic() + LOCK_LIMIT
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > give_up or _stopping.is_set():
+                    raise Failed('somebody else has held %s for %d s' % (path, LOCK_LIMIT))
+                time.sleep(0.2)
+        yield
+
+
+def _key(interpreter, pins):
+    digest = hashlib.sha256()
+    digest.update(repr((interpreter.path, interpreter.full_version)).encode('utf-8'))
+    for path in [PINS_PIP] + pins:
+        with open(path, 'rb') as text:
+            digest.update(text.read())
+    return digest.hexdigest()[:12]
+
+
+def make(folder, name, interpreter, pins, log, virtualenv=None):
+    """An environment of an interpreter with what the files in `pins` list; made when it is not there.
+
+    It is kept under its name, and made anew when the interpreter or the text of a file has changed.
+
+    :param folder: where environments are kept
+    :param log: file that gets the output
+    :param virtualenv: the interpreter that has virtualenv, for 2.7; None: its own venv
+    :return: path of the environment's interpreter
+    """
+    os.makedirs(folder, exist_ok=True)
+    home = os.path.join(folder, name)
+    ready = os.path.join(home, 'ready')
+    python = python_of(home)
+    key = _key(interpreter, pins)
+    with _locked(home + '.lock'):
+        try:
+            with open(ready) as text:
+                if text.read() == key and os.path.exists(python):
+                    return python
+        except OSError:
+            pass
+        if os.path.exists(home):
+            shutil.rmtree(home)
+        what = 'making an environment for Python ' + interpreter.version
+        if virtualenv:
+            step(what, [virtualenv, '-m', 'virtualenv', '--quiet', '--no-periodic-update', '-p', interpreter.path, home],
+                 log, environ=child_environ(VIRTUALENV_OVERRIDE_APP_DATA=os.path.join(folder, 'virtualenv-data')))
+        else:
+            step(what, [interpreter.path, '-m', 'venv', home], log)
+        pip = [python, '-m', 'pip', 'install', '--progress-bar', 'off']
+        with open(PINS_PIP) as text:
+            has_pins = "== '%s'" % interpreter.version in text.read()
+        if has_pins:
+            step('pip for Python ' + interpreter.version, pip + ['-r', PINS_PIP], log)
+        requirements = [word for path in pins for word in ('-r', path)]
+        step('pip for Python ' + interpreter.version, pip + requirements, log)
+        with open(ready, 'w') as text:
+            text.write(key)
+    return python
+
+
+def this_interpreter():
+    """The interpreter that runs this script, when it can make environments; Failed when not."""
+    interpreter = probe(sys.executable)
+    if interpreter is None or not interpreter.has_venv:
+        raise Failed('%s cannot make virtual environments: it has no venv with ensurepip '
+                     '(Debian: apt install python3-venv)' % sys.executable)
+    return interpreter

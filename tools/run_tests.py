@@ -1,0 +1,340 @@
+#!/usr/bin/env python3
+"""Run the tests on every interpreter there is; it must not know what they test.
+
+    python3 tools/run_tests.py                        all of 2.7 and 3.6 - 3.13 that are found
+    python3 tools/run_tests.py --python 3.13 2.7      these; it is a failure when one is missing
+    python3 tools/run_tests.py --wsaccel              with wsaccel installed
+    python3 tools/run_tests.py -- -k close -x         what follows -- goes to pytest
+    python3 tools/run_tests.py -- tests/real          a file or folder there replaces the whole suite
+
+Interpreters are looked for on PATH (python3.11 ...) and in a pyenv.  One wheel is built from the
+checkout and installed into an environment for each interpreter; environments are kept in .venvs,
+logs in .test-logs (both git-ignored).  The last line is 'N passed, N failed, N skipped'; the exit
+status is 0 only when nothing failed.  A run that crashed, hung or had no tests is a failure.
+"""
+
+import argparse
+import concurrent.futures
+import glob
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import xml.etree.ElementTree
+
+import environments
+
+VERSIONS = ('2.7', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13')
+CHECKOUT = environments.CHECKOUT
+LOGS = os.path.join(CHECKOUT, '.test-logs')
+
+# What the wheel is made of; a copy is built, as setup.py would pack stale files out of build/.
+PARTS = ('lomond', 'setup.py', 'setup.cfg', 'pyproject.toml', 'MANIFEST.in', 'README.rst', 'LICENSE')
+
+#: Seconds between two lines about an interpreter whose tests are running.
+HEARTBEAT = 20
+#: Lines of a failed run that are shown; the log has all.
+SHOWN_LINES = 150
+
+
+class Result:
+    """What became of one interpreter; `trouble` says what was wrong with the run as a whole."""
+
+    def __init__(self, version, full_version='-', trouble=None):
+        self.version = version
+        self.full_version = full_version
+        self.passed = self.failed = self.skipped = 0
+        self.seconds = 0.0
+        self.trouble = trouble
+        self.log = None
+
+    @property
+    def failures(self):
+        """Failed tests, and one more for a run that is no good as a whole."""
+        return self.failed + (1 if self.trouble else 0)
+
+    @property
+    def verdict(self):
+        if self.trouble:
+            return self.trouble
+        return 'failed' if self.failed else 'ok'
+
+
+class Screen:
+    """Lines on stdout, whole ones, out of several threads."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+
+    def say(self, text):
+        with self._lock:
+            print(text, flush=True)
+
+    def progress(self, who, what):
+        self.say('%5.0f s  %-6s %s' % (time.monotonic() - self._began, who, what))
+
+
+def parse_arguments(arguments):
+    """(options, what goes to pytest)"""
+    to_pytest = []
+    if '--' in arguments:
+        cut = arguments.index('--')
+        arguments, to_pytest = arguments[:cut], arguments[cut + 1:]
+    parser = argparse.ArgumentParser(description='Run the tests on every interpreter there is.',
+                                     epilog='What follows -- goes to pytest.')
+    parser.add_argument('--python', nargs='+', metavar='VERSION', choices=VERSIONS,
+                        help='run these alone (of %s)' % ' '.join(VERSIONS))
+    parser.add_argument('--require-all', action='store_true', help='a missing interpreter is a failure')
+    parser.add_argument('--wsaccel', action='store_true', help='install wsaccel beside lomond')
+    parser.add_argument('--jobs', type=int, default=2, metavar='N', help='interpreters side by side (2)')
+    parser.add_argument('--time-limit', type=float, default=600, metavar='S',
+                        help='seconds for the tests of one interpreter (600)')
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error('--jobs is %d; at least 1 is allowed' % options.jobs)
+    if options.time_limit <= 0:
+        parser.error('--time-limit is %g; it must be above 0' % options.time_limit)
+    return options, to_pytest
+
+
+def resolve_targets(to_pytest):
+    """What goes to pytest with paths made absolute, and the whole suite when it names no path."""
+    resolved, names_path = [], False
+    for argument in to_pytest:
+        path = argument.split('::')[0]
+        if not argument.startswith('-') and os.path.exists(path):
+            argument = os.path.abspath(path) + argument[len(path):]
+            names_path = True
+        resolved.append(argument)
+    return resolved if names_path else resolved + [os.path.join(CHECKOUT, 'tests')]
+
+
+def build_wheel(python, log):
+    """Build the wheel of the checkout, in a folder of its own.
+
+    :return: path of the wheel
+    """
+    out = os.path.join(environments.DEFAULT_FOLDER, 'wheel')
+    shutil.rmtree(out, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix='lomond-build-') as copy:
+        for part in PARTS:
+            source = os.path.join(CHECKOUT, part)
+            if os.path.isdir(source):
+                shutil.copytree(source, os.path.join(copy, part),
+                                ignore=shutil.ignore_patterns('__pycache__', '*.py[co]'))
+            else:
+                shutil.copy(source, copy)
+        environments.step('building the wheel', [python, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation',
+                                                 '--wheel-dir', out, copy], log)
+    wheels = glob.glob(os.path.join(out, '*.whl'))
+    if len(wheels) != 1 or not wheels[0].endswith('-py2.py3-none-any.whl'):
+        raise environments.Failed('expected one py2.py3-none-any wheel; built: %s' % (wheels or 'nothing'))
+    return wheels[0]
+
+
+def read_counts(path, result):
+    """Put the counts of a JUnit file into a result; False when there is no such file (a crash)."""
+    try:
+        root = xml.etree.ElementTree.parse(path).getroot()
+    except (OSError, xml.etree.ElementTree.ParseError):
+        return False
+    for case in root.iter('testcase'):
+        kinds = set(child.tag for child in case)
+        if kinds & set(('failure', 'error')):
+            result.failed += 1
+        elif 'skipped' in kinds:
+            result.skipped += 1
+        else:
+            result.passed += 1
+    return True
+
+
+class Run:
+    """The tests of one interpreter, from environment to counts."""
+
+    def __init__(self, interpreter, options, targets, tools, wheel, screen):
+        self.interpreter = interpreter
+        self.options = options
+        self.targets = targets
+        self.tools = tools
+        self.wheel = wheel
+        self.screen = screen
+        self.log = os.path.join(LOGS, interpreter.version + '.log')
+        self.junit = os.path.join(LOGS, interpreter.version + '.xml')
+
+    def __call__(self):
+        result = Result(self.interpreter.version, self.interpreter.full_version)
+        result.log = self.log
+        began = time.monotonic()
+        try:
+            self._run(result)
+        except (environments.Failed, OSError) as error:
+            result.trouble = 'not set up'
+            with open(self.log, 'a') as text:
+                text.write('%s\n' % error)
+        result.seconds = time.monotonic() - began
+        self.screen.progress(result.version, '%s: %d passed, %d failed, %d skipped' % (
+            result.verdict, result.passed, result.failed, result.skipped))
+        return result
+
+    def _run(self, result):
+        version = self.interpreter.version
+        self.screen.progress(version, 'environment')
+        pins = [environments.PINS_TESTS]
+        name = 'py' + version
+        if self.options.wsaccel:
+            pins.append(environments.PINS_WSACCEL)
+            name += '-wsaccel'
+        python = environments.make(environments.DEFAULT_FOLDER, name, self.interpreter, pins, self.log,
+                                   virtualenv=self.tools if version == '2.7' else None)
+        home = os.path.dirname(os.path.dirname(python))
+        environments.step('installing the wheel', [python, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
+                                                   '--force-reinstall', self.wheel], self.log)
+        # An empty working directory: `python -m` puts it first on sys.path, and lomond shall come from the wheel.
+        work = os.path.join(home, 'work')
+        shutil.rmtree(work, ignore_errors=True)
+        os.mkdir(work)
+        self.screen.progress(version, 'tests')
+        status = self._run_pytest(python, home, work)
+        has_counts = read_counts(self.junit, result)
+        if status is None:
+            result.trouble = 'hung: ended after %g s' % self.options.time_limit
+        elif not has_counts or status not in (0, 1, 5):
+            result.trouble = 'broke: exit status %d' % status
+        elif result.passed + result.failed + result.skipped == 0:
+            result.trouble = 'no tests'
+        elif status and not result.failed:
+            result.trouble = 'exit status %d' % status
+
+    def _run_pytest(self, python, home, work):
+        command = [python, '-m', 'pytest', '-c', os.path.join(CHECKOUT, 'setup.cfg'), '--rootdir', CHECKOUT,
+                   '-p', 'no:cacheprovider', '--junitxml', self.junit, '--durations', '5'] + self.targets
+        environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1', LOMOND_TESTED_IN=os.path.realpath(home))
+        done = threading.Event()
+        beat = threading.Thread(target=self._tell, args=(done,))
+        beat.daemon = True
+        beat.start()
+        try:
+            return environments.run(command, self.log, self.options.time_limit, cwd=work, environ=environ)
+        finally:
+            done.set()
+            beat.join()
+
+    def _tell(self, done):
+        while not done.wait(HEARTBEAT):
+            percent = re.findall(r'\[ *(\d+)%\]', environments.tail(self.log, 5))
+            self.screen.progress(self.interpreter.version, 'tests' + (', %s %%' % percent[-1] if percent else ''))
+
+
+def show_failure(result, screen):
+    """The failing tests' output, or the end of the log of a run that broke."""
+    with open(result.log, encoding='utf-8', errors='replace') as text:
+        lines = text.read().splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r'=+ (FAILURES|ERRORS) =+$', line)]
+    shown = lines[starts[0]:] if starts and not result.trouble else lines[-60:]
+    if len(shown) > SHOWN_LINES:
+        half = SHOWN_LINES // 2
+        shown = shown[:half] + ['... %d lines left out ...' % (len(shown) - 2 * half)] + shown[-half:]
+    screen.say('\n--- Python %s: %s; all of it: %s' % (
+        result.version, result.verdict, os.path.relpath(result.log, CHECKOUT)))
+    screen.say('\n'.join(shown))
+
+
+def show_table(results, screen):
+    screen.say('\n%-7s %-9s %7s %7s %8s %8s  %s' % (
+        'Python', 'version', 'passed', 'failed', 'skipped', 'seconds', 'result'))
+    for result in results:
+        screen.say('%-7s %-9s %7d %7d %8d %8.1f  %s' % (
+            result.version, result.full_version, result.passed, result.failed, result.skipped, result.seconds,
+            result.verdict))
+
+
+def hold_folder():
+    """Keep a second run out of the same environments; returns what must be kept until the end."""
+    os.makedirs(environments.DEFAULT_FOLDER, exist_ok=True)
+    lock = open(os.path.join(environments.DEFAULT_FOLDER, 'run_tests.lock'), 'w')
+    try:
+        import fcntl
+    except ImportError:
+        return lock     # Windows
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise environments.Failed('another tools/run_tests.py is at work in this checkout; wait for its end')
+    return lock
+
+
+def run_all(options, targets, screen):
+    """Run everything.
+
+    :return: list of Result, one for each version that was asked for or found
+    """
+    wanted = options.python or list(VERSIONS)
+    found, remarks = environments.find(wanted)
+    missing = [version for version in wanted if version not in found]
+    screen.say('interpreters: %s' % (', '.join(found[version].full_version for version in wanted if version in found)
+                                     or 'none'))
+    if missing:
+        screen.say('missing: %s' % ', '.join(missing))
+    for remark in remarks:
+        screen.say(remark)
+    results = [Result(version, trouble='missing') for version in missing] if options.python or options.require_all \
+        else []
+    if not found:
+        return results or [Result('none', trouble='no interpreter found')]
+
+    shutil.rmtree(LOGS, ignore_errors=True)
+    os.makedirs(LOGS)
+    log = os.path.join(LOGS, 'wheel.log')
+    screen.progress('wheel', 'building')
+    tools = environments.make(environments.DEFAULT_FOLDER, 'tools', environments.this_interpreter(),
+                              [environments.PINS_TOOLS], log)
+    wheel = build_wheel(tools, log)
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = [pool.submit(Run(found[version], options, targets, tools, wheel, screen))
+                   for version in wanted if version in found]
+        try:
+            results += [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            environments.stop_all()
+            raise
+    return sorted(results, key=lambda result: wanted.index(result.version))
+
+
+def interrupt(number, frame):
+    raise KeyboardInterrupt
+
+
+def main(arguments):
+    options, to_pytest = parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, interrupt)
+    screen = Screen()
+    try:
+        lock = hold_folder()
+        results = run_all(options, resolve_targets(to_pytest), screen)
+        lock.close()
+    except (environments.Failed, OSError) as error:
+        screen.say(str(error))
+        results = [Result('none', trouble='not set up')]
+    except KeyboardInterrupt:
+        screen.say('interrupted')
+        return 130
+    for result in results:
+        if result.failures and result.log:
+            show_failure(result, screen)
+    show_table(results, screen)
+    failed = sum(result.failures for result in results)
+    screen.say('\n%d passed, %d failed, %d skipped' % (
+        sum(result.passed for result in results), failed, sum(result.skipped for result in results)))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
