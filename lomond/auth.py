@@ -223,4 +223,4 @@ def _quote(text):
 
 def _percent_encode(data):
     """RFC 8187, 3.2: all but letters, digits and a few others."""
-    return ''.join(octet if octet in _PLAIN else '%{:02X}'.format(ord(octet)) for octet in data.decode('latin-1'))
+    return ''.join(char if char in _PLAIN else '%{:02X}'.format(ord(char)) for char in data.decode('latin-1'))

@@ -292,13 +292,13 @@ class ServerHandshake(object):
     :param deflate: :class:`~lomond.compression.Deflate` to agree to; None: no compression
     :param on_request: callable(request), asked about requests that are otherwise good; returns None:
         accept; ``(status, [(name, value)..], body)``: answer with that; ``('accept', protocol or None,
-        [(name, value)..])``: accept with this subprotocol and these further headers.  Dropped with
-        the outcome
+        [(name, value)..])``: accept with this subprotocol and these further headers.  It is dropped
+        with the outcome.  ``compression``: as in :class:`ClientHandshake`
     """
 
     def __init__(self, protocols=(), deflate=None, on_request=None):
         self._protocols, self._deflate, self._on_request = tuple(protocols), deflate, on_request
-        self._reader = HeadReader(kind='request')
+        self._reader, self.compression = HeadReader(kind='request'), None
 
     def receive(self, data):
         """Take what has arrived; see :meth:`ClientHandshake.receive`.
@@ -386,7 +386,7 @@ class ServerHandshake(object):
         return None
 
     def _accept(self, request, surplus, _, protocol, further):
-        answer, parameters = compression.negotiate_server(
+        answer, self.compression = compression.negotiate_server(
             self._deflate, request.get_list('sec-websocket-extensions'))
         headers = [('Upgrade', 'websocket'), ('Connection', 'Upgrade'), ('Sec-WebSocket-Accept', accept_value(
             request.get('sec-websocket-key').encode('ascii')))]
@@ -396,5 +396,5 @@ class ServerHandshake(object):
         if answer is not None:
             headers.append(('Sec-WebSocket-Extensions', answer))
             extensions.update(part.partition(';')[0].strip() for part in split_list(answer))
-        return Outcome(Ready(request, protocol, extensions), surplus, protocol, extensions, parameters,
+        return Outcome(Ready(request, protocol, extensions), surplus, protocol, extensions, self.compression,
                        encode_answer(101, headers + list(further)))
