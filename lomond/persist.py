@@ -1,0 +1,330 @@
+"""Connections without end: :func:`persist` connects again whenever one ends.
+
+It must not know sockets, sessions or frames; of a WebSocket it uses ``connect()``, the events
+and, to end early, ``close()`` and ``force_disconnect()``.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import sys
+import threading
+import time
+
+from . import compat, events
+from .backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient    # noqa: F401
+from .compat import text_type
+from .status import Status
+
+#: ``connect()``'s defaults.  What equals them is not handed on: doubles of users' tests accept
+#: poll, ping_rate and ping_timeout and no more.
+CONNECT_DEFAULTS = {'auto_pong': True, 'close_timeout': 30.0, 'connect_timeout': 30.0,
+                    'send_timeout': 30.0, 'session_class': None}
+
+_MESSAGES = frozenset(('text', 'binary'))
+_ENDINGS = frozenset(('connect_fail', 'rejected', 'disconnected'))
+
+
+# -- exit_event
+
+#: Seconds between two looks at an ``exit_event``.
+POLL_EXIT = 0.1
+#: Seconds from the look that found it set until the connection is dropped: 0.85 - 0.95 s after
+#: it was set.
+EXIT_GRACE = 0.85
+#: A ``wait(0)`` that takes longer does not return at once, so it can tell nothing.
+AT_ONCE = 0.1
+
+
+def _is_true(answer):
+    # A Mock in a user's test is true whatever it is asked; it has not been set.
+    return isinstance(answer, int) and bool(answer)
+
+
+def _log(message, *args):
+    import logging      # 5 ms; only when there is something to say
+    logging.getLogger('lomond.persist').debug(message, *args)
+
+
+class _NoWatch(object):
+    """There is no ``exit_event``: nothing to look at."""
+
+    #: True while a connection runs.
+    is_running = True
+    #: True when the connection does not end although it should.
+    must_leave = False
+
+    def begin(self):
+        """A connection runs from now on."""
+
+    def end(self):
+        """It does not any more."""
+
+    def is_over(self):
+        """True when the ``exit_event`` is known to be set."""
+        return False
+
+    def stop(self):
+        """No more looks, no more thread."""
+
+
+class _ExitWatch(_NoWatch):
+    """Looks at an ``exit_event``, and ends the running connection when it is set.
+
+    One daemon thread, which works while the consumer's handler does.  No lock: each field is
+    written by one thread (the consumer's, or the watch's own, as noted) in one store, and what
+    must happen once is a token of ``list.pop()``.
+    """
+
+    def __init__(self, websocket, exit_event):
+        self.must_leave = False         # written by the watch
+        self._deadline = None           # written by the watch: None until the event was seen set
+        self.is_running = False         # written by the consumer
+        self._is_quick = False          # written by the watch: wait(0) has returned at once
+        self._tokens = ['close']        # whoever pops it closes
+        self._websocket = websocket
+        self._exit_event = exit_event
+        self._is_set = getattr(exit_event, 'is_set', None)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name='lomond-persist')
+        self._thread.daemon = True
+
+    def begin(self):
+        self.is_running = True
+        if self._thread.ident is None:
+            self._thread.start()
+        if self._deadline is not None:
+            self._close()       # it was set while the connection was being set up
+
+    def end(self):
+        self.is_running = False
+
+    def is_over(self):
+        if self._deadline is not None:
+            return True
+        if self._is_set is not None:
+            return _is_true(self._is_set())
+        return self._is_quick and _is_true(self._exit_event.wait(0))
+
+    def stop(self):
+        self.is_running = False
+        self._stopped.set()
+        # The collector may finish an abandoned persist() in any thread, in this one too.
+        if self._thread.ident not in (None, compat.get_ident()):
+            self._thread.join(0.25)
+
+    def _run(self):
+        # 2.7's Event.wait(timeout) polls, some 10 times in these 0.1 s; 3.x sleeps.
+        pause = POLL_EXIT
+        try:
+            while pause is not None and not self._stopped.wait(pause):
+                pause = self.look()
+        except Exception as error:      # the user's is_set() or wait(): persist() meets it, too
+            _log('exit_event %r cannot be watched: %s', self._exit_event, error)
+
+    def look(self):
+        """Look once, and do what is due.
+
+        :returns: seconds until the next look, None when there is nothing left to do
+        """
+        if self._deadline is None:
+            can_tell, is_set = self._ask()
+            if not is_set:
+                return POLL_EXIT if can_tell else None
+            self._deadline = compat.monotonic() + EXIT_GRACE
+        if not self.is_running:
+            return POLL_EXIT
+        self._close()
+        left = self._deadline - compat.monotonic()
+        if left > 0:
+            return min(left, POLL_EXIT)
+        self.must_leave = not self._call('force_disconnect')
+        return None
+
+    def _ask(self):
+        """``(whether there is any use in asking again, whether it is set)``"""
+        if self._is_set is not None:
+            return True, _is_true(self._is_set())
+        if not self.is_running:
+            return True, False      # the consumer's wait(delay) tells soon enough
+        begun = compat.monotonic()
+        answer = self._exit_event.wait(0)
+        self._is_quick = compat.monotonic() - begun <= AT_ONCE
+        return self._is_quick, _is_true(answer)
+
+    def _close(self):
+        try:
+            self._tokens.pop()
+        except IndexError:
+            return
+        self._call('close', Status.GOING_AWAY, 'going away')
+
+    def _call(self, name, *args):
+        method = getattr(self._websocket, name, None)
+        if method is None:
+            return False        # a double of a user's test
+        try:
+            method(*args)
+        except Exception as error:      # a bug, or a double: the other means must still be tried
+            _log('%s() failed at the exit_event: %s', name, error)
+            return False
+        return True
+
+
+# -- persist
+
+def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeout=None, exit_event=None,
+            respect_retry_after=True, auto_pong=True, close_timeout=30.0, connect_timeout=30.0,
+            send_timeout=30.0, session_class=None, max_retries=None, retry_on=None, stable_after=10.0):
+    """Connect, and connect again when the connection ends, with a pause between.
+
+    ::
+
+        for event in persist(websocket):
+            if event.name == 'text':
+                print(event.text)
+
+    The pause is ``min_wait + random() * min(max_wait - min_wait, 2**retries)`` seconds, where
+    ``retries`` counts the attempts that failed in a row.  A connection that was Ready for
+    ``stable_after`` seconds, or that ended gracefully after a message was received, is no
+    failure: the count is 0 again.
+
+    The iterator belongs to one thread.  Leaving its loop closes the connection.
+
+    :param WebSocket websocket: what to connect
+    :param poll: seconds between two :class:`~lomond.events.Poll` events
+    :param min_wait: shortest pause, seconds, 0 or more
+    :param max_wait: longest pause, seconds, 0 or more
+    :param ping_rate: seconds between two pings; None or 0: no pings
+    :param ping_timeout: seconds without a pong that end the connection; None: no limit
+    :param exit_event: a ``threading.Event``, or anything with its ``wait(timeout)`` and, to be
+        heeded at once, its ``is_set()``.  Within a second of its being set, in whatever phase,
+        the iteration is over: a connection is closed with 1001, and dropped when the server
+        has not answered after 0.9 s.  Needs one daemon thread.  None: goes on for ever
+    :param bool respect_retry_after: let a ``Retry-After`` header of a refusal replace the pause,
+        within ``min_wait .. max(max_wait, 3600)`` seconds
+    :param auto_pong: as in ``WebSocket.connect()``, and so the next four
+    :param close_timeout: seconds
+    :param connect_timeout: seconds
+    :param send_timeout: seconds
+    :param session_class: None: ``connect()``'s default
+    :param max_retries: give up after so many failures in a row, 1 or more; None: never
+    :param retry_on: a callable with one argument, the event that ended the connection
+        (``ConnectFail``, ``Rejected`` or ``Disconnected``), that returns True: go on, False: give
+        up, or a number: go on after so many seconds.  :func:`transient` is a ready one.  None:
+        always go on.  What it raises ends the iteration
+    :param stable_after: seconds, 0 or more
+    :returns: a lazy iterator of the events of all connections, with
+        :class:`~lomond.events.BackOff` before each pause, and
+        :class:`~lomond.events.GaveUp` as the last after giving up
+    :raises TypeError, ValueError: at the call, for an argument of persist's own that cannot be
+        used; at the first ``next()``, before any I/O, for one of ``connect()``'s
+    """
+    if exit_event is not None and not callable(getattr(exit_event, 'wait', None)):
+        raise TypeError('exit_event is {!r}; an object with a wait() method, such as a threading.Event, '
+                        'or None is allowed'.format(exit_event))
+    if retry_on is not None and not callable(retry_on):
+        raise TypeError('retry_on is {!r}; a callable or None is allowed'.format(retry_on))
+    if max_retries is not None:
+        if isinstance(max_retries, bool) or not isinstance(max_retries, compat.integer_types):
+            raise TypeError('max_retries is {!r}; an integer or None is allowed'.format(max_retries))
+        if max_retries < 1:
+            raise ValueError('max_retries is {!r}; 1 or more, or None, is allowed'.format(max_retries))
+    settings = {'poll': poll, 'ping_rate': ping_rate, 'ping_timeout': ping_timeout}
+    optional = {'auto_pong': auto_pong, 'close_timeout': close_timeout, 'connect_timeout': connect_timeout,
+                'send_timeout': send_timeout, 'session_class': session_class}
+    settings.update((name, value) for name, value in optional.items() if value != CONNECT_DEFAULTS[name])
+    return _persist(websocket, settings, exit_event, respect_retry_after, max_retries, retry_on,
+                    _seconds('min_wait', min_wait), _seconds('max_wait', max_wait, float('inf')),
+                    _seconds('stable_after', stable_after, float('inf')))
+
+
+def _seconds(name, value, most=sys.float_info.max):
+    """``value`` as a float, or the error that says what is wrong with it."""
+    try:
+        if isinstance(value, (text_type, bytes)):
+            raise TypeError
+        seconds = float(value)
+    except OverflowError:
+        raise ValueError('{} is too large; a number of seconds is allowed'.format(name))
+    except (TypeError, ValueError):
+        raise TypeError('{} is {!r}; a number of seconds is allowed'.format(name, value))
+    if not 0 <= seconds <= most:        # nan is neither
+        raise ValueError('{} is {!r}; 0 or more seconds are allowed'.format(name, value))
+    return seconds
+
+
+def _persist(websocket, settings, exit_event, respect_retry_after, max_retries, retry_on,
+             min_wait, max_wait, stable_after):
+    if exit_event is None:
+        exit_event, watch = threading.Event(), _NoWatch()
+    else:
+        watch = _ExitWatch(websocket, exit_event)
+    retries = 0
+    try:
+        while not watch.is_over():
+            cause = ready_at = None
+            has_message = is_stable = False
+            connection = iter(websocket.connect(**settings))
+            try:
+                for event in connection:
+                    if not watch.is_running:
+                        watch.begin()       # from here on close() has something to close
+                    name = getattr(event, 'name', None)
+                    if name in _MESSAGES:
+                        has_message = True
+                    elif name == 'ready':
+                        ready_at = compat.monotonic()
+                    elif name in _ENDINGS and cause is None:    # Rejected is followed by Disconnected
+                        cause = event
+                        is_stable = (
+                            ready_at is not None and compat.monotonic() - ready_at >= stable_after or
+                            has_message and getattr(event, 'graceful', False))
+                    yield event
+                    if watch.must_leave:
+                        return
+            finally:
+                watch.end()
+                if hasattr(connection, 'close'):    # the loop was left: at once, not when collected
+                    connection.close()
+            if watch.is_over():
+                return
+
+            retries = 0 if is_stable else retries + 1
+            if max_retries is not None and retries >= max_retries:
+                answer = False
+            else:
+                answer = _ask(retry_on, cause)
+            if answer is False:
+                yield events.GaveUp(cause, retries)
+                return
+            if answer is True:
+                header = _retry_after(cause) if respect_retry_after else None
+                delay = back_off_delay(retries, _random(), min_wait, max_wait, header, time.time())
+            else:
+                delay = answer
+            _log('%r: attempt %s in %.1f s, after %r', websocket, retries + 1, delay, cause)
+            yield events.BackOff(delay, attempt=retries, cause=cause)
+            if exit_event.wait(delay):
+                return
+    finally:
+        watch.stop()
+
+
+def _ask(retry_on, cause):
+    """True, False, or a number of seconds."""
+    if retry_on is None or cause is None:   # None: a double that ended without saying so
+        return True
+    answer = retry_on(cause)
+    if answer is True or answer is False:
+        return answer
+    return min(_seconds('the result of retry_on', answer), LONGEST_DELAY)
+
+
+def _retry_after(cause):
+    get = getattr(getattr(cause, 'response', None), 'get', None)
+    return None if get is None else get('retry-after')
+
+
+def _random():
+    import random       # 1 ms, which a program that never backs off does not pay
+    return random.random()
