@@ -99,8 +99,10 @@ def _epoch_seconds(fields, now):
 # -- what is worth trying again
 
 _CLOSE_CODES = frozenset((Status.GOING_AWAY, 1005, 1006, Status.UNEXPECTED_CONDITION, 1012, 1013, 1014))
-#: Said by the other side of a TLS connection about a certificate, by names that lack the word.
+#: For causes that are no ``ssl.CertificateError``: OpenSSL's and ours, and alerts of the peer.
 _CERTIFICATE_WORDS = re.compile("certificate|fingerprint mismatch|unknown ca|doesn't match", re.I)
+#: What a SOCKS proxy will say again next time.
+_PROXY_REFUSALS = re.compile('authentication|not allowed|not supported|identd|addresses only')
 
 
 def transient(event):
@@ -151,5 +153,5 @@ def _is_transient_failure(event):
         status = re.match('proxy fail; ([0-9]{3})(?![0-9])', reason)
         if status:
             return _is_transient_status(int(status.group(1)))
-        return 'authentication' not in reason and 'not allowed' not in reason
+        return not _PROXY_REFUSALS.search(reason)
     return True
