@@ -169,3 +169,38 @@ def fork_id():
 
 
 IS_WINDOWS = sys.platform == 'win32'
+
+
+def system_proxies():
+    """The proxies that urllib finds: of the environment, else of macOS's or Windows' settings.
+
+    :returns: dict; the hosts that the settings except are under ``'no'``, as text with blanks between
+    """
+    from six.moves.urllib.request import getproxies
+    found = dict(getproxies())
+    found.setdefault('no', ' '.join(_proxy_exceptions()))
+    return found
+
+
+def _proxy_exceptions():
+    # Read here, because urllib's proxy_bypass() asks name servers, for as long as they like.
+    try:
+        from _scproxy import _get_proxy_settings    # macOS
+    except ImportError:
+        pass
+    else:
+        settings = _get_proxy_settings()
+        return list(settings.get('exceptions') or ()) + ['<local>'] * bool(settings.get('exclude_simple'))
+    try:
+        import winreg
+    except ImportError:
+        try:
+            import _winreg as winreg                # 2.7
+        except ImportError:
+            return []
+    path = 'Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings'
+    try:
+        with winreg.OpenKey(winreg.HKEY_CURRENT_USER, path) as key:
+            return winreg.QueryValueEx(key, 'ProxyOverride')[0].split(';')
+    except OS_ERRORS:                               # nothing is excepted
+        return []
