@@ -34,9 +34,9 @@ STEP_LIMIT = 600
 LOCK_LIMIT = 900
 
 # What would make a child see other modules than those of its own environment, or pip do otherwise.
-_UNWANTED = ('PYTHONPATH', 'PYTHONHOME', 'PYTHONSTARTUP', 'PYTHONWARNINGS', 'PYTEST_ADDOPTS', 'PYTEST_PLUGINS',
-             'PYENV_VERSION', 'VIRTUAL_ENV', '__PYVENV_LAUNCHER__', 'PIP_REQUIRE_VIRTUALENV', 'PIP_TARGET',
-             'PIP_PREFIX')
+_UNWANTED = ('PYTHONPATH', 'PYTHONHOME', 'PYTHONSTARTUP', 'PYTHONWARNINGS', 'PYTEST_ADDOPTS',
+             'PYTEST_PLUGINS', 'PYENV_VERSION', 'VIRTUAL_ENV', '__PYVENV_LAUNCHER__',
+             'PIP_REQUIRE_VIRTUALENV', 'PIP_TARGET', 'PIP_PREFIX')
 
 
 class Failed(Exception):
@@ -89,8 +89,9 @@ def run(command, log, limit=STEP_LIMIT, cwd=None, environ=None):
         with _running_lock:
             if _stopping.is_set():
                 raise Failed('stopped')
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                                       cwd=cwd, env=environ or child_environ(), start_new_session=True)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=subprocess.STDOUT, cwd=cwd, env=environ or child_environ(),
+                                       start_new_session=True)
             _running.add(process)
         try:
             return process.wait(limit)
@@ -153,8 +154,8 @@ class Interpreter:
 def probe(path):
     """The CPython behind a path; None when it does not run (a shim of nothing) or is another Python."""
     try:
-        output = subprocess.check_output([path, '-c', _PROBE], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                         env=child_environ(), timeout=30)
+        output = subprocess.check_output([path, '-c', _PROBE], stdin=subprocess.DEVNULL,
+                                         stderr=subprocess.DEVNULL, env=child_environ(), timeout=30)
     except (OSError, subprocess.SubprocessError):
         return None
     lines = output.decode('utf-8', 'replace').splitlines()
@@ -167,8 +168,8 @@ def _pyenv_roots():
     roots = [os.environ.get('PYENV_ROOT'), os.path.join(os.path.expanduser('~'), '.pyenv')]
     if shutil.which('pyenv'):
         try:
-            output = subprocess.check_output(['pyenv', 'root'], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                             timeout=30)
+            output = subprocess.check_output(['pyenv', 'root'], stdin=subprocess.DEVNULL,
+                                             stderr=subprocess.DEVNULL, timeout=30)
             roots.append(output.decode('utf-8', 'replace').strip())
         except (OSError, subprocess.SubprocessError):
             pass
@@ -289,8 +290,10 @@ def make(folder, name, interpreter, pins, log, virtualenv=None):
             shutil.rmtree(home)
         what = 'making an environment for Python ' + interpreter.version
         if virtualenv:
-            step(what, [virtualenv, '-m', 'virtualenv', '--quiet', '--no-periodic-update', '-p', interpreter.path, home],
-                 log, environ=child_environ(VIRTUALENV_OVERRIDE_APP_DATA=os.path.join(folder, 'virtualenv-data')))
+            data = os.path.join(folder, 'virtualenv-data')
+            step(what, [virtualenv, '-m', 'virtualenv', '--quiet', '--no-periodic-update',
+                        '-p', interpreter.path, home],
+                 log, environ=child_environ(VIRTUALENV_OVERRIDE_APP_DATA=data))
         else:
             step(what, [interpreter.path, '-m', 'venv', home], log)
         pip = [python, '-m', 'pip', 'install', '--progress-bar', 'off']

@@ -129,8 +129,8 @@ def build_wheel(python, log):
                                 ignore=shutil.ignore_patterns('__pycache__', '*.py[co]'))
             else:
                 shutil.copy(source, copy)
-        environments.step('building the wheel', [python, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation',
-                                                 '--wheel-dir', out, copy], log)
+        environments.step('building the wheel', [python, '-m', 'pip', 'wheel', '--no-deps',
+                                                 '--no-build-isolation', '--wheel-dir', out, copy], log)
     wheels = glob.glob(os.path.join(out, '*.whl'))
     if len(wheels) != 1 or not wheels[0].endswith('-py2.py3-none-any.whl'):
         raise environments.Failed('expected one py2.py3-none-any wheel; built: %s' % (wheels or 'nothing'))
@@ -193,9 +193,10 @@ class Run:
         python = environments.make(environments.DEFAULT_FOLDER, name, self.interpreter, pins, self.log,
                                    virtualenv=self.tools if version == '2.7' else None)
         home = os.path.dirname(os.path.dirname(python))
-        environments.step('installing the wheel', [python, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
-                                                   '--force-reinstall', self.wheel], self.log)
-        # An empty working directory: `python -m` puts it first on sys.path, and lomond shall come from the wheel.
+        environments.step('installing the wheel',
+                          [python, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
+                           '--force-reinstall', self.wheel], self.log)
+        # An empty working directory: `python -m` puts it first on sys.path, before the wheel.
         work = os.path.join(home, 'work')
         shutil.rmtree(work, ignore_errors=True)
         os.mkdir(work)
@@ -214,7 +215,8 @@ class Run:
     def _run_pytest(self, python, home, work):
         command = [python, '-m', 'pytest', '-c', os.path.join(CHECKOUT, 'setup.cfg'), '--rootdir', CHECKOUT,
                    '-p', 'no:cacheprovider', '--junitxml', self.junit, '--durations', '5'] + self.targets
-        environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1', LOMOND_TESTED_IN=os.path.realpath(home))
+        environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1',
+                                             LOMOND_TESTED_IN=os.path.realpath(home))
         done = threading.Event()
         beat = threading.Thread(target=self._tell, args=(done,))
         beat.daemon = True
@@ -228,7 +230,8 @@ class Run:
     def _tell(self, done):
         while not done.wait(HEARTBEAT):
             percent = re.findall(r'\[ *(\d+)%\]', environments.tail(self.log, 5))
-            self.screen.progress(self.interpreter.version, 'tests' + (', %s %%' % percent[-1] if percent else ''))
+            self.screen.progress(self.interpreter.version,
+                                 'tests' + (', %s %%' % percent[-1] if percent else ''))
 
 
 def show_failure(result, screen):
@@ -250,8 +253,8 @@ def show_table(results, screen):
         'Python', 'version', 'passed', 'failed', 'skipped', 'seconds', 'result'))
     for result in results:
         screen.say('%-7s %-9s %7d %7d %8d %8.1f  %s' % (
-            result.version, result.full_version, result.passed, result.failed, result.skipped, result.seconds,
-            result.verdict))
+            result.version, result.full_version, result.passed, result.failed, result.skipped,
+            result.seconds, result.verdict))
 
 
 def hold_folder():
@@ -265,7 +268,7 @@ def hold_folder():
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise environments.Failed('another tools/run_tests.py is at work in this checkout; wait for its end')
+        raise environments.Failed('another tools/run_tests.py is at work in this checkout')
     return lock
 
 
@@ -277,14 +280,15 @@ def run_all(options, targets, screen):
     wanted = options.python or list(VERSIONS)
     found, remarks = environments.find(wanted)
     missing = [version for version in wanted if version not in found]
-    screen.say('interpreters: %s' % (', '.join(found[version].full_version for version in wanted if version in found)
-                                     or 'none'))
+    names = [found[version].full_version for version in wanted if version in found]
+    screen.say('interpreters: %s' % (', '.join(names) or 'none'))
     if missing:
         screen.say('missing: %s' % ', '.join(missing))
     for remark in remarks:
         screen.say(remark)
-    results = [Result(version, trouble='missing') for version in missing] if options.python or options.require_all \
-        else []
+    results = []
+    if options.python or options.require_all:
+        results = [Result(version, trouble='missing') for version in missing]
     if not found:
         return results or [Result('none', trouble='no interpreter found')]
 
