@@ -84,6 +84,7 @@ class _ExitWatch(_NoWatch):
         self._websocket = websocket
         self._exit_event = exit_event
         self._is_set = getattr(exit_event, 'is_set', None)
+        self._get_ident = compat.get_ident      # at 2.7's end, modules are emptied before generators close
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name='lomond-persist')
         self._thread.daemon = True
@@ -109,7 +110,7 @@ class _ExitWatch(_NoWatch):
         self.is_running = False
         self._stopped.set()
         # The collector may finish an abandoned persist() in any thread, in this one too.
-        if self._thread.ident not in (None, compat.get_ident()):
+        if self._thread.ident not in (None, self._get_ident()):
             self._thread.join(0.25)
 
     def _run(self):

@@ -6,7 +6,10 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import inspect
 import logging
+import os
 import random
+import subprocess
+import sys
 import threading
 import time
 
@@ -733,6 +736,26 @@ def test_one_thread_for_all_connections(monkeypatch, no_threads_left):
     assert len(seen) == 1
     for event in persist(Scripted(Clock(), DROPS), min_wait=0, max_retries=3):
         assert set(threading.enumerate()) - before - seen == set()
+
+
+LEFT_AT_EXIT = """
+import threading
+from lomond import events, persist
+class Double(object):
+    def connect(self, **settings):
+        while True:
+            yield events.Poll()
+iterator = persist.persist(Double(), exit_event=threading.Event())
+next(iterator)
+"""
+
+
+def test_left_at_exit():
+    """A program that ends with a connection in a global says nothing (2.7 empties modules first)."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(module.__file__)))
+    process = subprocess.Popen([sys.executable, '-c', LEFT_AT_EXIT], cwd=root,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.communicate()[0] == b'' and process.returncode == 0
 
 
 # -- the watch by itself, without its thread
