@@ -1,0 +1,107 @@
+"""The client under test: echoes what Autobahn's fuzzing server sends; it must not know how it is judged.
+
+    echo_client.py URL AGENT [FIRST]      cases FIRST (1) to the last one, then the reports
+
+Runs on any Python that lomond runs on, and on any lomond from 0.3.4 on. It tells run.py where it is by
+lines that begin with ``compliance:``.
+"""
+
+from __future__ import absolute_import, division, print_function, unicode_literals
+
+import os
+import platform
+import sys
+import threading
+import time
+import traceback
+
+import lomond
+from lomond.errors import WebSocketError
+
+
+def tell(*words):
+    """Print a line for run.py, at once, in ASCII."""
+    line = ' '.join('{}'.format(word) for word in words)
+    print(str('compliance: ' + line.encode('ascii', 'backslashreplace').decode('ascii')))
+    sys.stdout.flush()
+
+
+def watch_stdin():
+    """End the process at the end of standard input: run.py is gone."""
+    def watch():
+        while os.read(0, 1):  # not sys.stdin: its lock would be held at the interpreter's end
+            pass
+        os._exit(3)
+
+    thread = threading.Thread(target=watch)
+    thread.daemon = True
+    thread.start()
+
+
+def describe():
+    """Say which lomond runs on which Python."""
+    try:
+        import wsaccel  # noqa: F401  (only whether it is there)
+        masking = 'with wsaccel'
+    except ImportError:
+        masking = 'without wsaccel'
+    tell('subject', lomond.__version__, lomond.__file__, masking, platform.python_implementation(),
+         platform.python_version())
+
+
+def ask(url):
+    """Connect, and give the last text that came, or None."""
+    answer = None
+    for event in lomond.WebSocket(url, compress=True).connect(ping_rate=0):
+        if event.name == 'text':
+            answer = event.text
+        elif event.name == 'connect_fail':
+            raise RuntimeError('no connection to wstest: {}'.format(event.reason))
+    return answer
+
+
+def echo(url):
+    """The echo loop, as an application would write it.
+
+    :returns: a sentence about what no case may lead to, or None
+    """
+    websocket = lomond.WebSocket(url, compress=True)
+    remark = None
+    for event in websocket.connect(ping_rate=0):
+        try:
+            if event.name == 'text':
+                websocket.send_text(event.text)
+            elif event.name == 'binary':
+                websocket.send_binary(event.data)
+        except WebSocketError as error:  # the connection is closing: an application goes on to its events
+            tell('note', '{}: {}'.format(type(error).__name__, error))
+        if event.name == 'connect_fail':
+            remark = 'no connection: {}'.format(event.reason)
+    return remark
+
+
+def main():
+    url, agent = sys.argv[1:3]
+    first = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    watch_stdin()
+    describe()
+    count = int(ask(url + '/getCaseCount'))
+    tell('count', count)
+    for case in range(first, count + 1):
+        tell('case', case)
+        started = time.time()
+        try:
+            remark = echo('{}/runCase?case={}&agent={}'.format(url, case, agent))
+        except Exception as error:  # a bug in the library: the case fails, the next ones are run
+            traceback.print_exc(file=sys.stdout)
+            remark = 'the client raised {}: {}'.format(type(error).__name__, error)
+        if remark:
+            tell('remark', remark)
+        tell('took', '{:.2f}'.format(time.time() - started))
+    tell('reports')
+    ask('{}/updateReports?agent={}'.format(url, agent))
+    tell('done')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Runs Autobahn|Testsuite against this checkout's lomond and judges the outcome: see README.rst.
+
+It must not know lomond: the library runs in processes of the interpreters under test.
+"""
+
+from __future__ import absolute_import, division, print_function, unicode_literals
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+sys.path.insert(0, HERE)
+
+import interpreters  # noqa: E402
+from verdict import ALL_CASES, QUICK, format_table, select_cases  # noqa: E402
+
+if sys.version_info >= (3, 6):
+    from environments import Environments, SetupError
+    from runs import Run, RunError, list_cases, say
+
+#: Where all that it makes is, unless --venvs says otherwise; the folder ignores itself.
+FOLDER = os.path.join(ROOT, '.venvs', 'wstest')
+
+
+def parse_arguments(arguments):
+    """Parse the command line.
+
+    :param arguments: list of texts, without the program's name
+    :returns: a namespace
+    """
+    parser = argparse.ArgumentParser(
+        prog='compliance/run.py', description="Runs Autobahn|Testsuite against lomond, and judges it.")
+    parser.add_argument('--role', choices=('client', 'server'), default='client',
+                        help='what of lomond is under test (default: client)')
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument('--quick', action='store_true',
+                       help='sections 1-7 and 10, and a sample of 9, 12 and 13')
+    which.add_argument('--cases', nargs='+', metavar='GLOB', help='9.1.1, or 7.*: a star at the end only')
+    pythons = parser.add_mutually_exclusive_group()
+    pythons.add_argument('--python', nargs='+', metavar='VERSION_OR_PATH', default=[],
+                         help='interpreters under test: 3.13, 2.7, a path (default: the running one)')
+    pythons.add_argument('--all-pythons', action='store_true',
+                         help='those of {} that are to be found'.format(', '.join(interpreters.SUPPORTED)))
+    parser.add_argument('--target', metavar='PATH', default=ROOT,
+                        help="where lomond is imported from (default: this checkout); original: PyPI's 0.3.4")
+    parser.add_argument('--url', help='role server: judge a server that is running already')
+    parser.add_argument('--wsaccel', action='store_true', help='install wsaccel beside lomond')
+    parser.add_argument('--limit', type=float, default=120.0, metavar='SECONDS',
+                        help='for one case (default: 120)')
+    parser.add_argument('--json', metavar='FILE', help='write the results to a file')
+    parser.add_argument('--keep', action='store_true', help="keep Autobahn's reports")
+    parser.add_argument('--venvs', metavar='FOLDER', default=FOLDER,
+                        help='where the environments (and kept reports) are (default: .venvs/wstest)')
+    parser.add_argument('--verbose', action='store_true', help='a line for each case')
+    options = parser.parse_args(arguments)
+    if options.url and options.role != 'server':
+        parser.error('--url is for --role server')
+    if options.url and (options.python or options.all_pythons):
+        parser.error('with --url nothing is run by a Python of ours')
+    if options.target == 'original':
+        if options.role == 'server':
+            parser.error('0.3.4 has no server')
+    else:
+        options.target = os.path.abspath(options.target)
+    return options
+
+
+def find_subjects(options):
+    """Find the interpreters under test.
+
+    :returns: (list of interpreters, list of names that are not on this machine)
+    """
+    names = interpreters.SUPPORTED if options.all_pythons else options.python or [sys.executable]
+    found = [(name, interpreters.find(name)) for name in names]
+    return [one for _, one in found if one is not None], [name for name, one in found if one is None]
+
+
+def run_all(options):
+    """Do what the command line wants.
+
+    :returns: the exit status: 0, or 1 when a case did not pass, or 2 when it could not be run
+    """
+    subjects, missing = find_subjects(options)
+    if missing:
+        say('not on this machine: Python {}'.format(', '.join(missing)))
+        if not options.all_pythons:
+            return 2
+    python27 = interpreters.find('2.7')
+    if python27 is None or python27.implementation != 'CPython':
+        say('skipped: Autobahn|Testsuite runs on CPython 2.7 only; no pyenv and no PATH has one here')
+        say('0 passed, 0 failed, skipped')
+        return 0
+
+    environments = Environments(options.venvs, say)
+    wstest = environments.wstest(python27)
+    all_cases = list_cases(wstest)
+    if len(all_cases) != ALL_CASES:
+        raise RunError('wstest has {} cases; it should have {}'.format(len(all_cases), ALL_CASES))
+    try:
+        cases = select_cases(QUICK if options.quick else options.cases or ['*'], all_cases)
+    except ValueError as error:
+        say('compliance/run.py: {}'.format(error))
+        return 2
+
+    packages = ['lomond==0.3.4'] if options.target == 'original' else ['six', 'certifi']
+    if options.wsaccel:
+        packages.append('wsaccel')
+    runs = []
+    for interpreter in subjects:
+        subject = None if options.url else environments.subject(interpreter, packages)
+        say('{} of Python {}, {} cases'.format(options.role, interpreter.label, len(cases)))
+        with reports_folder(options, interpreter) as reports:
+            run = Run(wstest, subject, interpreter, options, cases, reports)
+            run.run()
+            run.print_problems()
+        runs.append(run)
+    return report(options, runs, missing)
+
+
+@contextlib.contextmanager
+def reports_folder(options, interpreter):
+    """Give an empty folder for Autobahn's reports, which goes away unless it is to be kept."""
+    if options.keep:
+        name = '{}-{}'.format(options.role, interpreter.label.lower().replace(' ', '-'))
+        folder = os.path.join(options.venvs, 'reports', name)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        yield folder
+        say('  reports: {}'.format(os.path.relpath(os.path.join(folder, 'index.html'))))
+    else:
+        with tempfile.TemporaryDirectory(prefix='lomond-compliance-') as folder:
+            yield folder
+
+
+def report(options, runs, missing):
+    """Print the table and the last line, and write the JSON file."""
+    rows = [('Python', 'role', 'cases', 'OK', 'informational', 'failed', 'seconds')]
+    passed = failed = 0
+    for run in runs:
+        good, informational, bad = (
+            len(cases) for cases in (run.verdict.passed, run.verdict.informational, run.verdict.problems))
+        rows.append((
+            run.interpreter.label, options.role, good + bad, good - informational, informational, bad,
+            '{:.1f}'.format(run.seconds)))
+        passed += good
+        failed += bad
+    if options.json:
+        with io.open(options.json, 'w', encoding='utf-8') as json_file:
+            json_file.write(json.dumps({
+                'passed': passed, 'failed': failed, 'missing': missing,
+                'runs': [run.summary() for run in runs]}, indent=1, sort_keys=True))
+    say('')
+    say(format_table(rows))
+    say('{} passed, {} failed'.format(passed, failed))
+    return 1 if failed or not passed else 0
+
+
+def main():
+    """Run, and turn every way to end into an exit status, with the children ended before."""
+    if sys.version_info < (3, 6):
+        print('compliance/run.py itself needs Python 3.6 or newer; --python 2.7 puts Python 2.7 under test')
+        return 2
+    options = parse_arguments(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the children
+    try:
+        return run_all(options)
+    except (RunError, SetupError) as error:
+        say('compliance/run.py: {}'.format(error))
+        return 2
+    except KeyboardInterrupt:
+        say('interrupted')
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

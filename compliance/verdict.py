@@ -1,0 +1,128 @@
+"""Chooses Autobahn's cases and judges its index.json.
+
+It must not know how the cases were run: plain data in, plain data out, on Python 2.7 as well.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import re
+from collections import namedtuple
+
+#: How many cases autobahntestsuite 25.10.1 has, so that a shorter list cannot pass for all of them.
+ALL_CASES = 517
+
+#: Sections 1-7 and 10 whole (they take seconds), and one of each kind of 9, 12 and 13 (they take minutes).
+QUICK = (
+    '1.*', '2.*', '3.*', '4.*', '5.*', '6.*', '7.*', '10.*',
+    '9.1.1', '9.1.2', '9.2.1', '9.2.2', '9.3.3', '9.4.3', '9.5.6', '9.6.6', '9.7.3', '9.8.3',
+    '12.1.1', '12.1.11', '12.2.1', '12.3.1', '12.4.1', '12.5.1',
+    '13.1.1', '13.2.1', '13.3.1', '13.4.1', '13.5.1', '13.6.1', '13.7.1', '13.7.11',
+)
+
+#: RFC 6455 leaves open what these want, so Autobahn has no better word for them: a close amid a
+#: message, and close codes of 5000 and above.
+INFORMATIONAL = ('7.1.6', '7.13.1', '7.13.2')
+
+_PATTERN = re.compile(r'^(\*|\d+(\.\d+)*(\.?\*)?)$')
+
+#: A case that did not pass: Autobahn's two words (None without a result), and a sentence.
+Problem = namedtuple('Problem', 'case behavior behavior_close reason')
+
+
+def case_key(case):
+    """Sort cases as numbers: 9.2.1 before 10.1.1.
+
+    :param case: a case's id, ``'7.13.1'``
+    :returns: a tuple of integers
+    """
+    return tuple(int(part) for part in case.split('.'))
+
+
+def select_cases(patterns, cases):
+    """Expand patterns to the ids of cases; wstest would take a pattern that matches nothing in silence.
+
+    :param patterns: ids, or the beginning of ids and a star: ``9.1.1``, ``7.*``, ``*``
+    :param cases: all ids there are
+    :returns: a sorted list without repeats
+    :raises ValueError: a star anywhere but at the end, or a pattern that matches no case
+    """
+    selected = set()
+    for pattern in patterns:
+        if not _PATTERN.match(pattern):
+            raise ValueError(
+                '{!s} is no pattern of cases; a number like 7.1.6, with a star at its end only, is allowed'
+                .format(pattern))
+        if pattern.endswith('*'):
+            found = [case for case in cases if case.startswith(pattern[:-1])]
+        else:
+            found = [case for case in cases if case == pattern]
+        if not found:
+            raise ValueError(
+                '{!s} matches no case; did you mean {!s}.* ?'.format(pattern, pattern.rstrip('.*')))
+        selected.update(found)
+    return sorted(selected, key=case_key)
+
+
+class Verdict(object):
+    """What became of one run.
+
+    :param passed: ids of the cases that passed, the informational ones among them
+    :param informational: ids of those that passed as INFORMATIONAL
+    :param problems: a list of :class:`Problem`
+    """
+
+    def __init__(self, passed, informational, problems):
+        self.passed = passed
+        self.informational = informational
+        self.problems = problems
+
+
+def judge(index, agent, expected, remarks=None, informational=INFORMATIONAL):
+    """Judge Autobahn's index.json.
+
+    Only OK passes, and INFORMATIONAL where it is allowed; the closing handshake is judged by the same rule.
+
+    :param index: the parsed file: ``{agent: {case: {'behavior': .., 'behaviorClose': ..}}}``
+    :param agent: whose results to judge
+    :param expected: ids of the cases that were to be run; one without a result did not pass
+    :param remarks: ``{case: sentence}``: what we saw ourselves go wrong; such a case did not pass, whatever
+        Autobahn says (a client that hangs after an answer that was right, say)
+    :param informational: ids that may be INFORMATIONAL
+    :returns: a :class:`Verdict`
+    """
+    results = index.get(agent, {})
+    remarks = remarks or {}
+    verdict = Verdict([], [], [])
+    for case in sorted(set(expected) | set(results), key=case_key):
+        result = results.get(case, {})
+        words = result.get('behavior'), result.get('behaviorClose')
+        allowed = ('OK', 'INFORMATIONAL') if case in informational else ('OK',)
+        reasons = []
+        if case not in results:
+            reasons.append('there is no result')
+        else:
+            reasons.extend(
+                '{} is {}'.format(name, word)
+                for name, word in zip(('behavior', 'behaviorClose'), words) if word not in allowed)
+        if case in remarks:
+            reasons.append(remarks[case])
+        if reasons:
+            verdict.problems.append(Problem(case, words[0], words[1], '; '.join(reasons)))
+            continue
+        verdict.passed.append(case)
+        if 'INFORMATIONAL' in words:
+            verdict.informational.append(case)
+    return verdict
+
+
+def format_table(rows):
+    """Lay out rows of texts in columns, the first row being the heading.
+
+    :param rows: a list of equally long sequences
+    :returns: text, without a line feed at its end
+    """
+    rows = [['{}'.format(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    rows.insert(1, ['-' * width for width in widths])
+    return '\n'.join(
+        '  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
