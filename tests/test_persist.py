@@ -335,6 +335,8 @@ def test_connection_may_be_any_iterable(clock):
             return list(FAILS)
     found = list(persist(Listed(clock), exit_event=Pauses(2)))
     assert names(found) == ['connecting', 'connect_fail', 'back_off'] * 2
+    for event in persist(Listed(clock)):
+        break       # nothing to close
 
 
 def test_a_year_of_failures(clock):
@@ -617,6 +619,31 @@ def test_exit_event_in_a_pause(no_threads_left):
     assert time.time() - times[0] < 1 + 1.5
     thread.join(LIMIT)
     assert names(found) == ['connecting', 'connect_fail', 'back_off'] and len(websocket.calls) == 1
+
+
+def test_exit_event_in_a_pause_closes_nothing(no_threads_left):
+    """The connection before it is over; the WebSocket may be someone else's by now."""
+    class Seen(object):
+        """Returns from wait() when the watch has seen that it is set."""
+        looks = []
+        enough = threading.Event()
+
+        def is_set(self):
+            if self.looks and threading.current_thread().name == 'lomond-persist':
+                self.looks.append(True)
+                self.enough.set()
+            return bool(self.looks)
+
+        def wait(self, delay):
+            self.looks.append(True)
+            assert self.enough.wait(LIMIT)
+            watch, = [thread for thread in threading.enumerate() if thread.name == 'lomond-persist']
+            watch.join(0.3)     # time to do wrong
+            return True
+    websocket = Live([CONNECTING])
+    websocket.over.set()
+    assert names(persist(websocket, exit_event=Seen())) == ['connecting', 'connect_fail', 'back_off']
+    assert websocket.calls == []
 
 
 def test_exit_event_that_is_set_already():
