@@ -118,7 +118,8 @@ def run_all(options):
     runs = []
     for interpreter in subjects:
         subject = None if options.url else environments.subject(interpreter, packages)
-        say('{} of Python {}, {} cases'.format(options.role, interpreter.label, len(cases)))
+        say('{} of {}, {} cases'.format(
+            options.role, options.url or 'Python ' + interpreter.label, len(cases)))
         with reports_folder(options, interpreter) as reports:
             run = Run(wstest, subject, interpreter, options, cases, reports)
             run.run()
@@ -150,7 +151,7 @@ def report(options, runs, missing):
         good, informational, bad = (
             len(cases) for cases in (run.verdict.passed, run.verdict.informational, run.verdict.problems))
         rows.append((
-            run.interpreter.label, options.role, good + bad, good - informational, informational, bad,
+            '-' if options.url else run.interpreter.label, options.role, good + bad, good - informational, informational, bad,
             '{:.1f}'.format(run.seconds)))
         passed += good
         failed += bad

@@ -172,7 +172,7 @@ class Run(object):
                 self._describe(_expect(server, 'subject', 'the echo server'))
                 url = _expect(server, 'url', 'the echo server')
             else:
-                self._describe(url)
+                self.description = url
             spec = self._spec(servers=[{'agent': AGENT, 'url': url}])
             fuzzer = stack.enter_context(
                 self._fuzzer('fuzzingclient', spec, '{}'.format(self._options.limit)))
