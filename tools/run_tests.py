@@ -129,7 +129,7 @@ def build_wheel(python, log):
                                 ignore=shutil.ignore_patterns('__pycache__', '*.py[co]'))
             else:
                 shutil.copy(source, copy)
-        environments.step('building the wheel', [python, '-m', 'pip', 'wheel', '--no-deps',
+        environments.step('building the wheel', [python, '-m', 'pip', 'wheel', '--no-deps', '--no-cache-dir',
                                                  '--no-build-isolation', '--wheel-dir', out, copy], log)
     wheels = glob.glob(os.path.join(out, '*.whl'))
     if len(wheels) != 1 or not wheels[0].endswith('-py2.py3-none-any.whl'):
