@@ -20,15 +20,15 @@ FLOORS = (
     # 0  vocabulary
     'compat errors constants opcode status',
     # 1  values
-    'mask utf8 url frame response events backoff',
+    'mask utf8 url frame response events backoff cookies',
     # 2  protocol parts
     'intake message frame_parser compression handshake auth outgoing proxy_settings',
     # 3  the protocol
-    'states connection timers',
+    'states connection timers options',
     # 4  the outside
     'waiting transport tls writer proxy trust resolver dialer',
     # 5  drivers
-    'session',
+    'conversation plan session',
     # 6  facade
     'websocket persist testing cli',
 )
@@ -48,6 +48,7 @@ SAME_FLOOR = {
     'writer': 'transport waiting',
     'dialer': 'proxy transport tls trust resolver waiting',
     'resolver': 'waiting',
+    'session': 'conversation',
     'testing': 'websocket',
     'cli': 'websocket persist testing',
     'persist': 'websocket',
