@@ -69,7 +69,8 @@ def test_split_list(value, elements):
 
 def test_status_line():
     response = Response(RAW)
-    assert (response.http_ver, response.status_code, response.status) == ('HTTP/1.1', 101, 'Switching Protocols')
+    assert (response.http_ver, response.status_code) == ('HTTP/1.1', 101)
+    assert response.status == 'Switching Protocols'
     assert response.first_line == 'HTTP/1.1 101 Switching Protocols'
     assert response.body == b''
     assert response.defect is None
@@ -161,7 +162,8 @@ def test_header_data_must_be_bytes(data):
     (b': nothing\r\n:\r\nA: b\r\n', {'a': 'b'}, "header line '' has no name before a colon"),
     (b' : nothing\r\nA: b\r\n', {'a': 'b'}, 'folded line without a header'),
     (b' x\r\n\ty\r\n', {}, 'folded line without a header'),
-    (b'Upgrade : websocket\r\n', {'upgrade': 'websocket'}, "header line 'Upgrade ' has no name before a colon"),
+    (b'Upgrade : websocket\r\n', {'upgrade': 'websocket'},
+     "header line 'Upgrade ' has no name before a colon"),
     (b'\xe9\x00: v\r\n', {'\ufffd\x00': 'v'}, "header line '\\xe9\\x00' has no name before a colon"),
     (b'A: \x0b\x1cv\r\n', {'a': '\x0b\x1cv'}, None),
 ])
@@ -172,7 +174,8 @@ def test_odd_lines(lines, headers, defect):
 
 
 @pytest.mark.parametrize('raw, shown', [
-    (b'HTTP/1.1 101 Web Socket Protocol Handshake\r\n\r\n', '<response HTTP/1.1 101 Web Socket Protocol Handshake>'),
+    (b'HTTP/1.1 101 Web Socket Protocol Handshake\r\n\r\n',
+     '<response HTTP/1.1 101 Web Socket Protocol Handshake>'),
     (b'HTTP/1.1 404\r\n\r\n', '<response HTTP/1.1 404>'), (b'', '<response >'),
     (b'HTTP/1.1 500 \xe9\x1b[2J\r\n\r\n', '<response HTTP/1.1 500 \\ufffd\\x1b[2J>'),
     (b'x' * 1000, '<response ' + 'x' * 200 + '...>')])
@@ -183,7 +186,8 @@ def test_repr(raw, shown):
 
 def test_any_octets_make_a_response():
     choose = random.Random(7)
-    pieces = [b'HTTP/1.1', b' ', b'\r\n', b'\n', b':', b'a', b'\t', b'\xff', b'\x00', b'"', b',', b'101', b'\r']
+    pieces = [b'HTTP/1.1', b' ', b'\r\n', b'\n', b':', b'a', b'\t', b'\xff', b'\x00', b'"', b',', b'101',
+              b'\r']
     for _ in range(2000):
         raw = b''.join(choose.choice(pieces) for _ in range(choose.randrange(40)))
         for kind in (Response, Request):
@@ -300,7 +304,8 @@ def test_head_limit(step):
 
 
 def test_head_limit_without_an_end():
-    for kind, start in (('response', b'HTTP/1.1 101 x\r\n'), ('request', b'GET / HTTP/1.1\r\n'), ('request', b'')):
+    for kind, start in (('response', b'HTTP/1.1 101 x\r\n'), ('request', b'GET / HTTP/1.1\r\n'),
+                        ('request', b'')):
         reader = HeadReader(limit=2048, kind=kind)
         with pytest.raises(CriticalProtocolError) as caught:
             reader.feed(start + b'x' * 2049)
