@@ -49,7 +49,6 @@ class Event(object):
     ``received_time``: seconds since the epoch, a float: when the bytes of the event were
     read, or, for an event without bytes, when it was made.
     """
-
     __slots__ = ('received_time',)
 
     name = 'event'
@@ -81,7 +80,6 @@ class Connecting(Event):
 
     :param url: the URL, text
     """
-
     __slots__ = ('url',)
     name = 'connecting'
     _shown = ('url',)
@@ -100,7 +98,6 @@ class ConnectFail(Event):
         to the server or the proxy stands), ``'proxy'`` (until the tunnel stands, TLS to the
         proxy included), ``'tls'`` or ``'upgrade'``
     """
-
     __slots__ = ('reason', 'error', 'stage')
     name = 'connect_fail'
     _shown = ('reason',)
@@ -118,7 +115,6 @@ class Connected(Event):
     :param url: the URL, text
     :param proxy: URL of the proxy without credentials, None without a proxy
     """
-
     __slots__ = ('url', 'proxy')
     name = 'connected'
 
@@ -138,7 +134,6 @@ class Redirected(Event):
     :param location: the URL that is asked next, text
     :param Response response: the answer that said so
     """
-
     __slots__ = ('url', 'location', 'response')
     name = 'redirected'
     _shown = ('url', 'location', 'response')
@@ -157,7 +152,6 @@ class Ready(Event):
     :param protocol: the subprotocol that the server chose, text; None for none
     :param extensions: set of the extensions in use, text
     """
-
     __slots__ = ('response', 'protocol', 'extensions')
     name = 'ready'
     _shown = ('response', 'protocol', 'extensions')
@@ -175,7 +169,6 @@ class Rejected(Event):
     :param Response response: the answer; its ``body`` has up to 64 KiB
     :param reason: what is wrong with the answer, in words
     """
-
     __slots__ = ('response', 'reason')
     name = 'rejected'
     _shown = ('response', 'reason')
@@ -222,7 +215,6 @@ class Binary(Event):
 
     :param data: bytes
     """
-
     __slots__ = ('data',)
     name = 'binary'
     _shown = ('data',)
@@ -239,7 +231,6 @@ class Ping(Event):
 
     :param data: its payload, bytes (125 at most)
     """
-
     __slots__ = ('data',)
     name = 'ping'
     _shown = ('data',)
@@ -257,7 +248,6 @@ class Pong(Event):
     :param data: its payload, bytes (125 at most)
     :param latency: seconds since the ping it answers was sent; None when it answers none
     """
-
     __slots__ = ('data', 'latency')
     name = 'pong'
     _shown = ('data',)
@@ -272,7 +262,6 @@ class Pong(Event):
 
 class Poll(Event):
     """``poll`` seconds have gone by: time for whatever the loop does besides."""
-
     __slots__ = ()
     name = 'poll'
 
@@ -283,7 +272,6 @@ class Closing(Event):
     :param code: its close code, None when it sent none
     :param reason: its words, text, just as they came
     """
-
     __slots__ = ('code', 'reason')
     name = 'closing'
     _shown = ('code', 'reason')
@@ -300,7 +288,6 @@ class Closed(Event):
     :param code: its close code, None when it sent none
     :param reason: its words, text, just as they came
     """
-
     __slots__ = ('code', 'reason')
     name = 'closed'
     _shown = ('code', 'reason')
@@ -316,7 +303,6 @@ class Unresponsive(Event):
 
     :param reason: in words
     """
-
     __slots__ = ('reason',)
     name = 'unresponsive'
 
@@ -331,7 +317,6 @@ class ProtocolError(Event):
     :param error: what it did, in words
     :param critical: False for a broken rule, True when its bytes cannot be understood
     """
-
     __slots__ = ('error', 'critical')
     name = 'protocol_error'
     _shown = ('error', 'critical')
@@ -350,7 +335,6 @@ class Disconnected(Event):
     :param error: the exception behind it, None when there was none
     :param code: the close code that the server sent, None when it sent none
     """
-
     __slots__ = ('reason', 'graceful', 'error', 'code')
     name = 'disconnected'
     _shown = ('reason', 'graceful')
@@ -368,7 +352,6 @@ class UnknownMessage(Event):
 
     :param message: anything
     """
-
     __slots__ = ('message',)
     name = 'unknown'
 
@@ -384,7 +367,6 @@ class BackOff(Event):
     :param attempt: how many attempts have failed in a row
     :param cause: the event that ended the last one
     """
-
     __slots__ = ('delay', 'attempt', 'cause')
     name = 'back_off'
 
@@ -407,7 +389,6 @@ class GaveUp(Event):
     :param cause: the event that ended the last attempt
     :param attempts: how many attempts have failed in a row
     """
-
     __slots__ = ('cause', 'attempts')
     name = 'gave_up'
     _shown = ('cause', 'attempts')

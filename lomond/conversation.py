@@ -1,0 +1,379 @@
+"""The loop of a connected stream, from the answer to the request to the end.
+
+It ties the core (bytes), the timers (numbers), the stream and the writer together, and must
+not know how the stream came about, nor ``WebSocket``.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import collections
+import weakref
+
+from . import states, timers
+from .compat import OS_ERRORS, error_text, get_ident, text_type
+from .errors import SendTimeout
+from .events import Binary, Poll, Text, Unresponsive
+from .status import Status
+from .waiting import READ
+from .writer import Writer
+
+#: While one read is handed out, the clock is read every so many events (0.06 us each), ...
+EVENTS_PER_CLOCK = 16
+#: ... and at every event while handlers take longer than this (seconds).
+SLOW_HANDLER = 0.005
+#: So many reads in a row before other connections of the same loop get their turn.
+READS_IN_A_ROW = 32
+#: What a send from a handler keeps of what arrives meanwhile; beyond it reading pauses.
+BACKLOG_LIMIT = 64 * 1024 * 1024
+#: How long the body of a rejection is waited for (seconds).
+BODY_WAIT = 1.0
+
+_DATA = frozenset((Text, Binary))
+
+
+class Conversation(object):
+    """One connected stream; used by the loop's thread, apart from ``stop`` and the writer.
+
+    :param core: the :class:`~lomond.connection.Connection`, still waiting for its answer
+    :param stream: the connected stream
+    :param timers: the :class:`~lomond.timers.Timers` of the connection
+    :param waiting: clock and wake-up
+    :param send_timeout: seconds, or None
+    :param deadline: when the opening handshake must be over (monotonic), or None
+    :param deadline_reason: the reason of its ``Disconnected``
+    :param plan: ``follow(response)``, ``on_event``, ``on_sent``, ``on_received``
+    """
+
+    def __init__(self, core, stream, timers, waiting, send_timeout, deadline, deadline_reason,
+                 plan):
+        self.core = core
+        self.stream = stream
+        self.timers = timers
+        self.clock = waiting.monotonic
+        # By a weak reference: a cycle would keep every connection until the collector runs.
+        self.writer = Writer(core, stream, weakref.proxy(self), send_timeout, plan.on_sent)
+        self.loop_ident = get_ident()   # the thread that iterates the events
+        self.ready_at = None
+        self.ending = None              # (reason, graceful, error) once it is over
+        self.again = None               # what to do instead of ending: see Plan.follow
+        self.response = None            # of a rejection
+        self._plan = plan
+        self._waiting = waiting
+        self._deadline = deadline
+        self._deadline_reason = deadline_reason
+        self._stopped = None            # a forced end; written once, by any thread
+        self._busy = False              # more may be there to read without waiting
+        self._half_closed = False
+        self._backlog = collections.deque()     # (bytes, received_time)
+        self._backlog_size = 0
+        self._read_end = None           # 0: end of stream; an exception: the stream broke
+        self._end_fed = False           # the core knows of it
+
+    # -- for the session
+
+    def waits(self):
+        """What the stream waits for: ``((fileno, mask),)``."""
+        stream = self.stream
+        mask = stream.recv_wants
+        if self.writer.wants_write():
+            mask |= stream.send_wants
+        return ((stream.fileno(), mask),)
+
+    def next_deadline(self, now):
+        """The nearest deadline, or None."""
+        if self._busy:
+            return now
+        self.timers.oldest_ping = self.core.pings.oldest
+        deadline = self.timers.next_deadline()
+        if self._deadline is not None and (deadline is None or self._deadline < deadline):
+            return self._deadline
+        return deadline
+
+    def stop(self, reason):
+        """End it without a close frame, from any thread."""
+        if self._stopped is None:
+            self._stopped = reason
+        self.stream.shutdown()
+        self.wake()
+
+    def close(self):
+        """Close the stream; blocked senders are woken."""
+        self.writer.close()
+        self._backlog.clear()
+        self.writer.on_sent = None      # bound methods of one that refers to us
+        self._plan = None
+
+    # -- for the writer
+
+    def wake(self):
+        """Let the loop look around; from any thread or signal handler."""
+        self._waiting.wake()
+
+    def is_loop_thread(self):
+        """True in the thread that iterates the events."""
+        return get_ident() == self.loop_ident
+
+    @property
+    def session_time(self):
+        """Seconds since Ready."""
+        return 0.0 if self.ready_at is None else self.clock() - self.ready_at
+
+    def wait_in_send(self, mask, deadline):
+        """A send from a handler waits: what arrives meanwhile is read and kept.
+
+        :returns: True when one of ``mask`` is ready
+        """
+        stream, waiting = self.stream, self._waiting
+        self._fill_backlog()
+        reads = self._read_end is None and self._backlog_size < BACKLOG_LIMIT
+        fd, wake_fd = stream.fileno(), waiting.fileno()
+        wanted = mask | (stream.recv_wants if reads else 0)
+        ready = dict(waiting.wait(((fd, wanted), (wake_fd, READ)), deadline))
+        if wake_fd in ready:
+            waiting.clear()
+        found = ready.get(fd, 0)
+        if reads and found & stream.recv_wants:
+            self._fill_backlog()
+        return bool(found & mask)
+
+    def _fill_backlog(self):
+        if self._read_end is not None:
+            return
+        scratch = bytearray(64 * 1024)
+        place = memoryview(scratch)
+        try:
+            while self._backlog_size < BACKLOG_LIMIT:
+                count = self.stream.recv_into(place)
+                if count is None:
+                    return
+                self.timers.last_received = self.clock()
+                if not count:
+                    self._read_end = 0
+                    return
+                self._backlog.append((place[:count].tobytes(), self._waiting.time()))
+                self._backlog_size += count
+        except OS_ERRORS as error:
+            self._read_end = error
+
+    # -- the loop
+
+    def live(self):
+        """The generator of events, and of None whenever it has to wait."""
+        core, writer, clock, timers = self.core, self.writer, self.clock, self.timers
+        pending = core.replies.pending
+        observe = self._plan.on_event           # None when nobody listens
+        reads = 0
+        countdown = EVENTS_PER_CLOCK
+        now = clock()
+        while True:
+            if pending or writer.has_tail():
+                writer.try_flush()
+            self._note_closing(now)
+            if self._stopped is not None:
+                self.ending = (self._stopped, False, None)
+                return
+            if self._deadline is not None or timers.due(now, False) is not None:
+                for event in self._on_time(now, False):
+                    yield event
+                if self.ending is not None:
+                    return
+            if reads >= READS_IN_A_ROW:
+                reads = 0
+                self._busy = True
+                yield None
+                self._busy = False
+            source = self._next_source()
+            now = clock()
+            if source is None:
+                # All that has arrived was handed out.
+                for event in self._on_idle(now):
+                    yield event
+                if self.ending is not None:
+                    return
+                reads = 0
+                if not pending or writer.has_tail():
+                    yield None
+                now = clock()
+                continue
+            reads += 1
+            for event in source:
+                if event is None:
+                    break
+                if pending:
+                    writer.try_flush()
+                if event.__class__ in _DATA:
+                    if observe is not None:
+                        observe(event)
+                    yield event
+                else:
+                    if self._before(event):
+                        if observe is not None:
+                            observe(event)
+                        yield event
+                    if self._after(event):
+                        return
+                    countdown = 0
+                if countdown <= 0:
+                    later = clock()
+                    countdown = EVENTS_PER_CLOCK if later - now < SLOW_HANDLER else 0
+                    now = later
+                    if timers.due(now, False) is not None:
+                        for event in self._on_time(now, False):
+                            yield event
+                        if self.ending is not None:
+                            return
+                countdown -= 1
+            event = None                # a large message must not live on here
+            core.hungry = True
+
+    def _next_source(self):
+        """An iterator of the events of the next bytes, or None when there are none yet."""
+        core = self.core
+        if self._backlog:
+            data, received_time = self._backlog.popleft()
+            self._backlog_size -= len(data)
+            return core.receive(data, received_time, self.clock())
+        if self._read_end is None:
+            try:
+                count = self.stream.recv_into(core.get_buffer())
+            except OS_ERRORS as error:
+                self._read_end = error
+            else:
+                if count is None:
+                    return None
+                if self._plan.on_received is not None:
+                    self._plan.on_received(count)
+                if count:
+                    now = self.timers.last_received = self.clock()
+                    core.advance(count, self._waiting.time(), now)
+                    return core.events
+                self._read_end = 0
+        if self._end_fed:
+            return None
+        self._end_fed = True
+        core.advance(0)
+        return core.events
+
+    def _on_idle(self, now):
+        """Nothing is left to hand out: judge what is missing, and end what has ended."""
+        core = self.core
+        if self._end_fed:
+            self._end_by_state()
+            return
+        if self.writer.error is not None:
+            self._end_by_state(self.writer.error)
+            return
+        if core.state is states.REJECTED and self.response is None:
+            self._deadline = min(now + BODY_WAIT, self._deadline or now + BODY_WAIT)
+            self.response = False           # so that its second begins once
+        self.timers.oldest_ping = core.pings.oldest
+        for event in self._on_time(now, True):
+            yield event
+
+    def _on_time(self, now, idle):
+        """Do what is due, the most urgent first."""
+        core, due = self.core, self.timers
+        if self._deadline is not None and now >= self._deadline:
+            if core.state is not states.REJECTED:
+                self.ending = (self._deadline_reason, False, None)
+                return
+            self._deadline = None
+            core.finish_body()
+            for event in core.events:
+                if event is None:
+                    break
+                if self._before(event):
+                    yield event
+                self._after(event)
+            return
+        while self.ending is None and self._stopped is None:
+            what = due.due(now, idle)
+            if what is None:
+                return
+            if what is timers.POLL:
+                due.polled(now)
+                yield Poll()
+                now = self.clock()
+            elif what is timers.PING:
+                if core.state.may_send:
+                    due.pinged(now)
+                    core.queue_ping(b'', now)
+                    self.writer.try_flush()
+                else:
+                    due.stop_pings()
+            elif what is timers.PING_TIMEOUT:
+                if not core.state.may_pong:         # the closing handshake has its own limit
+                    core.pings.clear()
+                    due.oldest_ping = None
+                    continue
+                reason = 'exceeded {}s ping timeout'.format(due.ping_timeout)
+                core.fail(Status.GOING_AWAY, reason)
+                yield Unresponsive(reason)
+                self.writer.try_flush()
+                self.ending = ('disconnected; ' + reason, False, None)
+            elif what is timers.CLOSE_TIMEOUT:
+                self.ending = ("disconnected; server didn't respond to close packet within "
+                               '{}s'.format(due.close_timeout), False, None)
+            elif what is timers.ECHO_TIMEOUT:
+                self.ending = ('closed', True, None)
+            else:
+                self.ending = ('disconnected; ' + core.failure, False, None)
+
+    def _note_closing(self, now):
+        """After a close frame: who ends TCP, and until when."""
+        core, due = self.core, self.timers
+        if core.close_received and due.echoed_at is None and core.state is states.ECHOED:
+            due.echoed_at = now
+        elif due.failed_at is not None and not self._half_closed and not (
+                core.replies.pending or self.writer.has_tail()):
+            # Data left unread would make the kernel send a reset, which can destroy the close
+            # frame on its way: end our direction, and read on for a while.
+            self._half_closed = True
+            self.stream.shutdown_write()
+
+    def _before(self, event):
+        """What must be so when the event is handled; False: it is not for the caller."""
+        name = event.name
+        if name == 'ready':
+            self.ready_at = self.clock()
+            self.timers.start(self.ready_at)
+            self._deadline = None
+            self._plan.accepted(event.response)
+        elif name == 'rejected':
+            self.response = event.response
+            self.again = self._plan.follow(event)
+            return self.again is None
+        return True
+
+    def _after(self, event):
+        """What an event leads to once it was handled; True: the conversation is over."""
+        name = event.name
+        if name == 'closed':
+            self.ending = ('closed', True, None)
+        elif name == 'rejected':
+            self.ending = ('closed', True, None)
+        elif name == 'protocol_error':
+            if self.ready_at is None:
+                self.ending = ('disconnected; ' + event.error, False, None)
+            else:
+                self.timers.failed_at = self.clock()
+        if self.ending is not None and self._stopped is not None:
+            self.ending = (self._stopped, False, None)
+        return self.ending is not None
+
+    def _end_by_state(self, error=None):
+        """The stream has ended, or the wire is dead: what that means says the state."""
+        core = self.core
+        state = core.state
+        if error is None and self._read_end:
+            error = self._read_end
+        if state.ends_graceful and not isinstance(error, SendTimeout):
+            self.ending = ('closed', True, None)
+        elif state is states.FAILED:
+            self.ending = ('disconnected; ' + core.failure, False, None)
+        elif error is None:
+            self.ending = ('socket fail; connection lost', False, None)
+        elif error is self.writer.error:
+            self.ending = (text_type(error), False, getattr(error, 'error', None) or error)
+        else:
+            self.ending = ('socket fail; ' + error_text(error), False, error)

@@ -1,0 +1,182 @@
+"""One message while its parts arrive; it must not know what a frame is.
+
+Parts are inflated, checked and decoded as they come, so that a bad byte or one byte too
+many ends the connection at once, and no part is kept twice.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import io
+
+from . import errors
+from .utf8 import Utf8Decoder
+
+#: A length that nobody vouched for is believed in steps of this many bytes.
+STEP = 16 * 1024 * 1024
+#: So many small texts are joined to one: a million fragments of a character must not
+#: cost a million objects.
+JOIN_AFTER = 1024
+
+
+def too_large(size, limit):
+    """The error for a message of ``size`` bytes (None: inflated, and its end is not known)."""
+    if size is None:
+        return errors.PayloadTooLarge(
+            'message inflates to more than {} bytes; at most {} are allowed '
+            '(max_message_size)'.format(limit, limit))
+    return errors.PayloadTooLarge(
+        'message is {} bytes; at most {} are allowed (max_message_size)'.format(size, limit))
+
+
+class _Store(object):
+    """Payload bytes in their final place, where Python can give them away without a copy.
+
+    ``io.BytesIO`` hands out its inner bytes object when nothing else refers to it
+    (``getvalue``), and lets itself be written by ``recv_into`` (``getbuffer``): a payload of
+    16 MiB costs 16 MiB, once.
+    """
+
+    def __init__(self):
+        self._file = io.BytesIO()
+        self._size = 0
+
+    def write(self, part):
+        self._file.write(part)
+        self._size += len(part)
+
+    def reserve(self, count):
+        """A writable memoryview of ``count`` bytes behind what is there."""
+        size = self._size
+        if size == 0:
+            self._file = io.BytesIO(bytes(count))       # calloc: untouched pages cost nothing
+        else:
+            try:
+                self._extend(size + count)
+            except BufferError:         # a driver still holds a view of an earlier step
+                self._file = io.BytesIO(self._file.getvalue())
+                self._extend(size + count)
+        return self._file.getbuffer()[size:size + count]
+
+    def _extend(self, size):
+        self._file.seek(size - 1)
+        self._file.write(b'\0')
+
+    def commit(self, count):
+        """What :meth:`reserve` gave is filled."""
+        self._size += count
+        self._file.seek(self._size)
+
+    def take(self):
+        return self._file.getvalue()
+
+
+class _PlainStore(object):
+    """The same for 2.7, whose BytesIO has no ``getbuffer``: a bytearray, copied at the end."""
+
+    def __init__(self):
+        self._data = bytearray()
+        self._place = None
+
+    def write(self, part):
+        self._data += part
+
+    def reserve(self, count):
+        self._place = bytearray(count)
+        return memoryview(self._place)
+
+    def commit(self, count):
+        if self._data:
+            self._data = self._data + self._place
+        else:
+            self._data = self._place
+        self._place = None
+
+    def take(self):
+        return bytes(self._data)
+
+
+new_store = _Store if hasattr(io.BytesIO, 'getbuffer') else _PlainStore
+
+
+class Message(object):
+    """A text or binary message that is put together of parts.
+
+    :param is_text: decode to text
+    :param inflate: None, or ``inflate(data, final, limit)`` of the connection's codec
+    :param limit: most bytes of the whole message, None for no limit
+    """
+
+    __slots__ = ('is_text', 'is_plain_binary', '_inflate', '_limit', '_size', '_decoder',
+                 '_texts', '_joined', '_store')
+
+    def __init__(self, is_text, inflate=None, limit=None):
+        self.is_text = is_text
+        self.is_plain_binary = not is_text and inflate is None
+        self._inflate = inflate
+        self._limit = limit
+        self._size = 0
+        if is_text:
+            self._decoder = Utf8Decoder()
+            self._texts = []
+            self._joined = []
+        else:
+            self._store = new_store()
+
+    def check_length(self, payload_length):
+        """Refuse a frame by its announced length, before any of its payload is read.
+
+        :raises PayloadTooLarge: when the message cannot be within the limit any more
+        """
+        limit = self._limit
+        if limit is None:
+            return
+        if self._inflate is None:
+            if self._size + payload_length > limit:
+                raise too_large(self._size + payload_length, limit)
+        elif payload_length > limit + (limit >> 3) + (limit >> 6) + 1024:
+            # deflate makes data longer by less than zlib's compressBound
+            raise too_large(payload_length, limit)
+
+    def add(self, part, final=False):
+        """A part of the payload, in order; ``final``: it is the last one.
+
+        :param part: bytes, bytearray or memoryview; not kept
+        :raises PayloadTooLarge: the message is larger than the limit
+        :raises CriticalProtocolError: no valid UTF-8, or no deflate data
+        """
+        if self._inflate is not None:
+            if not final and not len(part):
+                return
+            limit = self._limit
+            part = self._inflate(part, final, None if limit is None else limit - self._size)
+            if part is None:
+                raise too_large(None, limit)
+        self._size += len(part)
+        if not self.is_text:
+            if len(part):
+                self._store.write(part)
+            return
+        text = self._decoder.decode(part, final)
+        if text:
+            self._texts.append(text)
+            if len(self._texts) >= JOIN_AFTER:
+                self._joined.append(''.join(self._texts))
+                del self._texts[:]
+
+    def reserve(self, count):
+        """A place (a writable memoryview) for the next bytes of an uncompressed binary message.
+
+        At most ``STEP`` bytes; :meth:`commit` says that it is filled.
+        """
+        return self._store.reserve(min(count, STEP))
+
+    def commit(self, count):
+        self._store.commit(count)
+        self._size += count
+
+    def take(self):
+        """The whole payload, text or bytes; the message is over."""
+        if self.is_text:
+            self._joined.extend(self._texts)
+            return ''.join(self._joined)
+        return self._store.take()

@@ -1,0 +1,159 @@
+"""What a connection wants to write: its queue of replies, its pings, the bytes of messages.
+
+It must not know states or events.  Who may touch what: the driver's loop queues and asks
+(``queue_pong``, ``answered``), the holder of the write lock takes (``next``), any thread
+queues a close frame; the ends of a deque are atomic.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import collections
+
+from .frame import encode_frame, encode_header
+from .mask import mask_payload
+from .opcode import Opcode
+
+#: Messages are masked and sent in pieces of this many bytes: 1 MiB masks nearly twice as fast
+#: so, and the first piece is on the wire while the next one is masked.
+CHUNK = 64 * 1024
+
+#: Bytes of pongs that wait to be written; beyond it only the newest ping is answered
+#: (RFC 6455, 5.5.3).
+MAX_QUEUED_PONGS = 64 * 1024
+
+#: How many of our own unanswered pings are remembered.
+MAX_REMEMBERED_PINGS = 1024
+
+
+class Replies(object):
+    """Automatic replies and close frames in order, as ``(opcode, payload)``."""
+
+    __slots__ = ('pending', '_newest_pong', '_queued_size', '_taken_size', '_close_taken',
+                 '_messages_in', '_messages_out')
+
+    def __init__(self):
+        #: The queue itself, to ask whether there is something: ``if replies.pending``.
+        self.pending = collections.deque()
+        self._newest_pong = collections.deque(maxlen=1)     # when the queue is full
+        self._queued_size = 0           # written by the driver's loop only
+        self._taken_size = 0            # written by the holder of the write lock only
+        self._close_taken = False       # likewise
+        self._messages_in = 0           # bytes; written by the thread that queues messages
+        self._messages_out = 0          # written by the holder of the write lock only
+
+    def is_waiting(self):
+        """True when :meth:`next` may have something to give."""
+        return bool(self.pending or self._newest_pong)
+
+    def queue(self, opcode, payload):
+        """A frame that is not counted: close, ping, or raw bytes (opcode None)."""
+        self.pending.append((opcode, payload))
+
+    def queue_pong(self, payload):
+        """The answer to a ping; in a full queue it takes the place of an older one."""
+        size = len(payload) + 6
+        if self._queued_size - self._taken_size + size > MAX_QUEUED_PONGS:
+            self._newest_pong.append(payload)
+            return
+        self._queued_size += size
+        self.pending.append((Opcode.PONG, payload))
+
+    def queue_message(self, opcode, payload, compress):
+        """A text or binary message of a driver that does not wait."""
+        self._messages_in += len(payload)
+        self.pending.append((opcode, (payload, compress)))
+
+    @property
+    def queued_messages(self):
+        """Bytes of messages that nobody has begun to write."""
+        return self._messages_in - self._messages_out
+
+    def next(self):
+        """The next item, or None; nothing comes after a close frame."""
+        if self._close_taken:
+            self.clear()
+            return None
+        try:
+            item = self.pending.popleft()
+        except IndexError:
+            try:
+                return Opcode.PONG, self._newest_pong.popleft()
+            except IndexError:
+                return None
+        opcode, payload = item
+        if opcode == Opcode.PONG:
+            self._taken_size += len(payload) + 6
+        elif opcode == Opcode.CLOSE:
+            self._close_taken = True
+        elif opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._messages_out += len(payload[0])
+        return item
+
+    def clear(self):
+        self.pending.clear()
+        self._newest_pong.clear()
+
+
+class PingLog(object):
+    """Our pings that have no pong yet, oldest first, and when they were sent."""
+
+    __slots__ = ('_pings',)
+
+    def __init__(self):
+        self._pings = collections.deque(maxlen=MAX_REMEMBERED_PINGS)
+
+    def sent(self, payload, now):
+        """A ping was sent, or queued, at ``now`` (any clock; None: not known)."""
+        self._pings.append((payload, now))
+
+    @property
+    def oldest(self):
+        """When the oldest unanswered ping was sent, or None."""
+        try:
+            return self._pings[0][1]
+        except IndexError:
+            return None
+
+    def answered(self, payload):
+        """A pong came: forget the pings it answers, which are its own and all before it.
+
+        :returns: when its ping was sent; None for a pong that nobody asked for
+        """
+        if not any(data == payload for data, _ in _snapshot(self._pings)):
+            return None
+        while True:
+            data, then = self._pings.popleft()
+            if data == payload:
+                return then
+
+    def clear(self):
+        self._pings.clear()
+
+
+def _snapshot(pings):
+    """A list of a deque that other threads append to."""
+    while True:
+        try:
+            return list(pings)
+        except RuntimeError:        # it grew meanwhile: free-threaded builds, PyPy
+            continue
+
+
+def encode_message(opcode, payload, masking_key, fin, rsv1):
+    """One frame as an iterable of bytes; large ones are masked while they are sent."""
+    if len(payload) <= CHUNK:
+        return (encode_frame(opcode, payload, masking_key, fin, rsv1),)
+    return _encode_chunks(opcode, payload, masking_key, fin, rsv1)
+
+
+def _encode_chunks(opcode, payload, masking_key, fin, rsv1):
+    view = memoryview(payload)
+    header = encode_header(opcode, len(view), masking_key, fin, rsv1)
+    if masking_key is None:
+        yield header
+        for at in range(0, len(view), CHUNK):
+            yield view[at:at + CHUNK]
+        return
+    for at in range(0, len(view), CHUNK):
+        yield header + mask_payload(masking_key, view[at:at + CHUNK])
+        header = b''

@@ -1,0 +1,320 @@
+"""What one connection is to be: its target, request, redirects, secrets and observers.
+
+It must not know sockets or the loop; a session asks it, and lets go of it at the end.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from . import errors
+from .auth import basic
+from .compat import error_text, text_type
+from .connection import CLIENT, Connection
+from .cookies import cookie_header, take_cookies
+from .dialer import Route
+from .handshake import ClientHandshake, encode_request, make_key
+from .options import header_pairs
+from .proxy import select_proxy
+from .response import escape
+from .url import parse_url, resolve_location, same_origin
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+#: Headers that are for the first server only (besides ``auth`` and ``cookies``).
+_FOR_ONE_ORIGIN = frozenset((b'authorization', b'cookie', b'host'))
+
+
+class ConnectionState(object):
+    """The state of one connection of a WebSocket: made afresh by each ``connect()``.
+
+    :ivar key: bytes: Sec-WebSocket-Key
+    :ivar session: the session that drives it, or None
+    """
+
+    def __init__(self, target):
+        self.key = make_key()
+        self.session = None
+        self.core = None
+        self.target = target        # a Url, None while a callable was not asked
+        self.pairs = None           # what ``headers`` gave for this connection
+        self.answer = None          # the Authorization that a challenge asked for
+        self.redirects = 0
+        self.is_astray = False      # a redirect led to another origin: secrets stay behind
+        self.shows_connected = True
+
+    @property
+    def closing(self):
+        return self.core.state.is_closing
+
+    @property
+    def closed(self):
+        return self.core.state.is_closed
+
+
+def make_core(websocket, state):
+    """The protocol core of a connection, waiting for the answer to its request."""
+    handshake = ClientHandshake(
+        state.key, websocket.protocols, websocket.deflate,
+        websocket.on_response if websocket.overrides('on_response') else None,
+        websocket.process_extensions if websocket.overrides('process_extensions') else None)
+    return Connection(CLIENT, handshake, max_message_size=websocket.max_message_size,
+                      deflate=websocket.deflate)
+
+
+class Plan(object):
+    """The record that a session drives; it refers to the WebSocket, nothing of it refers back."""
+
+    #: ``again`` of a second request that shows no events: a challenge was answered.
+    SILENT = object()
+
+    def __init__(self, websocket):
+        self._websocket = websocket
+        self._state = websocket.state
+        self._proxy = None
+        self._observer = observer = make_observer(websocket)
+        self.on_event = observer and observer.on_event
+        self.on_sent = observer and observer.on_sent
+        self.on_received = observer and observer.on_received
+
+    @property
+    def core(self):
+        return self._state.core
+
+    @property
+    def shown_url(self):
+        """The URL of events and records, without a password."""
+        target = self._websocket.first_target
+        return '' if target is None else target.masked
+
+    @property
+    def shows_connected(self):
+        return self._state.shows_connected
+
+    def emit(self, stage, **values):
+        """A trace record, and a line in the log."""
+        if self._observer is not None:
+            self._observer.emit(stage, **values)
+
+    # -- the order of a connection
+
+    def begin(self, session):
+        """The connection runs from now on.
+
+        :raises WebSocketError: another one runs, or has been begun since
+        """
+        self._websocket.begin(session, self._observer)
+
+    def end(self, session):
+        """It is over."""
+        self._websocket.end(session)
+
+    def prepare(self):
+        """Ask the callables and choose the proxy: None, or (reason, exception, stage)."""
+        websocket, state = self._websocket, self._state
+        try:
+            prepare_request(websocket, state)
+            self._proxy = None
+            if websocket.uds is None:
+                self._proxy = select_proxy(websocket.proxies, state.target, websocket.detects_proxies)
+        except Exception as error:      # whatever a callable of the caller raises
+            return ('unable to connect; ' + error_text(error), error, 'prepare')
+        return None
+
+    def route(self, session):
+        """What the dialer needs."""
+        websocket = self._websocket
+        wrap = None
+        if is_overridden(session, '_wrap_socket'):
+            wrap = session._wrap_socket
+        return Route(
+            self._state.target, self._proxy, websocket.uds, websocket.source_address,
+            websocket.socket_options, websocket.tls, wrap, session.time_left, self.emit)
+
+    def request(self):
+        """The bytes of the request."""
+        return self._websocket.build_request()
+
+    def wants_body(self, response):
+        """False for an answer that is only a step on the way."""
+        return self._next_step(response)[0] is None
+
+    def accepted(self, response):
+        """The server has agreed."""
+        take_cookies(self._websocket.cookies, response, self._state.target)
+
+    def follow(self, event):
+        """What a rejection leads to.
+
+        :param Rejected event: its reason may get a further sentence
+        :returns: None for the end; ``SILENT`` for a second request; else the URL to go on with
+        """
+        state, response = self._state, event.response
+        take_cookies(self._websocket.cookies, response, state.target)
+        step, value = self._next_step(response)
+        if step is None:
+            if value:
+                event.reason += '; ' + value
+            return None
+        if step == 'answer':
+            state.answer = value
+            state.shows_connected = False
+            return self.SILENT
+        if not same_origin(value, state.target):
+            state.is_astray = True
+        state.answer = None
+        state.target = value
+        state.redirects += 1
+        state.shows_connected = True
+        return value.masked
+
+    def _next_step(self, response):
+        """``(None, sentence)``, ``('answer', Authorization)`` or ``('redirect', Url)``."""
+        websocket, state = self._websocket, self._state
+        auth = websocket.auth
+        if response.status_code == 401 and hasattr(auth, 'answer') and state.answer is None and (
+                not state.is_astray):
+            answer = auth.answer(response.header_lines('www-authenticate'), 'GET',
+                                 state.target.resource)
+            if answer is not None:
+                return 'answer', answer
+        if response.status_code not in _REDIRECTS or not websocket.max_redirects:
+            return None, ''
+        if state.redirects >= websocket.max_redirects:
+            return None, 'more than {} redirects (max_redirects)'.format(websocket.max_redirects)
+        try:
+            target = resolve_location(state.target, response.get('location'))
+        except ValueError as error:
+            return None, text_type(error)
+        if state.target.is_secure and not target.is_secure:
+            return None, 'redirect from wss to ws refused: {}'.format(escape(target.masked))
+        return 'redirect', target
+
+    def restart(self):
+        """A fresh core and key for a further request; as :meth:`prepare`."""
+        state = self._state
+        state.key = make_key()
+        state.core = make_core(self._websocket, state)
+        return self.prepare()
+
+    def wrap_socket(self, sock, host):
+        """TLS on a blocking socket, as the dialer would begin it."""
+        from . import trust
+        tls = self._websocket.tls
+        context = tls['context'] or trust.make_context(
+            tls['verify'], tls['cafile'], tls['cert'], tls['fingerprint'], host=host)
+        name = trust.server_name(context, host, tls['context'] is not None)
+        sock = context.wrap_socket(sock, server_hostname=name)
+        trust.verify_peer(sock, host, tls['verify'], tls['fingerprint'],
+                          tls['context'] is not None)
+        return sock
+
+
+def is_overridden(session, name):
+    """True when a subclass, or the object itself, has a method of its own."""
+    method = getattr(session, name)
+    return not getattr(method, 'is_default', False)
+
+
+def prepare_request(websocket, state):
+    """Ask ``url`` and ``headers`` where they are callables, once for each connection."""
+    if state.target is None:
+        state.target = websocket.first_target = parse_url(websocket.url())
+    if state.pairs is None:
+        headers = websocket.headers
+        state.pairs = header_pairs(headers() if callable(headers) else headers)
+
+
+def encode_handshake(websocket, state):
+    """The bytes of the request (RFC 6455, 4.1)."""
+    prepare_request(websocket, state)
+    target = state.target
+    added, given = websocket.added_headers, state.pairs
+    if state.is_astray:
+        added, given = ([pair for pair in pairs if pair[0].lower() not in _FOR_ONE_ORIGIN]
+                        for pairs in (added, given))
+    authorization = _authorization(websocket, state)
+    pairs = list(added)
+    named = set(name.lower() for name, _ in pairs)
+    for name, value in given:
+        if name.lower() != b'authorization' or name.lower() not in named:
+            pairs.append((name, value))
+    named.update(name.lower() for name, _ in pairs)
+    if state.answer is not None:
+        pairs = [pair for pair in pairs if pair[0].lower() != b'authorization']
+        pairs.append((b'Authorization', state.answer.encode('latin-1')))
+    elif authorization is not None and b'authorization' not in named:
+        pairs.append((b'Authorization', authorization.encode('ascii')))
+    if b'cookie' not in named and not (state.is_astray and not hasattr(
+            websocket.cookies, 'add_cookie_header')):
+        cookie = cookie_header(websocket.cookies, target)
+        if cookie:
+            pairs.append((b'Cookie', cookie.encode('utf-8')
+                          if isinstance(cookie, text_type) else cookie))
+    deflate = websocket.deflate
+    return encode_request(
+        target.resource, target.host_header, state.key, pairs, websocket.agent,
+        websocket.protocols, None if deflate is None else deflate.offer(), websocket.origin)
+
+
+def _authorization(websocket, state):
+    """Of ``auth``, else of the URL; never for another origin."""
+    if state.is_astray:
+        return None
+    if isinstance(websocket.auth, tuple):
+        return basic(*websocket.auth)
+    if state.target.userinfo is not None and websocket.auth is None:
+        return basic(*state.target.userinfo)
+    return None
+
+
+class _Observer(object):
+    """Trace records and log lines of one connection; made only when somebody listens."""
+
+    def __init__(self, websocket, trace, logger):
+        self._websocket = websocket
+        self._trace = trace
+        self._logger = logger
+
+    def emit(self, stage, **values):
+        target = self._websocket.first_target
+        record = dict(values, stage=stage, url='' if target is None else target.masked)
+        if self._logger is not None:
+            self._logger.debug('%s %s', stage, record)
+        if self._trace is not None:
+            try:
+                self._trace(record)
+            except Exception:
+                import logging
+                logging.getLogger('lomond').warning('the trace callback failed', exc_info=True)
+
+    def on_sent(self, count):
+        self.emit('socket_send', length=count)
+
+    def on_received(self, count):
+        self.emit('socket_recv', length=count)
+
+    def on_event(self, event):
+        name = event.name
+        if name == 'text':
+            self.emit('message_text', length=len(event.text.encode('utf-8')))
+        elif name in ('binary', 'ping', 'pong'):
+            self.emit('message_' + name, length=len(event.data))
+        elif name in ('closing', 'closed'):
+            self.emit('message_close', code=event.code, reason=event.reason)
+        elif name == 'ready':
+            self.emit('handshake_ready', protocol=event.protocol,
+                      extensions=sorted(event.extensions))
+        elif name == 'rejected':
+            self.emit('handshake_rejected', reason=event.reason,
+                      status_code=event.response.status_code)
+
+
+def make_observer(websocket):
+    """An observer, or None when nobody listens: then nothing is paid for one."""
+    import logging
+    logger = logging.getLogger('lomond')
+    trace = websocket.trace
+    if trace and not callable(trace):
+        return _Observer(websocket, None, logger)
+    if logger.isEnabledFor(logging.DEBUG):
+        return _Observer(websocket, trace or None, logger)
+    return _Observer(websocket, trace, None) if trace else None
+

@@ -1,0 +1,395 @@
+"""The blocking driver: it owns the clock, the connecting and the loop of one connection.
+
+It must not know ``WebSocket``: it talks to the record of what to connect to that the facade
+gives it (:class:`lomond.plan.Plan`).  Two layers, so that other loops can drive the same code:
+
+``waits()``, ``next_deadline()``, ``process(ready, now)``, ``is_over``
+    the steps: what is waited for, until when, what came of it, and whether that was all
+``run()``
+    for ever: wait for the nearest deadline, process, yield
+
+A connection's life is one generator, :meth:`WebsocketSession._live`, which reads from top to
+bottom; it yields events, and None whenever it has to wait.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from . import errors
+from .compat import error_text, get_ident, text_type
+from .conversation import Conversation
+from .dialer import Dial, DialFail
+from .events import Connected, Connecting, ConnectFail, Disconnected, Redirected
+from .opcode import Opcode
+from .timers import Timers
+from .transport import as_stream
+from .waiting import READ, Waiting
+
+
+class WebsocketSession(object):
+    """Drives one connection of a :class:`~lomond.websocket.WebSocket`.
+
+    Subclasses may override ``_connect`` and ``_wrap_socket``, and may set ``waiting`` to
+    another class with the methods of :class:`~lomond.waiting.Waiting`.
+
+    ``send``, ``write``, ``queue_message``, ``close`` and ``force_disconnect`` may be called
+    from any thread; everything else belongs to the thread that iterates.
+
+    :param websocket: who is to be connected
+    """
+
+    #: Clock, waiting and wake-up; tests put their own here.
+    waiting = Waiting
+
+    def __init__(self, websocket):
+        self._plan = websocket.plan     # dropped at the end: no reference cycle stays
+        self._core = self._plan.core
+        self._sock = None               # the connected socket, while there is one
+        self._stream = None
+        self._dial = None
+        self._talk = None               # the Conversation, once connected
+        self._timers = None
+        self._waiting = None
+        self._life = None
+        self._loop_ident = None
+        self._ended_time = None         # session_time at the end
+        self._stopped = None            # the reason of a forced end; written once, any thread
+        self._deadline = None           # of connecting, upgrade included; monotonic
+        self._now = 0.0
+        self._ready = ()
+        self._proxy = None
+        self._surplus = b''             # bytes behind a proxy's answer
+        self._failure = None            # (reason, exception, stage) of a connect that failed
+        self.is_over = False            #: True once nothing more will happen
+
+    # -- the plug: what WebSocket calls
+
+    def run(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True, close_timeout=30.0,
+            connect_timeout=30.0, send_timeout=30.0):
+        """Drive the connection to its end; parameters as in ``WebSocket.connect``.
+
+        :returns: a generator of events; closing it closes the socket
+        """
+        self.start(poll, ping_rate, ping_timeout, auto_pong, close_timeout, connect_timeout,
+                   send_timeout)
+        return self._run()
+
+    def start(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True,
+              close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
+        """Begin without :meth:`run`, for drivers of their own; parameters as there."""
+        self._settings = dict(poll=poll, ping_rate=ping_rate, ping_timeout=ping_timeout,
+                              auto_pong=auto_pong, close_timeout=close_timeout)
+        self._auto_pong = auto_pong
+        self._connect_timeout = connect_timeout or None
+        self._send_timeout = send_timeout or None
+        self._timers = Timers(poll, ping_rate, ping_timeout, close_timeout)
+
+    def _run(self):
+        self._life = self._live()
+        try:
+            for event in self._life:
+                if event is not None:
+                    yield event
+                    continue
+                ready = self._waiting.wait(self.waits(), self.next_deadline())
+                self._resume(ready, self._waiting.monotonic())
+        finally:
+            self._clean_up()
+
+    def waits(self):
+        """What is waited for now: ``((fileno, READ | WRITE), ...)``; it changes between calls."""
+        if self._waiting is None:
+            return ()
+        waits = ((self._waiting.fileno(), READ),)
+        if self._dial is not None:
+            return tuple(self._dial.waits) + waits
+        if self._talk is not None:
+            return self._talk.waits() + waits
+        return waits
+
+    def next_deadline(self):
+        """When :meth:`process` is to be called at the latest (monotonic), or None."""
+        if self._talk is not None:
+            return self._talk.next_deadline(self._now)
+        if self._dial is None:
+            return self._now                # nothing has begun
+        deadline = self._dial.deadline
+        if deadline is None or (self._deadline is not None and self._deadline < deadline):
+            return self._deadline
+        return deadline
+
+    def process(self, ready, now):
+        """Do what can be done now; to be exhausted before the next call.
+
+        :param ready: which of :meth:`waits` are ready, in the same shape
+        :param now: seconds of the monotonic clock
+        :returns: a lazy iterator of events
+        """
+        if self._life is None and not self.is_over:
+            self._life = self._live()
+        self._resume(ready, now)
+        over = True
+        try:
+            for event in self._life or ():
+                if event is None:
+                    over = False
+                    return
+                yield event
+        finally:
+            if over:
+                self._clean_up()
+
+    def _resume(self, ready, now):
+        self._ready = ready
+        self._now = now
+        ident = self._loop_ident = get_ident()
+        if self._talk is not None:
+            self._talk.loop_ident = ident
+        waiting = self._waiting
+        if ready and waiting is not None:
+            wake_fd = waiting.fileno()
+            for fd, _ in ready:
+                if fd == wake_fd:
+                    waiting.clear()
+
+    def send(self, opcode, payload, compress=False):
+        """Check the state, compress, encode and write, as one act; from any thread.
+
+        A close frame (its payload comes from the core) is queued and never waits.
+
+        :raises WebSocketUnavailable, SendTimeout, TransportFail: as ``WebSocket.send_text``
+        """
+        talk = self._talk
+        if opcode == Opcode.CLOSE:
+            timers = self._timers
+            if talk is not None and timers.closed_at is None:
+                timers.closed_at = talk.clock()
+            self._queue(opcode, payload)
+            return
+        if talk is None:
+            self._core.check_send()
+            raise errors.WebSocketUnavailable('nothing can be sent without a connection')
+        talk.writer.send(opcode, payload, compress)
+        if opcode == Opcode.PING and self._timers.ping_timeout is not None:
+            self.wake()                     # the loop has a new deadline
+
+    def queue_message(self, opcode, payload, compress=False):
+        """Queue a message without waiting; :meth:`process` writes it as the peer takes it.
+
+        :returns: how many bytes of messages wait now: what to hold against a high-water mark
+        :raises WebSocketUnavailable: and subclasses, when the state forbids it
+        """
+        self._core.check_send()
+        self._core.replies.queue_message(opcode, payload, compress)
+        self._flush()
+        return self._core.replies.queued_messages
+
+    def write(self, data):
+        """Write encoded frames as they are, behind what is queued already; never waits."""
+        self._queue(None, data)
+
+    def _queue(self, opcode, payload):
+        self._core.replies.queue(opcode, payload)
+        self._flush()
+
+    def _flush(self):
+        talk = self._talk
+        if talk is not None:
+            talk.writer.try_flush()
+        self.wake()
+
+    def close(self):
+        """Close the socket without a close frame; the loop ends; from any thread."""
+        self._stop('closed')
+
+    def force_disconnect(self):
+        """Drop the connection at once; the loop ends; from any thread or signal handler."""
+        self._stop('disconnected; force_disconnect')
+
+    def _stop(self, reason):
+        if self._stopped is None:
+            self._stopped = reason
+        self._core.disconnect()
+        talk = self._talk
+        if talk is not None:
+            talk.stop(reason)
+        self.wake()
+
+    def wake(self):
+        """Let the loop look around; from any thread or signal handler."""
+        waiting = self._waiting
+        if waiting is not None:
+            waiting.wake()
+
+    @property
+    def session_time(self):
+        """Seconds since Ready; 0.0 before it; it stands still after the end."""
+        if self._ended_time is not None:
+            return self._ended_time
+        talk = self._talk
+        return 0.0 if talk is None else talk.session_time
+
+    # -- the life of a connection
+
+    def _live(self):
+        plan = self._plan
+        self._loop_ident = get_ident()
+        plan.begin(self)
+        self._waiting = self.waiting()
+        self._now = self._waiting.monotonic()
+        if self._connect_timeout is not None:
+            self._deadline = self._now + self._connect_timeout
+        failure = plan.prepare()
+        plan.emit('connect_start', **self._settings)
+        yield Connecting(plan.shown_url)
+        while True:
+            if failure is None:
+                for _ in self._connect_steps():
+                    yield None
+                failure = self._failure
+            if failure is not None:
+                break
+            if plan.shows_connected:
+                yield Connected(plan.shown_url, self._proxy)
+            for event in self._talk.live():
+                yield event
+            if self._talk.again is None:
+                break
+            talk, self._talk = self._talk, None
+            talk.close()
+            if talk.again != plan.SILENT:
+                yield Redirected(plan.shown_url, talk.again, talk.response)
+            failure = plan.restart()
+            self._core = plan.core
+        if failure is not None:
+            self._finish()
+            reason, error, stage = failure
+            yield ConnectFail(reason, error=error, stage=stage)
+            return
+        reason, graceful, error = self._talk.ending
+        self._finish()
+        yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
+
+    def _connect_steps(self):
+        """Connect and send the request; yields None to wait; ``_failure`` tells how it went."""
+        self._failure = None
+        stage = 'connect'
+        try:
+            self._check('unable to connect', stage)
+            if not getattr(self._connect, 'is_default', False):
+                sock, self._proxy = self._connect()
+                if self._stream is None or self._stream.sock is not sock:
+                    self._stream = as_stream(sock)
+            else:
+                for _ in self._dial_steps():
+                    yield None
+            stage = 'upgrade'
+            talk = self._begin_talk()
+            talk.writer.write(self._plan.request())
+            while True:
+                talk.writer.try_flush()
+                error = talk.writer.error
+                if error is not None:
+                    raise DialFail(text_type(error).replace('socket fail', 'request failed'),
+                                   stage, getattr(error, 'error', None) or error)
+                self._check('request failed', stage)
+                if not talk.writer.has_tail():
+                    return
+                yield None
+        except DialFail as fail:
+            self._failure = (text_type(fail), fail.error or fail, fail.stage)
+        except Exception as error:          # of an overridden method, or a callable of the user
+            self._failure = (error_text(error), error, stage)
+
+    def _begin_talk(self):
+        plan, core = self._plan, self._core
+        self._sock = self._stream.sock
+        core.auto_pong = self._auto_pong
+        core.collect_body = plan.wants_body
+        if self._surplus:
+            core.intake.put_back(self._surplus)
+            self._surplus = b''
+        self._talk = Conversation(
+            core, self._stream, self._timers, self._waiting, self._send_timeout, self._deadline,
+            'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), plan)
+        return self._talk
+
+    def _dial_steps(self):
+        dial = self._dial = Dial(self._plan.route(self), self._waiting)
+        try:
+            for _ in dial.steps():
+                self._check(dial.problem, dial.stage)
+                yield None
+                self._check(dial.problem, dial.stage)
+                dial.ready = self._ready
+            self._stream, self._proxy, self._surplus = dial.stream, dial.proxy, dial.surplus
+            dial.stream = None
+        finally:
+            self._dial = None
+            dial.close()
+
+    def _check(self, problem, stage):
+        """End the connecting when it was stopped, or has taken too long."""
+        if self._stopped is not None or not self._core.state.is_active:
+            raise DialFail(problem + '; closed', stage)
+        if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
+            raise DialFail('{}; {} timed out after {}s'.format(
+                problem, stage, self._connect_timeout), stage)
+
+    def _connect(self):
+        """Connect, TLS included; may be overridden.
+
+        :returns: ``(connected socket, URL of the proxy or None)``
+        :raises Exception: any; it becomes :class:`~lomond.events.ConnectFail` with its text
+        """
+        for _ in self._dial_steps():
+            self._resume(self._waiting.wait(self.waits(), self.next_deadline()),
+                         self._waiting.monotonic())
+        return self._stream.sock, self._proxy
+
+    _connect.is_default = True
+
+    def _wrap_socket(self, sock, host):
+        """Begin TLS on a connected socket; may be overridden.
+
+        :param sock: a blocking socket; its timeout is what is left of ``connect_timeout``
+        :param host: the host of the URL
+        :returns: the TLS socket
+        """
+        return self._plan.wrap_socket(sock, host)
+
+    _wrap_socket.is_default = True
+
+    def time_left(self):
+        """Seconds until ``connect_timeout``; None without one."""
+        if self._deadline is None:
+            return None
+        return max(self._deadline - self._waiting.monotonic(), 0.001)
+
+    # -- the end
+
+    def _finish(self):
+        """Close everything; the state is DISCONNECTED before the last event is handed out."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self._ended_time = self.session_time
+        self._core.disconnect()
+        if self._talk is not None:
+            self._talk.close()
+        elif self._stream is not None:
+            self._stream.shutdown()
+            self._stream.close()
+        self._sock = None
+        plan = self._plan
+        plan.emit('disconnected')
+        plan.end(self)
+
+    def _clean_up(self):
+        """The iterator is over, however it ended."""
+        life, self._life = self._life, None
+        if life is not None and self._waiting is not None:
+            self._finish()
+            life.close()
+            self._core.release()
+            self._waiting.close()
+        self._plan = None

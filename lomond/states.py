@@ -1,0 +1,102 @@
+"""The states of a connection and the moves between them, as one table; nothing else.
+
+Everything that asks "may I?" reads it here: the connection, the flags of ``WebSocket``, the
+tests, and the picture in the documentation.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from . import errors
+
+
+class State(object):
+    """One state: what is true while a connection is in it.
+
+    :param is_active, is_closing, is_closed: the flags of the same names of ``WebSocket``
+    :param may_send: messages, pings and pongs may be sent
+    :param may_pong: pings are answered
+    :param refusal: the exception class of a send that is not allowed
+    :param ends_graceful: an end of the TCP connection is a clean end
+    """
+
+    __slots__ = ('name', 'is_active', 'is_closing', 'is_closed', 'may_send', 'may_pong',
+                 'ends_graceful', '_refusal', '_sentence')
+
+    def __init__(self, name, flag, may_send=False, may_pong=False, ends_graceful=False,
+                 refusal=None, sentence=''):
+        self.name = name
+        self.is_active = flag == 'active'
+        self.is_closing = flag == 'closing'
+        self.is_closed = flag == 'closed'
+        self.may_send = may_send
+        self.may_pong = may_pong
+        self.ends_graceful = ends_graceful
+        self._refusal = refusal
+        self._sentence = sentence
+
+    def refuse(self):
+        """The exception for a send in this state (to be raised)."""
+        return self._refusal(self._sentence)
+
+    def __repr__(self):
+        return str('<State {}>').format(self.name)
+
+
+_NOT_READY = 'nothing can be sent before Ready'
+_CLOSING = 'nothing can be sent once the closing handshake has begun'
+_CLOSED = 'nothing can be sent, the connection is over'
+
+CONNECTING = State('CONNECTING', 'active',
+                   refusal=errors.WebSocketUnavailable, sentence=_NOT_READY)
+OPEN = State('OPEN', 'active', may_send=True, may_pong=True)
+#: The peer's close frame came, and Closing is being handled.
+REMOTE_CLOSING = State('REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)
+#: We sent a close frame and wait for the peer's.
+LOCAL_CLOSING = State('LOCAL_CLOSING', 'closing', may_pong=True,
+                      refusal=errors.WebSocketClosing, sentence=_CLOSING)
+#: We answered the peer's close frame and wait for the end of TCP.
+ECHOED = State('ECHOED', 'closing', ends_graceful=True,
+               refusal=errors.WebSocketClosing, sentence=_CLOSING)
+#: The peer answered our close frame.
+CLOSED = State('CLOSED', 'closed', ends_graceful=True,
+               refusal=errors.WebSocketClosed, sentence=_CLOSED)
+#: The connection failed (RFC 6455, 7.1.7); a close frame is due or was sent.
+FAILED = State('FAILED', 'closing', refusal=errors.WebSocketClosing, sentence=_CLOSING)
+#: The opening handshake had an answer, but not the one that was hoped for.
+REJECTED = State('REJECTED', 'closed', ends_graceful=True,
+                 refusal=errors.WebSocketClosed, sentence=_CLOSED)
+DISCONNECTED = State('DISCONNECTED', 'closed',
+                     refusal=errors.WebSocketClosed, sentence=_CLOSED)
+
+STATES = (CONNECTING, OPEN, REMOTE_CLOSING, LOCAL_CLOSING, ECHOED, CLOSED, FAILED, REJECTED,
+          DISCONNECTED)
+
+# What can happen to a connection.
+READY = 'valid opening handshake'
+REJECT = 'any other answer'
+FAIL = 'violation or time-out'
+CLOSE_SENT = 'close() or echo'
+CLOSE_RECEIVED = 'close frame'
+DISCONNECT = 'end of stream, time-out or force_disconnect()'
+
+INPUTS = (READY, REJECT, FAIL, CLOSE_SENT, CLOSE_RECEIVED, DISCONNECT)
+
+#: (state, input) -> state.  A pair that is not here is a bug of ours.  Pairs that lead back to
+#: their state are races between close() in one thread and the loop in another.
+MOVES = {
+    (CONNECTING, READY): OPEN,
+    (CONNECTING, REJECT): REJECTED,
+    (CONNECTING, FAIL): FAILED,
+    (CONNECTING, CLOSE_SENT): DISCONNECTED,
+    (OPEN, CLOSE_SENT): LOCAL_CLOSING,
+    (OPEN, CLOSE_RECEIVED): REMOTE_CLOSING,
+    (OPEN, FAIL): FAILED,
+    (LOCAL_CLOSING, CLOSE_RECEIVED): CLOSED,
+    (LOCAL_CLOSING, FAIL): FAILED,
+    (REMOTE_CLOSING, CLOSE_SENT): ECHOED,
+    (REMOTE_CLOSING, FAIL): FAILED,
+    (FAILED, CLOSE_SENT): FAILED,
+    (REJECTED, CLOSE_SENT): REJECTED,
+}
+MOVES.update(((state, DISCONNECT), DISCONNECTED) for state in STATES)
+MOVES.update(((DISCONNECTED, what), DISCONNECTED) for what in INPUTS)

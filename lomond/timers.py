@@ -1,0 +1,108 @@
+"""The deadlines of an open connection, as arithmetic on ``now``; no clock, no socket, no thread.
+
+All times are seconds of one monotonic clock.  Poll, ping, pong and close are independent of
+each other (``behaviour.md``, section 6 of the project's requirements).
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+#: What :meth:`Timers.due` can answer.
+POLL = 'poll'
+PING = 'ping'
+PING_TIMEOUT = 'ping_timeout'
+CLOSE_TIMEOUT = 'close_timeout'
+ECHO_TIMEOUT = 'echo_timeout'
+DISCARD_TIMEOUT = 'discard_timeout'
+
+#: How long a server may leave TCP open after our echo when ``close_timeout`` is no limit.
+ECHO_WAIT = 30.0
+#: How long input is thrown away after the close frame of a failure was sent.
+DISCARD_WAIT = 0.5
+
+
+class Timers(object):
+    """Poll, ping, pong and close deadlines.
+
+    :param float poll: seconds between two Polls, above 0
+    :param ping_rate: seconds between two pings; None or 0: no pings
+    :param ping_timeout: seconds without a pong, or any other byte, after a ping; None or 0: no
+        limit
+    :param close_timeout: seconds to wait for the answer to a close frame; None or 0: no limit
+    """
+
+    __slots__ = ('poll', 'ping_rate', 'ping_timeout', 'close_timeout', 'next_poll', 'next_ping',
+                 'oldest_ping', 'last_received', 'closed_at', 'echoed_at', 'failed_at')
+
+    def __init__(self, poll=5.0, ping_rate=30.0, ping_timeout=None, close_timeout=30.0):
+        self.poll = poll
+        self.ping_rate = ping_rate or None
+        self.ping_timeout = ping_timeout or None
+        self.close_timeout = close_timeout or None
+        self.next_poll = None       # None before Ready
+        self.next_ping = None
+        self.oldest_ping = None     # when the oldest unanswered ping was due or sent
+        self.last_received = None   # when the newest bytes came
+        self.closed_at = None       # when close() was called
+        self.echoed_at = None       # when a close frame of the server was answered
+        self.failed_at = None       # when a failure's close frame was queued
+
+    def start(self, now):
+        """The connection is Ready: the first Poll and the first ping are due at once."""
+        self.next_poll = now
+        self.next_ping = now if self.ping_rate else None
+        self.last_received = now
+
+    def polled(self, now):
+        """A Poll was handed out."""
+        self.next_poll = now + self.poll
+
+    def pinged(self, now):
+        """A ping was sent, or had to be queued; counted from now, so that none come in bursts."""
+        self.next_ping = now + self.ping_rate
+        if self.oldest_ping is None:
+            self.oldest_ping = now
+
+    def stop_pings(self):
+        """No further pings are sent: a close frame was."""
+        self.next_ping = None
+
+    def ping_deadline(self):
+        """When the peer counts as gone; None while no ping is unanswered."""
+        if self.ping_timeout is None or self.oldest_ping is None or self.failed_at is not None:
+            return None
+        return max(self.oldest_ping, self.last_received) + self.ping_timeout
+
+    def close_deadline(self):
+        """``(when, what)`` ends the closing handshake; ``(None, None)`` while there is none."""
+        if self.failed_at is not None:
+            return self.failed_at + DISCARD_WAIT, DISCARD_TIMEOUT
+        if self.echoed_at is not None:
+            return self.echoed_at + (self.close_timeout or ECHO_WAIT), ECHO_TIMEOUT
+        if self.closed_at is not None and self.close_timeout is not None:
+            return self.closed_at + self.close_timeout, CLOSE_TIMEOUT
+        return None, None
+
+    def next_deadline(self):
+        """The nearest of all deadlines, or None."""
+        times = [time for time in (self.next_poll, self.next_ping, self.ping_deadline(),
+                                   self.close_deadline()[0]) if time is not None]
+        return min(times) if times else None
+
+    def due(self, now, idle=True):
+        """What is to be done at ``now``, the most urgent first; None for nothing.
+
+        :param bool idle: everything that has arrived was handed out, so that a missing pong
+            can be judged
+        """
+        when, what = self.close_deadline()
+        if when is not None and now >= when:
+            return what
+        if self.next_poll is not None and now >= self.next_poll:
+            return POLL
+        if self.next_ping is not None and now >= self.next_ping:
+            return PING
+        if idle:
+            when = self.ping_deadline()
+            if when is not None and now >= when:
+                return PING_TIMEOUT
+        return None

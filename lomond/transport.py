@@ -1,0 +1,376 @@
+"""Streams of bytes that never block: TCP or anything like it, and TLS on top.
+
+They must not know what the bytes mean.  A stream has ``recv_into`` and ``send``, which
+return None when there is nothing to do yet, and ``recv_wants`` / ``send_wants``, what to wait
+for then.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import socket
+import sys
+import threading
+
+from .compat import OS_ERRORS, error_text, was_interrupted, would_block
+from .waiting import READ, WRITE
+
+#: What TLS is given at a time: one record.  SSL_write takes all of it or nothing, so a larger
+#: piece would hide from ``send_timeout`` that a slow peer does take something.
+TLS_CHUNK = 16 * 1024
+
+
+def _nothing_to_flush(self):
+    """True when nothing that ``send`` took is still waiting in this process."""
+    return True
+
+
+def _unsent(self):
+    """Bytes that the kernel has taken and the peer has not; None when it cannot tell.
+
+    A full send buffer is not writable again before a third of it is free, which a slow peer
+    may need minutes for; this shows that it does take something.
+    """
+    try:
+        import fcntl
+        import struct
+        import termios
+        return struct.unpack(str('i'), fcntl.ioctl(self.fileno(), termios.TIOCOUTQ,
+                                                   b'\0\0\0\0'))[0]
+    except (ImportError, AttributeError) + OS_ERRORS:       # Windows; no socket
+        return None
+
+
+def _close(self):
+    try:
+        self.sock.close()
+    except OS_ERRORS:               # ECONNRESET (BSD): it is closed all the same
+        pass
+
+
+class PlainStream(object):
+    """A connected socket (or what has ``fileno``, ``recv``, ``send`` and ``close``).
+
+    One thread may receive while another one sends.
+    """
+
+    recv_wants = READ
+    send_wants = WRITE
+    is_tls = False
+    is_buffered = False             # ``send`` may leave bytes in this process
+
+    def __init__(self, sock):
+        self.sock = sock
+        if hasattr(sock, 'setblocking'):
+            sock.setblocking(False)
+        self._recv_into = getattr(sock, 'recv_into', None)
+        self._send = sock.send
+
+    def fileno(self):
+        return self.sock.fileno()
+
+    def recv_into(self, view):
+        """The number of bytes put into ``view``, 0 at the end, None when there are none yet."""
+        while True:
+            try:
+                if self._recv_into is not None:
+                    return self._recv_into(view)
+                data = self.sock.recv(len(view))
+            except OS_ERRORS as error:
+                if would_block(error):
+                    return None
+                if was_interrupted(error):
+                    continue
+                raise
+            view[:len(data)] = data
+            return len(data)
+
+    def send(self, data):
+        """How many bytes were taken, or None when none can be taken now."""
+        while True:
+            try:
+                return self._send(data)
+            except OS_ERRORS as error:
+                if would_block(error):
+                    return None
+                if not was_interrupted(error):
+                    raise
+
+    def has_pending(self):
+        """True when bytes can be had that no wait would announce."""
+        return False
+
+    flush = _nothing_to_flush
+    unsent = _unsent
+
+    def shutdown_write(self):
+        """End our direction; what was sent still arrives."""
+        self._shutdown(socket.SHUT_WR)
+
+    def shutdown(self):
+        """End both directions; wakes every thread that waits for this socket."""
+        self._shutdown(socket.SHUT_RDWR)
+
+    def _shutdown(self, how):
+        shutdown = getattr(self.sock, 'shutdown', None)
+        if shutdown is not None:
+            try:
+                shutdown(how)
+            except OS_ERRORS:       # ENOTCONN: the peer was faster; EBADF: closed by its owner
+                pass
+
+    close = _close
+
+
+class _TlsBase(object):
+    """What TLS over a socket and TLS over TLS share: one record at a time under a small lock.
+
+    One SSL object is never in two threads' hands at once: concurrent SSL_read and SSL_write
+    crash CPython 2.7, 3.8 and 3.13 within seconds.  Waiting happens outside of the lock.
+    """
+
+    is_tls = True
+    is_buffered = False
+
+    def __init__(self):
+        import ssl
+        self._ssl = ssl
+        self._lock = threading.Lock()       # guards every call of the SSL object
+        self.recv_wants = READ
+        self.send_wants = WRITE
+
+    def handshake(self):
+        """One step of the TLS handshake: None when it is done, else what to wait for."""
+        ssl = self._ssl
+        try:
+            with self._lock:
+                self._do_handshake()
+        except ssl.SSLError as error:
+            if error.args and error.args[0] == ssl.SSL_ERROR_WANT_READ:
+                return READ
+            if error.args and error.args[0] == ssl.SSL_ERROR_WANT_WRITE:
+                return WRITE
+            raise
+        return None
+
+    def recv_into(self, view):
+        """As :meth:`PlainStream.recv_into`; at most one record."""
+        ssl = self._ssl
+        while True:
+            try:
+                with self._lock:
+                    count = self._read(view)
+            except ssl.SSLError as error:
+                number = error.args[0] if error.args else None
+                if number == ssl.SSL_ERROR_WANT_READ:
+                    self.recv_wants = READ
+                    return None
+                if number == ssl.SSL_ERROR_WANT_WRITE:
+                    self.recv_wants = WRITE
+                    return None
+                if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF) or _is_eof(error):
+                    # Without close_notify, too: the closing handshake of RFC 6455 tells
+                    # whether something was cut off.
+                    return 0
+                raise
+            except OS_ERRORS as error:
+                if would_block(error):
+                    return None
+                if was_interrupted(error):
+                    continue
+                raise
+            self.recv_wants = READ
+            return count
+
+    def send(self, data):
+        """As :meth:`PlainStream.send`; after None the very same bytes must come next."""
+        ssl = self._ssl
+        if len(data) > TLS_CHUNK:
+            data = memoryview(data)[:TLS_CHUNK]
+        while True:
+            try:
+                with self._lock:
+                    count = self._write(data)
+            except ssl.SSLError as error:
+                number = error.args[0] if error.args else None
+                if number == ssl.SSL_ERROR_WANT_WRITE:
+                    self.send_wants = WRITE
+                    return None
+                if number == ssl.SSL_ERROR_WANT_READ:
+                    self.send_wants = READ
+                    return None
+                raise
+            except OS_ERRORS as error:
+                if would_block(error):
+                    return None
+                if was_interrupted(error):
+                    continue
+                raise
+            self.send_wants = WRITE
+            return count or None
+
+
+def _is_eof(error):
+    """OpenSSL 3 under Pythons before 3.8 has its own words for an end without close_notify."""
+    return 'unexpected eof' in error_text(error).lower() or 'EOF occurred' in error_text(error)
+
+
+class TlsStream(_TlsBase):
+    """TLS over a socket: an ``ssl.SSLSocket`` that does not block."""
+
+    def __init__(self, sock):
+        super(TlsStream, self).__init__()
+        self.sock = sock
+        sock.setblocking(False)
+
+    @property
+    def ssl_object(self):
+        """What knows the peer's certificate."""
+        return self.sock
+
+    def fileno(self):
+        return self.sock.fileno()
+
+    def _do_handshake(self):
+        self.sock.do_handshake()
+
+    def _read(self, view):
+        return self.sock.recv_into(view)
+
+    def _write(self, data):
+        return self.sock.send(data)
+
+    def has_pending(self):
+        """True when TLS holds bytes that are decrypted already."""
+        with self._lock:
+            return self.sock.pending() > 0
+
+    flush = _nothing_to_flush
+    unsent = _unsent
+
+    def shutdown_write(self):
+        self._shutdown(socket.SHUT_WR)
+
+    def shutdown(self):
+        self._shutdown(socket.SHUT_RDWR)
+
+    def _shutdown(self, how):
+        # SSLSocket.shutdown() drops the TLS layer, and what is sent after it is clear text:
+        # the plain socket's is called.
+        try:
+            socket.socket.shutdown(self.sock, how)
+        except TypeError:           # 2.7: the methods live in the inner socket
+            try:
+                self.sock._sock.shutdown(how)
+            except OS_ERRORS:
+                pass
+        except OS_ERRORS:           # ENOTCONN: the peer was faster
+            pass
+
+    close = _close
+
+
+class TlsInTlsStream(_TlsBase):
+    """TLS over another stream, by way of memory (``ssl.MemoryBIO``, not on 2.7)."""
+
+    is_buffered = True
+
+    def __init__(self, context, stream, server_hostname):
+        super(TlsInTlsStream, self).__init__()
+        self._stream = stream
+        self.sock = stream.sock
+        self._incoming = self._ssl.MemoryBIO()
+        self._outgoing = self._ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, False, server_hostname)
+        self._scratch = bytearray(TLS_CHUNK)
+        self._unsent = b''
+
+    @property
+    def ssl_object(self):
+        """What knows the peer's certificate."""
+        return self._object
+
+    def fileno(self):
+        return self._stream.fileno()
+
+    def _flush(self):
+        """Hand ciphertext to the stream below; True when all of it went."""
+        while True:
+            if not self._unsent:
+                self._unsent = self._outgoing.read()
+                if not self._unsent:
+                    return True
+            count = self._stream.send(self._unsent)
+            if count is None:
+                return False
+            self._unsent = self._unsent[count:]
+
+    def _fill(self):
+        """Take ciphertext from the stream below; False when there is none yet."""
+        count = self._stream.recv_into(memoryview(self._scratch))
+        if count is None:
+            return False
+        if count:
+            self._incoming.write(self._scratch[:count])
+        else:
+            self._incoming.write_eof()
+        return True
+
+    def _pump(self, step):
+        """Do one thing with the SSL object, moving ciphertext both ways as far as it goes."""
+        ssl = self._ssl
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                if not self._flush():
+                    raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, 'write')
+                if not self._fill():
+                    raise
+                continue
+            self._flush()
+            return result
+
+    def _do_handshake(self):
+        self._pump(self._object.do_handshake)
+        if not self._flush():
+            raise self._ssl.SSLWantWriteError(self._ssl.SSL_ERROR_WANT_WRITE, 'write')
+
+    def _read(self, view):
+        return self._pump(lambda: self._object.read(len(view), view))
+
+    def _write(self, data):
+        # A MemoryBIO takes everything: no more than one record waits for the stream below.
+        if not self._flush():
+            raise self._ssl.SSLWantWriteError(self._ssl.SSL_ERROR_WANT_WRITE, 'write')
+        return self._pump(lambda: self._object.write(data))
+
+    def has_pending(self):
+        """True when bytes wait in this layer or in the one below."""
+        with self._lock:
+            return self._object.pending() > 0 or self._incoming.pending > 0 or (
+                self._stream.has_pending())
+
+    def flush(self):
+        """Send ciphertext that waits in memory; True when none is left."""
+        with self._lock:
+            return self._flush()
+
+    def unsent(self):
+        return self._stream.unsent()
+
+    def shutdown_write(self):
+        self._stream.shutdown_write()
+
+    def shutdown(self):
+        self._stream.shutdown()
+
+    def close(self):
+        self._stream.close()
+
+
+def as_stream(sock):
+    """The stream for a connected socket of somebody else, TLS or not."""
+    ssl = sys.modules.get('ssl')        # without it no socket can be an SSLSocket
+    if ssl is not None and isinstance(sock, ssl.SSLSocket):
+        return TlsStream(sock)
+    return PlainStream(sock)

@@ -1,0 +1,463 @@
+"""``WebSocket``: what and where to connect to, and the sending half of a connection.
+
+It must not know sockets: a session drives them, the core knows the protocol.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import time
+
+from . import errors, options, states, trust
+from .compat import BYTES_LIKE, monotonic, native, text_type
+from .connection import DEFAULT_MAX_MESSAGE_SIZE
+from .constants import USER_AGENT
+from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
+from .handshake import check_header
+from .opcode import Opcode
+from .plan import ConnectionState, Plan, encode_handshake, make_core
+from .proxy import environment_proxies, normalise_proxies
+from .session import WebsocketSession
+from .url import parse_url
+
+
+class WebSocket(object):
+    """A WebSocket client: iterate it for the events of a connection.
+
+    >>> for event in WebSocket('wss://example.org/feed'):      # doctest: +SKIP
+    ...     if event.name == 'text':
+    ...         print(event.text)
+
+    The constructor says what and where, :meth:`connect` says how long and how often.  It opens
+    nothing.  A WebSocket can be connected again and again, one connection at a time.
+
+    Threads: ``send_*``, ``close`` and ``force_disconnect`` may be called from any thread;
+    the events are iterated by one thread.
+
+    :param url: ``ws://`` or ``wss://`` (``http`` and ``https`` are aliases), or a callable
+        without arguments that returns one, called for every connection
+    :param proxies: None: from the environment; ``{}``: none; or a dict of proxy URLs by
+        ``'ws'``, ``'wss'``, ``'http'``, ``'https'``, ``'all'``
+    :param protocols: list of subprotocols to offer, in order of preference
+    :param agent: User-Agent; None: :data:`lomond.constants.USER_AGENT`
+    :param compress: True to offer permessage-deflate, or a :class:`~lomond.compression.Deflate`
+    :param ssl_verify: False checks neither certificate nor host name
+    :param ssl_cafile: PEM bundle or directory in place of the default store
+    :param ssl_context: an ``ssl.SSLContext`` that decides everything about TLS
+    :param trace: callable that gets a dict for each step, or True for the log
+    :param headers: dict, list of pairs, or a callable that returns one, called for every
+        connection
+    :param origin: value of the ``Origin`` header
+    :param auth: ``(user, password)``, or a :class:`~lomond.auth.DigestAuth`
+    :param cookies: dict, text, or an ``http.cookiejar.CookieJar``
+    :param ssl_cert: client certificate: path, ``(cert, key)`` or ``(cert, key, password)``
+    :param ssl_fingerprint: ``'sha256:..'`` of the server's certificate
+    :param max_message_size: most bytes of a message, after inflating; None: no limit
+    :param max_redirects: how many redirects to follow
+    :param source_address: ``(host, port)`` to connect from
+    :param socket_options: list of ``(level, name, value)``
+    :param uds: path of a Unix domain socket to connect to
+    :raises TypeError, ValueError: with a sentence that names the value and what is allowed
+    """
+
+    def __init__(self, url, proxies=None, protocols=None, agent=None, compress=False,
+                 ssl_verify=True, ssl_cafile=None, ssl_context=None, trace=None,
+                 headers=None, origin=None, auth=None, cookies=None, ssl_cert=None,
+                 ssl_fingerprint=None, max_message_size=DEFAULT_MAX_MESSAGE_SIZE, max_redirects=0,
+                 source_address=None, socket_options=None, uds=None):
+        self.first_target = None if callable(url) else parse_url(url)
+        self.url = url if callable(url) else self.first_target.text
+        self.detects_proxies = proxies is None
+        self.proxies = environment_proxies() if proxies is None else normalise_proxies(proxies)
+        self.protocols = options.check_protocols(protocols)
+        self.agent = options.check_text_header('agent', b'User-Agent', agent) or USER_AGENT
+        self.compress = compress
+        self.deflate = options.check_compress(compress)
+        trust.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
+        self.ssl_verify = ssl_verify
+        self.ssl_cafile = ssl_cafile
+        self.ssl_context = ssl_context
+        self.ssl_cert = ssl_cert
+        self.ssl_fingerprint = ssl_fingerprint
+        self.trace = trace
+        self.headers = options.check_headers(headers)
+        self.origin = options.check_text_header('origin', b'Origin', origin)
+        self.auth = options.check_auth(auth)
+        self.cookies = options.check_cookies(cookies)
+        self.max_message_size = options.check_size('max_message_size', max_message_size, 0)
+        self.max_redirects = options.check_size('max_redirects', max_redirects, 0) or 0
+        self.source_address = options.check_source_address(source_address)
+        self.socket_options = options.check_socket_options(socket_options)
+        self.uds = options.check_path('uds', uds)
+        self.added_headers = []
+        self._running = None        # the session whose connection runs
+        self._observer = None       # of the current connection, when somebody listens
+        self.reset()
+
+    # -- what it is
+
+    @property
+    def tls(self):
+        """The options of TLS, by the names that :mod:`lomond.trust` uses."""
+        return dict(verify=self.ssl_verify, cafile=self.ssl_cafile, context=self.ssl_context,
+                    cert=self.ssl_cert, fingerprint=self.ssl_fingerprint)
+
+    @property
+    def _target(self):
+        return self.state.target or self.first_target
+
+    @property
+    def scheme(self):
+        """``'ws'`` or ``'wss'``; None before a callable ``url`` was asked."""
+        return self._target and self._target.scheme
+
+    @property
+    def host(self):
+        """The host, in ASCII."""
+        return self._target and self._target.host
+
+    @property
+    def port(self):
+        """The port, an int."""
+        return self._target and self._target.port
+
+    @property
+    def resource(self):
+        """Path and query, percent-encoded."""
+        return self._target and self._target.resource
+
+    @property
+    def key(self):
+        """bytes: Sec-WebSocket-Key of the current connection."""
+        return self.state.key
+
+    @property
+    def session(self):
+        """The session of the current connection; None before the first."""
+        return self.state.session
+
+    @property
+    def is_secure(self):
+        """True for wss."""
+        return self.scheme == 'wss'
+
+    @property
+    def is_active(self):
+        """True while the connection neither is closed nor is being closed."""
+        return self.state.core.state.is_active
+
+    @property
+    def is_closing(self):
+        """True from our close frame, or a failure, until the end."""
+        return self.state.core.state.is_closing
+
+    @property
+    def is_closed(self):
+        """True once the connection is over."""
+        return self.state.core.state.is_closed
+
+    @property
+    def sent_close_time(self):
+        """Seconds from Ready to our close frame; None when none was sent."""
+        return self.state.core.sent_close_time
+
+    @property
+    def supports_compression(self):
+        """True when permessage-deflate was agreed on for the current connection."""
+        return self.state.core.supports_compression
+
+    @property
+    def latency(self):
+        """Seconds from the newest answered ping to its pong; None before."""
+        return self.state.core.latency
+
+    def __repr__(self):
+        target = self.first_target
+        shown = 'callable' if target is None else target.masked
+        return native("WebSocket('{}')".format(shown))
+
+    # -- connecting
+
+    def connect(self, session_class=WebsocketSession, poll=5.0, ping_rate=30.0, ping_timeout=None,
+                auto_pong=True, close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
+        """Start afresh; nothing is connected before the result is iterated.
+
+        :param session_class: called with the WebSocket, gives the session that drives it
+        :param poll: seconds between two ``Poll`` events, above 0
+        :param ping_rate: seconds between two pings; None or 0: none are sent
+        :param ping_timeout: seconds without a pong, or any other byte, until ``Unresponsive``;
+            None or 0: no limit
+        :param auto_pong: answer pings
+        :param close_timeout: seconds to wait for the answer to ``close()``; None or 0: no limit
+        :param connect_timeout: seconds for everything until ``Ready``; None or 0: no limit
+        :param send_timeout: seconds that the peer may take nothing of a message; None or 0: no
+            limit
+        :returns: an iterator of events
+        :raises TypeError, ValueError: for a time that cannot be used
+        """
+        settings = dict(
+            poll=options.check_poll(poll),
+            ping_rate=options.check_time('ping_rate', ping_rate),
+            ping_timeout=options.check_time('ping_timeout', ping_timeout),
+            auto_pong=auto_pong,
+            close_timeout=options.check_time('close_timeout', close_timeout))
+        for name, value in (('connect_timeout', connect_timeout), ('send_timeout', send_timeout)):
+            if options.check_time(name, value) != 30.0:
+                settings[name] = value
+        if self._running is not None:
+            return _refused('a connection of this WebSocket runs already; one at a time')
+        self.reset()
+        session = session_class(self)
+        self.state.session = session
+        return session.run(**settings)
+
+    def __iter__(self):
+        return self.connect()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        session = self.session
+        if session is not None:
+            session.close()
+
+    def reset(self):
+        """Fresh state and a fresh key, nothing else."""
+        state = ConnectionState(self.first_target if not callable(self.url) else None)
+        state.core = make_core(self, state)
+        self.state = state
+        self._observer = None
+
+    @property
+    def plan(self):
+        """What a session drives; made for it."""
+        return Plan(self)
+
+    def overrides(self, name):
+        """True when a subclass, or this object, has its own method of that name."""
+        method = getattr(self, name)
+        return getattr(method, '__func__', method) is not vars(WebSocket)[name]
+
+    def begin(self, session, observer):
+        """The session's connection runs from now on (called by its plan).
+
+        :raises WebSocketError: it was superseded, or another connection runs
+        """
+        if self._running is not None:
+            raise errors.WebSocketError('a connection of this WebSocket runs already; one at a time')
+        if self.state.session is not session:
+            raise errors.WebSocketError('superseded by a later connect() of this WebSocket')
+        self._running = session
+        self._observer = observer
+
+    def end(self, session):
+        """The session's connection is over (called by its plan)."""
+        if self._running is session:
+            self._running = None
+
+    # -- the request and its answer
+
+    def add_header(self, header, value):
+        """Send a header with each request, before the built-in ones.
+
+        :param bytes header: its name
+        :param bytes value: its value
+        :raises TypeError: unless both are bytes
+        :raises ValueError: the name is no token, or a value would not stay in its line
+        """
+        check_header(header, value)
+        if header.lower() == b'host':
+            self.added_headers = [pair for pair in self.added_headers
+                                  if pair[0].lower() != b'host']
+        self.added_headers.append((header, value))
+
+    def build_request(self):
+        """The request as bytes (RFC 6455, 4.1); the same until the next ``connect()``."""
+        return encode_handshake(self, self.state)
+
+    def on_response(self, response):
+        """Judge the answer to the request (RFC 6455, 4.1).
+
+        :returns: ``(subprotocol or None, set of extensions)``
+        :raises HandshakeError: it is not acceptable
+        """
+        return self.state.core.handshake.check_response(response, self.process_extensions)
+
+    def process_extensions(self, extensions):
+        """Set up what the server has agreed to.
+
+        :param extensions: list of text: elements of Sec-WebSocket-Extensions
+        :returns: the set of names that are enabled
+        :raises HandshakeError: something that was not offered, or parameters that may not be
+        """
+        return self.state.core.handshake.negotiate(extensions)
+
+    # -- sending
+
+    def send_text(self, text, compress=True):
+        """Send a text message.
+
+        :param text: text
+        :param compress: compress it when that was agreed on
+        :raises TypeError: for anything else
+        :raises WebSocketUnavailable: before Ready; its subclasses once it is closing or closed
+        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
+        :raises TransportFail: the connection is broken
+        """
+        if not isinstance(text, text_type):
+            raise TypeError('text must be text, not {}; use send_binary for bytes'.format(
+                type(text).__name__))
+        self._send(Opcode.TEXT, options.encode_text(text), compress)
+
+    def send_binary(self, data, compress=True):
+        """Send a binary message; errors as in :meth:`send_text`.
+
+        :param data: bytes, bytearray or memoryview; it must not change until this returns
+        """
+        if not isinstance(data, BYTES_LIKE):
+            raise TypeError('data must be bytes, bytearray or memoryview, not {}; use send_text for '
+                            'text'.format(type(data).__name__))
+        if not isinstance(data, bytes):
+            data = options.flat_view(data)
+        self._send(Opcode.BINARY, data, compress)
+
+    def send_json(self, _obj=Ellipsis, **kwargs):
+        """Send an object, or keywords, as JSON in a text message.
+
+        :raises ValueError: an object and keywords
+        :raises TypeError: not serialisable
+        """
+        if _obj is not Ellipsis and kwargs:
+            raise ValueError('send_json takes one object or keywords, not both')
+        import json
+        text = json.dumps(kwargs if _obj is Ellipsis else _obj)
+        self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
+
+    def send_ping(self, data=b''):
+        """Send a ping; errors as in :meth:`send_text`.
+
+        :param bytes data: at most 125 bytes
+        :raises ValueError: more than that
+        """
+        self._send_control(Opcode.PING, data)
+
+    def send_pong(self, data):
+        """Send a pong; as :meth:`send_ping`."""
+        self._send_control(Opcode.PONG, data)
+
+    def _send_control(self, opcode, data):
+        if not isinstance(data, bytes):
+            raise TypeError('data must be bytes, not {}'.format(type(data).__name__))
+        if len(data) > MAX_CONTROL_PAYLOAD:
+            raise ValueError('data is {} bytes; at most {} are allowed'.format(
+                len(data), MAX_CONTROL_PAYLOAD))
+        session = self._open_session()
+        session.send(opcode, data)
+        if self._observer is not None:
+            self._observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(data))
+
+    def _send(self, opcode, payload, compress):
+        session = self._open_session()
+        session.send(opcode, payload, compress)
+        if self._observer is not None:
+            self._observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload),
+                                compressed=bool(compress and self.supports_compression))
+
+    def _open_session(self):
+        state = self.state
+        if state.session is None:
+            raise errors.WebSocketUnavailable('nothing can be sent before it is connected')
+        now = state.core.state
+        if not now.may_send:
+            raise now.refuse()
+        return state.session
+
+    # -- ending
+
+    def close(self, code=1000, reason='goodbye'):
+        """Begin the closing handshake; it never waits, and never raises because of the wire.
+
+        May be called from any thread, and in a signal handler.
+
+        :param code: a close code that may be sent; None: an empty close frame
+        :param reason: text or UTF-8 bytes, cut to 123 bytes
+        :raises TypeError, ValueError: for what may not be sent
+        """
+        state = self.state
+        session, core = state.session, state.core
+        if session is None:
+            encode_close_payload(code, reason)      # a mistake shows at once
+            return
+        before = core.state
+        payload = core.close(code, reason)
+        if payload is None:
+            if before is states.CONNECTING:
+                session.close()
+            return
+        if core.sent_close_time is None:
+            core.sent_close_time = session.session_time
+        session.send(Opcode.CLOSE, payload)
+        if self._observer is not None:
+            self._observer.emit('close_requested', code=code, reason=reason)
+
+    def force_disconnect(self):
+        """Drop the connection at once, without a close frame; from any thread; never raises."""
+        session = self.state.session
+        if session is not None:
+            self.state.core.disconnect()
+            session.force_disconnect()
+
+    def on_disconnect(self):
+        """End the connection: the session is closed."""
+        self.state.core.disconnect()
+        session = self.state.session
+        if session is not None:
+            session.close()
+
+    # -- driving it by hand
+
+    def feed(self, data):
+        """Bytes in, events out, for a session of one's own; lazy.
+
+        Automatic replies go to the session's ``write()``.
+
+        :param data: bytes, bytearray or memoryview, which must not change meanwhile; empty: the
+            end of the stream
+        :returns: a generator of events; one that is left unfinished ends the connection
+        :raises WebSocketError: an earlier one is not exhausted
+        """
+        if not isinstance(data, BYTES_LIKE):
+            raise TypeError('data must be bytes, bytearray or memoryview, not {}'.format(
+                type(data).__name__))
+        core = self.state.core
+        if core.state.is_closed:
+            return
+        events = core.receive(data, time.time(), monotonic())
+        is_done = False
+        try:
+            for event in events:
+                self._write_replies(core)
+                yield event
+                if core.state.is_closed:
+                    break
+            self._write_replies(core)
+            is_done = True
+        finally:
+            if not is_done:
+                self.on_disconnect()
+        if core.state is states.FAILED:
+            self.force_disconnect()
+
+    def _write_replies(self, core):
+        session = self.state.session
+        for opcode, payload in core.take_outgoing():
+            if opcode == Opcode.CLOSE and core.sent_close_time is None:
+                core.sent_close_time = session.session_time
+            session.write(core.encode_reply(opcode, payload))
+
+
+def _refused(sentence):
+    """An iterator whose first ``next()`` raises; the connection that runs goes on."""
+    raise errors.WebSocketError(sentence)
+    yield
+

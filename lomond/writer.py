@@ -1,0 +1,330 @@
+"""The one place where bytes go out: the write lock, the queue of replies, blocked senders.
+
+It must not know events, timers or how connections are made.  Check, compress, encode and
+write are one act under one lock.  Who may wait for what:
+
+* a sender waits for the lock and for the peer, at most ``send_timeout`` without progress;
+* the loop never waits for the lock: it tries, and whoever holds it drains the queue;
+* ``close()`` waits for nothing: it appends, tries, and wakes the loop.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import threading
+
+from . import errors
+from .compat import OS_ERRORS, acquire, error_text, get_ident, text_type
+from .opcode import Opcode
+from .waiting import wait_for
+
+#: A sender that waits looks up this often (seconds), so that it ends even on a stream that no
+#: shutdown can wake.
+LOOK_UP = 0.5
+
+
+class Writer(object):
+    """Sends for one connection; its methods may be called from any thread.
+
+    :param core: the :class:`~lomond.connection.Connection`
+    :param stream: where bytes go
+    :param loop: the session: ``is_loop_thread()``, ``wait_in_send(mask, deadline)``,
+        ``wake()``, ``session_time``, ``clock``
+    :param send_timeout: seconds without progress until :class:`~lomond.errors.SendTimeout`;
+        None for no limit
+    :param on_sent: called with the number of bytes after each write, or None
+    """
+
+    def __init__(self, core, stream, loop, send_timeout, on_sent=None):
+        self._core = core
+        self._stream = stream
+        self._loop = loop
+        self._send_timeout = send_timeout
+        self.on_sent = on_sent
+        self._lock = threading.Lock()
+        self._holder = None         # guarded by _lock: the thread that holds it
+        self._tail = b''            # guarded by _lock: the rest of a reply, first to go
+        self._progress = 0.0        # guarded by _lock: when the peer last took something
+        self._unsent = None         # guarded by _lock: what the kernel had at the last look
+        self._rest = None           # guarded by _lock: what one write left over
+        self._chunks = None         # guarded by _lock: more of a queued message
+        self.error = None           # set once, by the holder of _lock: the wire is dead
+        self._closing = False       # set once: the last user of the descriptor closes it
+        self._closed = False        # guarded by _lock
+        self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
+
+    # -- the loop's side: never waits
+
+    def try_flush(self):
+        """Write what is queued, as far as it goes without waiting."""
+        core = self._core
+        while self._lock.acquire(False):
+            blocked = True
+            try:
+                self._holder = get_ident()
+                if self.error is None and not self._closed:
+                    blocked = not self._drain()
+            except OS_ERRORS as error:
+                self._break(error)
+            finally:
+                self._release()
+            # Somebody may have appended after the drain, and tried the lock in vain.
+            if blocked or not core.replies.pending:
+                return
+
+    def wants_write(self):
+        """True when there is something to write and nobody is writing."""
+        return bool(self.error is None and not self._closed and not self._lock.locked() and (
+            self.has_tail() or self._core.replies.is_waiting() or not self._stream.flush()))
+
+    def has_tail(self):
+        """True when part of a reply could not be written yet."""
+        return len(self._tail) > 0 or self._chunks is not None
+
+    def write(self, data):
+        """Raw bytes: the request; part of it may stay behind as the tail."""
+        with self._lock:
+            self._tail = self._tail + data if self._tail else data
+
+    def close(self):
+        """End both directions; wakes blocked senders.  The last user closes the descriptor."""
+        self._closing = True
+        self._stream.shutdown()
+        self._close_if_free()
+
+    def _close_if_free(self):
+        while self._closing and not self._closed and self._lock.acquire(False):
+            try:
+                if not self._closed:
+                    self._closed = True
+                    self._tail = b''
+                    self._stream.close()
+            finally:
+                self._lock.release()
+
+    # -- senders: may wait
+
+    def send(self, opcode, payload, compress=False):
+        """Check, compress, encode and write one message or control frame.
+
+        :raises WebSocketUnavailable: and subclasses, when the state forbids it
+        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
+        :raises TransportFail: the connection is broken
+        """
+        core = self._core
+        if not self._lock.acquire(False):
+            self._wait_for_lock()
+        self._holder = get_ident()
+        begun = False
+        try:
+            self._check()
+            if self.has_tail() or core.replies.pending:
+                self._drain_all()
+            if opcode == Opcode.PING:
+                chunks = (core.send_ping(payload, self._loop.clock()),)
+            elif opcode == Opcode.PONG:
+                chunks = (core.send_pong(payload),)
+            else:
+                begun = compress            # the compressor moves on with the message
+                chunks = core.send_message(opcode, payload, compress)
+            begun = True
+            for chunk in chunks:
+                if self._write(chunk) != len(chunk):
+                    self._write_rest()
+            begun = False
+            if core.replies.pending:
+                self._drain()
+        except errors.WebSocketError:
+            begun = False                   # refused before a byte, or broken already
+            raise
+        except OS_ERRORS as error:
+            begun = False
+            self._break(error)
+            raise self._dead()
+        finally:
+            if begun:
+                # Ctrl-C, or a signal handler that raised, inside of a frame: the rest of it
+                # is lost, and whatever came next would be read as its payload.
+                self._break(errors.TransportFail('a send was interrupted inside of a frame'))
+            self._release()
+        if core.replies.pending:
+            self.try_flush()
+        if (self.has_tail() or core.replies.pending or self._stream.is_buffered) and (
+                self.wants_write()):
+            self._loop.wake()           # the loop is to wait until the rest can go
+
+    def _check(self):
+        if self.error is not None:
+            raise self._dead()
+        if self._closed or self._closing:
+            self._core.check_send()
+            raise errors.WebSocketClosed('nothing can be sent, the connection is over')
+
+    def _release(self):
+        self._holder = None
+        self._lock.release()
+        if self._loop_waits:
+            self._loop.wake()
+        if self._closing:
+            self._close_if_free()
+
+    def _write(self, data):
+        """One attempt; the number of bytes that went."""
+        count = self._stream.send(data)
+        if count is None:
+            self._rest = memoryview(data)
+            return 0
+        if self.on_sent is not None:
+            self.on_sent(count)
+        if count != len(data):
+            self._rest = memoryview(data)[count:]
+        return count
+
+    def _write_rest(self):
+        """Write what :meth:`_write` left over, waiting for the peer."""
+        rest, self._rest = self._rest, None
+        self._begin_wait()
+        while len(rest):
+            count = self._stream.send(rest)
+            if count is None:
+                self._wait_for_peer()
+                continue
+            if self.on_sent is not None:
+                self.on_sent(count)
+            rest = rest[count:]
+            self._begin_wait()
+
+    def _drain(self):
+        """Write the tail and the queue without waiting; False when something is left."""
+        while True:
+            if not self._tail and not self._next_tail():
+                return self._stream.flush()
+            count = self._write(self._tail)
+            if count == len(self._tail):
+                self._tail = b''
+            else:
+                if count:
+                    self._tail = self._rest
+                return False
+
+    def _next_tail(self):
+        """Encode what is queued next; False when there is nothing."""
+        core = self._core
+        while True:
+            if self._chunks is not None:
+                for chunk in self._chunks:
+                    self._tail = chunk
+                    return True
+                self._chunks = None
+            item = core.replies.next()
+            if item is None:
+                return False
+            opcode, payload = item
+            if opcode in (Opcode.TEXT, Opcode.BINARY):
+                self._chunks = iter(core.encode_message(opcode, *payload))
+                continue
+            if opcode == Opcode.CLOSE and core.sent_close_time is None:
+                core.sent_close_time = self._loop.session_time
+            self._tail = core.encode_reply(opcode, payload)
+            return True
+
+    def _drain_all(self):
+        """Write the tail and the queue, waiting for the peer."""
+        self._begin_wait()
+        left = self._tail
+        while not self._drain():
+            if self._tail is not left:      # something went
+                left = self._tail
+                self._begin_wait()
+            self._wait_for_peer()
+
+    # -- waiting
+
+    def _begin_wait(self):
+        """The peer has just taken something, or nothing was tried before."""
+        self._progress = self._loop.clock()
+        self._unsent = None
+
+    def _wait_for_peer(self):
+        """Wait until the peer may take more; the holder of the lock only.
+
+        :raises SendTimeout: it took nothing for ``send_timeout`` seconds
+        """
+        clock = self._loop.clock
+        while True:
+            left = LOOK_UP
+            if self._send_timeout is not None:
+                unsent = self._stream.unsent()
+                if unsent is not None and self._unsent is not None and unsent < self._unsent:
+                    self._progress = clock()
+                self._unsent = unsent
+                left = self._progress + self._send_timeout - clock()
+                if left <= 0:
+                    self._break(self._timed_out())
+                    raise self._dead()
+            ready = self._wait(self._stream.send_wants, min(left, LOOK_UP))
+            if self._closing or self._closed:
+                raise errors.TransportFail('socket fail; the connection was closed during a send')
+            if self.error is not None:
+                raise self._dead()
+            if ready:
+                return
+
+    def _wait(self, mask, seconds):
+        """True when the stream may be ready."""
+        if self._loop.is_loop_thread():
+            return self._loop.wait_in_send(mask, self._loop.clock() + seconds)
+        return bool(wait_for(((self._stream.fileno(), mask),), seconds))
+
+    def _wait_for_lock(self):
+        """Take the lock, at most ``send_timeout`` after the last progress of its holder."""
+        clock = self._loop.clock
+        if self._holder == get_ident():
+            raise errors.WebSocketError(
+                'a send was begun inside of another send of the same thread (in a signal '
+                'handler?)')
+        start = clock()
+        in_loop = self._loop.is_loop_thread()
+        while True:
+            left = LOOK_UP
+            if self._send_timeout is not None:
+                left = max(start, self._progress) + self._send_timeout - clock()
+                if left <= 0:
+                    self._break(self._timed_out())
+                    raise self._dead()
+            if in_loop:
+                self._loop_waits = True
+                try:
+                    if self._lock.acquire(False):
+                        return
+                    self._loop.wait_in_send(0, clock() + min(left, LOOK_UP))
+                    if self._lock.acquire(False):
+                        return
+                finally:
+                    self._loop_waits = False
+            elif acquire(self._lock, min(left, LOOK_UP)):
+                return
+            if self.error is not None:
+                raise self._dead()
+            if self._closing:
+                raise errors.TransportFail('socket fail; the connection was closed during a send')
+
+    def _timed_out(self):
+        return errors.SendTimeout(
+            'socket fail; the peer took nothing for {}s (send_timeout)', self._send_timeout)
+
+    def _break(self, error):
+        """The wire is dead: nothing more goes out, and the loop ends the connection."""
+        if self.error is None:
+            if not isinstance(error, errors.TransportFail):
+                cause = error
+                error = errors.TransportFail('socket fail; ' + error_text(cause))
+                error.error = cause
+            self.error = error
+        self._tail = b''
+        self._loop.wake()
+
+    def _dead(self):
+        """A fresh exception for each sender: one that is raised again grows its traceback."""
+        error = type(self.error)(text_type(self.error))
+        error.error = getattr(self.error, 'error', None)
+        return error
