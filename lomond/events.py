@@ -339,7 +339,7 @@ class Disconnected(Event):
     name = 'disconnected'
     _shown = ('reason', 'graceful')
 
-    def __init__(self, reason='closed', graceful=False, error=None, code=None):
+    def __init__(self, reason=str('closed'), graceful=False, error=None, code=None):
         self.received_time = time.time()
         self.reason = reason
         self.graceful = graceful
