@@ -28,8 +28,6 @@ BACKLOG_LIMIT = 64 * 1024 * 1024
 #: How long the body of a rejection is waited for (seconds).
 BODY_WAIT = 1.0
 
-_DATA = frozenset((Text, Binary))
-
 
 class Conversation(object):
     """One connected stream; used by the loop's thread, apart from ``stop`` and the writer.
@@ -197,15 +195,16 @@ class Conversation(object):
                 continue
             reads += 1
             for event in source:
-                if event is None:
-                    break
-                if pending:
-                    writer.try_flush()
-                if event.__class__ in _DATA:
+                kind = event.__class__
+                if kind is Text or kind is Binary:
                     if observe is not None:
                         observe(event)
                     yield event
+                elif event is None:
+                    break
                 else:
+                    if pending:
+                        writer.try_flush()          # a pong goes out before its Ping
                     if self._before(event):
                         if observe is not None:
                             observe(event)

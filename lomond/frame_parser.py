@@ -7,7 +7,7 @@ variables are its state.  It yields events, and ``None`` when it needs more byte
 from __future__ import absolute_import, division, unicode_literals
 
 from . import errors
-from .compat import to_bytes
+from .compat import to_bytes, utf_8_decode
 from .events import Binary, Text
 from .frame import MAX_CONTROL_PAYLOAD
 from .mask import mask_payload
@@ -58,7 +58,10 @@ def parse_frames(intake, on_control, codec=None, expects_masked=False, max_messa
             if stop <= end and second <= limit and not expects_masked:
                 if first == 0x81:
                     event = new_event(Text)
-                    event.text = decode_utf8(buf[pos + 2:stop])
+                    try:
+                        event.text = utf_8_decode(buf[pos + 2:stop], 'strict', True)[0]
+                    except UnicodeDecodeError:
+                        event.text = decode_utf8(buf[pos + 2:stop])     # raises, and says where
                 else:
                     event = new_event(Binary)
                     event.data = bytes(buf[pos + 2:stop])
