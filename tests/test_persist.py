@@ -3,11 +3,16 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import base64
 import gc
+import hashlib
 import inspect
 import logging
 import os
 import random
+import re
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -15,8 +20,9 @@ import time
 
 import pytest
 
-from lomond import compat, events
+from lomond import WebSocket, compat, events
 from lomond import persist as module
+from lomond.constants import WS_KEY
 from lomond.persist import persist
 
 LIMIT = 8.0         # seconds after which a wait in a test is a failure
@@ -924,3 +930,184 @@ def test_watch_stopped_by_its_own_thread(monkeypatch):
     exit_event.set()
     watch._thread.join(LIMIT)
     assert not watch._thread.is_alive() and stopped == [watch._thread]
+
+
+# -- with a WebSocket, over loopback
+
+class Server(object):
+    """Accepts, reads a request and does what the scripts say, one a connection, the last again."""
+
+    def __init__(self, *scripts):
+        self.scripts = scripts
+        self.close_codes = []
+        self.count = 0
+        self.has_request = threading.Event()
+        self.over = threading.Event()
+        self._listener = socket.socket()
+        self._listener.bind(('127.0.0.1', 0))
+        self._listener.listen(5)
+        self._listener.settimeout(LIMIT)
+        self.url = 'ws://127.0.0.1:{}/'.format(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.daemon = True
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            sock = self._listener.accept()[0]
+            if self.over.is_set():      # it is the connection of stop()
+                break
+            sock.settimeout(LIMIT)
+            script = self.scripts[min(self.count, len(self.scripts) - 1)]
+            self.count += 1
+            request = b''
+            while not request.endswith(b'\r\n\r\n'):
+                request += sock.recv(1)
+            self.key = re.search(b'Sec-WebSocket-Key: *([^\r]*)', request).group(1)
+            self.has_request.set()
+            script(self, sock)
+            sock.close()
+        sock.close()
+        self._listener.close()
+
+    def stop(self):
+        self.over.set()
+        socket.create_connection(self._listener.getsockname()).close()
+        self._thread.join(LIMIT)
+        assert not self._thread.is_alive()
+
+    # scripts
+
+    def refuse(self, sock):
+        sock.sendall(b'HTTP/1.1 503 Later\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n')
+
+    def silent(self, sock):
+        assert self.over.wait(LIMIT)
+
+    def upgrade(self, sock):
+        accept = base64.b64encode(hashlib.sha1(self.key + WS_KEY).digest())
+        sock.sendall(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+                     b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
+
+    def drop(self, sock):
+        self.upgrade(sock)
+
+    def mute(self, sock):
+        self.upgrade(sock)
+        self.silent(sock)
+
+    def greet(self, sock):
+        self.upgrade(sock)
+        sock.sendall(b'\x81\x02hi')
+        self.read_close(sock)
+        sock.sendall(b'\x88\x02' + struct.pack(str('!H'), self.close_codes[-1]))
+
+    def read_close(self, sock):
+        data = b''
+        while len(data) < 8:
+            piece = sock.recv(1024)
+            assert piece
+            data += piece
+        assert data[:1] == b'\x88'
+        code = bytearray(data[6:8])
+        mask = bytearray(data[2:6])
+        self.close_codes.append((code[0] ^ mask[0]) << 8 | code[1] ^ mask[1])
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*scripts):
+        servers.append(Server(*scripts))
+        return servers[-1]
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def shown(found):
+    return [event.name for event in found if event.name != 'poll']
+
+
+def test_live_reconnects(serve):
+    """Refused, dropped, closed after a message, and from the beginning."""
+    server = serve(Server.refuse, Server.drop, Server.greet)
+    websocket = WebSocket(server.url, proxies={})
+    found = []
+    for event in persist(websocket, min_wait=0, max_wait=0, ping_rate=0, exit_event=Pauses(3)):
+        found.append(event)
+        if event.name == 'text':
+            websocket.close()
+    assert shown(found) == [
+        'connecting', 'connected', 'rejected', 'disconnected', 'back_off',
+        'connecting', 'connected', 'ready', 'disconnected', 'back_off',
+        'connecting', 'connected', 'ready', 'text', 'closed', 'disconnected', 'back_off']
+    assert [event.attempt for event in of(found, 'back_off')] == [1, 2, 0]
+    assert server.close_codes == [1000]
+
+
+def test_live_refused():
+    """A port where nobody listens; three attempts."""
+    free = socket.socket()
+    free.bind(('127.0.0.1', 0))     # bound and not listening: refused, and nobody else's
+    websocket = WebSocket('ws://127.0.0.1:{}/'.format(free.getsockname()[1]), proxies={})
+    found = list(persist(websocket, min_wait=0, max_wait=0, max_retries=3))
+    free.close()
+    assert shown(found) == ['connecting', 'connect_fail', 'back_off'] * 2 + [
+        'connecting', 'connect_fail', 'gave_up']
+    assert 'refused' in found[-1].cause.reason and found[-1].attempts == 3
+    assert module.transient(found[-1].cause)
+
+
+@pytest.mark.parametrize('phase, limit, expected', [
+    ('silent', 1, ['connecting', 'connected', 'disconnected']),
+    ('mute', 1, ['connecting', 'connected', 'ready', 'disconnected']),
+    ('greet', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected']),
+])
+def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
+    """In the handshake, and connected to one that answers close() or does not: no BackOff."""
+    server, exit_event = serve(getattr(Server, phase)), threading.Event()
+    websocket = WebSocket(server.url, proxies={})
+    reached = server.has_request if phase == 'silent' else threading.Event()
+    thread, times = set_when(reached, exit_event)
+    found = []
+    for event in persist(websocket, poll=30, ping_rate=0, exit_event=exit_event):
+        found.append(event)
+        if event.name == {'mute': 'ready', 'greet': 'text'}.get(phase):
+            reached.set()
+    assert times and time.time() - times[0] < limit + 1.5
+    thread.join(LIMIT)
+    assert shown(found) == expected and found[-1].graceful is (phase == 'greet')
+    assert server.close_codes == ([1001] if phase == 'greet' else [])
+    assert websocket.is_closed
+
+
+def test_live_exit_event_while_resolving(monkeypatch, no_threads_left):
+    """A resolver that hangs is left behind."""
+    hangs, answer = threading.Event(), threading.Event()
+
+    def getaddrinfo(*args):
+        hangs.set()
+        assert answer.wait(LIMIT)
+        raise socket.gaierror(-2, 'unknown')
+    monkeypatch.setattr(socket, 'getaddrinfo', getaddrinfo)
+    exit_event = threading.Event()
+    thread, times = set_when(hangs, exit_event)
+    found = list(persist(WebSocket('ws://persist.test/', proxies={}), exit_event=exit_event))
+    ended = time.time()
+    answer.set()
+    thread.join(LIMIT)
+    assert shown(found) == ['connecting', 'connect_fail'] and ended - times[0] < 0.25 + 1.5
+
+
+def test_live_leaving(serve, no_threads_left):
+    """break closes the socket though the WebSocket lives on."""
+    server = serve(Server.mute)
+    websocket = WebSocket(server.url, proxies={})
+    iterator = persist(websocket, exit_event=threading.Event())
+    for event in iterator:
+        if event.name == 'ready':
+            break
+    iterator.close()
+    assert not websocket.is_active and websocket.session._sock is None
