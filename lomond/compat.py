@@ -72,6 +72,14 @@ def to_bytes(data):
     return bytes(data)
 
 
+if PY2:
+    def join_bytes(parts):
+        """bytes of any bytes-like parts (2.7's ``join`` and zlib take no bytearray or memoryview)."""
+        return b''.join([to_bytes(part) for part in parts])
+else:
+    join_bytes = b''.join
+
+
 def to_text(value):
     """An ASCII native ``str`` of 2.7 as text; anything else as it came."""
     if PY2 and isinstance(value, bytes):
@@ -199,6 +207,9 @@ else:
 
 
 IS_WINDOWS = sys.platform == 'win32'
+
+#: A module may have a function ``__getattr__`` for what it makes when asked (PEP 562).
+HAS_MODULE_GETATTR = sys.version_info >= (3, 7)
 
 
 def system_proxies():
