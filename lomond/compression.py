@@ -1,89 +1,99 @@
-"""permessage-deflate (RFC 7692): options, negotiation in both roles, and the codec.
+"""permessage-deflate (RFC 7692): the options, and the negotiation of both roles.
 
-It must not know frames or connections.
+It must not know what a message is; what is agreed on here is done in :mod:`lomond.deflate`.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
 import re
-import struct
-import zlib
+import sys
 
-from . import errors
-from .compat import error_text, integer_types, native, to_bytes
-from .response import escape, is_token, split_list
+from .compat import integer_types, native, to_text
+from .deflate import PerMessageDeflate
+from .errors import CompressionParameterError, HandshakeError
+from .response import TOKEN_CHARACTERS, escape
 
 NAME = 'permessage-deflate'
 
-#: What ends each flushed block, and is not sent (RFC 7692, 7.2.1).
-_TAIL = b'\x00\x00\xff\xff'
-_WINDOW = 32 * 1024
-#: Each costs a new inflater: an empty one is two bytes long.
-_MOST_STREAMS = 1000
-_BITS = re.compile('^(?:[89]|1[0-5])$')
 _FLAGS = ('server_no_context_takeover', 'client_no_context_takeover')
 _WINDOWS = ('server_max_window_bits', 'client_max_window_bits')
+# Decimal without leading zeros (RFC 7692, 7.1.2.1).
+_WINDOW_BITS = dict((str(bits), bits) for bits in range(8, 16))
 
 
 class Deflate(object):
-    """What to offer, and how to compress what is sent.
+    """How to compress, and what to offer the server (or, in a server, what to agree to).
 
-    :param int level: 0 (stored) to 9 (smallest); 1 is 1.8 times faster than 6
-    :param int mem_level: 1 to 9: memory of the compressor, 2**(mem_level + 9) bytes
-    :param client_max_window_bits: 8 to 15: offer to keep our window to 2**n bytes; None: as the
-        server likes
-    :param server_max_window_bits: 8 to 15: ask the server for the same; None: do not ask
-    :param client_no_context_takeover: offer to begin each message with an empty window
-    :param server_no_context_takeover: ask the server for that
-    :param int min_size: shorter messages (bytes) are sent as they are
-    :raises TypeError, ValueError: for other values
+    :param level: 0 (stored) - 9 (smallest); 1 is 1.8 times as fast as 6
+    :param mem_level: 1 - 9; the compressor takes ``2 ** (mem_level + 9)`` bytes and its window
+    :param client_max_window_bits: 8 - 15: the client compresses with a window of ``2 ** bits``
+        bytes; None: 15, or less if the server wants that
+    :param server_max_window_bits: 8 - 15: the server has to do so; None: as it likes
+    :param client_no_context_takeover: the client begins each message with an empty window
+    :param server_no_context_takeover: the server has to do so
+    :param min_size: messages shorter than so many bytes are sent as they are, every other one
+        is compressed, even if that makes it longer
+    :raises TypeError: no integer, or no bool, where one has to be
+    :raises ValueError: a number out of its range
+
+    Can be used for any number of connections and is never changed.
     """
 
-    def __init__(self, level=6, mem_level=8, client_max_window_bits=None,
-                 server_max_window_bits=None, client_no_context_takeover=False,
-                 server_no_context_takeover=False, min_size=0):
-        self.level = _check('level', level, 0, 9)
-        self.mem_level = _check('mem_level', mem_level, 1, 9)
-        self.client_max_window_bits = client_max_window_bits
-        self.server_max_window_bits = server_max_window_bits
-        for name in _WINDOWS:
-            if getattr(self, name) is not None:
-                _check(name, getattr(self, name), 8, 15)
-        self.client_no_context_takeover = bool(client_no_context_takeover)
-        self.server_no_context_takeover = bool(server_no_context_takeover)
-        self.min_size = _check('min_size', min_size, 0, None)
+    def __init__(self, level=6, mem_level=8, client_max_window_bits=None, server_max_window_bits=None,
+                 client_no_context_takeover=False, server_no_context_takeover=False, min_size=0):
+        self.level = _check_integer('level', level, 0, 9)
+        self.mem_level = _check_integer('mem_level', mem_level, 1, 9)
+        self.client_max_window_bits = _check_bits('client_max_window_bits', client_max_window_bits)
+        self.server_max_window_bits = _check_bits('server_max_window_bits', server_max_window_bits)
+        self.client_no_context_takeover = _check_flag(
+            'client_no_context_takeover', client_no_context_takeover)
+        self.server_no_context_takeover = _check_flag(
+            'server_no_context_takeover', server_no_context_takeover)
+        self.min_size = _check_integer('min_size', min_size, 0, sys.maxsize)
 
     def __repr__(self):
-        return native('Deflate(level={}, mem_level={}, client_max_window_bits={}, '
-                      'server_max_window_bits={}, client_no_context_takeover={}, '
-                      'server_no_context_takeover={}, min_size={})'.format(
-                          self.level, self.mem_level, self.client_max_window_bits,
-                          self.server_max_window_bits, self.client_no_context_takeover,
-                          self.server_no_context_takeover, self.min_size))
+        return native('Deflate({})'.format(', '.join('{}={}'.format(name, getattr(self, name)) for name in (
+            'level', 'mem_level', 'client_max_window_bits', 'server_max_window_bits',
+            'client_no_context_takeover', 'server_no_context_takeover', 'min_size'))))
 
     def offer(self):
-        """The value of Sec-WebSocket-Extensions that offers this."""
-        parts = [NAME]
-        parts += [name for name in _FLAGS if getattr(self, name)]
+        """The value of Sec-WebSocket-Extensions in the client's request (RFC 7692, 7.1).
+
+        >>> print(Deflate().offer())
+        permessage-deflate; client_max_window_bits
+        """
+        # client_max_window_bits is always there: without it a server may not ask for less.
+        words = [NAME] + [name for name in _FLAGS if getattr(self, name)]
         if self.server_max_window_bits is not None:
-            parts.append('server_max_window_bits={}'.format(self.server_max_window_bits))
-        parts.append('client_max_window_bits' if self.client_max_window_bits is None else
-                     'client_max_window_bits={}'.format(self.client_max_window_bits))
-        return '; '.join(parts)
+            words.append('server_max_window_bits={}'.format(self.server_max_window_bits))
+        words.append('client_max_window_bits')
+        if self.client_max_window_bits is not None:
+            words[-1] += '={}'.format(self.client_max_window_bits)
+        return '; '.join(words)
 
 
-def _check(name, value, least, most):
+def _check_integer(name, value, least, most):
     if isinstance(value, bool) or not isinstance(value, integer_types):
-        raise TypeError('{} must be an int, not {}'.format(name, type(value).__name__))
-    if value < least or (most is not None and value > most):
+        raise TypeError('{} must be an integer, not {}'.format(name, type(value).__name__))
+    if not least <= value <= most:
         raise ValueError('{} is {}; {} is allowed'.format(
-            name, value, '{} or more'.format(least) if most is None else
-            '{} to {}'.format(least, most)))
+            name, value, '{} - {}'.format(least, most) if most < sys.maxsize else
+            '{} or more'.format(least)))
+    return value
+
+
+def _check_bits(name, value):
+    return None if value is None else _check_integer(name, value, 8, 15)
+
+
+def _check_flag(name, value):
+    if not isinstance(value, bool):
+        raise TypeError('{} must be True or False, not {}'.format(name, type(value).__name__))
     return value
 
 
 class DeflateParameters(object):
-    """What both sides have agreed on."""
+    """What client and server agreed on (RFC 7692, 7.1)."""
 
     __slots__ = _FLAGS + _WINDOWS
 
@@ -94,293 +104,157 @@ class DeflateParameters(object):
         self.server_max_window_bits = server_max_window_bits
         self.client_max_window_bits = client_max_window_bits
 
+    def __repr__(self):
+        return native('DeflateParameters({})'.format(', '.join(
+            '{}={}'.format(name, getattr(self, name)) for name in self.__slots__)))
+
 
 # -- negotiation
 
+_TOKEN_CLASS = '[' + re.escape(TOKEN_CHARACTERS.decode('ascii')) + ']+'
+_BETWEEN = re.compile('[ \t,]*')
+_EXTENSION = re.compile('(' + _TOKEN_CLASS + ')[ \t]*(?=[;,]|\\Z)')
+# What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).
+_PARAMETER = re.compile(
+    ';[ \t]*({token})[ \t]*(?:=[ \t]*(?:({token})|"((?:\\\\?{one})+)")[ \t]*)?(?=[;,]|\\Z)'.format(
+        token=_TOKEN_CLASS, one=_TOKEN_CLASS[:-1]))
+
+
 def parse_extensions(values):
-    """Elements of Sec-WebSocket-Extensions (RFC 6455, 9.1).
+    """The elements of Sec-WebSocket-Extensions (RFC 6455, 9.1).
 
-    :param values: list of texts, whole header values or single elements
-    :returns: ``[(name in lower case, [(parameter, value or None), ...]), ...]``
-    :raises HandshakeError: not of that grammar
+    >>> parse_extensions(['a; b="c"; d, e']) == [('a', [('b', 'c'), ('d', None)]), ('e', [])]
+    True
+
+    :param values: list of text: values of headers, or elements of them
+    :returns: ``[(name, [(parameter, value or None), ..]), ..]``, names in lower case
+    :raises HandshakeError: when a value does not have the grammar of a list of extensions
     """
-    found = []
+    extensions = []
     for value in values:
-        for element in split_list(value):
-            parts = _split_quoted(element)
-            name = parts[0].strip().lower()
-            if not is_token(name.encode('utf-8')):
-                raise errors.HandshakeError(
-                    "extension name '{}' is no token".format(escape(name)))
-            found.append((name, [_parse_parameter(part) for part in parts[1:]]))
-    return found
+        value = to_text(value)
+        at = _BETWEEN.match(value).end()
+        while at < len(value):
+            found = _EXTENSION.match(value, at)
+            if not found:
+                raise _no_extension(value, at)
+            parameters = []
+            extensions.append((found.group(1).lower(), parameters))
+            at = found.end()
+            while value.startswith(';', at):
+                found = _PARAMETER.match(value, at)
+                if not found:
+                    raise _no_extension(value, at)
+                name, plain, quoted = found.groups()
+                parameters.append((name.lower(), plain or (quoted and quoted.replace('\\', ''))))
+                at = found.end()
+            at = _BETWEEN.match(value, at).end()
+    return extensions
 
 
-def _split_quoted(text):
-    """Split at semicolons, but for those inside of quotes."""
-    parts, part, quoted, escaped = [], '', False, False
-    for char in text:
-        if char == ';' and not quoted:
-            parts.append(part)
-            part = ''
-            continue
-        part += char
-        if escaped:
-            escaped = False
-        elif quoted and char == '\\':
-            escaped = True
-        elif char == '"':
-            quoted = not quoted
-    return parts + [part]
+def _no_extension(value, at):
+    return HandshakeError("Sec-WebSocket-Extensions is malformed at '{}' (RFC 6455, 9.1)".format(
+        escape(value[at:])))
 
 
-def _parse_parameter(text):
-    name, equals, value = (part.strip() for part in text.partition('='))
-    if equals and len(value) >= 2 and value[0] == value[-1] == '"':
-        value = re.sub(r'\\(.)', r'\1', value[1:-1])
-    if not is_token(name.encode('utf-8')) or (equals and not is_token(value.encode('utf-8'))):
-        raise errors.CompressionParameterError(
-            "extension parameter '{}' is not name or name=value".format(escape(text.strip())))
-    return name.lower(), value if equals else None
-
-
-def _parse_parameters(pairs, in_offer=False):
-    """A dict of the parameters of permessage-deflate; numbers as ints."""
-    found = {}
+def _read_parameters(pairs, is_offer):
+    """The parameters of permessage-deflate as a dict, window bits as integers."""
+    read = {}
     for name, value in pairs:
-        if name in found:
-            raise errors.CompressionParameterError('parameter {} is repeated', name)
+        if name in read:
+            raise CompressionParameterError('parameter {} of {} is repeated'.format(name, NAME))
         if name in _FLAGS:
             if value is not None:
-                raise errors.CompressionParameterError(
-                    "parameter {} has the value '{}'; it may have none", name, escape(value))
-            found[name] = True
+                raise CompressionParameterError(
+                    "parameter {} of {} has the value '{}'; none is allowed".format(name, NAME, escape(value)))
+            read[name] = True
         elif name in _WINDOWS:
-            if value is None and in_offer and name == 'client_max_window_bits':
-                found[name] = None
-                continue
-            if value is None or not _BITS.match(value):
-                raise errors.CompressionParameterError(
-                    "parameter {} is '{}'; 8 to 15 is allowed", name, escape(value or ''))
-            found[name] = int(value)
+            bits = _WINDOW_BITS.get(value)
+            if bits is None and not (is_offer and value is None and name == 'client_max_window_bits'):
+                raise CompressionParameterError('parameter {} of {} has {}; 8 - 15 is allowed'.format(
+                    name, NAME, 'no value' if value is None else "the value '{}'".format(escape(value))))
+            read[name] = bits
         else:
-            raise errors.CompressionParameterError(
-                "parameter '{}' is not of permessage-deflate", escape(name))
-    return found
+            raise CompressionParameterError("parameter '{}' of {} is unknown".format(escape(name), NAME))
+    return read
 
 
 def negotiate_client(deflate, extensions):
-    """Judge the extensions in a server's answer (RFC 6455, 4.1; RFC 7692, 7.1).
+    """What the server agreed to, checked against what was offered (RFC 6455, 9.1; RFC 7692, 7.1).
 
-    :param deflate: the :class:`Deflate` that was offered, or None
-    :param extensions: list of texts of Sec-WebSocket-Extensions
-    :returns: ``(set of enabled names, DeflateParameters or None)``
+    :param deflate: the :class:`Deflate` that was offered; None: no extension was
+    :param extensions: list of text: Sec-WebSocket-Extensions of the answer
+    :returns: ``(names, parameters)``: the set of the extensions that are in use, and
+        :class:`DeflateParameters` or None
+    :raises CompressionParameterError: permessage-deflate twice, or with parameters that may not be
     :raises HandshakeError: an extension that was not offered
-    :raises CompressionParameterError: permessage-deflate twice, or parameters that may not be
     """
     parameters = None
     for name, pairs in parse_extensions(extensions):
-        if name != NAME or deflate is None:
-            raise errors.HandshakeError(
-                "extension '{}' was not offered".format(escape(name)))
+        if deflate is None or name != NAME:
+            raise HandshakeError("extension '{}' was not offered".format(escape(name)))
         if parameters is not None:
-            raise errors.CompressionParameterError('extension {} is there twice', NAME)
-        found = _parse_parameters(pairs)
-        if deflate.server_no_context_takeover and 'server_no_context_takeover' not in found:
-            raise errors.CompressionParameterError(
-                'server_no_context_takeover was asked for and is not in the answer')
+            raise CompressionParameterError('extension {} is there twice'.format(NAME))
+        read = _read_parameters(pairs, is_offer=False)
+        if deflate.server_no_context_takeover and 'server_no_context_takeover' not in read:
+            raise CompressionParameterError('parameter server_no_context_takeover of {} is missing; '
+                                            'it was asked for'.format(NAME))
         asked = deflate.server_max_window_bits
-        if asked is not None and found.get('server_max_window_bits', 16) > asked:
-            raise errors.CompressionParameterError(
-                'server_max_window_bits={} was asked for; the answer has {}', asked,
-                found.get('server_max_window_bits', 'none'))
-        ours = deflate.client_max_window_bits or 15
+        server_bits = read.get('server_max_window_bits', 15)
+        if asked is not None and ('server_max_window_bits' not in read or server_bits > asked):
+            raise CompressionParameterError(
+                'parameter server_max_window_bits of {} is {}; at most {} was asked for'.format(
+                    NAME, read.get('server_max_window_bits', 'missing'), asked))
+        # The client's two in the offer are a promise, also when the answer does not ask for it.
         parameters = DeflateParameters(
-            'server_no_context_takeover' in found,
-            'client_no_context_takeover' in found or deflate.client_no_context_takeover,
-            found.get('server_max_window_bits', 15),
-            min(ours, found.get('client_max_window_bits', 15)))
-    return (set([NAME]) if parameters is not None else set()), parameters
+            'server_no_context_takeover' in read,
+            deflate.client_no_context_takeover or 'client_no_context_takeover' in read,
+            server_bits,
+            min(deflate.client_max_window_bits or 15, read.get('client_max_window_bits', 15)))
+    return (set() if parameters is None else set((NAME,))), parameters
 
 
 def negotiate_server(deflate, offers):
-    """Choose the first offer of a client that can be met.
+    """What to agree to of a client's offers: the first that can be accepted (RFC 7692, 5.1, 7.1).
 
-    :param deflate: the :class:`Deflate` of the server, or None
-    :param offers: list of texts of Sec-WebSocket-Extensions
-    :returns: ``(text of the answer or None, DeflateParameters or None)``
+    :param deflate: the server's :class:`Deflate`; None: no compression.  Its limits hold besides
+        those of the client; a limit for a client that did not say that it can keep one is dropped
+    :param offers: list of text: Sec-WebSocket-Extensions of the request
+    :returns: ``(answer, parameters)``: the value of Sec-WebSocket-Extensions and
+        :class:`DeflateParameters`; ``(None, None)`` when there is nothing to agree to
     """
-    if deflate is None:
-        return None, None
-    try:
-        offered = parse_extensions(offers)
-    except errors.HandshakeError:           # an offer that cannot be read is none
-        return None, None
-    for name, pairs in offered:
-        if name != NAME:
-            continue
+    for offer in offers if deflate is not None else ():
         try:
-            found = _parse_parameters(pairs, in_offer=True)
-        except errors.CompressionParameterError:
-            continue                        # RFC 7692, 5.1: the next one may do
-        answer = [NAME]
-        server_bits = min(deflate.server_max_window_bits or 15,
-                          found.get('server_max_window_bits', 15))
-        client_bits = 15
-        no_server = deflate.server_no_context_takeover or 'server_no_context_takeover' in found
-        no_client = deflate.client_no_context_takeover or 'client_no_context_takeover' in found
-        if no_server:
-            answer.append('server_no_context_takeover')
-        if no_client:
-            answer.append('client_no_context_takeover')
-        if server_bits < 15 or 'server_max_window_bits' in found:
-            answer.append('server_max_window_bits={}'.format(server_bits))
-        if 'client_max_window_bits' in found:
-            client_bits = min(deflate.client_max_window_bits or 15,
-                              found['client_max_window_bits'] or 15)
-            if client_bits < 15:
-                answer.append('client_max_window_bits={}'.format(client_bits))
-        return '; '.join(answer), DeflateParameters(no_server, no_client, server_bits, client_bits)
+            extensions = parse_extensions((offer,))
+        except HandshakeError:
+            continue
+        for name, pairs in extensions:
+            if name == NAME:
+                try:
+                    return _accept(deflate, _read_parameters(pairs, is_offer=True))
+                except CompressionParameterError:
+                    continue            # declined (RFC 7692, 7.1): the next one may do
     return None, None
 
 
-# -- the codec
+def _accept(deflate, read):
+    parameters = DeflateParameters()
+    words = [NAME]
+    for name in _FLAGS:
+        if name in read or getattr(deflate, name):
+            setattr(parameters, name, True)
+            words.append(name)
+    for name in _WINDOWS:
+        bits = min(read.get(name) or 15, getattr(deflate, name) or 15)
+        # The client's may be in the answer only if it was in the offer (RFC 7692, 7.1.2.2); the
+        # server's has to be if it was.
+        if name == 'client_max_window_bits' and name not in read:
+            continue
+        setattr(parameters, name, bits)
+        if bits < 15 or read.get(name):
+            words.append('{}={}'.format(name, bits))
+    return '; '.join(words), parameters
 
-class PerMessageDeflate(object):
-    """Compresses and inflates the messages of one connection.
 
-    ``compress`` is guarded by the write lock, ``inflate`` belongs to the loop.
-
-    :param DeflateParameters parameters: what was agreed on
-    :param bool is_client: which side this is
-    :param level, mem_level, min_size: see :class:`Deflate`
-    """
-
-    def __init__(self, parameters, is_client, level=6, mem_level=8, min_size=0):
-        if is_client:
-            bits = parameters.client_max_window_bits
-            self._resets_out = parameters.client_no_context_takeover
-            self._resets_in = parameters.server_no_context_takeover
-        else:
-            bits = parameters.server_max_window_bits
-            self._resets_out = parameters.server_no_context_takeover
-            self._resets_in = parameters.client_no_context_takeover
-        # zlib has no raw window of 256 bytes; with 512 it keeps within 250: its matches end
-        # MIN_LOOKAHEAD (262) before the window does.
-        self._bits = max(bits, 9)
-        self._level = level
-        self._mem_level = mem_level
-        self._min_size = min_size
-        self._deflater = None
-        self._inflater = None
-        # The last 32 KiB that were inflated, as references to outputs: a block with BFINAL set
-        # ends zlib's stream, and what follows may still refer to this window.
-        self._history = []
-        self._history_size = 0
-        self._streams = 0               # that ended inside of the message under way
-
-    def compress(self, payload):
-        """A whole message, deflated, without the tail; None: it goes as it is."""
-        if len(payload) < self._min_size:
-            return None
-        if not len(payload):
-            return b'\x00'                  # RFC 7692, 7.2.3.6
-        deflater = self._deflater
-        if deflater is None:
-            deflater = zlib.compressobj(self._level, zlib.DEFLATED, -self._bits, self._mem_level)
-            if not self._resets_out:
-                self._deflater = deflater
-        data = deflater.compress(to_bytes(payload))
-        data += deflater.flush(zlib.Z_SYNC_FLUSH)
-        return data[:-4]
-
-    def inflate(self, data, final, limit):
-        """What one part of a message inflates to.
-
-        :param data: bytes-like
-        :param final: the message ends with it
-        :param limit: most bytes that may come out; None for no limit
-        :returns: bytes, or None when there would be more than ``limit``
-        :raises CriticalProtocolError: undecodable
-        """
-        if self._inflater is None:
-            self._inflater = zlib.decompressobj(-15)
-        data = to_bytes(data)
-        if final:
-            data += _TAIL
-        try:
-            # To zlib a limit of 0 is none.
-            result = self._inflater.decompress(data, 0 if limit is None else limit + 1)
-            if limit is not None and len(result) > limit:
-                return None
-            newest = result
-            if self._inflater.unused_data:
-                result, newest = self._go_on(result, final, limit)
-                if result is None:
-                    return None
-        except zlib.error as error:
-            raise errors.CriticalProtocolError(
-                'compressed data cannot be inflated; {}', error_text(error))
-        if not final:
-            self._remember(newest)
-            return result
-        self._streams = 0
-        if self._resets_in:
-            self._inflater = None
-            self._history = []
-            self._history_size = 0
-        elif newest:
-            self._remember(newest)
-        return result
-
-    def _go_on(self, result, final, limit):
-        """A block with BFINAL ended zlib's stream, and there is more (RFC 7692, 7.2.3.4)."""
-        results = [result]
-        size = len(result)
-        while True:
-            rest = self._inflater.unused_data
-            if not rest:
-                break
-            self._streams += 1
-            if self._streams > _MOST_STREAMS:
-                raise errors.CriticalProtocolError(
-                    'compressed message has more than {} blocks with BFINAL set', _MOST_STREAMS)
-            self._remember(results[-1])
-            self._inflater = self._new_inflater()
-            if final and rest == _TAIL:     # it ended with the message: the tail is ours alone
-                results.append(b'')
-                break
-            results.append(self._inflater.decompress(
-                rest, 0 if limit is None else limit - size + 1))
-            size += len(results[-1])
-            if limit is not None and size > limit:
-                return None, None
-        return b''.join(results), results[-1]       # the others are in the history already
-
-    def _new_inflater(self):
-        """An inflater that knows the window: it is told as a stored block (2.7 has no zdict)."""
-        inflater = zlib.decompressobj(-15)
-        window = b''.join(self._history)[-_WINDOW:]
-        if window:
-            inflater.decompress(b'\x00' + struct.pack(
-                str('<HH'), len(window), len(window) ^ 0xFFFF) + window)
-        return inflater
-
-    def _remember(self, result):
-        size = len(result)
-        history = self._history
-        if size >= _WINDOW:
-            history[:] = [result[-_WINDOW:]]
-            self._history_size = _WINDOW
-            return
-        history.append(result)
-        self._history_size += size
-        if self._history_size > 2 * _WINDOW or len(history) > 64:
-            history[:] = [b''.join(history)[-_WINDOW:]]
-            self._history_size = len(history[0])
-
-    def close(self):
-        """Give zlib's memory back."""
-        self._deflater = self._inflater = None
-        self._history = []
-        self._history_size = 0
+__all__ = ['Deflate', 'DeflateParameters', 'PerMessageDeflate', 'negotiate_client', 'negotiate_server',
+           'parse_extensions']

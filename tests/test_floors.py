@@ -22,7 +22,7 @@ FLOORS = (
     # 1  values
     'mask utf8 url frame response events backoff cookies',
     # 2  protocol parts
-    'intake message frame_parser compression handshake auth outgoing proxy_settings',
+    'intake message frame_parser deflate compression handshake auth outgoing proxy_settings',
     # 3  the protocol
     'states connection timers options',
     # 4  the outside
@@ -41,6 +41,7 @@ SAME_FLOOR = {
     'status': 'compat',
     'frame': 'mask',
     'frame_parser': 'intake message',
+    'compression': 'deflate',
     'handshake': 'compression auth',
     'connection': 'states',
     'transport': 'waiting',
