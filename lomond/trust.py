@@ -145,11 +145,11 @@ def _new_context(ssl, checks_chain, checks_name):
     context.verify_mode = ssl.CERT_REQUIRED if checks_chain else ssl.CERT_NONE
     context.check_hostname = checks_name
     path = _key_log()
-    if path and hasattr(context, 'keylog_filename'):
-        try:
+    try:
+        if path and hasattr(context, 'keylog_filename'):
             context.keylog_filename = path
-        except OS_ERRORS as error:
-            raise _cannot('write SSLKEYLOGFILE', path, error_text(error), error)
+    except OS_ERRORS as error:
+        raise _cannot('write SSLKEYLOGFILE', path, error_text(error), error)
     return context
 
 
@@ -189,9 +189,8 @@ def _load_default_store(ssl, context):
     context.load_default_certs()
     if context.cert_store_stats()['x509']:
         return
-    for place in _store_places(ssl)[1:]:
-        if os.path.isdir(place) and _hashed_names(place):
-            return
+    if any(os.path.isdir(place) and _hashed_names(place) for place in _store_places(ssl)[1:]):
+        return
     import certifi
     path = certifi.where()
     try:
@@ -249,20 +248,22 @@ def _load_cert(context, cert):
             raise _cannot('read ssl_cert', path, error_text(error), error)
         if not found:
             raise _cannot('read ssl_cert', path, 'there is no PEM {} in it'.format(content))
+    secret = password.encode('utf-8') if isinstance(password, text_type) else password or b''
     asked = []
 
     def get_password():
+        # Without this OpenSSL would ask on the terminal.  It must not raise: below 3.8 it is
+        # called again with the exception pending.  1023: PEM_BUFSIZE of OpenSSL, less one.
         asked.append(True)
-        if password is None:        # OpenSSL would ask for it on the terminal
-            raise _cannot('read ssl_cert', key or certificate, 'the key has a password and none was given')
-        return password.encode('utf-8') if isinstance(password, text_type) else password
+        return secret if len(secret) < 1024 else b''
 
     try:
         context.load_cert_chain(certificate, key, get_password)
     except OS_ERRORS + (ValueError,) as error:
         problem = describe_error(error)
-        if asked and 'mismatch' not in problem:     # "bad decrypt" or "PEM lib"
-            problem = 'the password does not fit the key'
+        if asked and 'mismatch' not in problem:     # "bad decrypt", "PEM lib" or nothing
+            problem = ('the key has a password and none was given' if password is None else
+                       'the password does not fit the key')
         raise _cannot('read ssl_cert', key or certificate, problem, error)
 
 
@@ -271,7 +272,7 @@ def make_context(verify=True, cafile=None, cert=None, fingerprint=None, host=Non
 
     TLS 1.2 or newer, without compression.  Certificate and host name are checked unless ``verify``
     is False or there is a fingerprint.  The context may be shared: do not modify it.
-    It reads files, and must be made anew for each connection to see certificates replaced on disk.
+    It reads files: made anew for each connection it has what is on disk now.
 
     :param verify: False: neither certificate nor host name is checked
     :param cafile: PEM bundle, or directory, of the only CAs to trust; None: the system's
