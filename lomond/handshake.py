@@ -9,9 +9,9 @@ import base64
 import os
 import re
 
-from . import compression
+from . import compression, constants
 from .compat import error_text, integer_types, text_type
-from .constants import USER_AGENT, WS_KEY, WS_VERSION
+from .constants import WS_KEY, WS_VERSION
 from .errors import HandshakeError
 from .events import Ready, Rejected
 from .response import TOKEN_CHARACTERS, HeadReader, Request, Response, escape, is_token, split_list
@@ -73,7 +73,7 @@ def check_header(name, value):
             escape(name), escape(bad.group()), bad.start()))
 
 
-def encode_request(resource, host_header, key, headers=(), user_agent=USER_AGENT, protocols=(),
+def encode_request(resource, host_header, key, headers=(), user_agent=None, protocols=(),
                    extensions=None, origin=None):
     """The request of a client (RFC 6455, 4.1).
 
@@ -93,7 +93,7 @@ def encode_request(resource, host_header, key, headers=(), user_agent=USER_AGENT
     resource = _to_octets('resource', resource)
     if _BAD_IN_RESOURCE.search(resource) or not resource:
         raise ValueError("resource '{}' has not just visible ASCII characters".format(escape(resource)))
-    own = {b'host': host_header, b'user-agent': user_agent or USER_AGENT, b'origin': origin}
+    own = {b'host': host_header, b'user-agent': user_agent or constants.USER_AGENT, b'origin': origin}
     pairs = []
     for name, value in headers:
         check_header(name, value)

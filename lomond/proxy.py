@@ -8,9 +8,9 @@ from __future__ import absolute_import, division, unicode_literals
 import re
 import struct
 
+from . import constants
 from .auth import basic
 from .compat import text_type, to_bytes
-from .constants import USER_AGENT
 from .errors import CriticalProtocolError, ProxyFail
 from .proxy_settings import (    # noqa: F401 - so that users of proxies need one module
     ProxyUrl, bypass_proxy, environment_proxies, normalise_proxies, parse_proxy, select_proxy)
@@ -78,16 +78,17 @@ class HttpConnect(_Conversation):
     :param port: int
     :param user: text; None: no ``Proxy-Authorization``
     :param password: text or None
-    :param user_agent: text
+    :param user_agent: text; None: ``constants.USER_AGENT``
     :raises ValueError: what may not be in a header
     """
 
     _name = 'HTTP'
 
-    def __init__(self, host, port, user=None, password=None, user_agent=USER_AGENT):
+    def __init__(self, host, port, user=None, password=None, user_agent=None):
         super(HttpConnect, self).__init__()
         place = '{}:{}'.format(bracketed(_checked(host)[0]), port)
-        lines = ['CONNECT {} HTTP/1.1'.format(place), 'Host: ' + place, 'User-Agent: ' + user_agent]
+        lines = ['CONNECT {} HTTP/1.1'.format(place), 'Host: ' + place, 'User-Agent: ' + (
+            user_agent or constants.USER_AGENT)]
         if user is not None:
             lines.append('Proxy-Authorization: ' + basic(user, password or ''))
         if _CONTROL.search(''.join(lines)):

@@ -7,10 +7,9 @@ from __future__ import absolute_import, division, unicode_literals
 
 import time
 
-from . import errors, options, states, trust
+from . import constants, errors, options, states, trust
 from .compat import BYTES_LIKE, monotonic, native, text_type
 from .connection import DEFAULT_MAX_MESSAGE_SIZE
-from .constants import USER_AGENT
 from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
 from .handshake import check_header
 from .opcode import Opcode
@@ -69,7 +68,7 @@ class WebSocket(object):
         self.detects_proxies = proxies is None
         self.proxies = environment_proxies() if proxies is None else normalise_proxies(proxies)
         self.protocols = options.check_protocols(protocols)
-        self.agent = options.check_text_header('agent', b'User-Agent', agent) or USER_AGENT
+        self.agent = options.check_text_header('agent', b'User-Agent', agent) or constants.USER_AGENT
         self.compress = compress
         self.deflate = options.check_compress(compress)
         trust.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
