@@ -50,7 +50,7 @@ EVENTS = [
      "ProtocolError(error={u}'bad', critical=True)"),
     ('Disconnected', 'disconnected', (),
      {'reason': 'closed', 'graceful': False, 'error': None, 'code': None},
-     "Disconnected(reason={u}'closed', graceful=False)"),
+     "Disconnected(reason='closed', graceful=False)"),     # a native str, as in 0.3.4
     ('Disconnected', 'disconnected', ('x', True, 7, 1001),
      {'reason': 'x', 'graceful': True, 'error': 7, 'code': 1001},
      "Disconnected(reason={u}'x', graceful=True)"),
