@@ -4,24 +4,22 @@ It must not know sockets, clocks, locks or threads, nor who drives it.  A driver
 
 ``get_buffer()``
     gives a writable memoryview: where the next bytes should go (free space of the parse
-    buffer, or the final place of a large payload).  Invalid while an iterator of events is
-    not exhausted; the driver may keep the view alive.
+    buffer, or the final place of a large payload).  The driver may keep the view alive.
 ``buffer_updated(n, received_time, now)``
     ``n`` bytes were put there: an iterator of events (0: the end of the stream).  The names
     are those of ``asyncio.BufferedProtocol``.
 ``receive(data, received_time, now)``
     the same for bytes that one already has; ``b''`` is the end of the stream.
 ``take_outgoing()``
-    ``(opcode, payload)`` of pongs, close echoes and the close frame of a failure, in order,
-    to be encoded by ``encode_reply`` and written by whoever writes; an opcode of None is raw
-    bytes (the server's answer to the opening handshake).
+    ``(opcode, payload)`` of pongs, close echoes and the close frame of a failure, in order, for
+    ``encode_reply``; an opcode of None is raw bytes (the answer to a client's request).
 ``send_message``, ``send_ping``, ``send_pong``, ``close``
     check the state and give bytes to write.
 
-The iterator is lazy: an event is made, handed out, and what answers it is in the queue,
+The iterator is lazy: an event is made and handed out, and what answers it is in the queue,
 before the next frame is looked at.  The echo of a close, and the close frame of a failure,
 are queued when the iterator is resumed after their events.  A driver takes the outgoing
-replies after each step of the iterator and exhausts it before it feeds more.
+replies after each step of the iterator and exhausts it before it asks for a buffer or feeds.
 
 ``close()`` and ``disconnect()`` may be called from any thread and from signal handlers, also
 while the driver is at work; everything else belongs to the driver (feeding) and to the holder
@@ -34,16 +32,14 @@ import collections
 
 from . import errors, states
 from .compat import text_type
-from .compression import PerMessageDeflate
+from .compression import Deflate, PerMessageDeflate
 from .events import Closed, Closing, Event, Ping, Pong, ProtocolError
-from .frame import (MAX_CONTROL_PAYLOAD, encode_close_payload, encode_frame,
-                    parse_close_payload)
+from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload, parse_close_payload
 from .frame_parser import parse_frames
 from .intake import Intake
-from .mask import KeyPool
 from .opcode import Opcode
-from .outgoing import PingLog, Replies, encode_message
-from .response import BodyReader
+from .opening import read_body, read_head
+from .outgoing import Encoder, PingLog, Replies
 from .status import Status
 
 #: Bytes of one message, unless the caller says otherwise.
@@ -55,7 +51,7 @@ CLIENT = Role('client', masks_outgoing=True, expects_masked=False, closes_tcp_fi
 SERVER = Role('server', masks_outgoing=False, expects_masked=True, closes_tcp_first=True)
 
 
-class Connection(object):
+class Connection(states.Progress):
     """The core of one connection, in either role.
 
     :param Role role: ``CLIENT`` or ``SERVER``
@@ -73,6 +69,7 @@ class Connection(object):
     def __init__(self, role, handshake=None, initial=b'',
                  max_message_size=DEFAULT_MAX_MESSAGE_SIZE, deflate=None, compression=None,
                  subprotocol=None):
+        super(Connection, self).__init__()
         self.role = role
         self.handshake = handshake
         self.max_message_size = max_message_size
@@ -86,48 +83,24 @@ class Connection(object):
         self.close_reason = ''
         self.close_received = False
         self.sent_close_time = None     # seconds since Ready, kept by the driver
-        self.latency = None             # seconds of the newest answered ping
         self.eof = False
         self.hungry = True              # the iterator of events is exhausted
         self.intake = Intake()
-        # Inputs of the state table in the order in which they came.  ``list.append`` is atomic:
-        # this order is the truth, whichever thread asks for the state.
-        self._inputs = []
-        self._known = (0, states.CONNECTING)
-        self._close_token = [None]      # whoever pops it sends the one close frame
         self._body_over = False
         self._deflate = deflate
         self._codec = None
-        self._keys = KeyPool()                                      # guarded by the write lock
+        self._encoder = Encoder(role.masks_outgoing)                # guarded by the write lock
         self.replies = Replies()
         self.pings = PingLog()
         self._now = None
         if handshake is None:
             self._set_compression(compression)
-            self._move(states.READY)
+            self.move(states.READY)
         if initial:
             self.intake.put_back(initial)
         #: Events, and None whenever more bytes are needed; drivers in a hurry iterate this
         #: one directly after :meth:`advance`.  Made then: it refers to this object.
         self.events = None
-
-    # -- state
-
-    @property
-    def state(self):
-        """The :class:`~lomond.states.State` that the inputs so far lead to."""
-        count, state = self._known
-        inputs = self._inputs
-        if count != len(inputs):
-            for what in inputs[count:]:
-                state = states.MOVES[state, what]
-                count += 1
-            self._known = (count, state)        # one store: any thread may do it
-        return state
-
-    def _move(self, what):
-        self._inputs.append(what)
-        return self.state
 
     @property
     def supports_compression(self):
@@ -136,9 +109,9 @@ class Connection(object):
             self.handshake is not None and self.handshake.compression is not None)
 
     @property
-    def close_sent(self):
-        """True once our close frame was queued."""
-        return not self._close_token
+    def latency(self):
+        """Seconds from the newest answered ping to its pong; None before."""
+        return self.pings.latency
 
     # -- bytes in
 
@@ -230,23 +203,26 @@ class Connection(object):
                     if self._known[1] is states.DISCONNECTED:
                         return
             except errors.CriticalProtocolError as error:
-                failure, critical, code = error, True, Status.BAD_DATA
+                failure = text_type(error), True, Status.BAD_DATA
             except errors.PayloadTooLarge as error:
-                failure, critical, code = error, False, Status.MESSAGE_TOO_LARGE
+                failure = text_type(error), False, Status.MESSAGE_TOO_LARGE
             except errors.ProtocolError as error:
-                failure, critical, code = error, False, Status.PROTOCOL_ERROR
+                failure = text_type(error), False, Status.PROTOCOL_ERROR
             if failure is not None:
-                text, failure = text_type(failure), None
-                self._move(states.FAIL)
-                self.failure = text
-                yield self._stamp(ProtocolError(text, critical))
+                text, critical, code = failure
+                yield self._failed(text, critical)
                 self._queue_close(code, text)
-            elif self._close_token:             # Closing was handled: the echo
+            elif not self.close_sent:           # Closing was handled: the echo
                 self._queue_close(self.close_code, '')
         self._codec = None                      # zlib's memory; a sender may still hold it
         while self.state is not states.DISCONNECTED:
             intake.take()                       # bytes after the end change nothing
             yield None
+
+    def _failed(self, text, critical):
+        self.move(states.FAIL)
+        self.failure = text
+        return self._stamp(ProtocolError(text, critical))
 
     def _stamp(self, event):
         event.received_time = self.intake.received_time
@@ -255,30 +231,24 @@ class Connection(object):
     def _shake_hands(self):
         """The opening handshake: None until the head is there, then Ready or Rejected."""
         intake = self.intake
-        outcome = failure = None
-        while outcome is None:
-            data = intake.take()
-            if not data:
-                yield None
-                if self.state is states.DISCONNECTED:
-                    return
-                continue
-            try:
-                outcome = self.handshake.receive(data)
-            except errors.CriticalProtocolError as error:
-                failure = text_type(error)
-                break
+        failure = None
+        try:
+            for outcome in read_head(self.handshake, intake):
+                if outcome is None:
+                    yield None
+                    if self.state is states.DISCONNECTED:
+                        return
+        except errors.CriticalProtocolError as error:
+            failure = text_type(error)
         if failure is not None:
-            self._move(states.FAIL)
-            self._close_token.pop()             # nobody listens to frames yet
-            self.failure = failure
-            yield self._stamp(ProtocolError(failure, True))
+            self.take_close_token()             # nobody listens to frames yet
+            yield self._failed(failure, True)
             return
         event = outcome.event
         if outcome.reply:
             self.replies.queue(None, outcome.reply)
         if event.name == 'ready':
-            if self._move(states.READY) is states.DISCONNECTED:
+            if self.move(states.READY) is states.DISCONNECTED:
                 return
             self.subprotocol = outcome.protocol
             self.extensions = outcome.extensions
@@ -287,31 +257,22 @@ class Connection(object):
                 intake.put_back(outcome.surplus)
             yield self._stamp(event)
             return
-        self._move(states.REJECT)
+        self.move(states.REJECT)
         collect = self.collect_body
         if collect and (collect is True or collect(event.response)):
-            reader = BodyReader(event.response)
-            data = outcome.surplus
-            while True:
-                if data:
-                    reader.feed(data)
-                if self.eof:
-                    reader.feed_eof()
-                if reader.is_complete or self._body_over or self.eof:
-                    break
+            for _ in read_body(event.response, outcome.surplus, intake, self._is_body_over):
                 yield None
-                data = intake.take()
-            event.response.body = reader.body
         yield self._stamp(event)
+
+    def _is_body_over(self):
+        return self._body_over or self.eof
 
     def _set_compression(self, parameters):
         if parameters is not None:
-            options = self._deflate
-            self._codec = PerMessageDeflate(
-                parameters, self.role.masks_outgoing,
-                **({} if options is None else dict(
-                    level=options.level, mem_level=options.mem_level,
-                    min_size=options.min_size)))
+            options = self._deflate or Deflate()
+            self._encoder.codec = self._codec = PerMessageDeflate(
+                parameters, self.role.masks_outgoing, options.level, options.mem_level,
+                options.min_size)
 
     def _on_control(self, opcode, payload):
         """A ping, pong or close frame: queue what answers it and give the event."""
@@ -320,29 +281,17 @@ class Connection(object):
                 self.replies.queue_pong(payload)
             return Ping(payload)
         if opcode == Opcode.PONG:
-            return Pong(payload, latency=self._answered(payload))
+            return Pong(payload, latency=self.pings.answered(payload, self._now))
         self.close_code, self.close_reason = parse_close_payload(payload)
         self.close_received = True
-        if self._move(states.CLOSE_RECEIVED) is states.CLOSED:
-            return Closed(self.close_code, self.close_reason)
-        return Closing(self.close_code, self.close_reason)
-
-    def _answered(self, payload):
-        """The latency that a pong shows; None when it answers no ping of ours."""
-        then = self.pings.answered(payload)
-        if then is None or self._now is None:
-            return None
-        self.latency = self._now - then
-        return self.latency
+        kind = Closed if self.move(states.CLOSE_RECEIVED) is states.CLOSED else Closing
+        return kind(self.close_code, self.close_reason)
 
     def _queue_close(self, code, text):
         """Queue the close frame of an echo or a failure, unless one was sent."""
-        try:
-            self._close_token.pop()
-        except IndexError:
-            return
-        self._move(states.CLOSE_SENT)
-        self.replies.queue(Opcode.CLOSE, encode_close_payload(code, text))
+        if self.take_close_token():
+            self.move(states.CLOSE_SENT)
+            self.replies.queue(Opcode.CLOSE, encode_close_payload(code, text))
 
     # -- bytes out
 
@@ -354,15 +303,12 @@ class Connection(object):
         """The bytes of one item of :meth:`take_outgoing`."""
         if opcode is None:
             return payload
-        return encode_frame(opcode, payload, self._next_key())
+        return self._encoder.encode_control(opcode, payload)
 
     def queue_ping(self, payload, now):
         """An automatic ping, to be written with the other replies; it counts from ``now``."""
         self.pings.sent(payload, now)
         self.replies.queue(Opcode.PING, payload)
-
-    def _next_key(self):
-        return self._keys.take() if self.role.masks_outgoing else None
 
     def check_send(self):
         """Refuse a send that the state forbids.
@@ -386,18 +332,11 @@ class Connection(object):
         state = self.state
         if not state.may_send:
             raise state.refuse()
-        return self.encode_message(opcode, payload, compress, fin)
+        return self._encoder.encode_message(opcode, payload, compress, fin)
 
     def encode_message(self, opcode, payload, compress=False, fin=True):
         """As :meth:`send_message`, for a message that passed the check when it was queued."""
-        rsv1 = False
-        codec = self._codec
-        if compress and codec is not None and fin and opcode:
-            packed = codec.compress(payload)
-            if packed is not None:
-                payload = packed
-                rsv1 = True
-        return encode_message(opcode, payload, self._next_key(), fin, rsv1)
+        return self._encoder.encode_message(opcode, payload, compress, fin)
 
     def send_ping(self, data=b'', now=None):
         """The bytes of a ping; ``now`` is when it is sent, for the latency of its pong.
@@ -418,7 +357,7 @@ class Connection(object):
             raise ValueError('{} payload is {} bytes; at most {} are allowed'.format(
                 Opcode.to_str(opcode).lower(), len(data), MAX_CONTROL_PAYLOAD))
         self.check_send()
-        return encode_frame(opcode, data, self._next_key())
+        return self._encoder.encode_control(opcode, data)
 
     # -- the end
 
@@ -435,13 +374,9 @@ class Connection(object):
         :raises TypeError, ValueError: for a code or reason that may not be sent
         """
         payload = encode_close_payload(code, reason)
-        if not self.state.is_active:
+        if not (self.state.is_active and self.take_close_token()):
             return None
-        try:
-            self._close_token.pop()
-        except IndexError:
-            return None
-        state = self._move(states.CLOSE_SENT)
+        state = self.move(states.CLOSE_SENT)
         if state is states.ECHOED:
             return encode_close_payload(self.close_code, '')
         if state is states.DISCONNECTED:
@@ -451,14 +386,8 @@ class Connection(object):
     def fail(self, code, text):
         """Fail the connection (RFC 6455, 7.1.7): queues a close frame with code and text."""
         self.failure = text
-        if self._move(states.FAIL) is states.FAILED:
+        if self.move(states.FAIL) is states.FAILED:
             self._queue_close(code, text)
-
-    def disconnect(self):
-        """The connection is over: end of stream, reset, time-out or force; any thread."""
-        if self.state is not states.DISCONNECTED:
-            self._inputs.append(states.DISCONNECT)
-        return self.state
 
     def release(self):
         """Give all memory back; for the driver, when it is done with the connection."""

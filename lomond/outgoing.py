@@ -10,7 +10,7 @@ from __future__ import absolute_import, division, unicode_literals
 import collections
 
 from .frame import encode_frame, encode_header
-from .mask import mask_payload
+from .mask import KeyPool, mask_payload
 from .opcode import Opcode
 
 #: Messages are masked and sent in pieces of this many bytes: 1 MiB masks nearly twice as fast
@@ -97,9 +97,10 @@ class Replies(object):
 class PingLog(object):
     """Our pings that have no pong yet, oldest first, and when they were sent."""
 
-    __slots__ = ('_pings',)
+    __slots__ = ('_pings', 'latency')
 
     def __init__(self):
+        self.latency = None         # seconds of the newest answered one
         self._pings = collections.deque(maxlen=MAX_REMEMBERED_PINGS)
 
     def sent(self, payload, now):
@@ -114,17 +115,22 @@ class PingLog(object):
         except IndexError:
             return None
 
-    def answered(self, payload):
+    def answered(self, payload, now):
         """A pong came: forget the pings it answers, which are its own and all before it.
 
-        :returns: when its ping was sent; None for a pong that nobody asked for
+        :returns: seconds since its ping was sent; None for a pong that nobody asked for, and
+            when one of the times is not known
         """
         if not any(data == payload for data, _ in _snapshot(self._pings)):
             return None
         while True:
             data, then = self._pings.popleft()
             if data == payload:
-                return then
+                break
+        if then is None or now is None:
+            return None
+        self.latency = now - then
+        return self.latency
 
     def clear(self):
         self._pings.clear()
@@ -139,11 +145,40 @@ def _snapshot(pings):
             continue
 
 
-def encode_message(opcode, payload, masking_key, fin, rsv1):
-    """One frame as an iterable of bytes; large ones are masked while they are sent."""
-    if len(payload) <= CHUNK:
-        return (encode_frame(opcode, payload, masking_key, fin, rsv1),)
-    return _encode_chunks(opcode, payload, masking_key, fin, rsv1)
+class Encoder(object):
+    """Frames of one side of a connection; guarded by its write lock.
+
+    Compression makes the order of encoding and the order on the wire the same thing, and no
+    masking key may be taken twice: so both are done by whoever writes, when he writes.
+
+    :param masks: True in the client (RFC 6455, 5.3)
+    """
+
+    __slots__ = ('codec', '_keys')
+
+    def __init__(self, masks):
+        #: What messages are compressed with, None for nothing.
+        self.codec = None
+        self._keys = KeyPool() if masks else None
+
+    def encode_control(self, opcode, payload):
+        """The bytes of one control frame."""
+        return encode_frame(opcode, payload, None if self._keys is None else self._keys.take())
+
+    def encode_message(self, opcode, payload, compress, fin):
+        """One message, or one frame of it, as an iterable of bytes; large ones are masked while
+        they are sent."""
+        rsv1 = False
+        codec = self.codec
+        if compress and codec is not None and fin and opcode:
+            packed = codec.compress(payload)
+            if packed is not None:
+                payload = packed
+                rsv1 = True
+        masking_key = None if self._keys is None else self._keys.take()
+        if len(payload) <= CHUNK:
+            return (encode_frame(opcode, payload, masking_key, fin, rsv1),)
+        return _encode_chunks(opcode, payload, masking_key, fin, rsv1)
 
 
 def _encode_chunks(opcode, payload, masking_key, fin, rsv1):

@@ -1,7 +1,7 @@
-"""The states of a connection and the moves between them, as one table; nothing else.
+"""The states of a connection and the moves between them, as one table.
 
 Everything that asks "may I?" reads it here: the connection, the flags of ``WebSocket``, the
-tests, and the picture in the documentation.
+tests, and the picture in the documentation.  It must not know what a state is reached by.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -100,3 +100,51 @@ MOVES = {
 }
 MOVES.update(((state, DISCONNECT), DISCONNECTED) for state in STATES)
 MOVES.update(((DISCONNECTED, what), DISCONNECTED) for what in INPUTS)
+
+
+class Progress(object):
+    """Where in the table one connection is, and its right to send the one close frame.
+
+    No lock is needed, also in a signal handler: the inputs are kept in the order in which they
+    came (``list.append`` is atomic), and this order is the truth, whichever thread asks for the
+    state.  Whoever pops the token queues the close frame.
+    """
+
+    def __init__(self):
+        self._inputs = []
+        self._known = (0, CONNECTING)
+        self._close_token = [None]
+
+    @property
+    def state(self):
+        """The :class:`State` that the inputs so far lead to."""
+        count, state = self._known
+        inputs = self._inputs
+        if count != len(inputs):
+            for what in inputs[count:]:
+                state = MOVES[state, what]
+                count += 1
+            self._known = (count, state)        # one store: any thread may do it
+        return state
+
+    def move(self, what):
+        """Something has happened; the new state."""
+        self._inputs.append(what)
+        return self.state
+
+    def disconnect(self):
+        """The connection is over: end of stream, reset, time-out or force; any thread."""
+        return self.state if self.state is DISCONNECTED else self.move(DISCONNECT)
+
+    @property
+    def close_sent(self):
+        """True once our close frame was queued, or none will be."""
+        return not self._close_token
+
+    def take_close_token(self):
+        """True for the one caller who is to send the close frame."""
+        try:
+            self._close_token.pop()
+        except IndexError:
+            return False
+        return True

@@ -22,7 +22,7 @@ FLOORS = (
     # 1  values
     'mask utf8 url frame response events backoff cookies',
     # 2  protocol parts
-    'intake message frame_parser deflate compression handshake auth outgoing proxy_settings',
+    'intake message frame_parser deflate compression handshake opening auth outgoing proxy_settings',
     # 3  the protocol
     'states connection timers options',
     # 4  the outside
