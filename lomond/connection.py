@@ -34,12 +34,12 @@ from . import errors, states
 from .compat import text_type
 from .compression import Deflate, PerMessageDeflate
 from .events import Closed, Closing, Event, Ping, Pong, ProtocolError
-from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload, parse_close_payload
+from .frame import parse_close_payload
 from .frame_parser import parse_frames
 from .intake import Intake
 from .opcode import Opcode
 from .opening import read_body, read_head
-from .outgoing import Encoder, PingLog, Replies
+from .sending import SendingHalf
 from .status import Status
 
 #: Bytes of one message, unless the caller says otherwise.
@@ -51,7 +51,7 @@ CLIENT = Role('client', masks_outgoing=True, expects_masked=False, closes_tcp_fi
 SERVER = Role('server', masks_outgoing=False, expects_masked=True, closes_tcp_first=True)
 
 
-class Connection(states.Progress):
+class Connection(SendingHalf):
     """The core of one connection, in either role.
 
     :param Role role: ``CLIENT`` or ``SERVER``
@@ -69,7 +69,7 @@ class Connection(states.Progress):
     def __init__(self, role, handshake=None, initial=b'',
                  max_message_size=DEFAULT_MAX_MESSAGE_SIZE, deflate=None, compression=None,
                  subprotocol=None):
-        super(Connection, self).__init__()
+        super(Connection, self).__init__(role.masks_outgoing)
         self.role = role
         self.handshake = handshake
         self.max_message_size = max_message_size
@@ -78,9 +78,6 @@ class Connection(states.Progress):
         self.collect_body = False
         self.subprotocol = subprotocol
         self.extensions = set()
-        self.failure = None             # the text of what failed the connection
-        self.close_code = None          # code and reason of the peer's close frame
-        self.close_reason = ''
         self.close_received = False
         self.sent_close_time = None     # seconds since Ready, kept by the driver
         self.eof = False
@@ -89,9 +86,6 @@ class Connection(states.Progress):
         self._body_over = False
         self._deflate = deflate
         self._codec = None
-        self._encoder = Encoder(role.masks_outgoing)                # guarded by the write lock
-        self.replies = Replies()
-        self.pings = PingLog()
         self._now = None
         if handshake is None:
             self._set_compression(compression)
@@ -107,11 +101,6 @@ class Connection(states.Progress):
         """True when permessage-deflate was agreed on."""
         return self._codec is not None or (
             self.handshake is not None and self.handshake.compression is not None)
-
-    @property
-    def latency(self):
-        """Seconds from the newest answered ping to its pong; None before."""
-        return self.pings.latency
 
     # -- bytes in
 
@@ -211,9 +200,9 @@ class Connection(states.Progress):
             if failure is not None:
                 text, critical, code = failure
                 yield self._failed(text, critical)
-                self._queue_close(code, text)
+                self.queue_close(code, text)
             elif not self.close_sent:           # Closing was handled: the echo
-                self._queue_close(self.close_code, '')
+                self.queue_close(self.close_code)
         self._codec = None                      # zlib's memory; a sender may still hold it
         while self.state is not states.DISCONNECTED:
             intake.take()                       # bytes after the end change nothing
@@ -287,107 +276,7 @@ class Connection(states.Progress):
         kind = Closed if self.move(states.CLOSE_RECEIVED) is states.CLOSED else Closing
         return kind(self.close_code, self.close_reason)
 
-    def _queue_close(self, code, text):
-        """Queue the close frame of an echo or a failure, unless one was sent."""
-        if self.take_close_token():
-            self.move(states.CLOSE_SENT)
-            self.replies.queue(Opcode.CLOSE, encode_close_payload(code, text))
-
-    # -- bytes out
-
-    def take_outgoing(self):
-        """All ``(opcode, payload)`` that want to be written now, in order."""
-        return list(iter(self.replies.next, None))
-
-    def encode_reply(self, opcode, payload):
-        """The bytes of one item of :meth:`take_outgoing`."""
-        if opcode is None:
-            return payload
-        return self._encoder.encode_control(opcode, payload)
-
-    def queue_ping(self, payload, now):
-        """An automatic ping, to be written with the other replies; it counts from ``now``."""
-        self.pings.sent(payload, now)
-        self.replies.queue(Opcode.PING, payload)
-
-    def check_send(self):
-        """Refuse a send that the state forbids.
-
-        :raises WebSocketUnavailable, WebSocketClosing, WebSocketClosed: see the state table
-        """
-        state = self.state
-        if not state.may_send:
-            raise state.refuse()
-
-    def send_message(self, opcode, payload, compress=False, fin=True):
-        """The bytes of one message, or of one frame of it.
-
-        :param opcode: ``Opcode.TEXT`` or ``BINARY`` (``CONTINUATION`` for further frames)
-        :param payload: bytes, bytearray, or a memoryview of bytes
-        :param compress: compress it when that was agreed on (whole messages only)
-        :param fin: False: further frames follow
-        :returns: an iterable of bytes; each must be written before the next is taken
-        :raises WebSocketUnavailable: and subclasses, when the state forbids it
-        """
-        state = self.state
-        if not state.may_send:
-            raise state.refuse()
-        return self._encoder.encode_message(opcode, payload, compress, fin)
-
-    def encode_message(self, opcode, payload, compress=False, fin=True):
-        """As :meth:`send_message`, for a message that passed the check when it was queued."""
-        return self._encoder.encode_message(opcode, payload, compress, fin)
-
-    def send_ping(self, data=b'', now=None):
-        """The bytes of a ping; ``now`` is when it is sent, for the latency of its pong.
-
-        :raises ValueError: more than 125 bytes
-        :raises WebSocketUnavailable: and subclasses, when the state forbids it
-        """
-        frame = self._control(Opcode.PING, data)
-        self.pings.sent(bytes(data), now)
-        return frame
-
-    def send_pong(self, data):
-        """The bytes of a pong; errors as in :meth:`send_ping`."""
-        return self._control(Opcode.PONG, data)
-
-    def _control(self, opcode, data):
-        if len(data) > MAX_CONTROL_PAYLOAD:
-            raise ValueError('{} payload is {} bytes; at most {} are allowed'.format(
-                Opcode.to_str(opcode).lower(), len(data), MAX_CONTROL_PAYLOAD))
-        self.check_send()
-        return self._encoder.encode_control(opcode, data)
-
     # -- the end
-
-    def close(self, code=Status.NORMAL, reason=''):
-        """Begin the closing handshake, or answer the peer's (RFC 6455, 7.1.2).
-
-        The state moves at once, and never waits.  After the peer's close frame its code is
-        echoed, whatever is given here.  Before Ready the connection is over.
-
-        :param code: a close code that may be sent; None for an empty close frame
-        :param reason: text, or bytes of UTF-8; cut to 123 bytes
-        :returns: the payload of the close frame that is to be written, or None when there is
-            nothing to do
-        :raises TypeError, ValueError: for a code or reason that may not be sent
-        """
-        payload = encode_close_payload(code, reason)
-        if not (self.state.is_active and self.take_close_token()):
-            return None
-        state = self.move(states.CLOSE_SENT)
-        if state is states.ECHOED:
-            return encode_close_payload(self.close_code, '')
-        if state is states.DISCONNECTED:
-            return None
-        return payload
-
-    def fail(self, code, text):
-        """Fail the connection (RFC 6455, 7.1.7): queues a close frame with code and text."""
-        self.failure = text
-        if self.move(states.FAIL) is states.FAILED:
-            self._queue_close(code, text)
 
     def release(self):
         """Give all memory back; for the driver, when it is done with the connection."""

@@ -24,9 +24,9 @@ FLOORS = (
     # 2  protocol parts
     'intake message frame_parser deflate compression handshake opening auth outgoing proxy_settings',
     # 3  the protocol
-    'states connection timers options',
+    'states sending connection timers options',
     # 4  the outside
-    'waiting transport tls writer proxy trust resolver dialer',
+    'waiting transport tls writer proxy trust resolver racer dialer',
     # 5  drivers
     'conversation plan session',
     # 6  facade
@@ -43,11 +43,13 @@ SAME_FLOOR = {
     'frame_parser': 'intake message',
     'compression': 'deflate',
     'handshake': 'compression auth',
-    'connection': 'states',
+    'sending': 'states',
+    'connection': 'states sending',
     'transport': 'waiting',
     'tls': 'transport waiting',
     'writer': 'transport waiting',
-    'dialer': 'proxy transport tls trust resolver waiting',
+    'dialer': 'proxy racer transport tls trust resolver waiting',
+    'racer': 'waiting',
     'resolver': 'waiting',
     'session': 'conversation',
     'testing': 'websocket',
