@@ -20,6 +20,7 @@ PY2 = six.PY2
 text_type = six.text_type
 string_types = six.string_types
 integer_types = six.integer_types
+reraise = six.reraise
 BYTES_LIKE = (bytes, bytearray, memoryview)
 
 # What a socket may raise: on 2.7 ``socket.error`` is no OSError (bpo-10293), and
@@ -110,11 +111,17 @@ if PY2:
     def utf_8_decode(data, errors='strict', final=False):
         """``codecs.utf_8_decode`` as on 3.x: refuses surrogates (RFC 3629, 3), takes a memoryview."""
         data = to_bytes(data)
-        decoded = codecs.utf_8_decode(data, errors, final)
-        # What was decoded has ED at the head of a character only.
-        found = b'\xed' in data and _SURROGATE.search(data)
+        error, end = None, len(data)
+        try:
+            decoded = codecs.utf_8_decode(data, errors, final)
+        except UnicodeDecodeError as caught:
+            error, end = caught, caught.start
+        # In what was decoded ED stands at the head of a character only.
+        found = b'\xed' in data and _SURROGATE.search(data, 0, end)
         if found:
-            raise UnicodeDecodeError(b'utf-8', data, found.start(), found.end(), b'surrogates not allowed')
+            error = UnicodeDecodeError(b'utf-8', data, found.start(), found.end(), b'surrogates not allowed')
+        if error:
+            raise error
         return decoded
 else:
     utf_8_decode = codecs.utf_8_decode
