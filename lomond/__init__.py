@@ -8,14 +8,14 @@ Its modules are attributes of the package, imported when they are first asked fo
 at once where Python cannot do that (2.7 and 3.6).
 """
 
-from __future__ import absolute_import
+from __future__ import absolute_import, division, unicode_literals
 
 import importlib
 import sys
 
 from ._version import __version__
 
-__all__ = ['WebSocket', '__version__']
+__all__ = [str('WebSocket'), str('__version__')]       # native: 2.7 takes nothing else
 
 _MODULES = ('compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response', 'session',
             'status', 'testing', 'websocket')
