@@ -134,6 +134,11 @@ def native(value):
     return value
 
 
+def native_octets(value):
+    """text whose characters are octets as the native ``str``, as HTTP headers are in the standard library."""
+    return value.encode('latin-1') if PY2 else value
+
+
 if PY2:
     def _make_monotonic():
         # 2.7 has no monotonic clock: backward steps of the wall clock count as no time.
