@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 
-from .compat import OS_ERRORS, error_text, was_interrupted, would_block
+from .compat import OS_ERRORS, error_text, fork_id, was_interrupted, would_block
 from .waiting import READ, WRITE
 
 #: What TLS is given at a time: one record.  SSL_write takes all of it or nothing, so a larger
@@ -60,6 +60,7 @@ class PlainStream(object):
 
     def __init__(self, sock):
         self.sock = sock
+        self._fork = fork_id()
         if hasattr(sock, 'setblocking'):
             sock.setblocking(False)
         self._recv_into = getattr(sock, 'recv_into', None)
@@ -112,7 +113,8 @@ class PlainStream(object):
 
     def _shutdown(self, how):
         shutdown = getattr(self.sock, 'shutdown', None)
-        if shutdown is not None:
+        # In a forked child it would end the connection of the parent.
+        if shutdown is not None and self._fork == fork_id():
             try:
                 shutdown(how)
             except OS_ERRORS:       # ENOTCONN: the peer was faster; EBADF: closed by its owner
@@ -220,6 +222,7 @@ class TlsStream(_TlsBase):
     def __init__(self, sock):
         super(TlsStream, self).__init__()
         self.sock = sock
+        self._fork = fork_id()
         sock.setblocking(False)
 
     @property
@@ -254,6 +257,8 @@ class TlsStream(_TlsBase):
         self._shutdown(socket.SHUT_RDWR)
 
     def _shutdown(self, how):
+        if self._fork != fork_id():         # it would end the connection of the parent
+            return
         # SSLSocket.shutdown() drops the TLS layer, and what is sent after it is clear text:
         # the plain socket's is called.
         try:
