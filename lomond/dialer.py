@@ -7,19 +7,15 @@ loop over many sockets, and asyncio can drive the same code.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import collections
 import socket
 
 from . import errors, trust
-from .compat import OS_ERRORS, error_number, error_text, is_in_progress, set_cloexec, text_type
+from .compat import OS_ERRORS, error_text, text_type
 from .proxy import make_conversation
-from .resolver import TooManyLookups, look_up
+from .racer import Race
+from .resolver import look_up
 from .transport import PlainStream, TlsInTlsStream, TlsStream, as_stream
-from .url import bracketed, is_ip_address
-from .waiting import WRITE
-
-#: RFC 8305, section 5: the time between two connection attempts (seconds).
-ATTEMPT_DELAY = 0.25
+from .url import is_ip_address
 
 _SERVER = 'unable to connect'
 _PROXY = 'unable to connect to proxy'
@@ -90,9 +86,10 @@ class Dial(object):
         self.problem = _SERVER if self.proxy is None else _PROXY
         self._route = route
         self._waiting = waiting
-        self._socks = {}            # fileno -> (socket, address text): attempts under way
-        self._tried = []            # texts: each address with its error
+        self._race = None
         self._lookup = None
+        self._addresses = None      # what the newest look-up gave
+        self._sources = None        # addresses to bind, or None
 
     def steps(self):
         """Do it all; yields whenever it has to wait.
@@ -102,15 +99,15 @@ class Dial(object):
         route, url = self._route, self._route.url
         proxy = None if route.uds else route.proxy
         server_context, proxy_context = self._prepare(proxy)
-        if route.uds:
-            for _ in self._connect_uds(route.uds):
-                yield
-        else:
+        if not route.uds:
+            if route.source_address is not None:
+                for _ in self._resolve_source(*route.source_address):
+                    yield
             host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
             for _ in self._resolve(host, port):
                 yield
-            for _ in self._race(self._addresses):
-                yield
+        for _ in self._connect(None if route.uds else self._addresses):
+            yield
         if proxy is not None:
             for _ in self._pass_proxy(proxy, proxy_context):
                 yield
@@ -125,15 +122,13 @@ class Dial(object):
         self.stage = 'upgrade'
 
     def details(self):
-        """What is known of the addresses that did not answer, for a reason; may be empty."""
-        under_way = [text for _, text in self._socks.values()]
-        return ', '.join(self._tried + [text + ' no answer' for text in under_way])
+        """The addresses that did not connect so far, each with its error; may be empty."""
+        return self._race.details() if self._race is not None and self.stage == 'connect' else ''
 
     def close(self):
         """Drop what has not become the result."""
-        for sock, _ in self._socks.values():
-            sock.close()
-        self._socks.clear()
+        if self._race is not None:
+            self._race.close()
         if self._lookup is not None:
             self._lookup.leave(self._waiting.wake)
         if self.stream is not None:
@@ -174,13 +169,8 @@ class Dial(object):
         """Sets ``_addresses``, what ``getaddrinfo`` returns."""
         self.stage = 'resolve'
         try:
-            if is_ip_address(host.split('%')[0]):       # no look-up, no thread
-                self._addresses = socket.getaddrinfo(str(host), port, 0, socket.SOCK_STREAM)
-                return
             lookup = self._lookup = look_up(host, port, self._waiting.wake)
-        except TooManyLookups as error:
-            raise DialFail('{}; {}'.format(self.problem, error), 'resolve', error)
-        except Exception as error:      # gaierror; no more threads
+        except Exception as error:      # TooManyLookups; no more threads
             raise DialFail('{}; {}'.format(self.problem, error_text(error)), 'resolve', error)
         self.waits, self.deadline = (), None
         while not lookup.is_done:
@@ -191,108 +181,35 @@ class Dial(object):
                            lookup.error)
         self._addresses = lookup.addresses
 
+    def _resolve_source(self, host, port):
+        """Sets ``_sources``: bind() would look up a name for as long as it likes."""
+        if not host:                        # any address of this machine
+            self._sources = [(family, 0, 0, '', ('', port))
+                             for family in (socket.AF_INET, getattr(socket, 'AF_INET6', None))]
+            return
+        problem, self.problem = self.problem, _SERVER + '; source_address'
+        for _ in self._resolve(host, port):
+            yield
+        self.problem = problem
+        self._sources = self._addresses
+
     # -- TCP
 
-    def _connect_uds(self, path):
+    def _connect(self, addresses):
+        """Connect to the first of them that answers; None: to the Unix domain socket."""
         self.stage = 'connect'
-        family = getattr(socket, 'AF_UNIX', None)
-        if family is None:
-            raise DialFail(_SERVER + '; this system has no Unix domain sockets', 'connect')
-        for _ in self._race([(family, socket.SOCK_STREAM, 0, '', path)]):
+        route = self._route
+        race = self._race = Race(self._waiting.monotonic, route.socket_options, self._sources)
+        steps = race.unix_steps(route.uds) if addresses is None else race.steps(addresses)
+        for _ in steps:
+            self.waits, self.deadline = race.waits, race.deadline
             yield
-
-    def _race(self, addresses):
-        """Happy eyeballs (RFC 8305, section 5): the first connection that stands wins."""
-        self.stage = 'connect'
-        clock = self._waiting.monotonic
-        queue = collections.deque(_interleaved(addresses))
-        next_at = clock()
-        last_error = None
-        while self.stream is None:
-            now = clock()
-            while queue and (not self._socks or now >= next_at):
-                error = self._attempt(queue.popleft())
-                if self.stream is not None:
-                    break
-                if error is None:
-                    next_at = now + ATTEMPT_DELAY
-                else:
-                    last_error = error
-            if self.stream is not None:
-                break
-            if not self._socks:
-                raise DialFail('{}; {}'.format(
-                    self.problem, ', '.join(self._tried) or 'the name has no address'),
-                    'connect', last_error)
-            self.waits = tuple((fd, WRITE) for fd in self._socks)
-            self.deadline = next_at if queue else None
-            yield
-            for fd, _ in self.ready:
-                if fd in self._socks:
-                    error = self._look_at(fd)
-                    if self.stream is not None:
-                        break
-                    if error is not None:
-                        last_error = error
-                        next_at = clock()       # a refusal starts the next at once
-        for sock, _ in self._socks.values():
-            sock.close()
-        self._socks.clear()
+            race.ready = self.ready
         self.waits, self.deadline = (), None
-
-    def _attempt(self, address):
-        """Begin to connect: None, or the exception why not."""
-        family, kind, number, _, where = address
-        text = _address_text(family, where)
-        sock = None
-        try:
-            sock = socket.socket(family, kind, number)
-            set_cloexec(sock.fileno())
-            sock.setblocking(False)
-            if family in (socket.AF_INET, getattr(socket, 'AF_INET6', None)):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for option in self._route.socket_options:
-                sock.setsockopt(*option)
-            if self._route.source_address is not None and where is not self._route.uds:
-                sock.bind(self._route.source_address)
-            sock.connect(where)
-        except OS_ERRORS as error:
-            if sock is not None and is_in_progress(error):
-                self._socks[sock.fileno()] = (sock, text)
-                return None
-            if sock is not None:
-                sock.close()
-            self._tried.append('{} {}'.format(text, _lower(error_text(error))))
-            return error
-        except BaseException:               # a socket option of the wrong type
-            if sock is not None:
-                sock.close()
-            raise
-        self.stream = PlainStream(sock)
-        return None
-
-    def _look_at(self, fd):
-        """An attempt is ready: it stands (None), is refused (the exception), or is not yet done."""
-        sock, text = self._socks[fd]
-        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        error = None
-        if number:
-            error = _os_error(number)
-        else:
-            try:
-                sock.getpeername()
-            except OS_ERRORS as caught:     # ready, no error, and not connected: it was a rumour
-                if not _is_not_connected(caught):
-                    error = caught
-                else:
-                    return None
-        del self._socks[fd]
-        if error is not None:
-            sock.close()
-            self._tried.append('{} {}'.format(text, _lower(error_text(error))))
-            return error
-        self.stream = PlainStream(sock)
-        return None
+        if race.winner is None:
+            raise DialFail('{}; {}'.format(self.problem, race.details() or 'the name has no address'),
+                           'connect', race.error)
+        self.stream = PlainStream(race.winner)
 
     # -- the proxy
 
@@ -303,7 +220,7 @@ class Dial(object):
             problem, self.problem = self.problem, _SERVER
             for _ in self._resolve(host, url.port):
                 yield
-            host = _pick_address(self._addresses, proxy.scheme)
+            host = _pick_address(self._addresses)
             self.problem = problem
         self.stage = 'proxy'
         if context is not None:
@@ -330,7 +247,6 @@ class Dial(object):
             if sent:
                 outgoing = outgoing[sent:]
                 continue
-            stream.flush()
             if conversation.is_done and not outgoing:
                 return
             count = stream.recv_into(place)
@@ -339,8 +255,7 @@ class Dial(object):
                 self.waits = ((stream.fileno(), mask),)
                 yield
             elif count == 0:
-                conversation.receive_eof()
-                return
+                conversation.receive_eof()      # raises: it is not done
             else:
                 conversation.receive(place[:count])
 
@@ -379,56 +294,15 @@ class Dial(object):
                 trust.verify_peer(
                     stream.ssl_object, host, tls.get('verify', True),
                     tls.get('fingerprint') if is_server else None, not own)
-        except (GeneratorExit, KeyboardInterrupt):
-            raise
         except Exception as error:      # ssl.SSLError, CertificateError (a ValueError), OSError ...
-            raise DialFail('{}; {}'.format(self.problem, trust.describe_error(error, host)),
-                           self.stage, getattr(error, 'error', None) or error)
+            text = trust.describe_error(error, host)
+            if 'timed out' in text:     # of a blocking handshake: it does not say which step
+                text = '{}: {}'.format(self.stage, text)
+            raise DialFail('{}; {}'.format(self.problem, text), self.stage,
+                           getattr(error, 'error', None) or error)
         self.waits = ()
 
 
-def _interleaved(addresses):
-    """Alternate the families, the resolver's favourite first (RFC 8305, section 4)."""
-    families = []
-    for address in addresses:
-        for group in families:
-            if group[0][0] == address[0]:
-                group.append(address)
-                break
-        else:
-            families.append([address])
-    result = []
-    for at in range(max([len(group) for group in families] or [0])):
-        result.extend(group[at] for group in families if at < len(group))
-    return result
-
-
-def _address_text(family, where):
-    if isinstance(where, tuple):
-        return '{}:{}'.format(bracketed(where[0]), where[1])
-    return '{}'.format(where)
-
-
-def _pick_address(addresses, scheme):
+def _pick_address(addresses):
     """The address for a SOCKS proxy: IPv4 where there is one (SOCKS 4 knows nothing else)."""
-    for family in (socket.AF_INET, getattr(socket, 'AF_INET6', None)):
-        for address in addresses:
-            if address[0] == family:
-                return address[4][0]
-    raise errors.ProxyFail('proxy fail; the name has no address that {} can carry', scheme)
-
-
-def _os_error(number):
-    import os
-    return socket.error(number, os.strerror(number))
-
-
-def _is_not_connected(error):
-    import errno
-    return error_number(error) == errno.ENOTCONN
-
-
-def _lower(text):
-    """The system's sentence inside of ours."""
-    return text[:1].lower() + text[1:]
-
+    return sorted(addresses, key=lambda address: address[0] != socket.AF_INET)[0][4][0]
