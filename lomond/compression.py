@@ -114,10 +114,11 @@ class DeflateParameters(object):
 _TOKEN_CLASS = '[' + re.escape(TOKEN_CHARACTERS.decode('ascii')) + ']+'
 _BETWEEN = re.compile('[ \t,]*')
 _EXTENSION = re.compile('(' + _TOKEN_CLASS + ')[ \t]*(?=[;,]|\\Z)')
-# What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).
+# What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).  No value behind
+# the "=" is let through: whoever knows the parameter has the better words for it.
 _PARAMETER = re.compile(
-    ';[ \t]*({token})[ \t]*(?:=[ \t]*(?:({token})|"((?:\\\\?{one})+)")[ \t]*)?(?=[;,]|\\Z)'.format(
-        token=_TOKEN_CLASS, one=_TOKEN_CLASS[:-1]))
+    ';[ \t]*({token})[ \t]*(?:(=)[ \t]*({token}|"(?:\\\\?{character})*")?[ \t]*)?(?=[;,]|\\Z)'.format(
+        token=_TOKEN_CLASS, character=_TOKEN_CLASS[:-1]))
 
 
 def parse_extensions(values):
@@ -131,24 +132,26 @@ def parse_extensions(values):
     :raises HandshakeError: when a value does not have the grammar of a list of extensions
     """
     extensions = []
-    for value in values:
-        value = to_text(value)
-        at = _BETWEEN.match(value).end()
-        while at < len(value):
-            found = _EXTENSION.match(value, at)
+    for header in values:
+        header = to_text(header)
+        at = _BETWEEN.match(header).end()
+        while at < len(header):
+            found = _EXTENSION.match(header, at)
             if not found:
-                raise _no_extension(value, at)
+                raise _no_extension(header, at)
             parameters = []
             extensions.append((found.group(1).lower(), parameters))
             at = found.end()
-            while value.startswith(';', at):
-                found = _PARAMETER.match(value, at)
+            while header.startswith(';', at):
+                found = _PARAMETER.match(header, at)
                 if not found:
-                    raise _no_extension(value, at)
-                name, plain, quoted = found.groups()
-                parameters.append((name.lower(), plain or (quoted and quoted.replace('\\', ''))))
+                    raise _no_extension(header, at)
+                name, equals, value = found.groups()
+                if equals:
+                    value = (value or '').strip('"').replace('\\', '')
+                parameters.append((name.lower(), value))
                 at = found.end()
-            at = _BETWEEN.match(value, at).end()
+            at = _BETWEEN.match(header, at).end()
     return extensions
 
 
@@ -166,7 +169,8 @@ def _read_parameters(pairs, is_offer):
         if name in _FLAGS:
             if value is not None:
                 raise CompressionParameterError(
-                    "parameter {} of {} has the value '{}'; none is allowed".format(name, NAME, escape(value)))
+                    "parameter {} of {} has the value '{}'; none is allowed".format(
+                        name, NAME, escape(value)))
             read[name] = True
         elif name in _WINDOWS:
             bits = _WINDOW_BITS.get(value)
