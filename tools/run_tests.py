@@ -54,8 +54,8 @@ class Result:
 
     @property
     def failures(self):
-        """Failed tests, and one more for a run that is no good as a whole."""
-        return self.failed + (1 if self.trouble else 0)
+        """Failed tests; at least one when the run is no good as a whole."""
+        return max(self.failed, 1) if self.trouble else self.failed
 
     @property
     def verdict(self):
@@ -214,7 +214,12 @@ class Run:
 
     def _run_pytest(self, python, home, work):
         command = [python, '-m', 'pytest', '-c', os.path.join(CHECKOUT, 'setup.cfg'), '--rootdir', CHECKOUT,
-                   '-p', 'no:cacheprovider', '--junitxml', self.junit, '--durations', '5'] + self.targets
+                   '-p', 'no:cacheprovider', '--continue-on-collection-errors',
+                   '--junitxml', self.junit, '--durations', '5', '-v']
+        if self.interpreter.version == '2.7':
+            # Its locks cannot be interrupted by the signal of pytest-timeout.
+            command += ['-o', 'timeout_method=thread']
+        command += self.targets
         environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1',
                                              LOMOND_TESTED_IN=os.path.realpath(home))
         done = threading.Event()
@@ -253,7 +258,7 @@ def show_table(results, screen):
         'Python', 'version', 'passed', 'failed', 'skipped', 'seconds', 'result'))
     for result in results:
         screen.say('%-7s %-9s %7d %7d %8d %8.1f  %s' % (
-            result.version, result.full_version, result.passed, result.failed, result.skipped,
+            result.version, result.full_version, result.passed, result.failures, result.skipped,
             result.seconds, result.verdict))
 
 
