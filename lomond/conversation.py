@@ -87,6 +87,11 @@ class Conversation(object):
             return self._deadline
         return deadline
 
+    def put_back(self, data):
+        """Bytes of the stream that somebody else has read; before the first wait."""
+        self._backlog.append((data, self._waiting.time()))
+        self._backlog_size += len(data)
+
     def stop(self, reason):
         """End it without a close frame, from any thread."""
         if self._stopped is None:

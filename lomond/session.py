@@ -298,28 +298,29 @@ class WebsocketSession(object):
         except DialFail as fail:
             self._failure = (text_type(fail), fail.error or fail, fail.stage)
         except Exception as error:          # of an overridden method, or a callable of the user
-            self._failure = (error_text(error), error, stage)
+            problem = 'request failed; ' if stage == 'upgrade' else ''
+            self._failure = (problem + error_text(error), error, stage)
 
     def _begin_talk(self):
         plan, core = self._plan, self._core
         self._sock = self._stream.sock
         core.auto_pong = self._auto_pong
         core.collect_body = plan.wants_body
-        if self._surplus:
-            core.intake.put_back(self._surplus)
-            self._surplus = b''
-        self._talk = Conversation(
+        talk = self._talk = Conversation(
             core, self._stream, self._timers, self._waiting, self._send_timeout, self._deadline,
             'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), plan)
-        return self._talk
+        if self._surplus:
+            talk.put_back(self._surplus)
+            self._surplus = b''
+        return talk
 
     def _dial_steps(self):
         dial = self._dial = Dial(self._plan.route(self), self._waiting)
         try:
             for _ in dial.steps():
-                self._check(dial.problem, dial.stage)
+                self._check(dial.problem, dial.stage, dial)
                 yield None
-                self._check(dial.problem, dial.stage)
+                self._check(dial.problem, dial.stage, dial)
                 dial.ready = self._ready
             self._stream, self._proxy, self._surplus = dial.stream, dial.proxy, dial.surplus
             dial.stream = None
@@ -327,13 +328,14 @@ class WebsocketSession(object):
             self._dial = None
             dial.close()
 
-    def _check(self, problem, stage):
+    def _check(self, problem, stage, dial=None):
         """End the connecting when it was stopped, or has taken too long."""
         if self._stopped is not None or not self._core.state.is_active:
             raise DialFail(problem + '; closed', stage)
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
-            raise DialFail('{}; {} timed out after {}s'.format(
-                problem, stage, self._connect_timeout), stage)
+            details = dial.details() if dial is not None else ''
+            raise DialFail('{}; {} timed out after {}s{}'.format(
+                problem, stage, self._connect_timeout, details and ': ' + details), stage)
 
     def _connect(self):
         """Connect, TLS included; may be overridden.
