@@ -5,7 +5,7 @@ A jar wants objects of ``urllib``; these have the few methods that it calls, on 
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .compat import native
+from .compat import native, native_octets, text_type
 
 
 class _Request(object):
@@ -61,10 +61,12 @@ class _Answer(object):
         return self
 
     def get_all(self, name, default=None):
-        return [native(line) for line in self._response.header_lines(name)] or default
+        # Characters that are octets, as urllib has them: a jar may be shared with it.
+        return [native_octets(line) for line in self._response.header_lines(name)] or default
 
     def getheaders(self, name):
-        return self.get_all(native(name).decode('ascii') if isinstance(name, bytes) else name, [])
+        # of 2.7
+        return self.get_all(name, [])
 
 
 def is_jar(cookies):
@@ -72,19 +74,31 @@ def is_jar(cookies):
     return hasattr(cookies, 'add_cookie_header') and hasattr(cookies, 'extract_cookies')
 
 
-def cookie_header(cookies, url):
-    """The value of ``Cookie`` for a URL, or None.
-
-    :param cookies: dict, text, or a jar
-    :param Url url: where the request goes
-    """
-    if is_jar(cookies):
-        request = _Request(url)
-        cookies.add_cookie_header(request)
-        return request.cookie
+def cookie_text(cookies):
+    """The value of ``Cookie`` of a dict or a text, as text; empty when there is none."""
     if isinstance(cookies, dict):
-        return '; '.join('{}={}'.format(name, value) for name, value in cookies.items()) or None
-    return cookies or None
+        return '; '.join('{}={}'.format(name, value) for name, value in cookies.items())
+    return cookies or ''
+
+
+def cookie_header(cookies, url):
+    """The value of ``Cookie`` for a URL.
+
+    :param cookies: dict, text, a jar or None
+    :param Url url: where the request goes
+    :returns: bytes, or None
+    """
+    if not is_jar(cookies):
+        return cookie_text(cookies).encode('utf-8') or None
+    request = _Request(url)
+    cookies.add_cookie_header(request)
+    cookie = request.cookie
+    if not isinstance(cookie, text_type):
+        return cookie               # None, or the octets of 2.7
+    try:
+        return cookie.encode('latin-1')     # as they came
+    except UnicodeEncodeError:
+        return cookie.encode('utf-8')       # put into the jar by hand
 
 
 def take_cookies(cookies, response, url):

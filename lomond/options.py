@@ -9,7 +9,7 @@ from __future__ import absolute_import, division, unicode_literals
 from .auth import basic
 from .compat import PY2, integer_types, string_types, text_type, to_text
 from .compression import Deflate
-from .cookies import cookie_header, is_jar
+from .cookies import cookie_text, is_jar
 from .handshake import check_header
 from .response import is_token
 from .utf8 import decode
@@ -118,13 +118,13 @@ def check_cookies(cookies):
                         what == 'name' and (not part or '=' in part)):
                     raise ValueError('the {} of cookie {!r} has a character that would end '
                                      'it'.format(what, to_text(name)))
-        header = cookie_header(cookies, None)
+        header = cookie_text(cookies)
     else:
         header = to_text(cookies)
         if not isinstance(header, text_type):
             raise TypeError('cookies must be a dict, text or a CookieJar, not {}'.format(
                 type(cookies).__name__))
-    check_header(b'Cookie', (header or '').encode('utf-8'))
+    check_header(b'Cookie', header.encode('utf-8'))
     return cookies
 
 
@@ -214,10 +214,7 @@ def encode_text(text):
 
     :raises ValueError: the text has a surrogate
     """
-    payload = text.encode('utf-8')
-    if PY2 and b'\xed' in payload:
-        decode(payload)
-    return payload
+    return encode_utf8(text)
 
 
 def flat_view(data):

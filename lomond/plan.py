@@ -69,6 +69,7 @@ class Plan(object):
         self._websocket = websocket
         self._state = websocket.state
         self._proxy = None
+        self._step = None, None         # the newest answer, and what it leads to
         self._observer = observer = make_observer(websocket)
         self.on_event = observer and observer.on_event
         self.on_sent = observer and observer.on_sent
@@ -134,7 +135,7 @@ class Plan(object):
 
     def wants_body(self, response):
         """False for an answer that is only a step on the way."""
-        return self._next_step(response)[0] is None
+        return self._step_after(response)[0] is None
 
     def accepted(self, response):
         """The server has agreed."""
@@ -148,7 +149,7 @@ class Plan(object):
         """
         state, response = self._state, event.response
         take_cookies(self._websocket.cookies, response, state.target)
-        step, value = self._next_step(response)
+        step, value = self._step_after(response)
         if step is None:
             if value:
                 event.reason += '; ' + value
@@ -164,6 +165,12 @@ class Plan(object):
         state.redirects += 1
         state.shows_connected = True
         return value.masked
+
+    def _step_after(self, response):
+        # Asked twice for one answer, and a challenge may be answered only once: answers are counted.
+        if self._step[0] is not response:
+            self._step = response, self._next_step(response)
+        return self._step[1]
 
     def _next_step(self, response):
         """``(None, sentence)``, ``('answer', Authorization)`` or ``('redirect', Url)``."""
@@ -246,8 +253,7 @@ def encode_handshake(websocket, state):
             websocket.cookies, 'add_cookie_header')):
         cookie = cookie_header(websocket.cookies, target)
         if cookie:
-            pairs.append((b'Cookie', cookie.encode('utf-8')
-                          if isinstance(cookie, text_type) else cookie))
+            pairs.append((b'Cookie', cookie))
     deflate = websocket.deflate
     return encode_request(
         target.resource, target.host_header, state.key, pairs, websocket.agent,
@@ -260,8 +266,10 @@ def _authorization(websocket, state):
         return None
     if isinstance(websocket.auth, tuple):
         return basic(*websocket.auth)
-    if state.target.userinfo is not None and websocket.auth is None:
-        return basic(*state.target.userinfo)
+    # A redirect within the origin names no user, and loses none.
+    userinfo = websocket.first_target.userinfo
+    if userinfo is not None and websocket.auth is None:
+        return basic(*userinfo)
     return None
 
 
