@@ -8,10 +8,11 @@ from __future__ import absolute_import, division, unicode_literals
 import time
 
 from . import constants, errors, options, states, trust
-from .compat import BYTES_LIKE, monotonic, native, text_type
+from .compat import BYTES_LIKE, monotonic, text_type
 from .connection import DEFAULT_MAX_MESSAGE_SIZE
 from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
 from .handshake import check_header
+from .members import Members
 from .opcode import Opcode
 from .plan import ConnectionState, Plan, encode_handshake, make_core
 from .proxy import environment_proxies, normalise_proxies
@@ -19,7 +20,7 @@ from .session import WebsocketSession
 from .url import parse_url
 
 
-class WebSocket(object):
+class WebSocket(Members):
     """A WebSocket client: iterate it for the events of a connection.
 
     >>> for event in WebSocket('wss://example.org/feed'):      # doctest: +SKIP
@@ -91,88 +92,6 @@ class WebSocket(object):
         self._running = None        # the session whose connection runs
         self._observer = None       # of the current connection, when somebody listens
         self.reset()
-
-    # -- what it is
-
-    @property
-    def tls(self):
-        """The options of TLS, by the names that :mod:`lomond.trust` uses."""
-        return dict(verify=self.ssl_verify, cafile=self.ssl_cafile, context=self.ssl_context,
-                    cert=self.ssl_cert, fingerprint=self.ssl_fingerprint)
-
-    @property
-    def _target(self):
-        return self.state.target or self.first_target
-
-    @property
-    def scheme(self):
-        """``'ws'`` or ``'wss'``; None before a callable ``url`` was asked."""
-        return self._target and self._target.scheme
-
-    @property
-    def host(self):
-        """The host, in ASCII."""
-        return self._target and self._target.host
-
-    @property
-    def port(self):
-        """The port, an int."""
-        return self._target and self._target.port
-
-    @property
-    def resource(self):
-        """Path and query, percent-encoded."""
-        return self._target and self._target.resource
-
-    @property
-    def key(self):
-        """bytes: Sec-WebSocket-Key of the current connection."""
-        return self.state.key
-
-    @property
-    def session(self):
-        """The session of the current connection; None before the first."""
-        return self.state.session
-
-    @property
-    def is_secure(self):
-        """True for wss."""
-        return self.scheme == 'wss'
-
-    @property
-    def is_active(self):
-        """True while the connection neither is closed nor is being closed."""
-        return self.state.core.state.is_active
-
-    @property
-    def is_closing(self):
-        """True from our close frame, or a failure, until the end."""
-        return self.state.core.state.is_closing
-
-    @property
-    def is_closed(self):
-        """True once the connection is over."""
-        return self.state.core.state.is_closed
-
-    @property
-    def sent_close_time(self):
-        """Seconds from Ready to our close frame; None when none was sent."""
-        return self.state.core.sent_close_time
-
-    @property
-    def supports_compression(self):
-        """True when permessage-deflate was agreed on for the current connection."""
-        return self.state.core.supports_compression
-
-    @property
-    def latency(self):
-        """Seconds from the newest answered ping to its pong; None before."""
-        return self.state.core.latency
-
-    def __repr__(self):
-        target = self.first_target
-        shown = 'callable' if target is None else target.masked
-        return native("WebSocket('{}')".format(shown))
 
     # -- connecting
 

@@ -1,0 +1,93 @@
+"""What a ``WebSocket`` says about itself: its read-only members.
+
+They must not change anything; each is looked up in the target or in the state of the current
+connection (:class:`lomond.plan.ConnectionState`).
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from .compat import native
+
+
+class Members(object):
+    """The read-only half of :class:`~lomond.websocket.WebSocket`; from any thread."""
+
+    @property
+    def tls(self):
+        """The options of TLS, by the names that :mod:`lomond.trust` uses."""
+        return dict(verify=self.ssl_verify, cafile=self.ssl_cafile, context=self.ssl_context,
+                    cert=self.ssl_cert, fingerprint=self.ssl_fingerprint)
+
+    @property
+    def _target(self):
+        return self.state.target or self.first_target
+
+    @property
+    def scheme(self):
+        """``'ws'`` or ``'wss'``; None before a callable ``url`` was asked."""
+        return self._target and self._target.scheme
+
+    @property
+    def host(self):
+        """The host, in ASCII."""
+        return self._target and self._target.host
+
+    @property
+    def port(self):
+        """The port, an int."""
+        return self._target and self._target.port
+
+    @property
+    def resource(self):
+        """Path and query, percent-encoded."""
+        return self._target and self._target.resource
+
+    @property
+    def key(self):
+        """bytes: Sec-WebSocket-Key of the current connection."""
+        return self.state.key
+
+    @property
+    def session(self):
+        """The session of the current connection; None before the first."""
+        return self.state.session
+
+    @property
+    def is_secure(self):
+        """True for wss."""
+        return self.scheme == 'wss'
+
+    @property
+    def is_active(self):
+        """True while the connection neither is closed nor is being closed."""
+        return self.state.core.state.is_active
+
+    @property
+    def is_closing(self):
+        """True from our close frame, or a failure, until the end."""
+        return self.state.core.state.is_closing
+
+    @property
+    def is_closed(self):
+        """True once the connection is over."""
+        return self.state.core.state.is_closed
+
+    @property
+    def sent_close_time(self):
+        """Seconds from Ready to our close frame; None when none was sent."""
+        return self.state.core.sent_close_time
+
+    @property
+    def supports_compression(self):
+        """True when permessage-deflate was agreed on for the current connection."""
+        return self.state.core.supports_compression
+
+    @property
+    def latency(self):
+        """Seconds from the newest answered ping to its pong; None before."""
+        return self.state.core.latency
+
+    def __repr__(self):
+        target = self.first_target
+        shown = 'callable' if target is None else target.masked
+        return native("WebSocket('{}')".format(shown))
