@@ -127,6 +127,25 @@ else:
     utf_8_decode = codecs.utf_8_decode
 
 
+def text_str(cls):
+    """A class whose ``__str__`` gives text: on 2.7 that becomes ``__unicode__``, and str is UTF-8."""
+    if PY2:
+        cls.__unicode__ = cls.__str__
+        cls.__str__ = lambda self: self.__unicode__().encode('utf-8')
+    return cls
+
+
+def encode_utf8(text):
+    """UTF-8 of text.
+
+    :raises ValueError: a surrogate is in it; 2.7 would encode it, and no peer may take it
+    """
+    data = text.encode('utf-8')
+    if PY2 and b'\xed' in data:
+        utf_8_decode(data, 'strict', True)
+    return data
+
+
 def native(value):
     """text as the native ``str``: itself on 3.x, escaped ASCII bytes on 2.7 (for ``repr``)."""
     if PY2 and not isinstance(value, bytes):

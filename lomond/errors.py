@@ -6,9 +6,10 @@ The caller's mistakes are raised; what the peer or the network gets wrong is an 
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .compat import PY2, text_type
+from .compat import text_str, text_type
 
 
+@text_str
 class WebSocketError(Exception):
     """Base of all errors of this package.
 
@@ -21,13 +22,9 @@ class WebSocketError(Exception):
             msg = msg.format(*args, **kwargs)
         super(WebSocketError, self).__init__(msg)
 
-    if PY2:
-        def __str__(self):
-            return self.__unicode__().encode('utf-8')
-
-        def __unicode__(self):
-            msg = self.args[0] if self.args else ''
-            return msg.decode('utf-8', 'replace') if isinstance(msg, bytes) else text_type(msg)
+    def __str__(self):
+        msg = self.args[0] if self.args else ''
+        return msg.decode('utf-8', 'replace') if isinstance(msg, bytes) else text_type(msg)
 
 
 class FrameBuildError(WebSocketError):

@@ -7,12 +7,11 @@ whose sentence names it (but never a secret).
 from __future__ import absolute_import, division, unicode_literals
 
 from .auth import basic
-from .compat import PY2, integer_types, string_types, text_type, to_text
+from .compat import integer_types, string_types, text_type, to_text
 from .compression import Deflate
 from .cookies import cookie_text, is_jar
 from .handshake import check_header
 from .response import is_token
-from .utf8 import decode
 
 #: Headers that the opening handshake makes itself (RFC 6455, 4.1).
 _HANDSHAKE_HEADERS = (b'upgrade', b'connection')
@@ -207,14 +206,6 @@ def check_socket_options(options):
             raise TypeError('the value of a socket option must be an int or bytes, not {}'.format(
                 type(option[2]).__name__))
     return [tuple(option) for option in options]
-
-
-def encode_text(text):
-    """UTF-8 of a message; 2.7 would encode lone surrogates, which no peer may accept.
-
-    :raises ValueError: the text has a surrogate
-    """
-    return encode_utf8(text)
 
 
 def flat_view(data):

@@ -8,7 +8,7 @@ from __future__ import absolute_import, division, unicode_literals
 import time
 
 from . import constants, errors, options, states, trust
-from .compat import BYTES_LIKE, monotonic, text_type
+from .compat import BYTES_LIKE, encode_utf8, monotonic, text_type
 from .connection import DEFAULT_MAX_MESSAGE_SIZE
 from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
 from .handshake import check_header
@@ -225,7 +225,7 @@ class WebSocket(Members):
         if not isinstance(text, text_type):
             raise TypeError('text must be text, not {}; use send_binary for bytes'.format(
                 type(text).__name__))
-        self._send(Opcode.TEXT, options.encode_text(text), compress)
+        self._send(Opcode.TEXT, encode_utf8(text), compress)
 
     def send_binary(self, data, compress=True):
         """Send a binary message; errors as in :meth:`send_text`.
