@@ -1,130 +1,27 @@
 # -*- coding: utf-8 -*-
-"""Getting there, end to end on loopback: proxies, TLS, time limits, redirects, authentication.
+"""Proxies, end to end on loopback: each scheme, ws and wss, and all that a proxy may do.
 
-One table row is one thing that happens to users: what goes wrong, with the event, its words,
-its stage and its time.  The servers are scripts of ours (``proxyserver``).
+The proxies and servers are scripts of ours (``proxyserver``); those of other projects are in ``real/``.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
-import base64
-import hashlib
-import logging
-import os
+import errno
 import re
 import socket
 import ssl
 import struct
-import sys
-import tempfile
-import threading
-import time
 
 import pytest
-from proxyserver import (
-    CRLF, Gone, Names, Proxy, Server, bye, dead_address, dead_unix_address, echo, free_port, hang_up,
-    note_names, reply, server_context, silent)
+from network import GOOD, LIMIT, fails, run, succeeds
+from network import nothing_stays_open      # noqa: F401 - a fixture
+from proxyserver import CRLF, Names, Proxy, Server, bye, free_port, note_names, reply, server_context, silent
 from proxyserver import certs       # noqa: F401 - a fixture
 
 from lomond import WebSocket
-from lomond.auth import DigestAuth
-from lomond.compat import PY2, monotonic
-from lomond.session import WebsocketSession
-
-#: The time limit of whatever never ends (seconds), and what a busy machine may add to it.
-LIMIT = 0.4
-SLACK = 1.5
 
 SCHEMES = ('http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h')
-GOOD = ['connecting', 'connected', 'ready', 'text', 'closing', 'disconnected']
-FAILED = ['connecting', 'connect_fail']
-
-has_ipv6 = True
-try:
-    _probe = socket.socket(socket.AF_INET6)
-    try:
-        _probe.bind(('::1', 0))
-    finally:
-        _probe.close()
-except (OSError, socket.error, AttributeError):
-    has_ipv6 = False
-needs_ipv6 = pytest.mark.skipif(not has_ipv6, reason='this machine has no IPv6')
 needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS wants ssl.MemoryBIO')
-
-
-class Run(object):
-    """The events of one connection, in order, without Poll.
-
-    :param websocket: the WebSocket
-    :param actions: keyword by name of an event: what to call when it is there
-    """
-
-    def __init__(self, websocket, connect_timeout=4.0, session_class=WebsocketSession, **actions):
-        start = monotonic()
-        self.events = []
-        iterator = websocket.connect(session_class=session_class, poll=60, connect_timeout=connect_timeout)
-        for event in iterator:
-            if event.name == 'poll':
-                continue
-            self.events.append(event)
-            if event.name in actions:
-                actions[event.name]()
-        self.elapsed = monotonic() - start
-        self.names = [event.name for event in self.events]
-        self.last = self.events[-1]
-        assert next(iterator, None) is None
-        assert self.names[0] == 'connecting'
-        assert [name in ('connect_fail', 'disconnected') for name in self.names].index(True) == (
-            len(self.names) - 1)
-        assert websocket.is_closed and not websocket.is_active
-        if self.last.name == 'connect_fail':
-            assert isinstance(self.last.error, Exception)
-
-    def __getitem__(self, name):
-        """The one event of that name."""
-        found, = [event for event in self.events if event.name == name]
-        return found
-
-
-def run(url, connect_timeout=4.0, session_class=WebsocketSession, actions=(), **options):
-    """Connect once."""
-    options.setdefault('proxies', {})
-    return Run(WebSocket(url, **options), connect_timeout, session_class, **dict(actions))
-
-
-def succeeds(got, names=GOOD):
-    """Assert that it went as it should."""
-    assert got.names == names, got.last.reason
-
-
-def fails(got, stage, pattern, limit=None):
-    """Assert that nothing came about, and why."""
-    assert got.names == FAILED
-    assert got.last.stage == stage, got.last.reason
-    assert re.match(pattern + r'\Z', got.last.reason), got.last.reason
-    if limit is None:
-        assert got.elapsed < SLACK
-    else:
-        assert limit <= got.elapsed < limit + SLACK
-
-
-def open_descriptors():
-    return len(os.listdir('/proc/self/fd'))
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_open():
-    """No descriptor is left behind by any test."""
-    if not os.path.isdir('/proc/self/fd'):
-        yield
-        return
-    before = open_descriptors()
-    yield
-    for _ in range(50):
-        if open_descriptors() <= before:
-            return
-        time.sleep(0.02)        # a thread that is about to end
-    assert open_descriptors() <= before
 
 
 # -- proxies: each scheme, ws and wss, whatever the proxy does
@@ -201,7 +98,7 @@ def test_proxy_is_down(certs, kind, secure):
     port = free_port()
     got = through(kind, port, secure, certs, host='127.0.0.1')
     fails(got, 'connect', 'unable to connect to proxy; 127.0.0.1:{} connection refused'.format(port))
-    assert got.last.error.args[0] == __import__('errno').ECONNREFUSED
+    assert got.last.error.args[0] == errno.ECONNREFUSED
 
 
 @matrix
@@ -238,7 +135,7 @@ def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
     outer = proxy_setup(kind, secure, certs)[0]
     with Server(script, outer) as proxy:
         got = through(kind, proxy.port, secure, certs)
-    assert got.names == FAILED
+    assert got.names == ['connecting', 'connect_fail']
     assert got.last.stage == 'proxy'
     assert re.match('proxy fail; (?:{})$'.format(words[re.match('http|socks', kind).group()]),
                     got.last.reason), got.last.reason
