@@ -1,0 +1,21 @@
+"""What tests of WebSocket programs need: a server with scripts, a clock and a wire without waiting.
+
+It must not need anything that is not installed with lomond, nor a test framework.
+
+>>> from lomond import WebSocket
+>>> from lomond.testing import Server, close_with
+>>> with Server(close_with(1001, u'restart')) as server:
+...     str([event for event in WebSocket(server.url) if event.name == 'closing'][0].code)
+'1001'
+"""
+
+from __future__ import absolute_import
+
+from .peer import ReceiveTimeout, ServerConnection                                  # noqa: F401
+from .scripts import (bad_frames, close_with, drop_after, echo, garbage, raw, redirect,     # noqa: F401
+                      reject, silent, stall_reads, unresponsive)
+from .server import Server, ServerError                                             # noqa: F401
+
+__all__ = ['Server', 'ServerConnection', 'ServerError', 'ReceiveTimeout',
+           'echo', 'reject', 'redirect', 'silent', 'unresponsive', 'stall_reads', 'garbage', 'bad_frames',
+           'drop_after', 'close_with', 'raw']
