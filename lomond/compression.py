@@ -11,7 +11,7 @@ import sys
 from .compat import integer_types, native, to_text
 from .deflate import PerMessageDeflate
 from .errors import CompressionParameterError, HandshakeError
-from .response import TOKEN_CHARACTERS, escape
+from .response import escape
 
 NAME = 'permessage-deflate'
 
@@ -111,14 +111,14 @@ class DeflateParameters(object):
 
 # -- negotiation
 
-_TOKEN_CLASS = '[' + re.escape(TOKEN_CHARACTERS.decode('ascii')) + ']+'
+_TCHAR = "[!#-'*+.0-9A-Z^-z|~-]"        # RFC 7230, 3.2.6; spelt out it takes 2 ms more to compile
 _BETWEEN = re.compile('[ \t,]*')
-_EXTENSION = re.compile('(' + _TOKEN_CLASS + ')[ \t]*(?=[;,]|\\Z)')
+_EXTENSION = re.compile('(' + _TCHAR + '+)[ \t]*(?=[;,]|\\Z)')
 # What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).  No value behind
 # the "=" is let through: whoever knows the parameter has the better words for it.
 _PARAMETER = re.compile(
-    ';[ \t]*({token})[ \t]*(?:(=)[ \t]*({token}|"(?:\\\\?{character})*")?[ \t]*)?(?=[;,]|\\Z)'.format(
-        token=_TOKEN_CLASS, character=_TOKEN_CLASS[:-1]))
+    ';[ \t]*({tchar}+)[ \t]*(?:(=)[ \t]*({tchar}+|"(?:\\\\?{tchar})*")?[ \t]*)?(?=[;,]|\\Z)'.format(
+        tchar=_TCHAR))
 
 
 def parse_extensions(values):

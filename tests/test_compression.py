@@ -6,11 +6,13 @@ import itertools
 import random
 
 import pytest
+from six import unichr
 
 from lomond import compression, deflate
 from lomond.compression import (
     Deflate, DeflateParameters, negotiate_client, negotiate_server, parse_extensions)
 from lomond.errors import CompressionParameterError, HandshakeError
+from lomond.response import is_token
 
 NAME = 'permessage-deflate'
 NAMES = ('server_no_context_takeover', 'client_no_context_takeover', 'server_max_window_bits',
@@ -114,8 +116,8 @@ def test_parse_extensions(header, extensions):
 @pytest.mark.parametrize('header, at', [
     (';', ';'), ('=', '='), ('"', '"'), ('a b', 'a b'), ('a=b', 'a=b'), ('a;', ';'), ('a;,b', ';,b'),
     ('a;;b', ';;b'), ('a; =b', '; =b'), ('a; b c', '; b c'), ('a; b==c', '; b==c'), ('a; b="c', '; b="c'),
-    ('a; b=c"', '; b=c"'), ('a; b="c"d', '; b="c"d'), ('a; b="c d"', '; b="c d"'), ('a; b="c,d"', '; b="c,d"'),
-    ('a; b="c;d"', '; b="c;d"'), ('a; b="\\""', '; b="\\\\""'), ('a; b=c d', '; b=c d'), ('a; "b"', '; "b"'),
+    ('a; b=c"', '; b=c"'), ('a; b="c"d', '; b="c"d'), ('a; b="c d"', '; b="c d"'),
+    ('a; b="c,d"', '; b="c,d"'), ('a; b="c;d"', '; b="c;d"'), ('a; b="\\""', '; b="\\\\""'), ('a; b=c d', '; b=c d'), ('a; "b"', '; "b"'),
     ('"a"', '"a"'), ('a; (b)', '; (b)'), ('\xe9', '\\xe9'), ('a; \u2603', '; \\u2603'),
     ('a\x00', 'a\\x00'),
     ('a\r\nb', 'a\\r\\nb'), ('x, a\x0bb', 'a\\x0bb'), ('a; b=\x7f', '; b=\\x7f'), ('a\xa0', 'a\\xa0'),
@@ -124,6 +126,19 @@ def test_parse_junk(header, at):
     with pytest.raises(HandshakeError) as caught:
         parse_extensions(['good', header])
     assert str(caught.value) == "Sec-WebSocket-Extensions is malformed at '%s' (RFC 6455, 9.1)" % at
+
+
+def test_token_characters():
+    """Of names, parameters and values, plain and quoted: RFC 7230, 3.2.6, and nothing else."""
+    for number in list(range(256)) + [0x130, 0x131, 0x17f, 0x212a, 0x660, 0xff10]:
+        character = unichr(number)
+        if number < 128 and is_token(character.encode('ascii')):
+            expected = [('x' + character.lower(), [(character.lower(), character), ('y', character)])]
+            assert parse_extensions(['x%s; %s=%s; y="%s"' % ((character,) * 4)]) == expected
+        elif character not in ' \t;,=\\':
+            for header in ('x%sy', 'x; y%s', 'x; y=y%sy', 'x; y="y%sy"', 'x; y="\\%sy"'):
+                with pytest.raises(HandshakeError):
+                    parse_extensions([header % character])
 
 
 def test_parse_takes_linear_time():
