@@ -1,0 +1,320 @@
+"""Servers of other projects: npm's ws, PyPI's websockets, aiohttp and tornado."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import threading
+import time
+
+import pytest
+
+import counterparts
+from counterparts import ScriptedServer, WebSocket, converse, events, names, prove_echo, run
+from lomond.compression import Deflate
+from lomond.persist import persist
+
+KINDS = ('ws', 'websockets', 'aiohttp', 'tornado')
+
+#: What we may want of permessage-deflate, by a name of ours.
+OFFERS = {
+    'none': False, 'default': True, 'fast': Deflate(level=1, mem_level=1), 'stored': Deflate(level=0),
+    'client 8': Deflate(client_max_window_bits=8), 'client 9': Deflate(client_max_window_bits=9),
+    'server 9': Deflate(server_max_window_bits=9), 'both 12': Deflate(client_max_window_bits=12,
+                                                                     server_max_window_bits=12),
+    'client no takeover': Deflate(client_no_context_takeover=True),
+    'server no takeover': Deflate(server_no_context_takeover=True),
+    'no takeover, small': Deflate(client_no_context_takeover=True, server_no_context_takeover=True,
+                                  client_max_window_bits=9, server_max_window_bits=9, min_size=500),
+}
+
+
+@pytest.fixture(scope='module', params=KINDS)
+def server(request):
+    started = ScriptedServer(request.param)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def only(kinds, server, why):
+    if server.kind not in kinds:
+        pytest.skip('%s: %s' % (server.kind, why))
+
+
+def client(server, path, **options):
+    return WebSocket(server.url(path), proxies={}, **options)
+
+
+#: What ws answers with 400: a window larger than the one that was offered.
+REFUSED_BY_WS = {
+    'both 12': ('client 15',), 'client 8': ('client 9', 'both 12', 'client 15'),
+    'client 9': ('both 12', 'client 15'), 'server 9': ('both 12',), 'no takeover, small': ('both 12', 'client 15'),
+}
+
+
+def prove_refusal(url, compress, reason):
+    happened, _ = converse(WebSocket(url, proxies={}, compress=compress), [])
+    assert names(happened) == ['connecting', 'connected', 'rejected', 'disconnected']
+    assert happened[2].reason == reason
+
+
+@pytest.mark.parametrize('offer', sorted(OFFERS))
+def test_echo(server, offer):
+    """Every size comes back, whatever both sides want of permessage-deflate."""
+    for set_name in server.names:
+        if server.kind == 'ws' and set_name in REFUSED_BY_WS.get(offer, ()):
+            prove_refusal(server.url(set_name=set_name), OFFERS[offer], 'Websocket upgrade failed (code=400)')
+            continue
+        if server.kind == 'tornado' and set_name != 'plain' and getattr(
+                OFFERS[offer], 'server_no_context_takeover', False):
+            # Tornado overlooks parameters without a value, agrees, and does not do it.
+            prove_refusal(server.url(set_name=set_name), OFFERS[offer], 'parameter server_no_context_takeover of '
+                          'permessage-deflate is missing; it was asked for')
+            continue
+        ready = prove_echo(server.url(set_name=set_name), compress=OFFERS[offer])[2]
+        if offer == 'none' or set_name == 'plain':
+            assert ready.extensions == set()
+        elif offer == 'default':
+            assert 'permessage-deflate' in ready.extensions
+
+
+@pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
+def test_echo_of_a_megabyte(server, compress):
+    to_send = counterparts.messages((counterparts.BIG, counterparts.BIG + 1, 0, 3))
+    prove_echo(server.url(), to_send, compress=compress)
+
+
+def test_subprotocol(server):
+    happened, _ = converse(client(server, '/echo', protocols=['other', 'chat']), [])
+    assert happened[2].protocol == 'chat'
+
+
+@pytest.mark.parametrize('code, reason', ((1000, 'bye'), (1001, ''), (1008, 'not for you \xe4\u20ac'),
+                                          (1011, 'x' * 100), (3000, 'registered'), (4001, 'private')))
+def test_server_closes_at_once(server, code, reason):
+    happened = run(client(server, '/close?code=%d&reason=%s' % (code, reason)))
+    assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
+    assert (happened[-2].code, happened[-2].reason) == (code, reason)
+    end = happened[-1]
+    assert (end.graceful, end.reason, end.code) == (True, 'closed', code)
+
+
+def test_server_closes_without_a_code(server):
+    only(('ws', 'tornado'), server, 'always sends a code')
+    happened = run(client(server, '/close'))
+    assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
+    assert happened[-2].code is None
+    assert happened[-1].graceful
+
+
+def test_server_closes_upon_a_message(server):
+    happened = converse(client(server, '/close-later?code=4002&reason=enough', compress=True), ['last words'])[0]
+    assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
+    assert happened[-2].code == 4002
+    assert happened[-1].graceful
+
+
+@pytest.mark.parametrize('code', (1000, 1001, 3000, 4999))
+def test_we_close(server, code):
+    websocket = client(server, '/echo')
+    happened = []
+    for event in websocket.connect(**counterparts.LIMITS):
+        happened.append(event)
+        if event.name == 'ready':
+            websocket.close(code, 'reason')
+    assert names(happened) == counterparts.CLOSED_BY_US
+    # aiohttp answers every code with 1000
+    assert happened[-2].code == (1000 if server.kind == 'aiohttp' else code)
+    assert happened[-1].graceful
+
+
+def test_we_close_without_a_code(server):
+    websocket = client(server, '/echo')
+    happened = []
+    for event in websocket.connect(**counterparts.LIMITS):
+        happened.append(event)
+        if event.name == 'ready':
+            websocket.close(None)
+    assert names(happened) == counterparts.CLOSED_BY_US
+    assert happened[-1].graceful
+
+
+@pytest.mark.parametrize('status', (400, 401, 403, 404, 429, 500, 503))
+def test_rejection_with_a_body(server, status):
+    began = time.time()
+    happened = run(client(server, '/reject?status=%d&body=because%%20of%%20%%E2%%82%%AC' % status))
+    assert names(happened) == ['connecting', 'connected', 'rejected', 'disconnected']
+    rejected = happened[2]
+    assert rejected.reason == 'Websocket upgrade failed (code=%d)' % status
+    assert rejected.response.status_code == status
+    assert rejected.response.body == 'because of \u20ac'.encode('utf-8')
+    assert (happened[3].reason, happened[3].graceful) == ('closed', True)
+    assert time.time() - began < 3
+
+
+def test_data_right_behind_the_response(server):
+    happened, back = converse(client(server, '/greet', compress=True), [])
+    assert back[0] == 'greeting 0'
+    assert happened[2].name == 'ready'
+    websocket = client(server, '/greet')
+    back = []
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'text':
+            back.append(event.text)
+            if len(back) == 3:
+                websocket.close()
+    assert back == ['greeting 0', 'greeting 1', 'greeting 2']
+
+
+def test_pings_of_the_server(server):
+    websocket = client(server, '/ping')
+    pings, back = [], []
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'ping':
+            pings.append(event.data)
+        elif event.name == 'text':
+            back.append(event.text)
+            if len(back) == 3:
+                websocket.close()
+    assert pings == [b'ping 0', b'ping 1', b'ping 2']
+    assert back == ['pong ping 0', 'pong ping 1', 'pong ping 2']
+
+
+def test_our_pings(server):
+    websocket = client(server, '/echo')
+    pongs, own = [], 0
+    for event in websocket.connect(**dict(counterparts.LIMITS, ping_rate=0.2)):
+        if event.name == 'ready':
+            websocket.send_ping(b'')
+            websocket.send_ping(b'p' * 125)
+        elif event.name == 'pong':
+            pongs.append(event.data)
+            own += event.latency is not None
+            if len(pongs) == 5:
+                websocket.close()
+    assert b'p' * 125 in pongs
+    assert own and 0 <= websocket.latency < 5
+
+
+@pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
+def test_big_messages_of_the_server(server, compress):
+    size = 3 * counterparts.BIG + 7
+    websocket = client(server, '/big?size=%d' % size, compress=compress)
+    back = []
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name in ('text', 'binary'):
+            back.append(counterparts.received(event))
+            if len(back) == 2:
+                websocket.close()
+    assert back == [(b'abcdefghijklmnopqrstuvwxyz' * (size // 26 + 1))[:size], 'z' * size]
+
+
+@pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
+def test_message_above_our_limit(server, compress):
+    happened = run(client(server, '/big?size=100001', compress=compress, max_message_size=100000))
+    assert names(happened) == ['connecting', 'connected', 'ready', 'protocol_error', 'disconnected']
+    assert '100000' in happened[-2].error and not happened[-1].graceful
+
+
+def test_message_above_the_limit_of_the_server(server):
+    """The server closes with 1009 while we are still sending; its word is reported."""
+    websocket = client(server, '/echo')
+    happened = []
+    for event in websocket.connect(**counterparts.LIMITS):
+        happened.append(event)
+        if event.name == 'ready':
+            try:
+                websocket.send_binary(b'\x00' * (24 * 1024 * 1024))
+            except counterparts.TransportFail:
+                pass
+    assert happened[-1].name == 'disconnected'
+    if server.kind != 'tornado':        # which drops the connection without a word
+        assert happened[-2].name == 'closing' and happened[-2].code == 1009
+
+
+@pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
+def test_fragments(server, compress):
+    only(('ws', 'websockets'), server, 'cannot be made to send fragments')
+    websocket = client(server, '/fragments?count=1000', compress=compress)
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'text':
+            assert event.text == ''.join('part %d;' % i for i in range(1000))
+            websocket.close()
+    assert event.graceful
+
+
+def test_server_drops(server):
+    happened = converse(client(server, '/drop'), ['go'])[0]
+    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
+    assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+
+
+def test_many_messages_under_way(server):
+    """2,000 compressed messages of several threads, all come back."""
+    websocket = client(server, '/echo', compress=True)
+    wanted = set('%d of thread %d %s' % (i, thread, 'x' * (i % 300)) for thread in range(4) for i in range(500))
+    back, threads = set(), []
+
+    def send_all(thread):
+        for i in range(500):
+            websocket.send_text('%d of thread %d %s' % (i, thread, 'x' * (i % 300)))
+
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'ready':
+            threads = [threading.Thread(target=send_all, args=(thread,)) for thread in range(4)]
+            for thread in threads:
+                thread.start()
+        elif event.name == 'text':
+            back.add(event.text)
+            if len(back) == 2000:
+                websocket.close()
+    for thread in threads:
+        thread.join()
+    assert back == wanted and event.graceful
+
+
+def test_echo_while_both_send(server):
+    """20 MB under way in each direction: nobody waits for the other for ever."""
+    websocket = client(server, '/echo')
+    message, number, back = b'0123456789abcdef' * 32768, 40, 0
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'ready':
+            for _ in range(number):
+                websocket.send_binary(message)
+        elif event.name == 'binary':
+            assert event.data == message
+            back += 1
+            if back == number:
+                websocket.close()
+    assert back == number and event.graceful
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_persist_across_kill_and_restart(kind):
+    server = ScriptedServer(kind)
+    try:
+        websocket = client(server, '/echo', compress=True)
+        exit_event = threading.Event()
+        happened, readies = [], 0
+        for event in persist(websocket, poll=1, min_wait=0.1, max_wait=0.3, exit_event=exit_event):
+            happened.append(event)
+            assert len(happened) < 1000
+            if event.name == 'ready':
+                readies += 1
+                websocket.send_text('hello %d' % readies)
+            elif event.name == 'text':
+                assert event.text == 'hello %d' % readies
+                if readies == 3:
+                    exit_event.set()
+                else:
+                    server.kill()
+            elif event.name == 'connect_fail':
+                assert 'refused' in event.reason
+                if happened[-3].name == 'back_off' and len([e for e in happened if e.name == 'connect_fail']) % 2:
+                    server.start()
+        seen = names(happened)
+        assert readies == 3
+        assert seen.count('disconnected') == 3 and 'back_off' in seen and seen[-1] == 'disconnected'
+        assert happened[-1].graceful
+    finally:
+        server.close()
