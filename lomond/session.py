@@ -287,11 +287,11 @@ class WebsocketSession(object):
             talk.writer.write(self._plan.request())
             while True:
                 talk.writer.try_flush()
+                self._check('request failed', stage)        # first: what was shut down is broken, too
                 error = talk.writer.error
                 if error is not None:
                     raise DialFail(text_type(error).replace('socket fail', 'request failed'),
                                    stage, getattr(error, 'error', None) or error)
-                self._check('request failed', stage)
                 if not talk.writer.has_tail():
                     return
                 yield None
