@@ -85,10 +85,10 @@ class Connection(SendingHalf):
         self.intake = Intake()
         self._body_over = False
         self._deflate = deflate
-        self._codec = None
+        self._compression = compression
         self._now = None
         if handshake is None:
-            self._set_compression(compression)
+            self._set_up_codec(compression)
             self.move(states.READY)
         if initial:
             self.intake.put_back(initial)
@@ -99,8 +99,8 @@ class Connection(SendingHalf):
     @property
     def supports_compression(self):
         """True when permessage-deflate was agreed on."""
-        return self._codec is not None or (
-            self.handshake is not None and self.handshake.compression is not None)
+        agreed = self._compression if self.handshake is None else self.handshake.compression
+        return agreed is not None
 
     # -- bytes in
 
@@ -110,9 +110,14 @@ class Connection(SendingHalf):
 
     def advance(self, count, received_time=None, now=None):
         """``count`` bytes were put into the buffer (0: end of stream); iterate ``events`` now."""
-        if not self.hungry:
-            raise errors.WebSocketError(
-                'bytes were fed while an earlier iterator of events is not exhausted')
+        self._begin(received_time, now)
+        if count:
+            self.intake.advance(count)
+        else:
+            self.eof = True
+
+    def _begin(self, received_time, now):
+        self._check_hungry()
         self.hungry = False
         if self.events is None:
             self.events = self._run()
@@ -120,10 +125,11 @@ class Connection(SendingHalf):
         if received_time is None:
             received_time = Event().received_time       # what an event takes by itself
         self.intake.received_time = received_time
-        if count:
-            self.intake.advance(count)
-        else:
-            self.eof = True
+
+    def _check_hungry(self):
+        if not self.hungry:
+            raise errors.WebSocketError(
+                'bytes were fed while an earlier iterator of events is not exhausted')
 
     def buffer_updated(self, count, received_time=None, now=None):
         """``count`` bytes were put into the buffer.
@@ -136,11 +142,19 @@ class Connection(SendingHalf):
         self.advance(count, received_time, now)
         return self._until_hungry()
 
+    def resume(self, received_time=None, now=None):
+        """As :meth:`buffer_updated`, for what is there already: ``initial``, or a body that
+        :meth:`finish_body` has ended."""
+        self._begin(received_time, now)
+        return self._until_hungry()
+
     def _until_hungry(self):
         for event in self.events:
             if event is None:
                 break
             yield event
+        else:
+            self.intake.drop()      # bytes after the end must not pile up
         self.hungry = True
         if self.eof:
             self.disconnect()
@@ -153,26 +167,22 @@ class Connection(SendingHalf):
         """
         if not len(data):
             return self.buffer_updated(0, received_time, now)
-        if not self.hungry:
-            self.advance(0)             # raises
+        self._check_hungry()
         return self._receive(memoryview(data), received_time, now)
 
     def _receive(self, data, received_time, now):
         while len(data):
+            self._check_hungry()        # of another iterator that was begun since
             place = self.intake.get_buffer()
             count = min(len(place), len(data))
             place[:count] = data[:count]
             place = None                # the iterator may outgrow the buffer
-            self.advance(count, received_time, now)
-            for event in self.events:
-                if event is None:
-                    break
+            for event in self.buffer_updated(count, received_time, now):
                 yield event
-            self.hungry = True
             data = data[count:]
 
     def finish_body(self):
-        """The body of a rejection is waited for no longer; iterate ``events`` then."""
+        """The body of a rejection is waited for no longer; :meth:`resume` gives its event."""
         self._body_over = True
 
     # -- events out
@@ -182,15 +192,15 @@ class Connection(SendingHalf):
         if self.handshake is not None:
             for event in self._shake_hands():
                 yield event
-        if self.state.may_pong:
+        if self.state.may_pong:             # the states in which frames are read
             failure = None
             try:
                 for event in parse_frames(
-                        intake, self._on_control, self._codec, self.role.expects_masked,
+                        intake, self._on_control, self._encoder.codec, self.role.expects_masked,
                         self.max_message_size):
                     yield event
-                    if self._known[1] is states.DISCONNECTED:
-                        return
+                    if not self._known[1].may_pong:
+                        break
             except errors.CriticalProtocolError as error:
                 failure = text_type(error), True, Status.BAD_DATA
             except errors.PayloadTooLarge as error:
@@ -199,19 +209,16 @@ class Connection(SendingHalf):
                 failure = text_type(error), False, Status.PROTOCOL_ERROR
             if failure is not None:
                 text, critical, code = failure
-                yield self._failed(text, critical)
-                self.queue_close(code, text)
-            elif not self.close_sent:           # Closing was handled: the echo
+                if self.move(states.FAIL) is states.FAILED:
+                    self.failure = text
+                    yield self._stamp(ProtocolError(text, critical))
+                    self.queue_close(code, text)
+            elif self.state is states.REMOTE_CLOSING:       # Closing was handled: the echo
                 self.queue_close(self.close_code)
-        self._codec = None                      # zlib's memory; a sender may still hold it
+        self._encoder.codec = None              # zlib's memory; a sender may still hold it
         while self.state is not states.DISCONNECTED:
-            intake.take()                       # bytes after the end change nothing
+            intake.drop()                       # bytes after the end change nothing
             yield None
-
-    def _failed(self, text, critical):
-        self.move(states.FAIL)
-        self.failure = text
-        return self._stamp(ProtocolError(text, critical))
 
     def _stamp(self, event):
         event.received_time = self.intake.received_time
@@ -225,13 +232,15 @@ class Connection(SendingHalf):
             for outcome in read_head(self.handshake, intake):
                 if outcome is None:
                     yield None
-                    if self.state is states.DISCONNECTED:
+                    if self.state is not states.CONNECTING:
                         return
         except errors.CriticalProtocolError as error:
             failure = text_type(error)
         if failure is not None:
-            self.take_close_token()             # nobody listens to frames yet
-            yield self._failed(failure, True)
+            if self.move(states.FAIL) is states.FAILED:
+                self.take_close_token()         # nobody listens to frames yet
+                self.failure = failure
+                yield self._stamp(ProtocolError(failure, True))
             return
         event = outcome.event
         if outcome.reply:
@@ -241,12 +250,13 @@ class Connection(SendingHalf):
                 return
             self.subprotocol = outcome.protocol
             self.extensions = outcome.extensions
-            self._set_compression(outcome.compression)
+            self._set_up_codec(outcome.compression)
             if outcome.surplus:
                 intake.put_back(outcome.surplus)
             yield self._stamp(event)
             return
-        self.move(states.REJECT)
+        if self.move(states.REJECT) is states.DISCONNECTED:
+            return
         collect = self.collect_body
         if collect and (collect is True or collect(event.response)):
             for _ in read_body(event.response, outcome.surplus, intake, self._is_body_over):
@@ -256,10 +266,10 @@ class Connection(SendingHalf):
     def _is_body_over(self):
         return self._body_over or self.eof
 
-    def _set_compression(self, parameters):
+    def _set_up_codec(self, parameters):
         if parameters is not None:
             options = self._deflate or Deflate()
-            self._encoder.codec = self._codec = PerMessageDeflate(
+            self._encoder.codec = PerMessageDeflate(
                 parameters, self.role.masks_outgoing, options.level, options.mem_level,
                 options.min_size)
 
@@ -284,6 +294,7 @@ class Connection(SendingHalf):
         if self.events is not None:
             self.events.close()
             self.events = iter(())
+        self._encoder.codec = None
         self.intake.release()
         self.pings.clear()
         self.replies.clear()

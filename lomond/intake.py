@@ -88,8 +88,12 @@ class Intake(object):
         self.start = self.end = 0
         return data
 
+    def drop(self):
+        """Whatever has arrived and was not parsed is of no use."""
+        self.start = self.end = 0
+        self.direct = None
+
     def release(self):
         """Give the memory back; the connection is over."""
         self._allocate(1)           # one byte, so that a late driver still has a place to write
-        self.start = self.end = 0
-        self.direct = None
+        self.drop()

@@ -82,7 +82,8 @@ DISCONNECT = 'end of stream, time-out or force_disconnect()'
 INPUTS = (READY, REJECT, FAIL, CLOSE_SENT, CLOSE_RECEIVED, DISCONNECT)
 
 #: (state, input) -> state.  A pair that is not here is a bug of ours.  Pairs that lead back to
-#: their state are races between close() in one thread and the loop in another.
+#: their state are races between close() in one thread and the loop in another, and time-outs
+#: that have nothing left to fail.
 MOVES = {
     (CONNECTING, READY): OPEN,
     (CONNECTING, REJECT): REJECTED,
@@ -95,7 +96,11 @@ MOVES = {
     (LOCAL_CLOSING, FAIL): FAILED,
     (REMOTE_CLOSING, CLOSE_SENT): ECHOED,
     (REMOTE_CLOSING, FAIL): FAILED,
+    (ECHOED, FAIL): ECHOED,
+    (CLOSED, FAIL): CLOSED,
+    (FAILED, FAIL): FAILED,
     (FAILED, CLOSE_SENT): FAILED,
+    (REJECTED, FAIL): REJECTED,
     (REJECTED, CLOSE_SENT): REJECTED,
 }
 MOVES.update(((state, DISCONNECT), DISCONNECTED) for state in STATES)
