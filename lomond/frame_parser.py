@@ -146,9 +146,9 @@ def parse_frames(intake, on_control, codec=None, expects_masked=False, max_messa
             event = on_control(opcode, payload)
             event.received_time = received_time
             yield event
-            if opcode == Opcode.CLOSE:
-                return
-            continue
+            if opcode != Opcode.CLOSE:
+                continue
+            return
 
         # A data frame.  One that is a whole message and has arrived is taken at once.
         pos += header

@@ -41,8 +41,17 @@ class _Store(object):
         self._size = 0
 
     def write(self, part):
-        self._file.write(part)
+        try:
+            self._file.write(part)
+        except BufferError:
+            self._let_go()
+            self._file.write(part)
         self._size += len(part)
+
+    def _let_go(self):
+        """Go on with a copy: a driver still holds a view of a place that was reserved."""
+        self._file = io.BytesIO(self._file.getvalue())
+        self._file.seek(self._size)
 
     def reserve(self, count):
         """A writable memoryview of ``count`` bytes behind what is there."""
@@ -52,8 +61,8 @@ class _Store(object):
         else:
             try:
                 self._extend(size + count)
-            except BufferError:         # a driver still holds a view of an earlier step
-                self._file = io.BytesIO(self._file.getvalue())
+            except BufferError:
+                self._let_go()
                 self._extend(size + count)
         return self._file.getbuffer()[size:size + count]
 
