@@ -10,10 +10,11 @@ import collections
 import weakref
 
 from . import states, timers
-from .compat import OS_ERRORS, error_text, get_ident, text_type
+from .compat import OS_ERRORS, get_ident, text_type
 from .errors import SendTimeout
 from .events import Binary, Poll, Text, Unresponsive
 from .status import Status
+from .trust import describe_error
 from .waiting import READ
 from .writer import Writer
 
@@ -91,6 +92,14 @@ class Conversation(object):
         """Bytes of the stream that somebody else has read; before the first wait."""
         self._backlog.append((data, self._waiting.time()))
         self._backlog_size += len(data)
+
+    def find_cause(self):
+        """The exception that says most about a write that failed: the peer may have said why."""
+        try:
+            self.stream.recv_into(self.core.get_buffer())
+        except OS_ERRORS as error:      # a TLS alert that came behind the handshake
+            return error
+        return getattr(self.writer.error, 'error', None) or self.writer.error
 
     def stop(self, reason):
         """End it without a close frame, from any thread."""
@@ -380,4 +389,4 @@ class Conversation(object):
         elif error is self.writer.error:
             self.ending = (text_type(error), False, getattr(error, 'error', None) or error)
         else:
-            self.ending = ('socket fail; ' + error_text(error), False, error)
+            self.ending = ('socket fail; ' + describe_error(error), False, error)

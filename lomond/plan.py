@@ -209,8 +209,11 @@ class Plan(object):
             tls['verify'], tls['cafile'], tls['cert'], tls['fingerprint'], host=host)
         name = trust.server_name(context, host, tls['context'] is not None)
         sock = context.wrap_socket(sock, server_hostname=name)
-        trust.verify_peer(sock, host, tls['verify'], tls['fingerprint'],
-                          tls['context'] is not None)
+        try:
+            trust.verify_peer(sock, host, tls['verify'], tls['fingerprint'], tls['context'] is not None)
+        except Exception:
+            sock.close()
+            raise
         return sock
 
 

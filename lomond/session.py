@@ -22,6 +22,7 @@ from .events import Connected, Connecting, ConnectFail, Disconnected, Redirected
 from .opcode import Opcode
 from .timers import Timers
 from .transport import as_stream
+from .trust import describe_error
 from .waiting import READ, Waiting
 
 
@@ -288,10 +289,9 @@ class WebsocketSession(object):
             while True:
                 talk.writer.try_flush()
                 self._check('request failed', stage)        # first: what was shut down is broken, too
-                error = talk.writer.error
-                if error is not None:
-                    raise DialFail(text_type(error).replace('socket fail', 'request failed'),
-                                   stage, getattr(error, 'error', None) or error)
+                if talk.writer.error is not None:
+                    error = talk.find_cause()
+                    raise DialFail('request failed; ' + describe_error(error), stage, error)
                 if not talk.writer.has_tail():
                     return
                 yield None

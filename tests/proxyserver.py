@@ -7,6 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import base64
 import contextlib
+import datetime
 import errno
 import hashlib
 import os
@@ -443,11 +444,11 @@ def pump(peer, target):
         for one in waiting:
             try:
                 data = one.recv(16384)
-            except (OSError, socket.error, ssl.SSLError):
-                data = b''
+                (target if one is client else client).sendall(data)
+            except (OSError, socket.error):
+                return
             if not data:
                 return
-            (target if one is client else client).sendall(data)
 
 
 # -- addresses that are dead
@@ -548,6 +549,25 @@ class Certs(object):
     """Paths of PEM files, by attribute."""
 
 
+def _expired():
+    """PEM of key and certificate of localhost, its own authority, that was good until 2001."""
+    from cryptography import x509
+    from cryptography.hazmat.backends import default_backend
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    key = ec.generate_private_key(ec.SECP256R1(), default_backend())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'localhost')])
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(9).not_valid_before(datetime.datetime(2000, 1, 1))
+        .not_valid_after(datetime.datetime(2001, 1, 1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName('localhost')]), critical=False)
+        .sign(key, hashes.SHA256(), default_backend()))
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption()) + certificate.public_bytes(serialization.Encoding.PEM)
+
+
 @pytest.fixture(scope='session')
 def certs(tmpdir_factory):
     """A CA, another one, and what they have signed."""
@@ -570,5 +590,6 @@ def certs(tmpdir_factory):
     found.fingerprint = 'sha256:' + hashlib.sha256(ssl.PEM_cert_to_DER_cert(
         leaf.cert_chain_pems[0].bytes().decode('ascii'))).hexdigest()
     write('elsewhere', ca.issue_cert('elsewhere.test').private_key_and_cert_chain_pem.bytes())
+    write('expired', _expired())
     write('client', ca.issue_cert('client.test').private_key_and_cert_chain_pem.bytes())
     return found
