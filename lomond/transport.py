@@ -120,7 +120,13 @@ class PlainStream(object):
             except OS_ERRORS:       # ENOTCONN: the peer was faster; EBADF: closed by its owner
                 pass
 
-    close = _close
+    def close(self):
+        """Close the socket."""
+        _close(self)
+        # On 2.7 these are methods of an inner socket, which lives as long as they do: the
+        # descriptor would stay open until the last reference to this stream goes.
+        self._send = self.sock.send
+        self._recv_into = getattr(self.sock, 'recv_into', None)
 
 
 class _TlsBase(object):
