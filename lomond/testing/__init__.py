@@ -9,13 +9,16 @@ It must not need anything that is not installed with lomond, nor a test framewor
 '1001'
 """
 
-from __future__ import absolute_import
+from __future__ import absolute_import, division, unicode_literals
 
-from .peer import ReceiveTimeout, ServerConnection                                  # noqa: F401
+from .link import ReceiveTimeout
+from .peer import ServerConnection                                  # noqa: F401
 from .scripts import (bad_frames, close_with, drop_after, echo, garbage, raw, redirect,     # noqa: F401
                       reject, silent, stall_reads, unresponsive)
 from .server import Server, ServerError                                             # noqa: F401
 
-__all__ = ['Server', 'ServerConnection', 'ServerError', 'ReceiveTimeout',
-           'echo', 'reject', 'redirect', 'silent', 'unresponsive', 'stall_reads', 'garbage', 'bad_frames',
-           'drop_after', 'close_with', 'raw']
+# Native text: 2.7 takes nothing else.
+__all__ = [str(name) for name in (
+    'Server', 'ServerConnection', 'ServerError', 'ReceiveTimeout',
+    'echo', 'reject', 'redirect', 'silent', 'unresponsive', 'stall_reads', 'garbage', 'bad_frames',
+    'drop_after', 'close_with', 'raw')]

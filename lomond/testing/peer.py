@@ -1,53 +1,20 @@
 """One connection of the test server: what a handler is called with.
 
-It must not know how connections are accepted, nor which handler runs.  It drives the protocol
-core in its server role with the same :class:`~lomond.conversation.Conversation` that drives the
-client.
+It must not know how connections are accepted, nor which handler runs.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
-import collections
-import socket
-import struct
-
-from .. import errors, options, states
+from .. import errors, options
 from ..compat import BYTES_LIKE, OS_ERRORS, encode_utf8, get_ident, text_type, to_bytes
-from ..connection import SERVER, Connection
-from ..conversation import Conversation
 from ..frame import encode_frame
-from ..handshake import ServerHandshake
 from ..opcode import Opcode
-from ..timers import Timers
-from ..transport import TlsStream, as_stream
-from ..waiting import LONGEST, READ, Waiting
-
-#: How long the end of the client's stream is waited for after ours has ended.  Data left unread
-#: would make the kernel send a reset, which can destroy the close frame on its way.
-LINGER = 1.0
-#: What one record costs besides its payload, roughly.
-RECORD_SIZE = 200
+from .link import Link
 
 _DEFAULT = object()
 
 
-class ReceiveTimeout(errors.WebSocketError):
-    """The client sent nothing for as long as a handler was ready to wait."""
-
-
-class _Plan(object):
-    """What a conversation asks whoever began it; a server wants nothing of it."""
-
-    on_event = on_sent = on_received = None
-
-    def accepted(self, response):
-        """A cookie jar would look at it."""
-
-    def follow(self, event):
-        """A redirect would be followed."""
-
-
-class ServerConnection(object):
+class ServerConnection(Link):
     """One accepted connection; made by :class:`~lomond.testing.Server`.
 
     Iterating it gives the client's events (``Text``, ``Binary``, ``Ping``, ``Pong``,
@@ -71,29 +38,6 @@ class ServerConnection(object):
     :ivar is_over: True once the handler has ended and the socket is closed
     """
 
-    def __init__(self, server, sock, address, number):
-        self.number = number
-        self.address = address
-        self.request = None
-        self.protocol = None
-        self.extensions = set()
-        self.error = None
-        self.is_over = False
-        self._server = server
-        self._waiting = Waiting()
-        self._sock = sock
-        self._stream = None
-        self._talk = None
-        self._life = None               # the generator of events
-        self._ended = False             # no further event will come
-        self._is_stopping = False       # nothing is waited for any more (set by any thread)
-        self._drop = None               # how it is to be dropped: 'end' or 'reset' (any thread)
-        self._thread_ident = None
-        self._events = collections.deque()      # appended by its thread, shortened by any
-        self._core = Connection(
-            SERVER, ServerHandshake(server.protocols, server.deflate, server.answer_request),
-            max_message_size=server.max_message_size, deflate=server.deflate)
-
     def __repr__(self):
         return str('<ServerConnection {} {}>').format(self.number, self._core.state.name)
 
@@ -105,7 +49,7 @@ class ServerConnection(object):
         handler did not take.  What the server's ``record_limit`` does not allow is missing at
         the front.
         """
-        return list(self._events)
+        return list(self.recorded)
 
     @property
     def messages(self):
@@ -131,10 +75,6 @@ class ServerConnection(object):
         """True while messages may be sent."""
         return self._core.state.may_send
 
-    def forget_oldest(self):
-        """Drop the oldest recorded event (called by the server, to keep to its limit)."""
-        self._events.popleft()
-
     # -- receiving
 
     def receive(self, timeout=_DEFAULT):
@@ -146,24 +86,11 @@ class ServerConnection(object):
             stops and nothing is left to read
         :raises ReceiveTimeout: nothing came in time; the connection is still there
         """
-        timeout, deadline = self._deadline(timeout)
         self._check_thread()
-        while not self._ended:
-            if self._drop is not None:
-                self._end()
-                break
-            event = next(self._life, self)
-            if event is self:
-                self._end()
-            elif event is None:
-                if self._is_done():
-                    self._ended = True
-                else:
-                    self._wait(deadline, timeout)
-            elif event.name not in ('poll', 'ready'):
-                self._server.record(self, event)
-                return event
-        return None
+        if self._is_raw:
+            raise errors.WebSocketError('connection {} has had no opening handshake; its handler is '
+                                        'raw, and has receive_raw()'.format(self.number))
+        return self._next_event(*self._deadline(timeout))
 
     def __iter__(self):
         return iter(self.receive, None)
@@ -178,8 +105,8 @@ class ServerConnection(object):
         :returns: bytes; empty when the connection is over, or the server stops
         :raises ReceiveTimeout: nothing came in time
         """
-        timeout, deadline = self._deadline(timeout)
         self._check_thread()
+        timeout, deadline = self._deadline(timeout)
         place = bytearray(64 * 1024)
         while not self._ended and self._drop is None:
             try:
@@ -193,7 +120,6 @@ class ServerConnection(object):
             if not count:
                 self._end()
             return bytes(place[:count])
-        self._end()
         return b''
 
     def pause(self, seconds=None):
@@ -203,49 +129,20 @@ class ServerConnection(object):
         :returns: False when the server stops, or :meth:`drop` was called
         """
         self._check_thread()
-        clock, waiting = self._waiting.monotonic, self._waiting
+        clock = self._waiting.monotonic
         deadline = None if seconds is None else clock() + seconds
         while not self._is_stopping and self._drop is None:
             if deadline is not None and clock() >= deadline:
                 return True
-            waiting.wait(((waiting.fileno(), READ),), deadline)
-            waiting.clear()
+            self._wait_for(0, deadline)
         return False
 
     def _deadline(self, timeout):
         if timeout is _DEFAULT:
-            timeout = self._server.timeout
+            timeout = self._timeout
         if timeout is None:
             return None, None
         return timeout, self._waiting.monotonic() + timeout
-
-    def _check_thread(self):
-        if self._thread_ident != get_ident():
-            raise errors.WebSocketError(
-                "connection {}: only its handler's thread may receive".format(self.number))
-
-    def _wait(self, deadline, timeout):
-        """Wait for the client; at the deadline it raises, when the server stops it ends."""
-        waiting, talk = self._waiting, self._talk
-        if self._is_stopping:
-            self._ended = True
-            return
-        now = waiting.monotonic()
-        if deadline is not None and now >= deadline:
-            raise ReceiveTimeout('connection {}: the client sent nothing for {}s (timeout)'.format(
-                self.number, timeout))
-        until = talk.next_deadline(now)
-        if until is None or (deadline is not None and deadline < until):
-            until = deadline
-        wake_fd = waiting.fileno()
-        for fd, _ in waiting.wait(talk.waits() + ((wake_fd, READ),), until):
-            if fd == wake_fd:
-                waiting.clear()
-
-    def _is_done(self):
-        """Our answer to the client's close is out: the server ends TCP (RFC 6455, 7.1.1)."""
-        core = self._core
-        return core.role.closes_tcp_first and core.state is states.ECHOED and self._is_flushed()
 
     # -- sending
 
@@ -366,187 +263,3 @@ class ServerConnection(object):
             raise errors.WebSocketClosed('nothing can be sent, the connection is over')
         talk.writer.send(opcode, payload, compress)
 
-    def _is_flushed(self):
-        return not (self._core.replies.pending or self._talk.writer.has_tail())
-
-    def _flush(self):
-        """Wait until everything is out."""
-        talk = self._talk
-        writer, clock = talk.writer, talk.clock
-        timeout = self._server.timeout
-        deadline = None if timeout is None else clock() + timeout
-        while not self._is_flushed() and writer.error is None and not self._is_stopping:
-            if deadline is not None and clock() >= deadline:
-                raise errors.SendTimeout('socket fail; the client did not take everything within '
-                                         '{}s (timeout)'.format(timeout))
-            talk.wait_in_send(self._stream.send_wants, deadline)
-            writer.try_flush()
-        if writer.error is not None:
-            raise errors.TransportFail(text_type(writer.error))
-
-    # -- the life of a connection, in its thread
-
-    def run(self, handler):
-        """Shake hands, call the handler, close; the body of the connection's thread."""
-        self._thread_ident = get_ident()
-        try:
-            try:
-                if self._open(getattr(handler, 'is_raw', False)):
-                    handler(self)
-            except (errors.WebSocketUnavailable, errors.TransportFail) as error:
-                self.error = error
-                if isinstance(error, errors.SendTimeout):
-                    self._server.fail(self, error)
-            except BaseException as error:      # pytest.fail() raises no Exception
-                self.error = error
-                self._server.fail(self, error)
-                self.close(1011, 'the handler raised {}'.format(type(error).__name__))
-            try:
-                self._finish()
-            except (errors.WebSocketError,) + OS_ERRORS as error:
-                self.error = self.error or error
-        finally:
-            self._shut()
-            self.is_over = True
-
-    def _open(self, is_raw):
-        """TLS and the opening handshake; True when the handler is to be called."""
-        server, waiting = self._server, self._waiting
-        timeout = server.timeout
-        deadline = None if timeout is None else waiting.monotonic() + timeout
-        try:
-            if server.ssl_context is None:
-                self._stream = as_stream(self._sock)
-            else:
-                self._sock.setblocking(False)
-                self._sock = server.ssl_context.wrap_socket(
-                    self._sock, server_side=True, do_handshake_on_connect=False)
-                self._stream = TlsStream(self._sock)
-        except OS_ERRORS as error:          # the client has gone already
-            self.error = error
-            return False
-        self._timers = Timers(poll=LONGEST, ping_rate=None, close_timeout=timeout)
-        self._talk = Conversation(
-            self._core, self._stream, self._timers, waiting, timeout, deadline,
-            'no request within {}s'.format(timeout), _Plan())
-        if server.ssl_context is not None and not self._shake_tls(deadline):
-            return False
-        if is_raw:
-            return True
-        self._life = self._talk.live()
-        while not self._ended and self._drop is None:
-            event = next(self._life, self)
-            if event is self:
-                self._end()
-            elif event is None:
-                self._wait(None, None)
-            elif event.name == 'ready':
-                self.request, self.protocol = event.response, event.protocol
-                self.extensions = event.extensions
-                server.record_request(self.request)
-                return True
-            elif event.name == 'rejected':
-                self.request = event.response
-                server.record_request(self.request)
-                self._ended = True
-                self._flush()
-            else:
-                server.record(self, event)
-        return False
-
-    def _shake_tls(self, deadline):
-        waiting = self._waiting
-        try:
-            while not self._is_stopping and self._drop is None:
-                mask = self._stream.handshake()
-                if mask is None:
-                    return True
-                if deadline is not None and waiting.monotonic() >= deadline:
-                    break
-                waiting.wait(((self._stream.fileno(), mask), (waiting.fileno(), READ)), deadline)
-        except OS_ERRORS as error:          # the client does not trust us, or is no TLS client
-            self.error = error
-        self._ended = True
-        return False
-
-    def _finish(self):
-        """What is left to do when the handler has ended: the closing handshake, and TCP."""
-        if self._life is None or self._drop is not None:
-            return
-        if self._is_stopping:
-            self.close(1001, 'the server stops')
-        elif self.is_open:
-            self.close(1000)
-        while self.receive(None) is not None:
-            pass
-        talk = self._talk
-        if self._drop is None and talk is not None and talk.ending in (
-                None, ('closed', True, None)):
-            self._linger()
-
-    def _linger(self):
-        """End our direction, and read until the client ends its own."""
-        waiting, stream = self._waiting, self._stream
-        stream.shutdown_write()
-        deadline = waiting.monotonic() + LINGER
-        place = memoryview(bytearray(64 * 1024))
-        while True:
-            count = stream.recv_into(place)
-            if count == 0:
-                return
-            if count is None:
-                if self._is_stopping or waiting.monotonic() >= deadline:
-                    return
-                waiting.wait(((stream.fileno(), stream.recv_wants), (waiting.fileno(), READ)),
-                             deadline)
-
-    def stop(self):
-        """What has arrived is still handled, but nothing is waited for any more; any thread."""
-        self._is_stopping = True
-        self._waiting.wake()
-
-    def abort(self):
-        """Shut the socket down, so that a blocked send ends; any thread."""
-        talk = self._talk
-        if talk is not None:
-            talk.stop('the server stops')
-
-    def _end(self):
-        self._ended = True
-        self._core.disconnect()
-
-    def _shut(self):
-        """Close the socket; the state stays."""
-        self._end()
-        talk, self._talk = self._talk, None
-        life, self._life = self._life, None
-        if talk is None:
-            if self._stream is None:
-                self._sock.close()
-            self._waiting.close()
-            return
-        if self._drop == 'reset':
-            # Closed without an end before it: with this option the kernel sends a reset.
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(str('ii'), 1, 0))
-            self._stream.shutdown = _do_nothing
-        elif self._drop == 'end':
-            self._discard()
-        talk.close()
-        if life is not None:
-            life.close()
-        self._core.release()
-        self._waiting.close()
-
-    def _discard(self):
-        """Read what is there: closing a socket with unread data sends a reset."""
-        self._stream.shutdown_write()
-        place = memoryview(bytearray(64 * 1024))
-        try:
-            while self._stream.recv_into(place):
-                pass
-        except OS_ERRORS:       # the reset came from the client
-            pass
-
-
-def _do_nothing():
-    """In place of ``shutdown``, which would announce an end before the reset."""

@@ -16,13 +16,15 @@ from ..compression import Deflate
 from ..connection import DEFAULT_MAX_MESSAGE_SIZE
 from ..options import check_protocols
 from ..waiting import READ, Waiting
-from .peer import RECORD_SIZE, ServerConnection
+from .peer import ServerConnection
 from .scripts import echo
 
 #: How long handlers may go on with what they have, once the server stops (seconds), ...
 GRACE = 0.5
 #: ... and how long they may take to end after their sockets were shut down.
 LAST_WAIT = 1.0
+#: What one record costs besides its payload, roughly.
+RECORD_SIZE = 200
 #: Connections and requests that are remembered.
 MOST_RECORDS = 1000
 
@@ -168,13 +170,13 @@ class Server(object):
             payload = getattr(event, 'text', '')
         size = len(payload) + RECORD_SIZE
         with self._lock:
-            connection._events.append(event)
+            connection.recorded.append(event)
             self._recorded.append((connection, size))
             self._recorded_size += size
             while self._recorded_size > self.record_limit:
                 oldest, size = self._recorded.popleft()
                 self._recorded_size -= size
-                oldest.forget_oldest()
+                oldest.recorded.popleft()
 
     def record_request(self, request):
         """Keep a request (called by the connection)."""
