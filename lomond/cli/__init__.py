@@ -1,0 +1,57 @@
+"""The command line: ``lomond demo``, ``lomond URL``, ``lomond serve``.
+
+It must not know what they do; each is a module of its own that is imported when it is wanted.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import sys
+
+from .console import Console, StreamBroken
+
+#: How a command ended.
+CLEAN = 0
+FAILED = 1
+USAGE = 2
+REJECTED = 3
+INTERRUPTED = 130
+
+
+def main(argv=None):
+    """Run the command line.
+
+    :param argv: list of native ``str``, without the name of the program; None: ``sys.argv[1:]``
+    :returns: the exit status: 0 clean close, 1 connection failed or broke, 2 usage, 3 rejected,
+        130 interrupted
+    """
+    console = Console(sys.stdin, sys.stdout, sys.stderr)
+    try:
+        return _run(console, sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except StreamBroken as error:
+        if error.is_pipe:           # as in `lomond demo | head`
+            return CLEAN
+        console.err.write_line('lomond: cannot write to standard output: {}'.format(error))
+        return FAILED
+    finally:
+        console.finish()
+
+
+def _run(console, argv):
+    from .arguments import Usage, parse
+    try:
+        command, options = parse(argv)
+    except Usage as usage:
+        if usage.status == USAGE:
+            console.err.write_line(usage.text)
+        else:
+            console.out.write_line(usage.text)
+        return usage.status
+    if command == 'demo':
+        from .demo import run
+    elif command == 'serve':
+        from .serve import run
+    else:
+        from .client import run
+    return run(console, options)
