@@ -51,12 +51,19 @@ class Replies(object):
 
     def queue_pong(self, payload):
         """The answer to a ping; in a full queue it takes the place of an older one."""
-        size = len(payload) + 6
-        if self._queued_size - self._taken_size + size > MAX_QUEUED_PONGS:
-            self._newest_pong.append(payload)
-            return
-        self._queued_size += size
-        self.pending.append((Opcode.PONG, payload))
+        pongs = [payload]
+        newest = self._next_newest()
+        if newest is not None:
+            pongs.insert(0, newest[1])          # there may be room for it now
+        fits = True
+        for pong in pongs:
+            size = len(pong) + 6
+            fits = fits and self._queued_size - self._taken_size + size <= MAX_QUEUED_PONGS
+            if fits:
+                self._queued_size += size
+                self.pending.append((Opcode.PONG, pong))
+            else:
+                self._newest_pong.append(pong)
 
     def queue_message(self, opcode, payload, compress):
         """A text or binary message of a driver that does not wait."""
@@ -69,25 +76,33 @@ class Replies(object):
         return self._messages_in - self._messages_out
 
     def next(self):
-        """The next item, or None; nothing comes after a close frame."""
-        if self._close_taken:
-            self.clear()
-            return None
-        try:
-            item = self.pending.popleft()
-        except IndexError:
+        """The next item, or None; after a close frame nothing comes but pongs (5.5.1, 5.5.2)."""
+        while True:
             try:
-                return Opcode.PONG, self._newest_pong.popleft()
+                item = self.pending.popleft()
             except IndexError:
-                return None
-        opcode, payload = item
-        if opcode == Opcode.PONG:
-            self._taken_size += len(payload) + 6
-        elif opcode == Opcode.CLOSE:
-            self._close_taken = True
-        elif opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._messages_out += len(payload[0])
-        return item
+                return self._next_newest()
+            opcode, payload = item
+            if opcode == Opcode.PONG:
+                self._taken_size += len(payload) + 6
+                return item
+            if opcode in (Opcode.TEXT, Opcode.BINARY):
+                self._messages_out += len(payload[0])
+            if self._close_taken:
+                continue
+            if opcode == Opcode.CLOSE:
+                newest = self._next_newest()
+                if newest is not None:          # its ping came before
+                    self.pending.appendleft(item)
+                    return newest
+                self._close_taken = True
+            return item
+
+    def _next_newest(self):
+        try:
+            return Opcode.PONG, self._newest_pong.popleft()
+        except IndexError:
+            return None
 
     def clear(self):
         self.pending.clear()
@@ -123,10 +138,13 @@ class PingLog(object):
         """
         if not any(data == payload for data, _ in _snapshot(self._pings)):
             return None
-        while True:
-            data, then = self._pings.popleft()
-            if data == payload:
-                break
+        try:
+            while True:
+                data, then = self._pings.popleft()
+                if data == payload:
+                    break
+        except IndexError:          # other threads have sent 1024 pings meanwhile
+            return None
         if then is None or now is None:
             return None
         self.latency = now - then
