@@ -67,8 +67,12 @@ class Timers(object):
         self.next_ping = None
 
     def ping_deadline(self):
-        """When the peer counts as gone; None while no ping is unanswered."""
-        if self.ping_timeout is None or self.oldest_ping is None or self.failed_at is not None:
+        """When the peer counts as gone; None while no ping is unanswered.
+
+        After the echo of a close frame, or a failure, the closing has its own limit.
+        """
+        if self.ping_timeout is None or self.oldest_ping is None or (
+                self.failed_at is not None or self.echoed_at is not None):
             return None
         return max(self.oldest_ping, self.last_received) + self.ping_timeout
 
