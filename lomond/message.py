@@ -87,7 +87,10 @@ class _PlainStore(object):
         self._place = None
 
     def write(self, part):
-        self._data += part
+        try:
+            self._data += part
+        except BufferError:         # a driver still holds a view of it
+            self._data = self._data + part
 
     def reserve(self, count):
         self._place = bytearray(count)
