@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import base64  # noqa: F401 (for the tests)
 import contextlib
 import glob
 import io
@@ -17,7 +18,7 @@ import time
 import pytest
 
 from lomond import WebSocket, events
-from lomond.errors import TransportFail  # noqa: F401 (the tests take it from here)
+from lomond.errors import TransportFail  # noqa: F401 (for the tests)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REAL = os.path.join(os.path.dirname(os.path.dirname(HERE)), '.real')
@@ -92,10 +93,10 @@ class Counterpart(object):
         self.folder = tempfile.mkdtemp(dir=os.path.join(REAL, 'run'))
         # Apache, squid and others give root up and still have to reach it; some write as nobody.
         os.chmod(self.folder, 0o777)
-        self._environ = dict(os.environ, PYTHONDONTWRITEBYTECODE='1')
-        self._environ['LD_LIBRARY_PATH'] = os.pathsep.join(
+        self.environ = dict(os.environ, PYTHONDONTWRITEBYTECODE='1', HOME=self.folder)
+        self.environ['LD_LIBRARY_PATH'] = os.pathsep.join(
             glob.glob(os.path.join(DEBIAN, 'usr/lib/*-linux-*')) + glob.glob(os.path.join(DEBIAN, 'lib/*-linux-*')))
-        self._environ.update(environ or {})
+        self.environ.update(environ or {})
         self._process = None
         try:
             self._command = make_command(self)
@@ -120,7 +121,7 @@ class Counterpart(object):
         with io.open(os.path.join(self.folder, 'output.txt'), 'ab') as output:
             self._process = subprocess.Popen(
                 ['python3', os.path.join(HERE, 'guard.py')] + self._command, stdin=subprocess.PIPE, stdout=output,
-                stderr=subprocess.STDOUT, env=self._environ, cwd=self.folder)
+                stderr=subprocess.STDOUT, env=self.environ, cwd=self.folder)
         deadline = time.time() + START_LIMIT
         for port in self.ports:
             while not is_listening(port):
@@ -144,6 +145,11 @@ class Counterpart(object):
         self._process.wait()
         self._process.stdin.close()
         self._process = None
+
+    @property
+    def is_down(self):
+        """Whether it was killed and has not come back."""
+        return self._process is None
 
     def close(self):
         """End the process, by way of its guard, and delete its folder."""

@@ -1,0 +1,328 @@
+"""nginx, HAProxy, Caddy and Apache in front, with and without TLS."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import signal
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+
+import counterparts
+from counterparts import CLOSED_BY_US, ScriptedServer, WebSocket, certificate, converse, names, prove_echo, run
+from lomond.auth import DigestAuth
+from lomond.persist import persist
+from reverse_proxies import PASSWORD, USER, ReverseProxy
+
+KINDS = ('nginx', 'haproxy', 'caddy', 'apache')
+HAS_TLS13 = getattr(ssl, 'HAS_TLSv1_3', False)
+
+
+@pytest.fixture(scope='module')
+def upstream():
+    server = ScriptedServer('websockets')
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope='module', params=KINDS)
+def proxy(request, upstream):
+    started = ReverseProxy(request.param, upstream)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture(scope='module')
+def nginx(upstream):
+    started = ReverseProxy('nginx', upstream)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def client(proxy, path='/echo', port=None, host='localhost', **options):
+    options.setdefault('ssl_cafile', certificate('ca.pem'))
+    return WebSocket(proxy.url(path, port, host), proxies={}, **options)
+
+
+def rejection(websocket):
+    happened = run(websocket)
+    assert names(happened) == ['connecting', 'connected', 'rejected', 'disconnected'], happened
+    assert happened[-1].graceful
+    return happened[2].response
+
+
+@pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
+@pytest.mark.parametrize('port', ('plain', 'tls12', 'tls13'))
+def test_echo(proxy, port, compress):
+    if port == 'tls13' and not HAS_TLS13:
+        pytest.skip('this Python has no TLS 1.3')
+    to_send = counterparts.messages() + counterparts.messages([counterparts.BIG])
+    prove_echo(proxy.url(port=getattr(proxy, port)), to_send, compress=compress, ssl_cafile=certificate('ca.pem'))
+
+
+@pytest.mark.parametrize('host', ('localhost', '127.0.0.1'))
+@pytest.mark.parametrize('port', ('tls12', 'tls13'))
+def test_protocol_and_name_of_tls(proxy, port, host):
+    """What was agreed on, in the server's words: the protocol, and a name only where there is one."""
+    if port == 'tls13' and not HAS_TLS13:
+        pytest.skip('this Python has no TLS 1.3')
+    response = rejection(client(proxy, '/forbidden', getattr(proxy, port), host))
+    assert response.status_code == 403
+    said = response.body.decode('utf-8').lower().replace('v', '').split()
+    assert said[:2] == ['no', {'tls12': 'tls1.2', 'tls13': 'tls1.3'}[port]]
+    assert [word for word in said[2:] if word not in ('-', '(null)')] == (['localhost'] if host == 'localhost' else [])
+
+
+def test_tls13_is_not_to_be_had(proxy):
+    if HAS_TLS13:
+        pytest.skip('this Python has TLS 1.3')
+    assert names(run(client(proxy, port=proxy.tls13))) == ['connecting', 'connect_fail']
+
+
+@pytest.mark.parametrize('options, words', (
+    ({'ssl_cafile': None}, 'certificate verify failed'),
+    ({'ssl_cafile': 'client'}, 'certificate verify failed'),
+    ({'ssl_fingerprint': 'sha256:' + 'AB' * 32}, 'fingerprint mismatch'),
+), ids=('unknown CA', 'other CA', 'fingerprint'))
+def test_certificate_that_is_not_trusted(proxy, options, words):
+    options = dict(options)
+    if options.get('ssl_cafile'):
+        options['ssl_cafile'] = certificate(options['ssl_cafile'] + '.crt')
+    happened = run(client(proxy, port=proxy.tls12, **options))
+    assert names(happened) == ['connecting', 'connect_fail']
+    assert happened[1].stage == 'tls'
+    assert words in happened[1].reason.lower()
+
+
+@pytest.mark.parametrize('form', ('both', 'pair'))
+def test_client_certificate(proxy, form):
+    pair = {'both': certificate('client.pem'), 'pair': (certificate('client.crt'), certificate('client.key'))}[form]
+    prove_echo(proxy.url(port=proxy.mutual), ssl_cafile=certificate('ca.pem'), ssl_cert=pair)
+
+
+def test_client_certificate_is_missing(proxy):
+    """nginx answers with a page, the others break TLS off: in TLS 1.3 that comes behind our request."""
+    happened = run(client(proxy, port=proxy.mutual))
+    assert happened[-1].name in ('connect_fail', 'disconnected')
+    if proxy.kind == 'nginx':
+        assert happened[2].response.status_code == 400
+        assert b'No required SSL certificate was sent' in happened[2].response.body
+    else:
+        assert 'ready' not in names(happened)
+        assert not getattr(happened[-1], 'graceful', False)
+        assert 'certificate' in happened[-1].reason or 'handshake' in happened[-1].reason, happened[-1]
+
+
+def test_forbidden_with_a_body(proxy):
+    response = rejection(client(proxy, '/forbidden'))
+    assert response.status_code == 403 and response.body.startswith(b'no')
+
+
+def test_busy_with_a_body(proxy):
+    response = rejection(client(proxy, '/busy'))
+    assert (response.status_code, response.body, response.get('Retry-After')) == (503, b'busy', '7')
+
+
+def test_rejection_of_the_server_behind(proxy):
+    response = rejection(client(proxy, '/reject?status=404&body=not%20here'))
+    assert (response.status_code, response.body) == (404, b'not here')
+
+
+def test_server_behind_is_down(proxy):
+    response = rejection(client(proxy, '/dead/echo'))
+    assert response.status_code in (502, 503)
+
+
+def test_redirect_is_a_rejection(proxy):
+    assert rejection(client(proxy, '/moved')).status_code == 302
+
+
+@pytest.mark.parametrize('port', ('plain', 'tls12'))
+def test_redirect_is_followed(proxy, port):
+    happened, back = converse(client(proxy, '/moved', getattr(proxy, port), max_redirects=1), ['after it'])
+    assert names(happened) == ['connecting', 'connected', 'redirected', 'connected', 'ready', 'closed', 'disconnected']
+    assert back == ['after it']
+
+
+@pytest.mark.parametrize('by', ('auth', 'headers', 'url'))
+def test_basic(proxy, by):
+    options, url = {}, proxy.url('/basic/echo')
+    if by == 'auth':
+        options['auth'] = (USER, PASSWORD)
+    elif by == 'headers':
+        token = counterparts.base64.b64encode((USER + ':' + PASSWORD).encode('utf-8')).decode('ascii')
+        options['headers'] = {'Authorization': 'Basic ' + token}
+    else:
+        url = url.replace('//', '//user:secret%3a%20w%C3%B6rd@')
+    prove_echo(url, ['let in'], **options)
+
+
+@pytest.mark.parametrize('auth', (None, (USER, 'wrong'), ('nobody', PASSWORD)), ids=('none', 'wrong', 'nobody'))
+def test_basic_with_the_wrong_password(proxy, auth):
+    response = rejection(client(proxy, '/basic/echo', auth=auth))
+    assert response.status_code == 401
+    assert 'Basic' in response.get('WWW-Authenticate')
+
+
+def test_digest(upstream):
+    proxy = ReverseProxy('apache', upstream)
+    try:
+        prove_echo(proxy.url('/digest/echo?x=1,2'), ['let in'], auth=DigestAuth(USER, PASSWORD))
+        response = rejection(client(proxy, '/digest/echo', auth=DigestAuth(USER, 'wrong')))
+        assert response.status_code == 401
+    finally:
+        proxy.close()
+
+
+def test_impatient_proxy(proxy):
+    """It drops who is silent for a second, with a bare FIN; pings keep the connection."""
+    if proxy.kind in ('caddy', 'apache'):
+        pytest.skip('%s: has no such limit for a WebSocket' % proxy.kind)
+    began = time.time()
+    happened = run(client(proxy, '/impatient/echo'), ping_rate=0)
+    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
+    assert happened[-1].reason == 'socket fail; connection lost' and not happened[-1].graceful
+    assert time.time() - began < 5
+    websocket = client(proxy, '/impatient/echo')
+    began = time.time()
+    for event in websocket.connect(**dict(counterparts.LIMITS, ping_rate=0.3, poll=0.2)):
+        if time.time() - began > 2.2:
+            websocket.close()
+    assert event.graceful
+
+
+@pytest.mark.parametrize('code', (1000, 1001, 4001))
+def test_server_behind_closes(proxy, code):
+    happened = run(client(proxy, '/close?code=%d&reason=bye' % code, proxy.tls12))
+    assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
+    assert (happened[-1].code, happened[-1].graceful, happened[-1].reason) == (code, True, 'closed')
+
+
+def test_server_behind_drops(proxy):
+    for port in (proxy.plain, proxy.tls12, proxy.tls13 if HAS_TLS13 else proxy.tls12):
+        happened = converse(client(proxy, '/drop', port), ['go'])[0]
+        assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
+        assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+
+
+@pytest.mark.parametrize('port', ('plain', 'tls12'))
+def test_echo_while_both_send(proxy, port):
+    websocket = client(proxy, port=getattr(proxy, port))
+    message, number, back = b'0123456789abcdef' * 32768, 20, 0
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'ready':
+            for _ in range(number):
+                websocket.send_binary(message)
+        elif event.name == 'binary':
+            assert event.data == message
+            back += 1
+            if back == number:
+                websocket.close()
+    assert back == number and event.graceful
+
+
+def test_threads_over_tls(proxy):
+    websocket = client(proxy, port=proxy.tls12, compress=True)
+    back, threads = set(), []
+
+    def send_all(thread):
+        for i in range(300):
+            websocket.send_text('%d of %d %s' % (i, thread, 'x' * i))
+
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'ready':
+            threads = [threading.Thread(target=send_all, args=(thread,)) for thread in range(4)]
+            for thread in threads:
+                thread.start()
+        elif event.name == 'text':
+            back.add(event.text)
+            if len(back) == 1200:
+                websocket.close()
+    for thread in threads:
+        thread.join()
+    assert back == set('%d of %d %s' % (i, thread, 'x' * i) for thread in range(4) for i in range(300))
+    assert event.graceful
+
+
+@pytest.mark.parametrize('port', ('plain', 'tls12'))
+def test_kill_and_restart(proxy, port):
+    """persist comes back after the proxy was killed in mid-connection."""
+    websocket = client(proxy, port=getattr(proxy, port), compress=True)
+    exit_event = threading.Event()
+    happened, readies = [], 0
+    for event in persist(websocket, poll=1, min_wait=0.1, max_wait=0.2, exit_event=exit_event):
+        happened.append(event)
+        assert len(happened) < 500
+        if event.name == 'ready':
+            readies += 1
+            websocket.send_text('hello')
+        elif event.name == 'text':
+            if readies == 2:
+                exit_event.set()
+            else:
+                proxy.kill()
+        elif event.name == 'back_off' and proxy.is_down:
+            proxy.start()
+    assert names(happened)[-2:] == ['closed', 'disconnected'] and happened[-1].graceful
+    lost = [event for event in happened if event.name == 'disconnected'][0]
+    assert lost.reason.startswith('socket fail; ') and not lost.graceful
+
+
+# -- what nginx alone is asked
+
+@pytest.mark.parametrize('name', ('localhost', 'other.localhost'))
+def test_two_names_on_one_port(nginx, monkeypatch, name):
+    genuine = socket.getaddrinfo
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda host, *rest, **more: genuine('127.0.0.1', *rest, **more))
+    assert names(converse(client(nginx, port=nginx.sni, host=name), ['x'])[0]) == CLOSED_BY_US
+
+
+def test_name_that_is_not_served(nginx, monkeypatch):
+    genuine = socket.getaddrinfo
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda host, *rest, **more: genuine('127.0.0.1', *rest, **more))
+    happened = run(client(nginx, port=nginx.sni, host='third.localhost'))
+    assert names(happened) == ['connecting', 'connect_fail']
+    assert 'unrecognized name' in happened[1].reason.lower().replace('_', ' ')
+    # Without SNI nginx cannot choose and refuses too.
+    assert names(run(client(nginx, port=nginx.sni, host='127.0.0.1'))) == ['connecting', 'connect_fail']
+
+
+def test_certificate_of_another_name(nginx, monkeypatch):
+    genuine = socket.getaddrinfo
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda host, *rest, **more: genuine('127.0.0.1', *rest, **more))
+    happened = run(client(nginx, port=nginx.tls12, host='third.localhost'))
+    assert names(happened) == ['connecting', 'connect_fail']
+    assert 'third.localhost' in happened[1].reason
+
+
+@pytest.mark.parametrize('path, readies', (('/moved-absolutely', 1), ('/moved-around', 0), ('/moved-to-plain', 0)))
+def test_redirects(nginx, path, readies):
+    """Absolute ones are followed, rings end at the limit, from TLS to plain nobody goes."""
+    happened = converse(client(nginx, path, nginx.tls12, max_redirects=3), ['x'])[0]
+    seen = names(happened)
+    assert seen.count('ready') == readies
+    if not readies:
+        assert seen[-2:] == ['rejected', 'disconnected']
+    assert seen.count('redirected') == {'/moved-absolutely': 1, '/moved-around': 3, '/moved-to-plain': 0}[path]
+
+
+@pytest.mark.parametrize('port', ('plain', 'tls12', 'tls13'))
+def test_reload_is_a_bare_end(nginx, port):
+    if port == 'tls13' and not HAS_TLS13:
+        pytest.skip('this Python has no TLS 1.3')
+    websocket = client(nginx, port=getattr(nginx, port))
+    happened = []
+    for event in websocket.connect(**counterparts.LIMITS):
+        happened.append(event)
+        if event.name == 'ready':
+            nginx.signal(signal.SIGHUP)
+    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
+    assert happened[-1].reason == 'socket fail; connection lost' and not happened[-1].graceful
