@@ -11,14 +11,21 @@ It must not need anything that is not installed with lomond, nor a test framewor
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .link import ReceiveTimeout
-from .peer import ServerConnection                                  # noqa: F401
+from .clock import FakeClock, ScriptError                                          # noqa: F401
+from .fakes import ScriptedTransport, session_class                                # noqa: F401
+from .link import ReceiveTimeout                                                  # noqa: F401
+from .peer import ServerConnection                                                # noqa: F401
 from .scripts import (bad_frames, close_with, drop_after, echo, garbage, raw, redirect,     # noqa: F401
                       reject, silent, stall_reads, unresponsive)
-from .server import Server, ServerError                                             # noqa: F401
+from .server import Server, ServerError                                           # noqa: F401
+from .steps import (ACCEPT, EOF, binary_frame, close_frame, continuation_frame,    # noqa: F401
+                    ping_frame, pong_frame, room, sends_fail, text_frame, until)
 
 # Native text: 2.7 takes nothing else.
 __all__ = [str(name) for name in (
     'Server', 'ServerConnection', 'ServerError', 'ReceiveTimeout',
     'echo', 'reject', 'redirect', 'silent', 'unresponsive', 'stall_reads', 'garbage', 'bad_frames',
-    'drop_after', 'close_with', 'raw')]
+    'drop_after', 'close_with', 'raw',
+    'ScriptedTransport', 'FakeClock', 'ScriptError', 'session_class',
+    'ACCEPT', 'EOF', 'until', 'room', 'sends_fail',
+    'text_frame', 'binary_frame', 'continuation_frame', 'ping_frame', 'pong_frame', 'close_frame')]

@@ -1,0 +1,42 @@
+"""The pytest fixture ``wsserver``; loaded by pytest itself (entry point ``pytest11``).
+
+It must not import more than pytest before the fixture is used.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def wsserver():
+    """A factory of test servers: ``wsserver(handler, **options)`` gives a started
+    :class:`~lomond.testing.Server`; all are stopped at the end of the test, which fails when a
+    handler has raised.
+
+    .. code-block:: python
+
+        def test_hello(wsserver):
+            server = wsserver(echo)
+            assert my_program(server.url) == 'hello'
+    """
+    from ..compat import reraise
+    from . import Server, echo
+    servers = []
+
+    def start(handler=echo, **options):
+        server = Server(handler, **options)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    first = None
+    for server in servers:
+        try:
+            server.__exit__(None, None, None)
+        except Exception:       # of a handler; the other servers are to be stopped, too
+            first = first or sys.exc_info()
+    if first is not None:
+        reraise(*first)
