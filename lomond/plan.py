@@ -187,7 +187,8 @@ class Plan(object):
         if state.redirects >= websocket.max_redirects:
             return None, 'more than {} redirects (max_redirects)'.format(websocket.max_redirects)
         try:
-            target = resolve_location(state.target, response.get('location'))
+            lines = response.header_lines('location')
+            target = resolve_location(state.target, lines[0].encode('latin-1') if lines else None)
         except ValueError as error:
             return None, text_type(error)
         if state.target.is_secure and not target.is_secure:
