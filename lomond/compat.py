@@ -135,15 +135,18 @@ def text_str(cls):
     return cls
 
 
-def encode_utf8(text):
-    """UTF-8 of text.
+if PY2:
+    def encode_utf8(text):
+        """UTF-8 of text.
 
-    :raises ValueError: a surrogate is in it; 2.7 would encode it, and no peer may take it
-    """
-    data = text.encode('utf-8')
-    if PY2 and b'\xed' in data:
-        utf_8_decode(data, 'strict', True)
-    return data
+        :raises ValueError: a surrogate is in it, which 2.7 would encode and no peer may take
+        """
+        data = text.encode('utf-8')
+        if b'\xed' in data:
+            utf_8_decode(data, 'strict', True)
+        return data
+else:
+    encode_utf8 = text_type.encode          # refuses surrogates by itself
 
 
 def native(value):

@@ -36,6 +36,7 @@ class Writer(object):
 
     def __init__(self, core, stream, loop, send_timeout, on_sent=None):
         self._core = core
+        self._pending = core.replies.pending
         self._stream = stream
         self._loop = loop
         self._send_timeout = send_timeout
@@ -110,28 +111,31 @@ class Writer(object):
         :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
         """
-        core = self._core
+        # Calls of our own are what a small message costs, besides the one of the system: this
+        # method looks at fields instead of asking its neighbours.
+        core, pending = self._core, self._pending
         if not self._lock.acquire(False):
             self._wait_for_lock()
         self._holder = get_ident()
         begun = False
         try:
-            self._check()
-            if self.has_tail() or core.replies.pending:
+            if self.error is not None or self._closing:
+                self._check()
+            if self._tail or pending or self._chunks is not None:
                 self._drain_all()
-            if opcode == Opcode.PING:
-                chunks = (core.send_ping(payload, self._loop.clock()),)
-            elif opcode == Opcode.PONG:
-                chunks = (core.send_pong(payload),)
-            else:
+            if opcode <= Opcode.BINARY:
                 begun = compress            # the compressor moves on with the message
                 chunks = core.send_message(opcode, payload, compress)
+            elif opcode == Opcode.PING:
+                chunks = (core.send_ping(payload, self._loop.clock()),)
+            else:
+                chunks = (core.send_pong(payload),)
             begun = True
             for chunk in chunks:
                 if self._write(chunk) != len(chunk):
                     self._write_rest()
             begun = False
-            if core.replies.pending:
+            if pending:
                 self._drain()
         except errors.WebSocketError:
             begun = False                   # refused before a byte, or broken already
@@ -145,11 +149,13 @@ class Writer(object):
                 # Ctrl-C, or a signal handler that raised, inside of a frame: the rest of it
                 # is lost, and whatever came next would be read as its payload.
                 self._break(errors.TransportFail('a send was interrupted inside of a frame'))
-            self._release()
-        if core.replies.pending:
+            self._holder = None
+            self._lock.release()
+            if self._loop_waits or self._closing:
+                self._after_release()
+        if pending:
             self.try_flush()
-        if (self.has_tail() or core.replies.pending or self._stream.is_buffered) and (
-                self.wants_write()):
+        if (self._tail or pending or self._stream.is_buffered) and self.wants_write():
             self._loop.wake()           # the loop is to wait until the rest can go
 
     def _check(self):
@@ -162,6 +168,9 @@ class Writer(object):
     def _release(self):
         self._holder = None
         self._lock.release()
+        self._after_release()
+
+    def _after_release(self):
         if self._loop_waits:
             self._loop.wake()
         if self._closing:
