@@ -36,7 +36,7 @@ def _unsent(self):
         import termios
         return struct.unpack(str('i'), fcntl.ioctl(self.fileno(), termios.TIOCOUTQ,
                                                    b'\0\0\0\0'))[0]
-    except (ImportError, AttributeError) + OS_ERRORS:       # Windows; no socket
+    except (ImportError, AttributeError, ValueError) + OS_ERRORS:   # Windows; no socket; closed
         return None
 
 
@@ -268,12 +268,7 @@ class TlsStream(_TlsBase):
         # SSLSocket.shutdown() drops the TLS layer, and what is sent after it is clear text:
         # the plain socket's is called.
         try:
-            socket.socket.shutdown(self.sock, how)
-        except TypeError:           # 2.7: the methods live in the inner socket
-            try:
-                self.sock._sock.shutdown(how)
-            except OS_ERRORS:
-                pass
+            super(self._ssl.SSLSocket, self.sock).shutdown(how)
         except OS_ERRORS:           # ENOTCONN: the peer was faster
             pass
 
