@@ -98,7 +98,7 @@ class WebsocketSession(object):
 
     def waits(self):
         """What is waited for now: ``((fileno, READ | WRITE), ...)``; it changes between calls."""
-        if self._waiting is None:
+        if self._waiting is None or self.is_over:
             return ()
         waits = ((self._waiting.fileno(), READ),)
         if self._dial is not None:
@@ -109,6 +109,8 @@ class WebsocketSession(object):
 
     def next_deadline(self):
         """When :meth:`process` is to be called at the latest (monotonic), or None."""
+        if self.is_over:
+            return None
         if self._talk is not None:
             return self._talk.next_deadline(self._now)
         if self._dial is None:
