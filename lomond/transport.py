@@ -219,7 +219,8 @@ class _TlsBase(object):
 
 def _is_eof(error):
     """OpenSSL 3 under Pythons before 3.8 has its own words for an end without close_notify."""
-    return 'unexpected eof' in error_text(error).lower() or 'EOF occurred' in error_text(error)
+    text = error_text(error)        # the last one: of a MemoryBIO, which knows no other errors
+    return 'unexpected eof' in text.lower() or 'EOF occurred' in text or 'Some I/O error' in text
 
 
 class TlsStream(_TlsBase):

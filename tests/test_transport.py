@@ -422,7 +422,8 @@ def test_steps_of_a_handshake(step, expected):
     ([ssl_error(ssl.SSL_ERROR_ZERO_RETURN)], 0, READ), ([ssl_error(ssl.SSL_ERROR_EOF)], 0, READ),
     # OpenSSL 3 under older Pythons
     ([ssl_error(ssl.SSL_ERROR_SSL, '[SSL: UNEXPECTED_EOF_WHILE_READING] unexpected eof while reading')], 0, READ),
-    ([ssl_error(ssl.SSL_ERROR_SYSCALL, 'EOF occurred in violation of protocol')], 0, READ)])
+    ([ssl_error(ssl.SSL_ERROR_SYSCALL, 'EOF occurred in violation of protocol')], 0, READ),
+    ([ssl_error(ssl.SSL_ERROR_SYSCALL, 'Some I/O error occurred (_ssl.c:2309)')], 0, READ)])
 def test_reading_by_script(steps, expected, wants):
     stream = Tls(*steps)
     if expected in (OS_ERRORS, ssl.SSLError):
