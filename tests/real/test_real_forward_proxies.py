@@ -1,0 +1,260 @@
+"""tinyproxy, squid, mitmproxy, microsocks and dante between us and the server."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+import counterparts
+from counterparts import ScriptedServer, WebSocket, certificate, converse, names, prove_echo, run
+from forward_proxies import KINDS, ForwardProxy
+from lomond.persist import persist
+from reverse_proxies import ReverseProxy
+
+CASES = [(kind, scheme) for kind in sorted(KINDS) for scheme in sorted(KINDS[kind][1])]
+HTTP_CASES = [case for case in CASES if case[1].startswith('http')]
+SOCKS_CASES = [case for case in CASES if case[1].startswith('socks')]
+GOOD = 'user:s%65cret@'
+
+
+@pytest.fixture(scope='module')
+def server():
+    started = ScriptedServer('websockets')
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture(scope='module')
+def tls(server):
+    """nginx in front of the server."""
+    started = ReverseProxy('nginx', server)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture(scope='module')
+def proxies():
+    """A function that starts a proxy when it is first asked for it."""
+    started = {}
+
+    def get(kind, auth=False):
+        if (kind, auth) not in started:
+            started[kind, auth] = ForwardProxy(kind, auth)
+        return started[kind, auth]
+
+    try:
+        yield get
+    finally:
+        for proxy in started.values():
+            proxy.close()
+
+
+def target(request, target_scheme, path='/echo', host='127.0.0.1'):
+    if target_scheme == 'ws':
+        url = request.getfixturevalue('server').url(path)
+    else:
+        nginx = request.getfixturevalue('tls')
+        url = nginx.url(path, nginx.tls12)
+    return url.replace('127.0.0.1', host).replace('localhost', host)
+
+
+def client(url, proxy_url, **options):
+    return WebSocket(url, proxies={'http': proxy_url, 'https': proxy_url}, ssl_cafile=certificate('ca.pem'), **options)
+
+
+def skip_tls_in_tls(scheme, target_scheme):
+    if sys.version_info < (3,) and (scheme, target_scheme) == ('https', 'wss'):
+        pytest.skip('no TLS in TLS on 2.7')
+
+
+def failure(websocket, **settings):
+    """The ConnectFail that a connection ends with."""
+    happened = run(websocket, **settings)
+    assert names(happened) == ['connecting', 'connect_fail'], happened
+    assert 'secret' not in happened[1].reason and 'wrong' not in happened[1].reason
+    return happened[1]
+
+
+@pytest.mark.parametrize('target_scheme', ('ws', 'wss'))
+@pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
+@pytest.mark.parametrize('kind, scheme', CASES)
+def test_echo(request, proxies, kind, scheme, target_scheme, compress):
+    skip_tls_in_tls(scheme, target_scheme)
+    proxy = proxies(kind)
+    to_send = counterparts.messages((0, 1, 125, 126, 65535, 65536, counterparts.BIG))
+    url = proxy.url(scheme)
+    happened = prove_echo(target(request, target_scheme), to_send, compress=compress, proxies={'all': url},
+                          ssl_cafile=certificate('ca.pem'))
+    assert happened[1].proxy == url
+
+
+# dante takes the 0.0.0.1 of SOCKS 4a for an address, whoever says it (curl fares the same).
+@pytest.mark.parametrize('kind, scheme', [case for case in CASES if case[1] != 'socks4a'])
+def test_name_of_the_target(request, proxies, kind, scheme):
+    """Here or at the proxy: localhost is found."""
+    websocket = client(target(request, 'ws', host='localhost'), proxies(kind).url(scheme))
+    assert names(converse(websocket, ['x'])[0]) == counterparts.CLOSED_BY_US
+
+
+@pytest.mark.parametrize('target_scheme', ('ws', 'wss'))
+@pytest.mark.parametrize('kind, scheme', [case for case in CASES if case[0] != 'dante'])
+def test_password(request, proxies, kind, scheme, target_scheme):
+    skip_tls_in_tls(scheme, target_scheme)
+    proxy = proxies(kind, True)
+    happened = prove_echo(target(request, target_scheme), ['let in'], proxies={'all': proxy.url(scheme, GOOD)},
+                          ssl_cafile=certificate('ca.pem'))
+    assert happened[1].proxy == proxy.url(scheme)
+
+
+@pytest.mark.parametrize('userinfo', ('', 'user:wrong@', 'nobody:secret@'), ids=('none', 'wrong', 'nobody'))
+@pytest.mark.parametrize('kind, scheme', HTTP_CASES)
+def test_wrong_password(request, proxies, kind, scheme, userinfo):
+    failed = failure(client(target(request, 'ws'), proxies(kind, True).url(scheme, userinfo)))
+    assert failed.stage == 'proxy'
+    if kind == 'tinyproxy' and userinfo:
+        assert failed.reason == 'proxy fail; 401 Unauthorized'
+    else:
+        assert failed.reason.startswith('proxy fail; 407 Proxy Authentication Required')
+
+
+@pytest.mark.parametrize('userinfo', ('', 'user:wrong@', 'nobody:secret@'), ids=('none', 'wrong', 'nobody'))
+@pytest.mark.parametrize('kind, scheme', SOCKS_CASES)
+def test_wrong_password_of_socks(request, proxies, kind, scheme, userinfo):
+    failed = failure(client(target(request, 'ws'), proxies(kind, True).url(scheme, userinfo)))
+    assert failed.stage == 'proxy'
+    if scheme.startswith('socks5'):
+        assert failed.reason in (('proxy fail; SOCKS5 no acceptable authentication method',) if not userinfo else
+                                 ('proxy fail; SOCKS5 authentication failed',)), failed.reason
+    else:
+        assert failed.reason.startswith('proxy fail; '), failed.reason
+
+
+def test_squid_that_wants_digest(request, proxies):
+    """Basic is all that we have for proxies; the refusal is plain."""
+    for userinfo in ('', GOOD):
+        failed = failure(client(target(request, 'ws'), proxies('squid', 'digest').url('http', userinfo)))
+        assert failed.reason.startswith('proxy fail; 407 ')
+
+
+@pytest.mark.parametrize('kind, scheme', CASES)
+def test_target_is_down(proxies, kind, scheme):
+    dead = counterparts.free_ports(1)[0]
+    websocket = client('ws://127.0.0.1:%d/' % dead, proxies(kind).url(scheme))
+    began = time.time()
+    happened = run(websocket)
+    assert time.time() - began < 5
+    if kind == 'mitmproxy' and happened[-1].name == 'disconnected':
+        # It agrees to CONNECT before it has tried.
+        assert names(happened)[:3] == ['connecting', 'connected', 'rejected']
+        assert happened[2].response.status_code == 502
+        return
+    assert names(happened) == ['connecting', 'connect_fail']
+    assert happened[1].stage == 'proxy' and happened[1].reason.startswith('proxy fail; ')
+    if scheme.startswith('socks5'):
+        assert 'refused' in happened[1].reason
+
+
+@pytest.mark.parametrize('kind, scheme', [('squid', 'https'), ('mitmproxy', 'https')])
+def test_certificate_of_the_proxy(request, proxies, kind, scheme):
+    websocket = WebSocket(target(request, 'ws'), proxies={'all': proxies(kind).url(scheme)})
+    failed = failure(websocket)
+    assert failed.stage == 'proxy' and 'certificate verify failed' in failed.reason.lower()
+
+
+def test_tls_in_tls_on_old_python(request, proxies):
+    if sys.version_info >= (3,):
+        pytest.skip('3.x can do TLS in TLS')
+    failed = failure(client(target(request, 'wss'), proxies('squid').url('https')))
+    assert 'TLS' in failed.reason
+
+
+@pytest.mark.parametrize('kind, scheme', CASES)
+def test_server_closes_and_drops(request, proxies, kind, scheme):
+    url = proxies(kind).url(scheme)
+    happened = run(client(target(request, 'ws', '/close?code=4001&reason=bye'), url))
+    assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
+    assert happened[-1].code == 4001 and happened[-1].graceful
+    happened = converse(client(target(request, 'ws', '/drop'), url), ['go'])[0]
+    if kind == 'mitmproxy':
+        # It speaks WebSocket itself, and closes properly in the server's place.
+        assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
+        return
+    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
+    assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+
+
+@pytest.mark.parametrize('kind, scheme', CASES)
+def test_greeting_and_rejection(request, proxies, kind, scheme):
+    """Data right behind the 101, bodies of refusals: nothing is lost in the tunnel."""
+    url = proxies(kind).url(scheme)
+    back = []
+    websocket = client(target(request, 'ws', '/greet'), url)
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'text':
+            back.append(event.text)
+            if len(back) == 3:
+                websocket.close()
+    assert back == ['greeting 0', 'greeting 1', 'greeting 2']
+    happened = run(client(target(request, 'ws', '/reject?status=403&body=no'), url))
+    assert names(happened) == ['connecting', 'connected', 'rejected', 'disconnected']
+    assert happened[2].response.body == b'no'
+
+
+@pytest.mark.parametrize('kind, scheme', [case for case in CASES if case[0] != 'dante'])
+def test_proxy_that_is_frozen(request, proxies, kind, scheme):
+    """Its kernel still takes connections, nobody answers: the end comes at connect_timeout."""
+    proxy = proxies(kind)
+    proxy.signal(signal.SIGSTOP)
+    try:
+        time.sleep(0.1)     # the guard has to pass the signal on
+        began = time.time()
+        failed = failure(client(target(request, 'ws'), proxy.url(scheme)), connect_timeout=1)
+        assert 0.9 < time.time() - began < 2.5
+        assert failed.stage == 'proxy' and 'timed out' in failed.reason
+    finally:
+        proxy.signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize('kind, scheme', CASES)
+def test_proxy_is_killed_and_comes_back(request, proxies, kind, scheme):
+    proxy = proxies(kind)
+    websocket = client(target(request, 'ws'), proxy.url(scheme), compress=True)
+    exit_event = threading.Event()
+    happened, readies = [], 0
+    for event in persist(websocket, poll=1, min_wait=0.1, max_wait=0.2, exit_event=exit_event):
+        happened.append(event)
+        assert len(happened) < 500
+        if event.name == 'ready':
+            readies += 1
+            websocket.send_text('hello')
+        elif event.name == 'text':
+            if readies == 2:
+                exit_event.set()
+            else:
+                proxy.kill()
+        elif event.name == 'connect_fail':
+            assert event.reason.startswith('unable to connect to proxy; ') and 'refused' in event.reason
+            if proxy.is_down:
+                proxy.start()
+    seen = names(happened)
+    assert 'connect_fail' in seen and seen[-2:] == ['closed', 'disconnected'] and happened[-1].graceful
+    lost = [event for event in happened if event.name == 'disconnected'][0]
+    assert lost.reason.startswith('socket fail; ') and not lost.graceful
+
+
+@pytest.mark.parametrize('variable', ('ws_proxy', 'HTTP_PROXY', 'ALL_PROXY'))
+def test_proxy_of_the_environment(request, proxies, monkeypatch, variable):
+    proxy = proxies('tinyproxy', True)
+    url = target(request, 'ws')
+    monkeypatch.setenv(str(variable), str(proxy.url('http', GOOD)))
+    assert prove_echo(url, ['x'], proxies=None)[1].proxy == proxy.url('http')
+    monkeypatch.setenv(str('NO_PROXY'), str('127.0.0.0/8'))
+    assert prove_echo(url, ['x'], proxies=None)[1].proxy is None
