@@ -222,6 +222,7 @@ class Server(object):
             set_cloexec(sock.fileno())
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._begin(sock, address)
+            sock = None         # 2.7: a socket under TLS is open as long as anybody refers to it
 
     def _begin(self, sock, address):
         with self._lock:
