@@ -69,10 +69,14 @@ class SocketWakeUp(object):
         listener = socket.socket()
         try:
             listener.bind(('127.0.0.1', 0))
-            listener.listen(1)
+            listener.listen(5)
             self._write = socket.socket()
             self._write.connect(listener.getsockname())
-            self._read = listener.accept()[0]
+            while True:
+                self._read, peer = listener.accept()
+                if peer == self._write.getsockname():
+                    break
+                self._read.close()          # another program was faster
         finally:
             listener.close()
         self._read.setblocking(False)
