@@ -194,8 +194,8 @@ class Conversation(object):
                 self._busy = True
                 yield None
                 self._busy = False
+                now = clock()
             source = self._next_source()
-            now = clock()
             if source is None:
                 # All that has arrived was handed out.
                 for event in self._on_idle(now):
@@ -238,6 +238,7 @@ class Conversation(object):
                 countdown -= 1
             event = None                # a large message must not live on here
             core.hungry = True
+            now = clock()               # a handler may have been slow
 
     def _next_source(self):
         """An iterator of the events of the next bytes, or None when there are none yet."""
