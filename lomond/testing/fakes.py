@@ -42,6 +42,7 @@ class ScriptedTransport(object):
     an exception             receiving raises it, once what came before has been received
     ``EOF``                  the end of the stream
     ``ACCEPT``               waits for the request and answers it as a good server
+    ``until('ping')``        waits until the client sends such an event, from now on
     ``until(condition)``     waits until ``condition(transport)``; asked after each send
     ``room(n)``              from now on only so many bytes can be sent; ``room(None)``: any number
     ``sends_fail(error)``    from now on sending raises it
@@ -80,6 +81,8 @@ class ScriptedTransport(object):
         self._steps = iter(script)
         self._step = None               # the one that waits: a time or an Until
         self._step_time = None          # when the last step was done; None before the beginning
+        self._event_mark = 0            # how many events there were when the step began to wait
+        self._broken = None             # the exception of a step
         self._is_played = False         # nothing is left of the script
         self._connect_error = connect_error
         self._incoming = collections.deque()    # bytes, EOF or an exception
@@ -121,20 +124,34 @@ class ScriptedTransport(object):
             raise self._connect_error
 
     def _play(self):
-        """Do all steps that are due."""
-        while not self._is_played:
-            step = self._step
-            self._step = None
-            if step is None:
-                step = next(self._steps, None)
+        """Do all steps that are due; what one of them raises, raises from then on."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            while not self._is_played:
+                step = self._step
+                self._step = None
                 if step is None:
-                    self._is_played = True
+                    step = next(self._steps, None)
+                    if step is None:
+                        self._is_played = True
+                        return
+                    self._event_mark = len(self.events)
+                    if isinstance(step, integer_types + (float,)):
+                        step = self._step_time + step
+                if not self._do(step):
+                    self._step = step
                     return
-                if isinstance(step, integer_types + (float,)):
-                    step = self._step_time + step
-            if not self._do(step):
-                self._step = step
-                return
+        except Exception as error:
+            self._broken = error
+            raise
+
+    def _play_quietly(self):
+        """The same in a send: what it raises would be taken for a send that failed."""
+        try:
+            self._play()
+        except Exception:           # kept: the next wait raises it
+            pass
 
     def _do(self, step):
         """One step; False: its time has not come."""
@@ -145,7 +162,7 @@ class ScriptedTransport(object):
             self._step_time = step
             return True
         if isinstance(step, Until):
-            if not step.condition(self):
+            if not self._is_so(step.condition):
                 return False
         elif step is ACCEPT:
             if self._acceptance is None:
@@ -166,6 +183,11 @@ class ScriptedTransport(object):
         if isinstance(step, Until) or step is ACCEPT:
             self._step_time = now
         return True
+
+    def _is_so(self, condition):
+        if callable(condition):
+            return condition(self)
+        return any(event.name == condition for _, event in self.events[self._event_mark:])
 
     def next_times(self):
         """When the script goes on by itself, or runs out of patience: one time or none."""
@@ -208,7 +230,7 @@ class ScriptedTransport(object):
     def send(self, data):
         """Take bytes, as far as there is room for them."""
         self._check_open()
-        self._play()
+        self._play_quietly()
         if self._send_error is not None:
             raise self._send_error
         data = to_bytes(data)
@@ -219,7 +241,7 @@ class ScriptedTransport(object):
             self._room -= len(data)
         self.sent.append((self.clock.elapsed, data))
         self._read(data)
-        self._play()
+        self._play_quietly()
         return len(data)
 
     def shutdown(self, how):

@@ -35,7 +35,8 @@ SendsFail = collections.namedtuple(str('SendsFail'), 'error')
 def until(condition):
     """Wait until something is so.
 
-    :param condition: callable with the transport; asked now, and after each send
+    :param condition: name of an event (``'ping'``, ``'text'``, ``'closing'`` ...) that the client is
+        to send from now on; or a callable with the transport, asked now and after each send
     """
     return Until(condition)
 
