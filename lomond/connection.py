@@ -29,6 +29,8 @@ of its write lock (sending, ``encode_reply``, ``take_outgoing``).
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
+import functools
+import weakref
 
 from . import errors, states
 from .compat import text_type
@@ -83,17 +85,17 @@ class Connection(SendingHalf):
         self.eof = False
         self.hungry = True              # the iterator of events is exhausted
         self.intake = Intake()
-        self._body_over = False
+        self.body_over = False          # the body of a rejection is waited for no longer
         self._deflate = deflate
         self._compression = compression
-        self._now = None
+        self.now = None                 # monotonic seconds of the newest bytes
         if handshake is None:
-            self._set_up_codec(compression)
+            self.set_up_codec(compression)
             self.move(states.READY)
         if initial:
             self.intake.put_back(initial)
         #: Events, and None whenever more bytes are needed; drivers in a hurry iterate this
-        #: one directly after :meth:`advance`.  Made then: it refers to this object.
+        #: one directly after :meth:`advance`.
         self.events = None
 
     @property
@@ -120,8 +122,9 @@ class Connection(SendingHalf):
         self._check_hungry()
         self.hungry = False
         if self.events is None:
-            self.events = self._run()
-        self._now = now
+            # By a weak reference: a cycle through a suspended generator is never freed on 2.7.
+            self.events = _events(weakref.proxy(self))
+        self.now = now
         if received_time is None:
             received_time = Event().received_time       # what an event takes by itself
         self.intake.received_time = received_time
@@ -183,118 +186,130 @@ class Connection(SendingHalf):
 
     def finish_body(self):
         """The body of a rejection is waited for no longer; :meth:`resume` gives its event."""
-        self._body_over = True
+        self.body_over = True
 
-    # -- events out
+    # -- the end
 
-    def _run(self):
-        intake = self.intake
-        if self.handshake is not None:
-            for event in self._shake_hands():
-                yield event
-        if self.state.may_pong:             # the states in which frames are read
-            failure = None
-            try:
-                for event in parse_frames(
-                        intake, self._on_control, self._encoder.codec, self.role.expects_masked,
-                        self.max_message_size):
-                    yield event
-                    if not self._known[1].may_pong:
-                        break
-            except errors.CriticalProtocolError as error:
-                failure = text_type(error), True, Status.BAD_DATA
-            except errors.PayloadTooLarge as error:
-                failure = text_type(error), False, Status.MESSAGE_TOO_LARGE
-            except errors.ProtocolError as error:
-                failure = text_type(error), False, Status.PROTOCOL_ERROR
-            if failure is not None:
-                text, critical, code = failure
-                if self.move(states.FAIL) is states.FAILED:
-                    self.failure = text
-                    yield self._stamp(ProtocolError(text, critical))
-                    self.queue_close(code, text)
-            elif self.state is states.REMOTE_CLOSING:       # Closing was handled: the echo
-                self.queue_close(self.close_code)
-        self._encoder.codec = None              # zlib's memory; a sender may still hold it
-        while self.state is not states.DISCONNECTED:
-            intake.drop()                       # bytes after the end change nothing
-            yield None
-
-    def _stamp(self, event):
-        event.received_time = self.intake.received_time
-        return event
-
-    def _shake_hands(self):
-        """The opening handshake: None until the head is there, then Ready or Rejected."""
-        intake = self.intake
-        failure = None
-        try:
-            for outcome in read_head(self.handshake, intake):
-                if outcome is None:
-                    yield None
-                    if self.state is not states.CONNECTING:
-                        return
-        except errors.CriticalProtocolError as error:
-            failure = text_type(error)
-        if failure is not None:
-            if self.move(states.FAIL) is states.FAILED:
-                self.take_close_token()         # nobody listens to frames yet
-                self.failure = failure
-                yield self._stamp(ProtocolError(failure, True))
-            return
-        event = outcome.event
-        if outcome.reply:
-            self.replies.queue(None, outcome.reply)
-        if event.name == 'ready':
-            if self.move(states.READY) is states.DISCONNECTED:
-                return
-            self.subprotocol = outcome.protocol
-            self.extensions = outcome.extensions
-            self._set_up_codec(outcome.compression)
-            if outcome.surplus:
-                intake.put_back(outcome.surplus)
-            yield self._stamp(event)
-            return
-        if self.move(states.REJECT) is states.DISCONNECTED:
-            return
-        collect = self.collect_body
-        if collect and (collect is True or collect(event.response)):
-            for _ in read_body(event.response, outcome.surplus, intake, self._is_body_over):
-                yield None
-        yield self._stamp(event)
-
-    def _is_body_over(self):
-        return self._body_over or self.eof
-
-    def _set_up_codec(self, parameters):
+    def set_up_codec(self, parameters):
+        """Compression was agreed on, with these parameters; None: it was not."""
         if parameters is not None:
             options = self._deflate or Deflate()
-            self._encoder.codec = PerMessageDeflate(
+            self.encoder.codec = PerMessageDeflate(
                 parameters, self.role.masks_outgoing, options.level, options.mem_level,
                 options.min_size)
 
-    def _on_control(self, opcode, payload):
-        """A ping, pong or close frame: queue what answers it and give the event."""
-        if opcode == Opcode.PING:
-            if self.auto_pong and self.state.may_pong:
-                self.replies.queue_pong(payload)
-            return Ping(payload)
-        if opcode == Opcode.PONG:
-            return Pong(payload, latency=self.pings.answered(payload, self._now))
-        self.close_code, self.close_reason = parse_close_payload(payload)
-        self.close_received = True
-        kind = Closed if self.move(states.CLOSE_RECEIVED) is states.CLOSED else Closing
-        return kind(self.close_code, self.close_reason)
-
-    # -- the end
+    def drop_codec(self):
+        """zlib's memory is needed no longer; a sender may still hold it."""
+        self.encoder.codec = None
 
     def release(self):
         """Give all memory back; for the driver, when it is done with the connection."""
         self.collect_body = False           # may be a method of one that refers to us
-        if self.events is not None:
-            self.events.close()
-            self.events = iter(())
-        self._encoder.codec = None
+        events, self.events = self.events, ()
+        if events:
+            events.close()
+        self.drop_codec()
         self.intake.release()
         self.pings.clear()
         self.replies.clear()
+
+
+# The generators below are a connection's life; ``core`` is a weak proxy of it.
+
+def _events(core):
+    """Events from the first byte to the end, and None whenever more bytes are needed."""
+    intake = core.intake
+    if core.handshake is not None:
+        for event in _shake_hands(core):
+            yield event
+    if core.state.may_pong:                 # OPEN, or LOCAL_CLOSING already
+        failure = None
+        given_up = core.given_up            # a local name: this is asked for each message
+        try:
+            for event in parse_frames(
+                    intake, functools.partial(_on_control, core), core.codec,
+                    core.role.expects_masked, core.max_message_size):
+                yield event
+                if given_up:
+                    break
+        except errors.CriticalProtocolError as error:
+            failure = text_type(error), True, Status.BAD_DATA
+        except errors.PayloadTooLarge as error:
+            failure = text_type(error), False, Status.MESSAGE_TOO_LARGE
+        except errors.ProtocolError as error:
+            failure = text_type(error), False, Status.PROTOCOL_ERROR
+        if failure is not None:
+            text, critical, code = failure
+            if core.move(states.FAIL) is states.FAILED:
+                core.failure = text
+                yield _stamp(core, ProtocolError(text, critical))
+                core.queue_close(code, text)
+        elif core.state is states.REMOTE_CLOSING:       # Closing was handled: the echo
+            core.queue_close(core.close_code)
+    core.drop_codec()
+    while core.state is not states.DISCONNECTED:
+        intake.drop()                       # bytes after the end change nothing
+        yield None
+
+
+def _stamp(core, event):
+    event.received_time = core.intake.received_time
+    return event
+
+
+def _shake_hands(core):
+    """The opening handshake: None until the head is there, then Ready or Rejected."""
+    intake = core.intake
+    failure = None
+    try:
+        for outcome in read_head(core.handshake, intake):
+            if outcome is None:
+                yield None
+                if core.state is not states.CONNECTING:
+                    return
+    except errors.CriticalProtocolError as error:
+        failure = text_type(error)
+    if failure is not None:
+        if core.move(states.FAIL) is states.FAILED:
+            core.take_close_token()         # nobody listens to frames yet
+            core.failure = failure
+            yield _stamp(core, ProtocolError(failure, True))
+        return
+    event = outcome.event
+    if outcome.reply:
+        core.replies.queue(None, outcome.reply)
+    if event.name == 'ready':
+        if core.move(states.READY) is states.DISCONNECTED:
+            return
+        core.subprotocol = outcome.protocol
+        core.extensions = outcome.extensions
+        core.set_up_codec(outcome.compression)
+        if outcome.surplus:
+            intake.put_back(outcome.surplus)
+        yield _stamp(core, event)
+        return
+    if core.move(states.REJECT) is states.DISCONNECTED:
+        return
+    if _wants_body(core.collect_body, event.response):
+        for _ in read_body(event.response, outcome.surplus, intake,
+                           lambda: core.body_over or core.eof):
+            yield None
+    yield _stamp(core, event)
+
+
+def _wants_body(collect, response):
+    return collect and (collect is True or collect(response))
+
+
+def _on_control(core, opcode, payload):
+    """A ping, pong or close frame: queue what answers it and give the event."""
+    if opcode == Opcode.PING:
+        if core.auto_pong and core.state.may_pong:
+            core.replies.queue_pong(payload)
+        return Ping(payload)
+    if opcode == Opcode.PONG:
+        return Pong(payload, latency=core.pings.answered(payload, core.now))
+    core.close_code, core.close_reason = parse_close_payload(payload)
+    core.close_received = True
+    kind = Closed if core.move(states.CLOSE_RECEIVED) is states.CLOSED else Closing
+    return kind(core.close_code, core.close_reason)

@@ -30,7 +30,12 @@ class SendingHalf(states.Progress):
         self.close_reason = ''
         self.replies = Replies()
         self.pings = PingLog()
-        self._encoder = Encoder(masks)
+        self.encoder = Encoder(masks)       # guarded by the write lock
+
+    @property
+    def codec(self):
+        """The :class:`~lomond.deflate.PerMessageDeflate` in use, or None."""
+        return self.encoder.codec
 
     @property
     def latency(self):
@@ -47,7 +52,7 @@ class SendingHalf(states.Progress):
         """The bytes of one item of :meth:`take_outgoing`."""
         if opcode is None:
             return payload
-        return self._encoder.encode_control(opcode, payload)
+        return self.encoder.encode_control(opcode, payload)
 
     def queue_ping(self, payload, now):
         """An automatic ping, to be written with the other replies; it counts from ``now``."""
@@ -78,11 +83,11 @@ class SendingHalf(states.Progress):
         state = self.state
         if not state.may_send:
             raise state.refuse()
-        return self._encoder.encode_message(opcode, payload, compress, fin)
+        return self.encoder.encode_message(opcode, payload, compress, fin)
 
     def encode_message(self, opcode, payload, compress=False, fin=True):
         """As :meth:`send_message`, for a message that passed the check when it was queued."""
-        return self._encoder.encode_message(opcode, payload, compress, fin)
+        return self.encoder.encode_message(opcode, payload, compress, fin)
 
     def send_ping(self, data=b'', now=None):
         """The bytes of a ping; ``now`` is when it is sent, for the latency of its pong.
@@ -103,7 +108,7 @@ class SendingHalf(states.Progress):
             raise ValueError('{} payload is {} bytes; at most {} are allowed'.format(
                 Opcode.to_str(opcode).lower(), len(data), MAX_CONTROL_PAYLOAD))
         self.check_send()
-        return self._encoder.encode_control(opcode, data)
+        return self.encoder.encode_control(opcode, data)
 
     # -- the end
 
@@ -125,9 +130,7 @@ class SendingHalf(states.Progress):
         state = self.move(states.CLOSE_SENT)
         if state is states.ECHOED:
             return encode_close_payload(self.close_code)
-        if state is states.DISCONNECTED:
-            return None
-        return payload
+        return payload if self.was_open and state is not states.DISCONNECTED else None
 
     def fail(self, code, text):
         """Fail the connection (RFC 6455, 7.1.7); queues a close frame with code and text.
@@ -135,10 +138,9 @@ class SendingHalf(states.Progress):
         Nothing is queued before the opening handshake is done, and nothing changes once the
         connection has failed or the peer's close frame was answered.
         """
-        is_open = self.state is not states.CONNECTING
         if self.move(states.FAIL) is states.FAILED and self.failure is None:
             self.failure = text
-            if is_open:
+            if self.was_open:
                 self.queue_close(code, text)
             else:
                 self.take_close_token()         # nobody listens to frames yet

@@ -117,6 +117,8 @@ class Progress(object):
 
     def __init__(self):
         self._inputs = []
+        #: Not empty once good messages that have arrived are not to be handed out any more.
+        self.given_up = []
         self._known = (0, CONNECTING)
         self._close_token = [None]
 
@@ -135,11 +137,18 @@ class Progress(object):
     def move(self, what):
         """Something has happened; the new state."""
         self._inputs.append(what)
+        if what is DISCONNECT or what is FAIL:
+            self.given_up.append(what)
         return self.state
 
     def disconnect(self):
         """The connection is over: end of stream, reset, time-out or force; any thread."""
         return self.state if self.state is DISCONNECTED else self.move(DISCONNECT)
+
+    @property
+    def was_open(self):
+        """True once the opening handshake was done."""
+        return self._inputs[:1] == [READY]
 
     @property
     def close_sent(self):

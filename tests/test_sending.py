@@ -38,7 +38,7 @@ def test_messages(masks):
 
 def test_compressed_messages():
     half = opened()
-    half._encoder.codec = PerMessageDeflate(DeflateParameters(), True)
+    half.encoder.codec = PerMessageDeflate(DeflateParameters(), True)
     data = b''.join(half.send_message(TEXT, b'x' * 100, compress=True))
     data += b''.join(half.encode_message(TEXT, b'x' * 100, compress=True))
     inflater = zlib.decompressobj(-15)
@@ -129,6 +129,23 @@ def test_close_before_ready():
     half = SendingHalf(True)
     assert half.close() is None
     assert half.state is states.DISCONNECTED and half.take_outgoing() == []
+
+
+@pytest.mark.parametrize('before, payload', [
+    ([states.FAIL], None), ([states.REJECT], None), ([states.DISCONNECT], None),
+    ([states.READY, states.FAIL], close_payload(1000)), ([states.READY, states.DISCONNECT], None)])
+def test_close_that_comes_second(before, payload):
+    """The loop moves the state between the look of close() at it and its own move."""
+    half = SendingHalf(True)
+    take = half.take_close_token
+
+    def and_move():
+        for what in before:
+            half.move(what)
+        return take()
+
+    half.take_close_token = and_move
+    assert half.close() == payload and half.close_sent
 
 
 @pytest.mark.parametrize('code, payload', [(4000, close_payload(4000)), (None, b'')])

@@ -247,9 +247,9 @@ def test_bad_arguments_come_before_the_state(name):
 
 def test_progress_is_folded_when_asked():
     progress = states.Progress()
-    assert progress.state is states.CONNECTING
+    assert progress.state is states.CONNECTING and not progress.was_open
     assert progress.move(states.READY) is states.OPEN
-    assert not progress.close_sent
+    assert not progress.close_sent and progress.was_open
     assert progress.take_close_token() is True
     assert progress.close_sent
     assert progress.take_close_token() is False
