@@ -194,13 +194,13 @@ class Connection(SendingHalf):
         """Compression was agreed on, with these parameters; None: it was not."""
         if parameters is not None:
             options = self._deflate or Deflate()
-            self.encoder.codec = PerMessageDeflate(
+            self._encoder.codec = PerMessageDeflate(
                 parameters, self.role.masks_outgoing, options.level, options.mem_level,
                 options.min_size)
 
     def drop_codec(self):
         """zlib's memory is needed no longer; a sender may still hold it."""
-        self.encoder.codec = None
+        self._encoder.codec = None
 
     def release(self):
         """Give all memory back; for the driver, when it is done with the connection."""

@@ -30,12 +30,12 @@ class SendingHalf(states.Progress):
         self.close_reason = ''
         self.replies = Replies()
         self.pings = PingLog()
-        self.encoder = Encoder(masks)       # guarded by the write lock
+        self._encoder = Encoder(masks)       # guarded by the write lock
 
     @property
     def codec(self):
         """The :class:`~lomond.deflate.PerMessageDeflate` in use, or None."""
-        return self.encoder.codec
+        return self._encoder.codec
 
     @property
     def latency(self):
@@ -52,7 +52,7 @@ class SendingHalf(states.Progress):
         """The bytes of one item of :meth:`take_outgoing`."""
         if opcode is None:
             return payload
-        return self.encoder.encode_control(opcode, payload)
+        return self._encoder.encode_control(opcode, payload)
 
     def queue_ping(self, payload, now):
         """An automatic ping, to be written with the other replies; it counts from ``now``."""
@@ -83,11 +83,11 @@ class SendingHalf(states.Progress):
         state = self.state
         if not state.may_send:
             raise state.refuse()
-        return self.encoder.encode_message(opcode, payload, compress, fin)
+        return self._encoder.encode_message(opcode, payload, compress, fin)
 
     def encode_message(self, opcode, payload, compress=False, fin=True):
         """As :meth:`send_message`, for a message that passed the check when it was queued."""
-        return self.encoder.encode_message(opcode, payload, compress, fin)
+        return self._encoder.encode_message(opcode, payload, compress, fin)
 
     def send_ping(self, data=b'', now=None):
         """The bytes of a ping; ``now`` is when it is sent, for the latency of its pong.
@@ -108,7 +108,7 @@ class SendingHalf(states.Progress):
             raise ValueError('{} payload is {} bytes; at most {} are allowed'.format(
                 Opcode.to_str(opcode).lower(), len(data), MAX_CONTROL_PAYLOAD))
         self.check_send()
-        return self.encoder.encode_control(opcode, data)
+        return self._encoder.encode_control(opcode, data)
 
     # -- the end
 

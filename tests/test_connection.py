@@ -337,7 +337,7 @@ def test_disconnected_while_a_violation_is_found():
         core.disconnect()
         raise errors.CriticalProtocolError('garbage')
 
-    core.encoder.codec.inflate = inflate
+    core._encoder.codec.inflate = inflate
     assert list(core.receive(frame(TEXT, b'x', rsv=4))) == []
     assert core.state is states.DISCONNECTED and core.failure is None and core.take_outgoing() == []
 
@@ -597,7 +597,7 @@ def test_release_leaves_no_cycle(scene):
         core.release()
         core.release()
         assert core.take_outgoing() == [] and len(core.intake.buffer) == 1
-        assert core.encoder.codec is None
+        assert core._encoder.codec is None
         gone = weakref.ref(core)
         core = events = None            # noqa: F841
         assert gone() is None
@@ -637,7 +637,7 @@ def test_zlib_is_given_back_at_the_end():
         if not end:
             list(core.receive(b''))
             core.release()
-        assert core.encoder.codec is None
+        assert core._encoder.codec is None
         assert core.supports_compression        # it was agreed on
 
 

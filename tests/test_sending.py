@@ -38,7 +38,7 @@ def test_messages(masks):
 
 def test_compressed_messages():
     half = opened()
-    half.encoder.codec = PerMessageDeflate(DeflateParameters(), True)
+    half._encoder.codec = PerMessageDeflate(DeflateParameters(), True)
     data = b''.join(half.send_message(TEXT, b'x' * 100, compress=True))
     data += b''.join(half.encode_message(TEXT, b'x' * 100, compress=True))
     inflater = zlib.decompressobj(-15)
