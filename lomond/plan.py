@@ -227,6 +227,7 @@ def is_overridden(session, name):
 def prepare_request(websocket, state):
     """Ask ``url`` and ``headers`` where they are callables, once for each connection."""
     if state.target is None:
+        websocket.first_target = None       # of the connection before; this one may raise
         state.target = websocket.first_target = parse_url(websocket.url())
     if state.pairs is None:
         headers = websocket.headers

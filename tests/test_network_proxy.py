@@ -152,6 +152,17 @@ def test_proxy_hangs_up(certs, names, kind, secure):
           'complete')
 
 
+@pytest.mark.parametrize('kind, data', [
+    ('http', b'HTTP/1.1 200 Connection established\r\n'), ('https', b'HTTP/1.1 200 Connection established\r\n'),
+    ('socks4', b'\0'), ('socks5', b'\5'), ('socks5h', b'\5\0\5\0\0\3\xff' + b'x' * 100)])
+def test_proxy_that_answers_a_byte_at_a_time(certs, names, kind, data):
+    """The limit is that of all bytes, not of one."""
+    outer = proxy_setup(kind, False, certs)[0]
+    with Server(lambda peer: (peer.fill(), peer.trickle(data), peer.wait_gone()), outer) as proxy:
+        got = through(kind, proxy.port, False, certs, connect_timeout=LIMIT)
+    fails(got, 'proxy', 'proxy fail; proxy timed out after 0.4s', LIMIT)
+
+
 def test_proxy_resets(certs):
     def script(peer):
         peer.fill()
