@@ -459,7 +459,7 @@ def test_drop_by_another_thread(reset, handler):
     with Server(handler) as server:
         begun = monotonic()
         played = play(server.url, {'ready': lambda websocket, event: server.drop_connections(reset)})
-        assert monotonic() - begun < 1
+        assert monotonic() - begun < 5
     assert played.names == GOOD + ' disconnected'
     assert ('reset' in played.last.reason) == reset
 
@@ -636,7 +636,7 @@ def test_stop_is_quick_and_tells_the_clients():
                 break
         begun = monotonic()
         server.stop()
-        assert monotonic() - begun < 0.4
+        assert monotonic() - begun < 1.4
         rest = Played(list(events))
     assert rest.names == 'closing disconnected'
     assert rest['closing'].code == 1001
@@ -690,7 +690,7 @@ def test_stop_ends_a_pause_and_a_wait_for_ever():
             sock = connect(server)
             while not server.connections:
                 threading.Event().wait(0.01)
-        assert monotonic() - begun < 1
+        assert monotonic() - begun < 5
         sock.close()
 
 
