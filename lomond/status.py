@@ -10,7 +10,10 @@ class _Codes(object):
         self._ranges = ranges       # (first, last) of each, ascending
 
     def __contains__(self, code):
-        return any(first <= code <= last and code == int(code) for first, last in self._ranges)
+        try:
+            return any(first <= code <= last and code == int(code) for first, last in self._ranges)
+        except TypeError:           # None, of a close frame without a code: it is in no set
+            return False
 
     def __iter__(self):
         return (code for first, last in self._ranges for code in range(first, last + 1))
