@@ -102,7 +102,7 @@ def error_text(error):
             message = bytes(error)
     if isinstance(message, bytes):
         message = message.decode('utf-8', 'replace')
-    return ' '.join(message.split()) or type(error).__name__
+    return ' '.join(message.split()) or to_text(type(error).__name__)
 
 
 if PY2:
