@@ -9,7 +9,7 @@ import re
 import sys
 
 from .compat import integer_types, native, to_text
-from .deflate import PerMessageDeflate
+from .deflate import PerMessageDeflate      # noqa: F401 - users of compression need one module
 from .errors import CompressionParameterError, HandshakeError
 from .response import escape
 
@@ -258,7 +258,3 @@ def _accept(deflate, read):
         if bits < 15 or read.get(name):
             words.append('{}={}'.format(name, bits))
     return '; '.join(words), parameters
-
-
-__all__ = ['Deflate', 'DeflateParameters', 'PerMessageDeflate', 'negotiate_client', 'negotiate_server',
-           'parse_extensions']

@@ -99,6 +99,3 @@ class Utf8Decoder(object):
                 raise _refusal(held_back, 0, self._offset + used)
         self._offset += used
         return text
-
-
-__all__ = ['Utf8Decoder', 'decode']
