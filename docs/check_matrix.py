@@ -75,12 +75,9 @@ class Lomond:
 
     def open(self, url, **settings):
         from lomond import WebSocket
-        settings = {key: value for key, value in settings.items()}
         websocket = WebSocket(url)
         events = iter(websocket.connect(**settings))
-        seen = []
         for event in events:
-            seen.append(event)
             if event.name == 'ready':
                 return websocket, events
             if event.name in ('connect_fail', 'disconnected'):
@@ -96,8 +93,21 @@ class Lomond:
         return 'end'
 
     def send(self, opened, data):
-        threading.Thread(target=self.receive, args=(opened,), daemon=True).start()
-        opened[0].send_binary(data)
+        # The events belong to the thread that has begun to iterate them.
+        failures = []
+
+        def run():
+            try:
+                opened[0].send_binary(data)
+            except Exception as error:
+                failures.append(error)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        for _ in opened[1]:
+            if not thread.is_alive():
+                break
+        thread.join()
+        raise failures[0]
 
     pings = dict(ping_rate=1, ping_timeout=2)
 

@@ -13,7 +13,8 @@ An RST comment before a block says what else is special, words separated by blan
 ``.. test: trust=system``   the test's authority is not trusted, as that of a company would be
 ``.. test: continues``      in the namespace of the block before, of the same page
 ``.. test: signal=TERM``    the process gets this signal once the server has seen a connection
-``.. test: other``          code of another library: it is compiled, and not run
+``.. test: other=MODULE``   code of another library: it is compiled, and run where that is installed;
+                            without a name: compiled only
 ``.. test: skip REASON``    neither
 
 A block of ``text`` after ``.. test: output`` is what the block before prints; ``...`` stands for
@@ -50,6 +51,7 @@ from lomond.testing import Server, close_with, echo, reject, silent, unresponsiv
 
 from proxyserver import Proxy
 from proxyserver import Server as RawServer
+from test_floors import FLOOR_OF
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(HERE)
@@ -151,7 +153,7 @@ def blocks_of(language):
 def serve_site(connection):
     """The default: what happens depends on the path."""
     path = connection.request.target.partition('?')[0]
-    script = {'/echo': echo, '/feed': serve_feed, '/upload': serve_upload}.get(path)
+    script = {'/echo': echo, '/feed': serve_feed, '/prices': serve_prices, '/upload': serve_upload}.get(path)
     if script is None:
         connection.send_text('hello')
         connection.close(1000, 'bye')
@@ -164,6 +166,13 @@ def serve_feed(connection):
     for price in (101, 102, 103):
         connection.send_text('{{"price": {}}}'.format(price))
     connection.close(1000, 'bye')
+
+
+def serve_prices(connection):
+    """The same for those who have asked for it."""
+    for event in connection:
+        if event.name == 'text':
+            serve_feed(connection)
 
 
 def serve_upload(connection):
@@ -424,7 +433,9 @@ def test_python(block, request):
     leave_out(block)
     if block.word('other'):
         compile_block(block, block.text)
-        return
+        if block.word('other') is True:
+            return
+        pytest.importorskip(block.word('other'))
     world = request.getfixturevalue('world')
     printed = io.StringIO()
 
@@ -450,7 +461,7 @@ def test_python(block, request):
         run_block(block, world, namespace)
         for name in sorted(namespace):          # the tests of a page about tests
             if name.startswith('test_'):
-                run_test(namespace[name])
+                run_test(namespace[name], request)
     finally:
         sys.stdout = stdout
         if restore:
@@ -480,15 +491,26 @@ class Interrupter(threading.Thread):
         os.kill(os.getpid(), self._number)
 
 
-def run_test(function):
-    """A test function of a page, with the fixture of the plug-in if it wants that."""
+def run_test(function, request):
+    """A test function of a page, with the fixture of lomond's plug-in if it wants that."""
     names = function.__code__.co_varnames[:function.__code__.co_argcount]
+    assert names in ((), ('wsserver',)), names
     if not names:
         function()
         return
-    assert names == ('wsserver',), names
-    with Server(echo) as server:
-        function(server)
+    if request.config.pluginmanager.hasplugin('lomond'):
+        function(request.getfixturevalue('wsserver'))
+        return
+    servers = []                    # a checkout that is not installed: nobody loads its plug-in
+
+    def wsserver(handler=echo, **options):
+        servers.append(Server(handler, **options))
+        return servers[-1].start()
+    try:
+        function(wsserver)
+    finally:
+        for server in servers:
+            server.stop()
 
 
 def check_output(wanted, got):
@@ -532,6 +554,16 @@ def run_command(line, world):
 def test_there_are_pages():
     assert len(PAGES) > 10
     assert all(block.language in ('python', 'console', 'text', 'ini', 'bash') for block in BLOCKS)
+
+
+def test_floors_are_drawn_as_they_are():
+    for page in ('CONTRIBUTING.md', 'docs/design.rst'):
+        with io.open(os.path.join(CHECKOUT, page), encoding='utf-8') as file:
+            drawing = re.findall('^ *([0-6])  [a-zç]+(?: [a-z]+)?  +([a-z].*)$', file.read(), re.MULTILINE)
+        assert [number for number, _ in drawing] == list('6543210')
+        for number, names in drawing:
+            for name in names.replace('testing/', 'testing').split():
+                assert FLOOR_OF[name] == int(number), (page, name)
 
 
 def test_reference_names_every_public_module():
