@@ -6,10 +6,10 @@ not know how the stream came about, nor ``WebSocket``.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import collections
 import weakref
 
 from . import states, timers
+from .backlog import Backlog
 from .compat import OS_ERRORS, get_ident, text_type
 from .errors import SendTimeout
 from .events import Binary, Poll, Text, Unresponsive
@@ -24,8 +24,10 @@ EVENTS_PER_CLOCK = 16
 SLOW_HANDLER = 0.005
 #: So many reads in a row before other connections of the same loop get their turn.
 READS_IN_A_ROW = 32
-#: What a send from a handler keeps of what arrives meanwhile; beyond it reading pauses.
-BACKLOG_LIMIT = 64 * 1024 * 1024
+#: How long a Poll that is overdue already waits for other things (seconds).
+NEXT_TURN = 0.001
+#: What is read once the wire is dead; kernels keep 6 MiB of what nobody has read (Linux).
+LAST_READ = 8 * 1024 * 1024
 #: How long the body of a rejection is waited for (seconds).
 BODY_WAIT = 1.0
 
@@ -63,10 +65,8 @@ class Conversation(object):
         self._stopped = None            # a forced end; written once, by any thread
         self._busy = False              # more may be there to read without waiting
         self._half_closed = False
-        self._backlog = collections.deque()     # (bytes, received_time)
-        self._backlog_size = 0
-        self._read_end = None           # 0: end of stream; an exception: the stream broke
-        self._end_fed = False           # the core knows of it
+        self._backlog = Backlog()       # read, and not fed yet; it knows how the stream ended
+        self._end_fed = False           # the core knows of that, too
 
     # -- for the session
 
@@ -90,8 +90,7 @@ class Conversation(object):
 
     def put_back(self, data):
         """Bytes of the stream that somebody else has read; before the first wait."""
-        self._backlog.append((data, self._waiting.time()))
-        self._backlog_size += len(data)
+        self._backlog.put(data, self._waiting.time())
 
     def find_cause(self):
         """The exception that says most about a write that failed: the peer may have said why."""
@@ -137,7 +136,7 @@ class Conversation(object):
         """
         stream, waiting = self.stream, self._waiting
         self._fill_backlog()
-        reads = self._read_end is None and self._backlog_size < BACKLOG_LIMIT
+        reads = self._backlog.takes_more
         fd, wake_fd = stream.fileno(), waiting.fileno()
         wanted = mask | (stream.recv_wants if reads else 0)
         ready = dict(waiting.wait(((fd, wanted), (wake_fd, READ)), deadline))
@@ -149,23 +148,15 @@ class Conversation(object):
         return bool(found & mask)
 
     def _fill_backlog(self):
-        if self._read_end is not None:
-            return
-        scratch = bytearray(64 * 1024)
-        place = memoryview(scratch)
-        try:
-            while self._backlog_size < BACKLOG_LIMIT:
-                count = self.stream.recv_into(place)
-                if count is None:
-                    return
-                self.timers.last_received = self.clock()
-                if not count:
-                    self._read_end = 0
-                    return
-                self._backlog.append((place[:count].tobytes(), self._waiting.time()))
-                self._backlog_size += count
-        except OS_ERRORS as error:
-            self._read_end = error
+        self._backlog.fill(self.stream, self._received)
+
+    def _received(self, count):
+        """So many bytes were read; the time for them."""
+        if self._plan is not None and self._plan.on_received is not None:
+            self._plan.on_received(count)
+        if count:
+            self.timers.last_received = self.clock()
+        return self._waiting.time()
 
     # -- the loop
 
@@ -184,7 +175,9 @@ class Conversation(object):
             if self._stopped is not None:
                 self.ending = (self._stopped, False, None)
                 return
-            if self._deadline is not None or timers.due(now, False) is not None:
+            if writer.error is not None and self._backlog.end is None:
+                self._read_the_last()
+            if timers.due(now, False) is not None:
                 for event in self._on_time(now, False):
                     yield event
                 if self.ending is not None:
@@ -203,8 +196,9 @@ class Conversation(object):
                 if self.ending is not None:
                     return
                 reads = 0
-                if not pending or writer.has_tail():
-                    yield None
+                if core.replies.is_waiting():
+                    writer.try_flush()
+                yield None
                 now = clock()
                 continue
             reads += 1
@@ -243,15 +237,15 @@ class Conversation(object):
     def _next_source(self):
         """An iterator of the events of the next bytes, or None when there are none yet."""
         core = self.core
-        if self._backlog:
-            data, received_time = self._backlog.popleft()
-            self._backlog_size -= len(data)
+        backlog = self._backlog
+        if len(backlog):
+            data, received_time = backlog.take()
             return core.receive(data, received_time, self.clock())
-        if self._read_end is None:
+        if backlog.end is None:
             try:
                 count = self.stream.recv_into(core.get_buffer())
             except OS_ERRORS as error:
-                self._read_end = error
+                backlog.end = error
             else:
                 if count is None:
                     return None
@@ -261,12 +255,18 @@ class Conversation(object):
                     now = self.timers.last_received = self.clock()
                     core.advance(count, self._waiting.time(), now)
                     return core.events
-                self._read_end = 0
+                backlog.end = 0
         if self._end_fed:
             return None
         self._end_fed = True
         core.advance(0)
         return core.events
+
+    def _read_the_last(self):
+        """The wire is dead: what has arrived is handed out (a close frame says why), no more."""
+        self._backlog.fill(self.stream, self._received, LAST_READ)
+        if self._backlog.end is None:           # a peer that took nothing, and talks on and on
+            self._backlog.end = self.writer.error
 
     def _on_idle(self, now):
         """Nothing is left to hand out: judge what is missing, and end what has ended."""
@@ -274,19 +274,9 @@ class Conversation(object):
         if self._end_fed:
             self._end_by_state()
             return
-        if self.writer.error is not None:
-            self._end_by_state(self.writer.error)
-            return
         if core.state is states.REJECTED and self.response is None:
             self._deadline = min(now + BODY_WAIT, self._deadline or now + BODY_WAIT)
             self.response = False           # so that its second begins once
-        self.timers.oldest_ping = core.pings.oldest
-        for event in self._on_time(now, True):
-            yield event
-
-    def _on_time(self, now, idle):
-        """Do what is due, the most urgent first."""
-        core, due = self.core, self.timers
         if self._deadline is not None and now >= self._deadline:
             if core.state is not states.REJECTED:
                 self.ending = (self._deadline_reason, False, None)
@@ -300,6 +290,13 @@ class Conversation(object):
                     yield event
                 self._after(event)
             return
+        self.timers.oldest_ping = core.pings.oldest
+        for event in self._on_time(now, True):
+            yield event
+
+    def _on_time(self, now, idle):
+        """Do what is due, the most urgent first."""
+        core, due = self.core, self.timers
         while self.ending is None and self._stopped is None:
             what = due.due(now, idle)
             if what is None:
@@ -308,6 +305,8 @@ class Conversation(object):
                 due.polled(now)
                 yield Poll()
                 now = self.clock()
+                # A handler that takes longer than ``poll``: everything else has its turn first.
+                due.next_poll = max(due.next_poll, now + NEXT_TURN)
             elif what is timers.PING:
                 if core.state.may_send:
                     due.pinged(now)
@@ -338,8 +337,7 @@ class Conversation(object):
         core, due = self.core, self.timers
         if core.close_received and due.echoed_at is None and core.state is states.ECHOED:
             due.echoed_at = now
-        elif due.failed_at is not None and not self._half_closed and not (
-                core.replies.pending or self.writer.has_tail()):
+        elif due.failed_at is not None and not self._half_closed and self.writer.is_done():
             # Data left unread would make the kernel send a reset, which can destroy the close
             # frame on its way: end our direction, and read on for a while.
             self._half_closed = True
@@ -375,12 +373,13 @@ class Conversation(object):
             self.ending = (self._stopped, False, None)
         return self.ending is not None
 
-    def _end_by_state(self, error=None):
+    def _end_by_state(self):
         """The stream has ended, or the wire is dead: what that means says the state."""
         core = self.core
         state = core.state
-        if error is None and self._read_end:
-            error = self._read_end
+        error = self._backlog.end or None
+        if isinstance(self.writer.error, SendTimeout):
+            error = self.writer.error
         if state.ends_graceful and not isinstance(error, SendTimeout):
             self.ending = ('closed', True, None)
         elif state is states.FAILED:

@@ -77,6 +77,11 @@ class Writer(object):
         return bool(self.error is None and not self._closed and not self._lock.locked() and (
             self.has_tail() or self._core.replies.is_waiting() or not self._stream.flush()))
 
+    def is_done(self):
+        """True when nothing is left to write; else the loop is woken when whoever writes is done."""
+        self._loop_waits = self._lock.locked()
+        return not (self._loop_waits or self._core.replies.is_waiting() or self.has_tail())
+
     def has_tail(self):
         """True when part of a reply could not be written yet."""
         return len(self._tail) > 0 or self._chunks is not None
@@ -155,7 +160,7 @@ class Writer(object):
                 self._after_release()
         if pending:
             self.try_flush()
-        if (self._tail or pending or self._stream.is_buffered) and self.wants_write():
+        if (self._tail or core.replies.is_waiting() or self._stream.is_buffered) and self.wants_write():
             self._loop.wake()           # the loop is to wait until the rest can go
 
     def _check(self):
@@ -268,7 +273,8 @@ class Writer(object):
                 self._unsent = unsent
                 left = self._progress + self._send_timeout - clock()
                 if left <= 0:
-                    self._break(self._timed_out())
+                    self._break(errors.SendTimeout(
+                        'socket fail; the peer took nothing for {}s (send_timeout)', self._send_timeout))
                     raise self._dead()
             ready = self._wait(self._stream.send_wants, min(left, LOOK_UP))
             if self._closing or self._closed:
@@ -285,41 +291,32 @@ class Writer(object):
         return bool(wait_for(((self._stream.fileno(), mask),), seconds))
 
     def _wait_for_lock(self):
-        """Take the lock, at most ``send_timeout`` after the last progress of its holder."""
-        clock = self._loop.clock
+        """Take the lock.  No time limit of its own: its holder has one, and whoever waits ends with it;
+
+        but a holder that compresses for a minute is no peer that takes nothing.
+        """
         if self._holder == get_ident():
             raise errors.WebSocketError(
                 'a send was begun inside of another send of the same thread (in a signal '
                 'handler?)')
-        start = clock()
         in_loop = self._loop.is_loop_thread()
         while True:
-            left = LOOK_UP
-            if self._send_timeout is not None:
-                left = max(start, self._progress) + self._send_timeout - clock()
-                if left <= 0:
-                    self._break(self._timed_out())
-                    raise self._dead()
             if in_loop:
                 self._loop_waits = True
                 try:
                     if self._lock.acquire(False):
                         return
-                    self._loop.wait_in_send(0, clock() + min(left, LOOK_UP))
+                    self._loop.wait_in_send(0, self._loop.clock() + LOOK_UP)
                     if self._lock.acquire(False):
                         return
                 finally:
                     self._loop_waits = False
-            elif acquire(self._lock, min(left, LOOK_UP)):
+            elif acquire(self._lock, LOOK_UP):
                 return
             if self.error is not None:
                 raise self._dead()
             if self._closing:
                 raise errors.TransportFail('socket fail; the connection was closed during a send')
-
-    def _timed_out(self):
-        return errors.SendTimeout(
-            'socket fail; the peer took nothing for {}s (send_timeout)', self._send_timeout)
 
     def _break(self, error):
         """The wire is dead: nothing more goes out, and the loop ends the connection."""

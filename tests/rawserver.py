@@ -199,6 +199,7 @@ class Server(object):
         assert not options
         self.peers = []
         self.errors = []
+        self.over = threading.Event()       # the block of ``with`` has ended
         self._threads = []
         self._stopping = False
         self._listener = socket.socket()
@@ -271,6 +272,7 @@ class Server(object):
 
     def __exit__(self, exc_type, exc_value, exc_traceback):
         self._stopping = True
+        self.over.set()
         try:
             if exc_type is None:
                 self.join()

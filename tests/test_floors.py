@@ -26,7 +26,7 @@ FLOORS = (
     # 3  the protocol
     'states sending connection timers options',
     # 4  the outside
-    'waiting transport tls writer proxy trust resolver racer dialer',
+    'waiting backlog transport tls writer proxy trust resolver racer dialer',
     # 5  drivers
     'conversation members plan session',
     # 6  facade
