@@ -13,7 +13,7 @@ from lomond.compat import monotonic
 from lomond.session import WebsocketSession
 
 #: The time limit of whatever never ends (seconds), and what a busy machine may add to it.
-LIMIT = 0.4
+LIMIT = 0.25
 SLACK = 1.5
 
 GOOD = ['connecting', 'connected', 'ready', 'text', 'closing', 'disconnected']

@@ -165,7 +165,7 @@ def test_redirects_have_one_budget():
     """Each is quick; all of them together are not."""
     def script(peer):
         peer.read_head()
-        peer.server.stopping.wait(0.12)
+        peer.server.stopping.wait(LIMIT * 0.3)
         peer.answer(b'302 Found', [(b'Location', b'/')])
     with Server(script) as server:
         got = run(server.url(), connect_timeout=LIMIT, max_redirects=1000)
@@ -400,7 +400,7 @@ def test_challenge_without_digest():
 def test_digest_has_one_budget():
     def script(peer):
         peer.read_head()
-        peer.server.stopping.wait(0.25)
+        peer.server.stopping.wait(LIMIT * 0.6)
         if len(peer.server.heads) == 1:
             peer.answer(b'401 Unauthorized', [(b'WWW-Authenticate', b'Digest realm="x", nonce="n", qop=auth')])
         else:

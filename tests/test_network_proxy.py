@@ -117,7 +117,7 @@ def test_proxy_is_silent(certs, names, kind, secure):
     outer = proxy_setup(kind, secure, certs)[0]
     with Server(silent, outer) as proxy:
         got = through(kind, proxy.port, secure, certs, connect_timeout=LIMIT)
-    fails(got, 'proxy', 'proxy fail; proxy timed out after 0.4s', LIMIT)
+    fails(got, 'proxy', 'proxy fail; proxy timed out after 0.25s', LIMIT)
 
 
 @matrix
@@ -160,7 +160,7 @@ def test_proxy_that_answers_a_byte_at_a_time(certs, names, kind, data):
     outer = proxy_setup(kind, False, certs)[0]
     with Server(lambda peer: (peer.fill(), peer.trickle(data), peer.wait_gone()), outer) as proxy:
         got = through(kind, proxy.port, False, certs, connect_timeout=LIMIT)
-    fails(got, 'proxy', 'proxy fail; proxy timed out after 0.4s', LIMIT)
+    fails(got, 'proxy', 'proxy fail; proxy timed out after 0.25s', LIMIT)
 
 
 def test_proxy_resets(certs):
@@ -213,7 +213,7 @@ def test_tunnel_leads_to_no_tls(certs, kind):
     with Server(reply(b'')) as target:
         with Server(Proxy(kind, target.port)) as proxy:
             got = through(kind, proxy.port, True, certs, connect_timeout=LIMIT)
-    fails(got, 'tls', 'unable to connect; tls timed out after 0.4s', LIMIT)
+    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
 
 
 def test_https_proxy_without_certificate(certs):
@@ -235,7 +235,7 @@ def test_https_proxy_without_tls(certs):
 def test_https_proxy_whose_tls_is_silent(certs):
     with Server(silent) as proxy:
         got = through('https', proxy.port, False, certs, connect_timeout=LIMIT)
-    fails(got, 'proxy', 'unable to connect to proxy; proxy timed out after 0.4s', LIMIT)
+    fails(got, 'proxy', 'unable to connect to proxy; proxy timed out after 0.25s', LIMIT)
 
 
 def test_fingerprint_is_of_the_server_not_of_the_proxy(certs):
@@ -312,7 +312,7 @@ def test_tls_in_tls_that_is_slow(certs):
         peer.trickle(b'\x16\x03\x03\x00\x7a\x02' + b'\0' * 100)
     with Server(script, server_context(certs.server)) as proxy:
         got = through('https', proxy.port, True, certs, connect_timeout=LIMIT)
-    fails(got, 'tls', 'unable to connect; tls timed out after 0.4s', LIMIT)
+    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
 
 
 @pytest.mark.parametrize('kind, problem', [

@@ -170,7 +170,7 @@ def test_server_hangs_up_in_tls():
 def test_tls_that_never_ends(script):
     with Server(script) as server:
         got = run(server.url('wss'), connect_timeout=LIMIT)
-    fails(got, 'tls', 'unable to connect; tls timed out after 0.4s', LIMIT)
+    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
 
 
 @pytest.mark.parametrize('options, path', [
