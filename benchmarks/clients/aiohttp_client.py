@@ -1,0 +1,106 @@
+"""aiohttp's client on asyncio's own loop; no limit of size, compression only where it is measured."""
+
+import asyncio
+import contextlib
+
+import aiohttp
+
+from .job import Wrong
+
+IMPORT = 'import aiohttp'
+
+
+@contextlib.asynccontextmanager
+async def _open(job):
+    options = {'ssl': job.ssl_context()} if job.cafile else {}
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(job.url, compress=15 if job.deflate else 0, max_msg_size=0,
+                                      **options) as connection:
+            yield connection
+
+
+async def _messages(connection, count):
+    return [(await connection.receive()).data for _ in range(count)]
+
+
+async def _receive(job):
+    async with _open(job) as connection:
+        job.check_warm(await _messages(connection, job.warm))
+        await connection.send_str('go')
+        total, left = 0, job.count
+        job.begin()
+        async for message in connection:
+            data = message.data
+            total += len(data)
+            left -= 1
+            if not left:
+                break
+        job.end()
+        job.check_received(total, data)
+
+
+async def _round_trip(job):
+    async with _open(job) as connection:
+        payload = job.payload
+        send = connection.send_str if job.is_text else connection.send_bytes
+        receive = connection.receive
+        for count in job.warm, job.count:
+            job.begin()
+            for _ in range(count):
+                await send(payload)
+                if (await receive()).data != payload:
+                    raise Wrong('the echo is not what was sent')
+            job.end()
+
+
+async def _send(job):
+    async with _open(job) as connection:
+        send = connection.send_str if job.is_text else connection.send_bytes
+        total = 0
+        for count in job.warm, job.count:
+            messages = job.sent(count)
+            job.begin()
+            for message in messages:
+                await send(message)
+            report = (await connection.receive()).data
+            job.end()
+            total += count
+            job.check_report(report, total)
+
+
+def receive(job):
+    asyncio.run(_receive(job))
+
+
+def round_trip(job):
+    asyncio.run(_round_trip(job))
+
+
+def send(job):
+    asyncio.run(_send(job))
+
+
+_loop = _session = None
+
+
+def open_idle(job):
+    """All in one loop and one session, as one would."""
+    global _loop, _session
+    if _loop is None:
+        _loop = asyncio.new_event_loop()
+
+    async def connect():
+        global _session
+        if _session is None:
+            _session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        return await _session.ws_connect(job.url)
+
+    return _loop.run_until_complete(connect())
+
+
+def idle(job):
+    async def wait():
+        async with _open(job) as connection:
+            await connection.receive()
+
+    asyncio.run(wait())

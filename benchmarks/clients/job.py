@@ -1,0 +1,206 @@
+"""What a client has to do, its clock, and the check of what it received; on 2.7 as well.
+
+It must not know any client.
+
+A client is a module with ``receive(job)``, ``round_trip(job)``, ``send(job)``, ``open_idle(job)``
+(an open connection, to be kept) and ``idle(job)`` (waits on one for ever).  Each of the first three
+calls ``job.begin()`` when it is warm and ``job.end()`` when it is done.  ``IMPORT`` is the statement
+with which its users begin.
+"""
+
+from __future__ import absolute_import, division, print_function, unicode_literals
+
+import binascii
+import io
+import os
+import sys
+import time
+import zlib
+
+try:
+    import resource
+except ImportError:                 # Windows
+    resource = None
+
+
+class Wrong(Exception):
+    """The client did not do what it was told."""
+
+
+def cpu_seconds():
+    """User and system time of this process, all of its threads."""
+    if resource is not None:
+        used = resource.getrusage(resource.RUSAGE_SELF)     # os.times() counts in steps of 10 ms
+        return used.ru_utime + used.ru_stime
+    return sum(os.times()[:2])
+
+
+def status_bytes(name):
+    """VmRSS or VmHWM of this process, in bytes (Linux)."""
+    with io.open('/proc/self/status', encoding='ascii') as status:
+        for line in status:
+            if line.startswith(name + ':'):
+                return int(line.split()[1]) * 1024
+    raise Wrong('no {} in /proc/self/status'.format(name))
+
+
+class Job(object):
+    """One measurement; attributes are the fields of the dict that it is made of, and
+
+    ``messages``: the payloads, text or bytes, of the stream in its order; ``payload``: the first
+    ``sent``: an endless iterator of what a client is to send
+    """
+
+    def __init__(self, fields):
+        self.mode = fields['mode']
+        self.kind = fields['kind']
+        self.url = str(fields['url'])
+        self.warm = fields['warm']
+        self.count = fields['count']
+        self.cafile = fields['cafile'] and str(fields['cafile'])
+        self.deflate = fields['deflate']
+        self.wire_warm = fields['wire_warm']        # bytes of frames, for the limit
+        self.wire_count = fields['wire_count']
+        self.messages = []
+        if fields['messages']:
+            with io.open(fields['messages'], 'rb') as data:
+                for size in fields['sizes']:
+                    payload = data.read(size)
+                    self.messages.append(payload.decode('utf-8') if self.kind == 'text' else payload)
+        self.payload = self.messages[0] if self.messages else None
+        self.is_text = self.kind == 'text'
+        self.result = {}
+        self._begun = None
+        self._wall = None
+
+    def ssl_context(self):
+        """A context that trusts the server, or None without TLS."""
+        if not self.url.startswith('wss'):
+            return None
+        import ssl
+        return ssl.create_default_context(cafile=self.cafile)
+
+    def sent(self, count):
+        """A list of messages to send, what it takes to make it not counted."""
+        if not self.deflate:
+            return [self.payload] * count
+        messages = self.messages
+        return [messages[number % len(messages)] for number in range(count)]
+
+    def check_warm(self, messages):
+        """Compare every message received before the clock starts.
+
+        :param messages: an iterable of all of them
+        """
+        count = 0
+        for count, message in enumerate(messages, 1):
+            expected = self.messages[(count - 1) % len(self.messages)]
+            if type(message) is not type(expected) or message != expected:
+                raise Wrong('message {} is not what was sent: {!r:.60}'.format(count, message))
+        if count != self.warm:
+            raise Wrong('{} messages instead of {}'.format(count, self.warm))
+
+    def begin(self):
+        """The clock starts."""
+        if self.mode == 'memory-peak':
+            with io.open('/proc/self/clear_refs', 'w') as clear_refs:
+                clear_refs.write('5')               # VmHWM begins again
+            self._begun = status_bytes('VmRSS')
+            return
+        self._wall = time.time()
+        self._begun = cpu_seconds()
+
+    def end(self):
+        """The clock stops."""
+        if self.mode == 'memory-peak':
+            self.result['bytes'] = status_bytes('VmHWM') - self._begun
+            return
+        self.result['cpu'] = cpu_seconds() - self._begun
+        self.result['wall'] = time.time() - self._wall
+
+    def check_received(self, total, last):
+        """Check what came while the clock was running.
+
+        :param total: the sum of the lengths of all messages
+        :param last: the last one
+        """
+        sizes = [len(message) for message in self.messages]
+        start = self.warm % len(sizes)
+        rounds, rest = divmod(self.count, len(sizes))
+        expected = rounds * sum(sizes) + sum((sizes + sizes)[start:start + rest])
+        if total != expected:
+            raise Wrong('{} units of payload instead of {}'.format(total, expected))
+        if last != self.messages[(self.warm + self.count - 1) % len(sizes)]:
+            raise Wrong('the last message is not what was sent: {!r:.60}'.format(last))
+
+    def check_report(self, report, count):
+        """Check what a sink says about all messages so far."""
+        words = report.split(' ')
+        messages, total, differing, compressed = (int(word) for word in words[:4])
+        if messages != count:
+            raise Wrong('the server got {} messages instead of {}'.format(messages, count))
+        if not self.deflate:
+            expected = len(self._encoded(self.payload)) * count
+            if (total, differing, compressed) != (expected, 0, 0):
+                raise Wrong('the server got {} bytes instead of {}, {} messages were others'.format(
+                    total, expected, differing))
+            return
+        if compressed != count:
+            raise Wrong('{} of {} messages were compressed'.format(compressed, count))
+        prefix = zlib.decompressobj(-15).decompress(binascii.unhexlify(words[4].encode('ascii')))
+        if not prefix or not b''.join(map(self._encoded, self.messages)).startswith(prefix):
+            raise Wrong('the server inflates something else: {!r:.60}'.format(prefix))
+
+    def _encoded(self, message):
+        return message.encode('utf-8') if self.is_text else message
+
+
+# --- for clients with a recv() and a send() ---
+
+def receive(job, recv, send):
+    """The client is told to receive.
+
+    :param recv: gives the next message
+    :param send: sends one
+    """
+    job.check_warm(recv() for _ in range(job.warm))
+    send('go')
+    total = 0
+    job.begin()
+    for _ in range(job.count):
+        message = recv()
+        total += len(message)
+    job.end()
+    job.check_received(total, message)
+
+
+def round_trip(job, recv, send):
+    """The client is told to send and to wait for the echo, again and again."""
+    payload = job.payload
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            send(payload)
+            if recv() != payload:
+                raise Wrong('the echo is not what was sent')
+        job.end()
+
+
+def send(job, recv, send):
+    """The client is told to send; the clock stops when the server has all."""
+    total = 0
+    for count in job.warm, job.count:
+        messages = job.sent(count)
+        job.begin()
+        for message in messages:
+            send(message)
+        report = recv()
+        job.end()
+        total += count
+        job.check_report(report, total)
+
+
+def say(text):
+    """A line for the one who measures."""
+    print(text)
+    sys.stdout.flush()

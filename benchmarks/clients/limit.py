@@ -1,0 +1,111 @@
+"""The limit: a blocking socket and prepared bytes; it parses nothing and only counts.
+
+What it sends is one frame, masked beforehand; with deflate not even that is possible.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import base64
+import os
+import socket
+import struct
+
+from .job import Wrong
+
+IMPORT = 'import socket'
+
+
+def _connect(job):
+    scheme, _, rest = job.url.partition('://')
+    address, _, path = rest.partition('/')
+    host, _, port = address.partition(':')
+    sock = socket.create_connection((host, int(port)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if scheme == 'wss':
+        sock = job.ssl_context().wrap_socket(sock, server_hostname=host)
+    sock.sendall(('GET /{} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+                  'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Extensions: permessage-deflate\r\n'
+                  'Sec-WebSocket-Key: {}\r\n\r\n').format(
+                      path, address, base64.b64encode(os.urandom(16)).decode('ascii')).encode('ascii'))
+    data = b''
+    while b'\r\n\r\n' not in data:
+        data += sock.recv(1)
+    if not data.startswith(b'HTTP/1.1 101'):
+        raise Wrong('no connection: {!r:.80}'.format(data))
+    return sock
+
+
+def _frame(opcode, payload):
+    """A client's frame; a masking key of zeros changes nothing."""
+    length = len(payload)
+    if length < 126:
+        header = struct.pack(str('!BB'), 0x80 | opcode, 0x80 | length)
+    elif length < 65536:
+        header = struct.pack(str('!BBH'), 0x80 | opcode, 0x80 | 126, length)
+    else:
+        header = struct.pack(str('!BBQ'), 0x80 | opcode, 0x80 | 127, length)
+    return header + b'\0\0\0\0' + payload
+
+
+def _count(sock, view, total):
+    recv_into = sock.recv_into
+    left = total
+    while left > 0:
+        count = recv_into(view)
+        if not count:
+            raise Wrong('{} bytes of {} came'.format(total - left, total))
+        left -= count
+    if left:
+        raise Wrong('{} bytes came, {} were expected'.format(total - left, total))
+
+
+def receive(job):
+    sock = _connect(job)
+    view = memoryview(bytearray(256 * 1024))
+    _count(sock, view, job.wire_warm)
+    sock.sendall(_frame(1, b'go'))
+    job.begin()
+    _count(sock, view, job.wire_count)
+    job.end()
+
+
+def _payload(job):
+    return _frame(1, job.payload.encode('utf-8')) if job.is_text else _frame(2, job.payload)
+
+
+def round_trip(job):
+    sock = _connect(job)
+    view = memoryview(bytearray(256 * 1024))
+    frame = _payload(job)
+    size = len(frame) - 4
+    sendall = sock.sendall
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            sendall(frame)
+            _count(sock, view, size)
+        job.end()
+
+
+def send(job):
+    sock = _connect(job)
+    frame = _payload(job)
+    sendall = sock.sendall
+    total = 0
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            sendall(frame)
+        report = sock.recv(65536)
+        job.end()
+        total += count
+        if not job.deflate:
+            job.check_report(report[4 if report[1:2] == b'\x7e' else 2:].decode('ascii'), total)
+
+
+def open_idle(job):
+    return _connect(job)
+
+
+def idle(job):
+    _connect(job).recv(1)

@@ -1,0 +1,124 @@
+"""lomond, this one and 0.3.4: the loop of their documentation, with the defaults of both."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from lomond import WebSocket
+
+from .job import Wrong
+
+IMPORT = 'from lomond import WebSocket'
+
+
+def _open(job):
+    """A WebSocket and its iterator, up to Ready."""
+    options = {'compress': True} if job.deflate else {}
+    if job.cafile:
+        options['ssl_cafile'] = job.cafile
+    websocket = WebSocket(job.url, **options)
+    events = iter(websocket)
+    for event in events:
+        if event.name == 'ready':
+            return websocket, events
+    raise Wrong('no connection: {!r}'.format(event))
+
+
+def _texts(events, count):
+    for event in events:
+        if event.name == 'text':
+            yield event.text
+            count -= 1
+            if not count:
+                return
+        elif event.name in ('disconnected', 'protocol_error'):
+            raise Wrong(repr(event))
+
+
+def _datas(events, count):
+    for event in events:
+        if event.name == 'binary':
+            yield event.data
+            count -= 1
+            if not count:
+                return
+        elif event.name in ('disconnected', 'protocol_error'):
+            raise Wrong(repr(event))
+
+
+def receive(job):
+    websocket, events = _open(job)
+    if job.warm:
+        job.check_warm((_texts if job.is_text else _datas)(events, job.warm))
+    websocket.send_text('go')
+    total, left = 0, job.count
+    job.begin()
+    if job.is_text:
+        for event in events:
+            if event.name == 'text':
+                message = event.text
+                total += len(message)
+                left -= 1
+                if not left:
+                    break
+    else:
+        for event in events:
+            if event.name == 'binary':
+                message = event.data
+                total += len(message)
+                left -= 1
+                if not left:
+                    break
+    job.end()
+    job.check_received(total, message)
+
+
+def round_trip(job):
+    websocket, events = _open(job)
+    payload = job.payload
+    for left in job.warm, job.count:
+        job.begin()
+        if job.is_text:
+            websocket.send_text(payload)
+            for event in events:
+                if event.name == 'text':
+                    if event.text != payload:
+                        raise Wrong('the echo is not what was sent')
+                    left -= 1
+                    if not left:
+                        break
+                    websocket.send_text(payload)
+        else:
+            websocket.send_binary(payload)
+            for event in events:
+                if event.name == 'binary':
+                    if event.data != payload:
+                        raise Wrong('the echo is not what was sent')
+                    left -= 1
+                    if not left:
+                        break
+                    websocket.send_binary(payload)
+        job.end()
+
+
+def send(job):
+    websocket, events = _open(job)
+    method = websocket.send_text if job.is_text else websocket.send_binary
+    total = 0
+    for count in job.warm, job.count:
+        messages = job.sent(count)
+        job.begin()
+        for message in messages:
+            method(message)
+        report = next(_texts(events, 1))
+        job.end()
+        total += count
+        job.check_report(report, total)
+
+
+def open_idle(job):
+    return _open(job)
+
+
+def idle(job):
+    _, events = _open(job)
+    for _ in events:
+        pass

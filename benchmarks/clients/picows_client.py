@@ -1,0 +1,192 @@
+"""picows on asyncio's own loop: Cython, callbacks.
+
+It hands out frames, which are a view of its buffer for the time of a call.  What everybody else gives
+is made here: text is decoded, payloads are copied out, fragments are joined.
+"""
+
+import asyncio
+
+from picows import WSListener, WSMsgType, ws_connect
+
+from .job import Wrong
+
+IMPORT = 'from picows import ws_connect'
+
+
+class _Listener(WSListener):
+    def __init__(self, is_text):
+        self.is_text = is_text
+        self.parts = []
+        self.waiting = None
+        self.paused = None
+        self.on_message = self.collect
+        self.collected = []
+        self.wanted = 0
+
+    def on_ws_frame(self, transport, frame):
+        if frame.fin and not self.parts:
+            if frame.msg_type == WSMsgType.TEXT:
+                self.on_message(frame.get_payload_as_utf8_text())
+            elif frame.msg_type == WSMsgType.BINARY:
+                self.on_message(frame.get_payload_as_bytes())
+            elif frame.msg_type == WSMsgType.CLOSE:
+                self.fail(Wrong('the connection was closed'))
+            return
+        if frame.msg_type in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            self.parts.append(frame.get_payload_as_bytes())
+            if frame.fin:
+                data = b''.join(self.parts)
+                self.parts = []
+                self.on_message(data.decode() if self.is_text else data)
+
+    def collect(self, message):
+        self.collected.append(message)
+        if len(self.collected) == self.wanted:
+            self.waiting.set_result(None)
+
+    def fail(self, error):
+        if self.waiting is not None and not self.waiting.done():
+            self.waiting.set_exception(error)
+
+    def on_ws_disconnected(self, transport):
+        self.fail(Wrong('the connection was lost'))
+
+    def pause_writing(self):
+        self.paused = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self):
+        paused, self.paused = self.paused, None
+        if paused is not None:
+            paused.set_result(None)
+
+    def expect(self, count):
+        """A future of the next messages; they are in `collected` then."""
+        self.collected = []
+        self.wanted = count
+        self.waiting = asyncio.get_running_loop().create_future()
+        return self.waiting
+
+
+async def _open(job):
+    options = {'ssl_context': job.ssl_context()} if job.cafile else {}
+    return await ws_connect(lambda: _Listener(job.is_text), job.url, max_frame_size=1 << 30, **options)
+
+
+async def _receive(job):
+    transport, listener = await _begin(job)
+    total, left, last = 0, job.count, None
+    done = listener.expect(0)
+
+    def on_message(message):
+        nonlocal total, left, last
+        total += len(message)
+        last = message
+        left -= 1
+        if not left:
+            job.end()
+            done.set_result(None)
+
+    listener.on_message = on_message
+    transport.send(WSMsgType.TEXT, b'go')
+    job.begin()
+    await done
+    job.check_received(total, last)
+    transport.disconnect()
+
+
+async def _begin(job):
+    # The warm messages may come with the answer to the request, before ws_connect() returns.
+    listener = _Listener(job.is_text)
+    waiting = listener.expect(job.warm)
+    options = {'ssl_context': job.ssl_context()} if job.cafile else {}
+    transport, _ = await ws_connect(lambda: listener, job.url, max_frame_size=1 << 30, **options)
+    if job.warm:
+        await waiting
+        job.check_warm(listener.collected)
+    return transport, listener
+
+
+async def _round_trip(job):
+    transport, listener = await _open(job)
+    payload = job.payload
+    done = left = None
+
+    def post():
+        if job.is_text:
+            transport.send(WSMsgType.TEXT, payload.encode())
+        else:
+            transport.send(WSMsgType.BINARY, payload)
+
+    def on_message(message):
+        nonlocal left
+        if message != payload:
+            listener.fail(Wrong('the echo is not what was sent'))
+        left -= 1
+        if left:
+            post()
+        else:
+            job.end()
+            done.set_result(None)
+
+    listener.on_message = on_message
+    for left in job.warm, job.count:
+        done = listener.expect(0)
+        job.begin()
+        post()
+        await done
+    transport.disconnect()
+
+
+async def _send(job):
+    transport, listener = await _open(job)
+    total = 0
+    for count in job.warm, job.count:
+        messages = job.sent(count)
+        report = listener.expect(1)
+        job.begin()
+        if job.is_text:
+            for message in messages:
+                transport.send(WSMsgType.TEXT, message.encode())
+                if listener.paused is not None:
+                    await listener.paused
+        else:
+            for message in messages:
+                transport.send(WSMsgType.BINARY, message)
+                if listener.paused is not None:
+                    await listener.paused
+        await report
+        job.end()
+        total += count
+        job.check_report(listener.collected[0], total)
+    transport.disconnect()
+
+
+def receive(job):
+    asyncio.run(_receive(job))
+
+
+def round_trip(job):
+    asyncio.run(_round_trip(job))
+
+
+def send(job):
+    asyncio.run(_send(job))
+
+
+_loop = None
+
+
+def open_idle(job):
+    """All in one loop, as one would."""
+    global _loop
+    if _loop is None:
+        _loop = asyncio.new_event_loop()
+    return _loop.run_until_complete(_open(job))
+
+
+def idle(job):
+    async def wait():
+        transport, _ = await _open(job)
+        await transport.wait_disconnected()
+
+    asyncio.run(wait())

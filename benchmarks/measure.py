@@ -1,0 +1,52 @@
+"""One measurement in a process of its own, on any Python: ``measure.py MODULE < job.json``.
+
+It must not know other measurements.  The last line of its output is a JSON object.
+"""
+
+from __future__ import absolute_import, division, print_function, unicode_literals
+
+import gc
+import importlib
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from clients.job import Job, say, status_bytes     # noqa: E402
+
+#: Connections before the first one that counts: what is loaded once is not of one connection.
+IDLE_WARM = 20
+
+
+def measure_idle(client, job):
+    """The resident bytes that each of many idle connections costs."""
+    import resource
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    kept = [client.open_idle(job) for _ in range(IDLE_WARM)]
+    gc.collect()
+    before = status_bytes('VmRSS')
+    kept.extend(client.open_idle(job) for _ in range(job.count))
+    gc.collect()
+    job.result['bytes'] = (status_bytes('VmRSS') - before) / job.count
+
+
+def main():
+    job = Job(json.load(sys.stdin))
+    client = importlib.import_module(str('clients.' + sys.argv[1]))
+    if job.mode == 'memory-idle':
+        measure_idle(client, job)
+    elif job.mode == 'wake-ups':
+        say('idle')
+        client.idle(job)
+    else:
+        {'receive': client.receive, 'memory-peak': client.receive, 'round-trip': client.round_trip,
+         'send': client.send}[job.mode](job)
+    say(json.dumps(job.result))
+    sys.stdout.flush()
+    os._exit(0)         # 500 connections need not be closed one by one
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,252 @@
+"""Medians, ratios, verdicts, the table and the plot; it must not know how figures came about.
+
+Figures are numbers by workload and client, one for each round: seconds of CPU per message, bytes, or
+a count.  The same round's figures are compared with each other, and medians taken of the ratios.
+"""
+
+import math
+from collections import namedtuple
+
+from workloads import BY_NAME, CPU_MODES, KIB, MIB, goal
+
+#: What everything is compared with, and whose goals are judged.
+BASE, SUBJECT = '0.3.4', 'lomond'
+#: Clients that are not compiled (websockets masks in C, wsproto not), and one that is partly.
+#: Picows is compiled altogether: nobody has to beat it.
+TO_BEAT = ('websocket-client', 'websockets', 'wsproto', 'aiohttp')
+#: The limit of what a client can do; no client.
+LIMIT = 'limit'
+#: A peer is better when it costs less by more than this: figures of one run differ by as much.
+NOISE = 1.02
+
+#: Where a send's system call alone takes longer than this (seconds) ...
+SLOW_CALL = 4e-6
+#: ... this part of what the bare limit reaches is enough (speed.md, section 1).
+PART_OF_LIMIT = 0.85
+
+Ratio = namedtuple('Ratio', 'median low high')
+Verdict = namedtuple('Verdict', 'name value goal reached remark')
+
+
+def median(values):
+    """The middle one of some numbers; of an even count the mean of the two."""
+    values = sorted(values)
+    middle = len(values) // 2
+    if not values:
+        raise ValueError('no median of no values')
+    if len(values) % 2:
+        return values[middle]
+    return (values[middle - 1] + values[middle]) / 2
+
+
+def ratio(base, other):
+    """How many times less than `base` something costs: median and spread of the rounds' ratios.
+
+    :param base, other: figures, round by round
+    :returns: a :class:`Ratio`, or None when no round has both
+    """
+    ratios = [one / two for one, two in zip(base, other) if one is not None and two]
+    if not ratios:
+        return None
+    return Ratio(median(ratios), min(ratios), max(ratios))
+
+
+def middle(figures):
+    """The median of the rounds that have a figure, or None."""
+    known = [figure for figure in figures or () if figure is not None]
+    return median(known) if known else None
+
+
+def judge(name, python, figures):
+    """Whether a workload reaches its goal.
+
+    :param figures: dict of client: figures, of this workload
+    :returns: a :class:`Verdict`; None when there is nothing to judge
+    """
+    workload = BY_NAME[name]
+    wanted = goal(workload, python)
+    mine = middle(figures.get(SUBJECT))
+    if mine is None:
+        return None
+    if workload.mode not in CPU_MODES:
+        value = mine / (16.0 * MIB) if workload.mode == 'memory-peak' else mine
+        return Verdict(name, value, wanted, value <= wanted, '')
+    times = ratio(figures.get(BASE, ()), figures[SUBJECT])
+    if times is None:
+        return None
+    reached, remark = times.median >= wanted, ''
+    limit = middle(figures.get(LIMIT))
+    if not reached and workload.mode == 'send' and limit is not None and limit > SLOW_CALL:
+        remark = '{:.0f} % of what the limit reaches'.format(100 * limit / mine)
+        reached = limit / mine >= PART_OF_LIMIT
+    return Verdict(name, times.median, wanted, reached, remark)
+
+
+def beaten_by(name, figures):
+    """The clients of :data:`TO_BEAT` that cost less than ours: list of ``(client, how many times)``."""
+    mine = figures.get(SUBJECT, ())
+    better = []
+    for client in TO_BEAT:
+        times = ratio(mine, figures.get(client, ()))
+        if times is not None and times.median > NOISE:
+            better.append((client, times.median))
+    return better
+
+
+# --- the table ---
+
+def show(workload, figure):
+    """A figure for people."""
+    if figure is None:
+        return '-'
+    if workload.mode == 'wake-ups':
+        return '{:.0f}'.format(figure)
+    if workload.mode == 'memory-peak':
+        return '{:.2f} sizes'.format(figure / (16.0 * MIB))
+    if workload.mode == 'memory-idle':
+        return '{:.1f} KiB'.format(figure / float(KIB))
+    if figure >= 1e-3:
+        return '{:.3g} ms'.format(figure * 1e3)
+    return '{:.3g} us'.format(figure * 1e6)
+
+
+def show_goal(workload, wanted):
+    """A goal for people."""
+    if workload.mode in CPU_MODES:
+        return '{:g}x'.format(wanted)
+    if workload.mode == 'memory-idle':
+        return show(workload, wanted)
+    return '{:g}'.format(wanted)
+
+
+def show_ratio(times):
+    """A ratio for people."""
+    if times is None:
+        return '-'
+    return '{:.3g}x'.format(times) if times < 100 else '{:.0f}x'.format(times)
+
+
+def format_table(rows):
+    """A simple table of reStructuredText; the first row is its head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rule = '  '.join('=' * width for width in widths)
+    lines = [rule]
+    for number, row in enumerate(rows):
+        lines.append('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        if number == 0:
+            lines.append(rule)
+    lines.append(rule)
+    return '\n'.join(lines)
+
+
+def make_rows(python, results, clients):
+    """The table of one Python.
+
+    :param results: dict of workload: dict of client: figures
+    :param clients: the clients in order; those without a figure get no column
+    :returns: list of lists of text, the head first
+    """
+    others = [client for client in clients if client not in (BASE, SUBJECT)
+              and any(middle(figures.get(client)) is not None for figures in results.values())]
+    rows = [['workload', BASE, SUBJECT, 'x 0.3.4', 'spread', 'goal', ''] + others]
+    for name in BY_NAME:
+        if name not in results:
+            continue
+        workload, figures = BY_NAME[name], results[name]
+        base, mine = figures.get(BASE, ()), figures.get(SUBJECT, ())
+        row = [workload.title, show(workload, middle(base)), show(workload, middle(mine))]
+        times = ratio(base, mine)
+        if workload.mode in CPU_MODES:
+            row.append(show_ratio(times and times.median))
+            row.append('{:.3g} - {:.3g}'.format(times.low, times.high) if times else '-')
+        else:
+            row.extend(['-', '-'])
+        verdict = judge(name, python, figures)
+        row.append(show_goal(workload, goal(workload, python)))
+        row.append('-' if verdict is None else 'yes' if verdict.reached else 'NO')
+        for client in others:
+            if workload.mode in CPU_MODES:
+                times = ratio(base, figures.get(client, ()))
+                row.append(show_ratio(times and times.median))
+            else:
+                row.append(show(workload, middle(figures.get(client))))
+        rows.append(row)
+    return rows
+
+
+def summary(python, results):
+    """Lines about the rows that fall short, and about those in which a peer is faster."""
+    lines = []
+    for name in BY_NAME:
+        if name not in results:
+            continue
+        verdict = judge(name, python, results[name])
+        if verdict is not None and not verdict.reached:
+            workload = BY_NAME[name]
+            value = (show_ratio(verdict.value) if workload.mode in CPU_MODES
+                     else show(workload, middle(results[name][SUBJECT])))
+            lines.append('short: {}: {} of {}{}'.format(
+                name, value, show_goal(workload, verdict.goal), verdict.remark and '; ' + verdict.remark))
+        for client, times in beaten_by(name, results[name]):
+            lines.append('behind: {}: {} is {:.2f} times better'.format(name, client, times))
+    return lines or ['every goal is reached, and no peer to beat is better anywhere']
+
+
+# --- the plot ---
+
+_COLOURS = {SUBJECT: '#d6336c', BASE: '#868e96', 'websocket-client': '#f59f00', 'websockets': '#2b8a3e',
+            'wsproto': '#7048e8', 'aiohttp': '#1971c2', 'picows': '#0c8599', LIMIT: '#212529'}
+_ROW, _LEFT, _RIGHT, _TOP, _WIDTH = 24, 260, 30, 64, 900
+
+
+def _escape(text):
+    return text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
+
+
+def plot(title, results, clients):
+    """The CPU rows as points on a logarithmic scale of multiples of 0.3.4: a text of SVG.
+
+    :param results: dict of workload: dict of client: figures
+    """
+    rows = []
+    for name, workload in BY_NAME.items():
+        if name in results and workload.mode in CPU_MODES:
+            figures = results[name]
+            points = dict((client, ratio(figures.get(BASE, ()), figures.get(client, ()))) for client in clients)
+            points = dict((client, times.median) for client, times in points.items() if times)
+            if points:
+                rows.append((workload.title, points))
+    values = [value for _, points in rows for value in points.values()] or [1]
+    low = math.floor(math.log(min(values + [1]), 2))
+    high = max(math.ceil(math.log(max(values + [2]), 2)), low + 1)
+    scale = (_WIDTH - _LEFT - _RIGHT) / float(high - low)
+
+    def x(value):
+        return _LEFT + (math.log(value, 2) - low) * scale
+
+    height = _TOP + _ROW * len(rows) + 30
+    shown = [client for client in clients if any(client in points for _, points in rows)]
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" font-family="sans-serif" '
+           'font-size="12">'.format(_WIDTH, height),
+           '<rect width="100%" height="100%" fill="#ffffff"/>',
+           '<text x="10" y="20" font-size="15" font-weight="bold">{}</text>'.format(_escape(title))]
+    for number, client in enumerate(shown):
+        at = 16 + number * (_WIDTH - 20) // len(shown)
+        out.append('<circle cx="{}" cy="40" r="5" fill="{}"/><text x="{}" y="44">{}</text>'.format(
+            at, _COLOURS.get(client, '#adb5bd'), at + 9, _escape(client)))
+    for power in range(int(low), int(high) + 1):
+        at = x(2.0 ** power)
+        out.append('<line x1="{0:.1f}" y1="{1}" x2="{0:.1f}" y2="{2}" stroke="{3}"/>'.format(
+            at, _TOP - 8, height - 24, '#868e96' if power == 0 else '#e9ecef'))
+        out.append('<text x="{:.1f}" y="{}" text-anchor="middle" fill="#495057">{:g}x</text>'.format(
+            at, height - 8, 2.0 ** power))
+    for number, (name, points) in enumerate(rows):
+        y = _TOP + _ROW * number + _ROW // 2
+        out.append('<text x="10" y="{}">{}</text>'.format(y + 4, _escape(name)))
+        for client in sorted(points, key=lambda client: client == SUBJECT):     # ours on top
+            out.append('<circle cx="{:.1f}" cy="{}" r="{}" fill="{}" fill-opacity="0.85"><title>{}: {}</title>'
+                       '</circle>'.format(x(points[client]), y, 6 if client == SUBJECT else 4.5,
+                                          _COLOURS.get(client, '#adb5bd'), _escape(client),
+                                          show_ratio(points[client])))
+    out.append('</svg>')
+    return '\n'.join(out) + '\n'

@@ -1,0 +1,380 @@
+#!/usr/bin/env python3
+"""Measure this checkout beside lomond 0.3.4, its peers and the limits; one command that sets itself up.
+
+    python3 benchmarks/run.py --quick                          ten workloads, one round, this Python: a minute
+    python3 benchmarks/run.py --python 3.11 3.13               all workloads, three rounds
+    python3 benchmarks/run.py --workloads receive-32 send-32 --clients lomond 0.3.4 picows --rounds 5
+    python3 benchmarks/run.py --list                           the names of workloads and clients
+
+Each measurement is a fresh process on a warm connection; what counts is its CPU time.  In each round
+every client has its turn, once forward and once backward; medians are taken of the rounds' ratios.
+Environments are kept in .venvs (git-ignored).  Needs Python 3.6 or newer, the standard library only.
+"""
+
+import argparse
+import ast
+import contextlib
+import datetime
+import glob
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import report
+import surroundings
+from surroundings import CLIENTS, NO_DEFLATE, Failed
+from workloads import BY_NAME, CPU_MODES, WORKLOADS, stream_name, sum_cycle
+
+#: Seconds of CPU that one measurement should take, so that the start of a stream is nothing.
+BUDGET, QUICK_BUDGET = 0.5, 0.1
+#: At most so many times the count of the table.
+MOST_TIMES = 60
+#: Seconds for one measurement, however slow the client is.
+LIMIT = 120
+#: How long idle connections are watched (seconds), and how long they may settle before.
+WATCHED, SETTLING = 10.0, 2.0
+
+_IMPORT = """
+import sys
+try:
+    from resource import getrusage
+    clock = lambda: sum(getrusage(0)[:2])
+except ImportError:
+    import os
+    clock = lambda: sum(os.times()[:2])
+before = clock()
+{0}
+print(clock() - before)
+"""
+
+
+class Trouble(Exception):
+    """A measurement came to nothing; the message is for people."""
+
+
+def say(text):
+    print(text)
+    sys.stdout.flush()
+
+
+class Bench:
+    """One Python's measurements.
+
+    :param python: a :class:`surroundings.Python`
+    :param checkout: the folder to import this lomond from
+    """
+
+    def __init__(self, python, checkout, streams, ports, cafile, budget):
+        self.python = python
+        self.remarks = []
+        self._checkout = checkout
+        self._streams = streams
+        self._ports = ports             # of the plain server and of the one with TLS
+        self._cafile = cafile
+        self._budget = budget
+        self._times = {}                # (workload, client) -> how many times its count
+
+    def can(self, workload, client):
+        """Whether a client has the workload at all."""
+        if workload.tls and self._ports[1] is None:
+            return False
+        if client.name == 'limit':
+            return workload.mode not in ('import', 'memory-peak')
+        return not (workload.deflate and client.name in NO_DEFLATE)
+
+    def _start(self, client, arguments):
+        more = {'PYTHONPATH': self._checkout} if client.checkout else {}
+        return subprocess.Popen([self.python.executables[client.environment]] + arguments,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=surroundings.child_environ(**more), start_new_session=True)
+
+    def _job(self, workload, count):
+        """What a child is told."""
+        job = dict(mode=workload.mode, kind=workload.kind, warm=workload.warm, count=count, messages=None,
+                   sizes=[], deflate=workload.deflate, wire_warm=0, wire_count=0,
+                   cafile=self._cafile if workload.tls else None)
+        path = '/idle'
+        if workload.messages:
+            frames, job['sizes'], job['messages'] = self._streams.make(workload)
+            if workload.mode in ('receive', 'memory-peak'):
+                path = '/stream/{}/{}/{}'.format(stream_name(workload), workload.warm, count)
+                job['wire_warm'] = sum_cycle(frames, 0, workload.warm)
+                job['wire_count'] = sum_cycle(frames, workload.warm, count)
+            elif workload.mode == 'send':
+                path = '/sink/{}/{}'.format(workload.warm, count)
+            else:
+                path = '/echo'
+        job['url'] = '{}://127.0.0.1:{}{}{}'.format(
+            'wss' if workload.tls else 'ws', self._ports[1 if workload.tls else 0], path,
+            '?deflate' if workload.deflate else '')
+        return job
+
+    def measure(self, workload, client, times=None):
+        """One measurement: the figure, or None when the client cannot.
+
+        :param times: how many times the table's count; None: what earlier ones have taught
+        """
+        if workload.mode == 'import':
+            statement = _import_of(client)
+            output = self._run(client, ['-c', _IMPORT.format(statement)], b'')
+            return float(output)
+        if times is None:
+            times = self._times.get((workload.name, client.name), 1)
+        count = workload.count * times
+        job = self._job(workload, count)
+        output = self._run(client, [os.path.join(surroundings.HERE, 'measure.py'), client.module],
+                           json.dumps(job).encode('utf-8'))
+        result = json.loads(output)
+        if 'bytes' in result:
+            return result['bytes']
+        wanted = self._budget / max(result['cpu'], 1e-6) * times
+        self._times[workload.name, client.name] = int(min(max(wanted, 1), MOST_TIMES))
+        return result['cpu'] / count
+
+    def _run(self, client, arguments, data):
+        """The last line of a child's output."""
+        child = self._start(client, arguments)
+        try:
+            output, errors = child.communicate(data, LIMIT)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            raise Trouble('took more than {} s'.format(LIMIT))
+        except BaseException:
+            child.kill()
+            child.communicate()
+            raise
+        lines = output.decode('utf-8', 'replace').split('\n')
+        if child.returncode != 0 or len(lines) < 2:
+            words = errors.decode('utf-8', 'replace').strip().split('\n')
+            raise Trouble('ended with status {}: {}'.format(child.returncode, words[-1]))
+        return lines[-2]
+
+    def watch_idle(self, workload, clients):
+        """Wake-ups of idle connections, all of them at the same time: dict of client: figure.
+
+        Counted from outside: a client that counts would wake up for it.
+        """
+        children, figures = {}, {}
+        job = json.dumps(self._job(workload, 0)).encode('utf-8')
+        try:
+            for client in clients:
+                child = self._start(client, [os.path.join(surroundings.HERE, 'measure.py'), client.module])
+                children[client.name] = child
+                child.stdin.write(job)
+                child.stdin.close()
+                child.stdout.readline()
+            time.sleep(SETTLING)
+            before = dict((name, _switches(child.pid)) for name, child in children.items())
+            time.sleep(WATCHED)
+            for name, child in children.items():
+                after = _switches(child.pid)
+                if child.poll() is not None or before[name] is None or after is None:
+                    self.remark(name, workload.name, 'the connection did not stay')
+                else:
+                    figures[name] = after - before[name]
+        finally:
+            for child in children.values():
+                child.kill()
+                child.wait()
+                child.stdout.close()
+                child.stderr.close()
+        return figures
+
+    def remark(self, client, workload, text):
+        self.remarks.append('{} on {}: {}: {}'.format(client, self.python.version, workload, text))
+        say('  ' + self.remarks[-1])
+
+
+def _import_of(client):
+    """Its import statement stands in the client's file, which cannot be imported here."""
+    path = os.path.join(surroundings.HERE, 'clients', client.module + '.py')
+    with open(path, encoding='utf-8') as text:
+        for node in ast.parse(text.read()).body:
+            if isinstance(node, ast.Assign) and node.targets[0].id == 'IMPORT':
+                return ast.literal_eval(node.value)
+    raise Trouble('no IMPORT in ' + path)
+
+
+def _switches(pid):
+    """How often all threads of a process have gone to sleep; None when it cannot be told."""
+    total = 0
+    paths = glob.glob('/proc/{}/task/*/status'.format(pid))
+    for path in paths:
+        with contextlib.suppress(OSError):
+            with open(path) as status:
+                for line in status:
+                    if line.startswith('voluntary_ctxt_switches:'):
+                        total += int(line.split()[1])
+    return total if paths else None
+
+
+def run_python(bench, workloads, clients, rounds):
+    """All measurements of one Python: dict of workload: dict of client: figures."""
+    results = {}
+    for workload in workloads:
+        able = [client for client in clients if bench.can(workload, client)]
+        figures = results[workload.name] = dict((client.name, [None] * rounds) for client in able)
+        if workload.mode == 'wake-ups':
+            for name, figure in bench.watch_idle(workload, able).items():
+                figures[name] = [figure]
+        else:
+            measure_rounds(bench, workload, able, figures, rounds)
+        line = ['{}={}'.format(name, report.show(workload, report.middle(figures[name]))) for name in figures]
+        say('  {}  {:<24}{}'.format(time.strftime('%H:%M:%S'), workload.name, '  '.join(line)))
+    return results
+
+
+def measure_rounds(bench, workload, clients, figures, rounds):
+    """Fill in the figures of a workload, round by round; a client that failed is left out from then on."""
+    failed = set()
+    # Round -1 tells how long it takes, and gets files into the cache; for one round it does not pay.
+    first = -1 if rounds > 1 and workload.mode in CPU_MODES else 0
+    for number in range(first, rounds):
+        for client in clients if number % 2 else clients[::-1]:
+            if client.name in failed:
+                continue
+            try:
+                figure = bench.measure(workload, client)
+            except Trouble as trouble:
+                failed.add(client.name)
+                bench.remark(client.name, workload.name, trouble)
+                continue
+            if number >= 0:
+                figures[client.name][number] = figure
+
+
+def parse_arguments(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--quick', action='store_true', help='ten workloads and one round: a minute')
+    parser.add_argument('--rounds', type=int, help='rounds (3; quick: 1)')
+    parser.add_argument('--python', nargs='+', metavar='VERSION', help='such as 3.11 3.13 2.7 (this one)')
+    parser.add_argument('--workloads', nargs='+', metavar='NAME', help='these rows only')
+    parser.add_argument('--clients', nargs='+', metavar='NAME', help='these clients only')
+    parser.add_argument('--json', metavar='FILE', help='write all figures')
+    parser.add_argument('--plot', metavar='FILE', help='write an SVG; {} in the name becomes the version')
+    parser.add_argument('--from-json', metavar='FILE', help='measure nothing, show what --json wrote')
+    parser.add_argument('--list', action='store_true', help='names of workloads and clients')
+    parser.add_argument('--venvs', default=os.path.join(surroundings.CHECKOUT, '.venvs'), metavar='FOLDER',
+                        help='where environments are kept')
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.workloads or () if name not in BY_NAME]
+    unknown += [name for name in options.clients or () if name not in [client.name for client in CLIENTS]]
+    if unknown:
+        parser.error('unknown: {}; --list has the names'.format(', '.join(unknown)))
+    if options.rounds is not None and options.rounds < 1:
+        parser.error('--rounds must be at least 1')
+    return options
+
+
+def measure_all(options):
+    """Set up, measure, and give everything that --json writes."""
+    rounds = options.rounds or (1 if options.quick else 3)
+    names = options.python or ['{}.{}'.format(*sys.version_info)]
+    workloads = [workload for workload in WORKLOADS if (
+        workload.name in options.workloads if options.workloads else workload.quick or not options.quick)]
+    wanted = [client for client in CLIENTS
+              if (client.name in options.clients if options.clients else client.default)]
+    found, remarks = surroundings.environments.find(names)
+    for name in names:
+        if name not in found:
+            raise Failed('\n'.join(['no Python {} here'.format(name)] + remarks))
+    os.makedirs(options.venvs, exist_ok=True)
+    document = {'date': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'), 'rounds': rounds,
+                'machine': '{}, {} cores'.format(platform.platform(), os.cpu_count()),
+                'clients': [client.name for client in wanted], 'pythons': {}}
+    log = os.path.join(options.venvs, 'bench.log')
+    with contextlib.ExitStack() as stack:
+        folder = tempfile.mkdtemp(prefix='lomond-bench-')
+        stack.callback(shutil.rmtree, folder, True)
+        server, word = surroundings.start_server(folder, log)
+        stack.callback(server.stop)
+        say('server {}; {}; load {}'.format(word, document['machine'], _load()))
+        tls_server, cafile = surroundings.start_tls_server(folder, log)
+        if tls_server is None:
+            say('no openssl here: the rows with TLS are left out')
+        else:
+            stack.callback(tls_server.stop)
+        checkout = surroundings.copy_checkout(folder)
+        streams = surroundings.Streams(folder)
+        for name in names:
+            python = surroundings.Python(found[name], options.venvs, log)
+            versions = dict((client.name, python.version_of(client)) for client in wanted)
+            clients = [client for client in wanted if versions[client.name] is not None]
+            say('Python {}: {}'.format(python.full_version, ', '.join(
+                '{} {}'.format(client.name, versions[client.name]) if client.package != 'lomond' else client.name
+                for client in clients)))
+            bench = Bench(python, checkout, streams, (server.port, tls_server and tls_server.port), cafile,
+                          QUICK_BUDGET if options.quick else BUDGET)
+            results = run_python(bench, workloads, clients, rounds)
+            document['pythons'][name] = {'full_version': python.full_version, 'versions': versions,
+                                         'results': results, 'remarks': bench.remarks, 'load': _load()}
+    return document
+
+
+def _load():
+    try:
+        return '{:.1f}'.format(os.getloadavg()[0])
+    except (AttributeError, OSError):           # Windows
+        return 'unknown'
+
+
+def show_all(document, plot):
+    """Print the tables, and write the plots."""
+    for name, python in document['pythons'].items():
+        say('')
+        say('CPython {}, {} rounds, {}, {}'.format(
+            python['full_version'], document['rounds'], document['machine'], document['date']))
+        say('')
+        say(report.format_table(report.make_rows(name, python['results'], document['clients'])))
+        say('')
+        for line in report.summary(name, python['results']) + python['remarks']:
+            say(line)
+        if plot:
+            title = 'CPU time per message, in multiples of lomond 0.3.4 (CPython {}; more is better)'.format(
+                python['full_version'])
+            with open(plot.replace('{}', name), 'w', encoding='utf-8') as svg:
+                svg.write(report.plot(title, python['results'], document['clients']))
+
+
+def list_names():
+    say(report.format_table([['workload', 'what', 'quick']] + [
+        [workload.name, workload.title, 'yes' if workload.quick else ''] for workload in WORKLOADS]))
+    say('')
+    say('clients: ' + ', '.join(client.name + ('' if client.default else ' (when named)') for client in CLIENTS))
+
+
+def main(arguments=None):
+    options = parse_arguments(arguments)
+    if options.list:
+        list_names()
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # so that `with` ends the children
+    try:
+        if options.from_json:
+            with open(options.from_json, encoding='utf-8') as text:
+                document = json.load(text)
+        else:
+            document = measure_all(options)
+    except Failed as failed:
+        say('benchmarks/run.py: {}'.format(failed))
+        return 2
+    except KeyboardInterrupt:
+        say('interrupted')
+        return 130
+    if options.json:
+        with open(options.json, 'w', encoding='utf-8') as text:
+            json.dump(document, text, indent=1, sort_keys=True)
+            text.write('\n')
+    show_all(document, options.plot)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

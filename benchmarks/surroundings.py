@@ -1,0 +1,163 @@
+"""What a run needs around it: environments of the clients, the servers, the checkout's copy, the streams.
+
+It must not know what is measured, nor figures.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tools'))
+
+import environments     # noqa: E402
+from workloads import MESSAGES, encode_stream, stream_name      # noqa: E402
+
+CHECKOUT = environments.CHECKOUT
+Failed = environments.Failed
+
+#: A client that is measured; environment: 'peers' or 'wsaccel'; package: what pip calls it.
+Client = namedtuple('Client', 'name module environment package checkout default')
+
+CLIENTS = (
+    Client('lomond', 'lomond_client', 'peers', None, True, True),
+    Client('0.3.4', 'lomond_client', 'wsaccel', 'lomond', False, True),
+    Client('websocket-client', 'websocket_client', 'wsaccel', 'websocket-client', False, True),
+    Client('websockets', 'websockets_client', 'peers', 'websockets', False, True),
+    Client('wsproto', 'wsproto_client', 'peers', 'wsproto', False, True),
+    Client('aiohttp', 'aiohttp_client', 'peers', 'aiohttp', False, True),
+    Client('picows', 'picows_client', 'peers', 'picows', False, True),
+    Client('limit', 'limit', 'peers', None, False, True),
+    Client('lomond+wsaccel', 'lomond_client', 'wsaccel', None, True, False),
+)
+
+#: What a client cannot do: permessage-deflate.
+NO_DEFLATE = ('websocket-client', 'picows')
+
+PINS = {'peers': os.path.join(HERE, 'pins-peers.txt'), 'wsaccel': os.path.join(HERE, 'pins-wsaccel.txt')}
+
+
+class Python:
+    """One Python with its two environments.
+
+    :param interpreter: of :mod:`environments`
+    """
+
+    def __init__(self, interpreter, folder, log):
+        self.version = interpreter.version
+        self.full_version = interpreter.full_version
+        virtualenv = None
+        if self.version == '2.7':
+            virtualenv = environments.make(folder, 'tools', environments.this_interpreter(),
+                                           [environments.PINS_TOOLS], log)
+        self.executables, self._installed = {}, {}
+        for name, pins in PINS.items():
+            self.executables[name] = environments.make(
+                folder, 'bench-{}-{}'.format(self.version, name), interpreter, [pins], log, virtualenv)
+            listed = subprocess.check_output([self.executables[name], '-m', 'pip', 'list', '--format=json'],
+                                             stderr=subprocess.DEVNULL, env=environments.child_environ())
+            self._installed[name] = dict((row['name'].lower(), row['version'])
+                                         for row in json.loads(listed.decode('utf-8')))
+
+    def version_of(self, client):
+        """The version of a client's package; None when this Python cannot have it."""
+        if client.package is None:
+            return 'checkout' if client.checkout else self.full_version
+        return self._installed[client.environment].get(client.package)
+
+
+def child_environ(**more):
+    """For clients: no proxies; their modules are compiled once and kept, as for any user."""
+    environ = environments.child_environ(**more)
+    environ.pop('PYTHONDONTWRITEBYTECODE', None)
+    for name in list(environ):
+        if name.lower().endswith('_proxy'):
+            del environ[name]
+    return environ
+
+
+def copy_checkout(folder):
+    """A copy of the package as it is now: nobody's edits get into the middle of a run.
+
+    :returns: the folder to import it from
+    """
+    target = os.path.join(folder, 'checkout')
+    shutil.copytree(os.path.join(CHECKOUT, 'lomond'), os.path.join(target, 'lomond'),
+                    ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+    return target
+
+
+class Streams:
+    """The files of frames that the server sends, and of messages that the clients compare."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._sizes = {}        # name -> (sizes of frames, sizes of payloads, path of payloads)
+
+    def make(self, workload):
+        """Sizes of the frames, sizes of the payloads, and the file with the payloads."""
+        name = stream_name(workload)
+        if name not in self._sizes:
+            messages = MESSAGES[workload.messages]()
+            frames = encode_stream(workload, messages)
+            with open(os.path.join(self.folder, name), 'wb') as stream:
+                stream.writelines(frames)
+            path = os.path.join(self.folder, name + '.payloads')
+            with open(path, 'wb') as payloads:
+                payloads.writelines(messages)
+            self._sizes[name] = ([len(frame) for frame in frames], [len(message) for message in messages], path)
+        return self._sizes[name]
+
+
+class Server:
+    """A server process; it ends with its standard input, or when told."""
+
+    def __init__(self, command):
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         env=child_environ(), start_new_session=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise Failed('the server did not begin: ' + ' '.join(command))
+        self.port = int(line)
+
+    def stop(self):
+        self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+def start_server(folder, log):
+    """The server in C; in Python where nothing compiles it.
+
+    :returns: (the server, a word about it)
+    """
+    program = os.path.join(folder, 'server')
+    compiler = os.environ.get('CC') or shutil.which('cc') or shutil.which('gcc') or shutil.which('clang')
+    if compiler:
+        command = compiler.split() + ['-O2', '-pthread', '-o', program, os.path.join(HERE, 'server.c')]
+        if environments.run(command, log) == 0:
+            return Server([program, folder]), 'in C'
+    return Server([sys.executable, os.path.join(HERE, 'server.py'), folder]), 'in Python: its own pace counts'
+
+
+def start_tls_server(folder, log):
+    """The server with TLS, and the certificate that clients are to trust; (None, None) without openssl."""
+    cert, key = os.path.join(folder, 'cert.pem'), os.path.join(folder, 'key.pem')
+    config = os.path.join(folder, 'openssl.cnf')
+    with open(config, 'w') as text:
+        text.write('[req]\ndistinguished_name = name\nx509_extensions = extensions\nprompt = no\n'
+                   '[name]\nCN = 127.0.0.1\n'
+                   '[extensions]\nsubjectAltName = IP:127.0.0.1\nbasicConstraints = critical,CA:TRUE\n')
+    openssl = shutil.which('openssl')
+    if not openssl or environments.run(
+            [openssl, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-config', config,
+             '-keyout', key, '-out', cert], log) != 0:
+        return None, None
+    return Server([sys.executable, os.path.join(HERE, 'server.py'), folder, cert, key]), cert
