@@ -141,9 +141,12 @@ class Counterpart(object):
 
     def kill(self):
         """End it without any farewell; `start()` makes it come back on the same ports."""
-        self.signal(signal.SIGKILL)
+        try:
+            self.signal(signal.SIGKILL)
+            self._process.stdin.close()
+        except (IOError, OSError):
+            pass        # it has ended before
         self._process.wait()
-        self._process.stdin.close()
         self._process = None
 
     @property
