@@ -384,7 +384,7 @@ both = pytest.mark.parametrize('end', [close, force_disconnect])
 def ended(url, end, **options):
     """Connect, and end it from another thread after a while."""
     websocket = WebSocket(url, **options)
-    timer = threading.Timer(0.15, end, [websocket])
+    timer = threading.Timer(0.06, end, [websocket])
     timer.start()
     got = Run(websocket, connect_timeout=30)
     timer.join()
