@@ -415,14 +415,14 @@ def test_ended_while_connecting(names, end):
 @pytest.mark.parametrize('kind', ['http', 'socks5', 'https'])
 def test_ended_at_the_proxy(end, kind):
     with Server(silent) as server:
-        got = ended('ws://127.0.0.1/', end, proxies={'http': server.url(kind)})
+        got = ended('ws://127.0.0.1/', end, proxies={'http': server.url(kind)}, ssl_verify=False)
     fails(got, 'proxy', '(proxy fail|unable to connect to proxy); closed')
 
 
 @both
 def test_ended_in_tls(end):
     with Server(silent) as server:
-        got = ended(server.url('wss'), end, proxies={})
+        got = ended(server.url('wss'), end, proxies={}, ssl_verify=False)
     fails(got, 'tls', 'unable to connect; closed')
 
 
