@@ -42,16 +42,14 @@ def _run(console, argv):
     from .arguments import Usage, parse
     try:
         command, options = parse(argv)
-    except Usage as usage:
-        if usage.status == USAGE:
-            console.err.write_line(usage.text)
+        if command == 'demo':
+            from .demo import run
+        elif command == 'serve':
+            from .serve import run
         else:
-            console.out.write_line(usage.text)
+            from .client import run
+        return run(console, options)
+    except Usage as usage:
+        writer = console.err if usage.status == USAGE else console.out
+        writer.write_line(usage.text)
         return usage.status
-    if command == 'demo':
-        from .demo import run
-    elif command == 'serve':
-        from .serve import run
-    else:
-        from .client import run
-    return run(console, options)

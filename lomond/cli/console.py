@@ -12,8 +12,9 @@ import io
 import os
 import re
 import threading
+import time
 
-from ..compat import OS_ERRORS, error_number, error_text, was_interrupted
+from ..compat import OS_ERRORS, error_number, error_text, was_interrupted, would_block
 
 #: What must not reach a terminal: C0, DEL and C1, line and paragraph separators, and what turns
 #: the direction of writing, so that text could hide or pose as other text.
@@ -56,14 +57,16 @@ class Writer(object):
 
     A terminal gets its own encoding, with escapes for what that lacks; anything else UTF-8.
 
+    It writes past the buffers of Python, which would be written when Python ends: to a pipe that
+    nobody reads that takes for ever, to one that is broken it fails.
+
     :param stream: as in ``sys``; None: what is written goes nowhere
     """
 
     def __init__(self, stream):
         self._stream = stream
         self._lock = threading.Lock()
-        self._binary = getattr(stream, 'buffer', stream)
-        self._wants_text = self._binary is stream and isinstance(stream, io.TextIOBase)
+        self._write = _unbuffered(stream)
         self.is_terminal = _is_terminal(stream)
         self._encoding = _encoding(stream) if self.is_terminal else 'utf-8'
         #: A transient line at the end of the screen, text; see :meth:`show`.
@@ -100,29 +103,32 @@ class Writer(object):
             self._put(b'\r' + b' ' * width + b'\r')
 
     def _put(self, data):
-        if self._stream is None:
-            return
-        try:
-            if self._wants_text:
-                self._stream.write(data.decode(self._encoding, 'replace'))
-            else:
-                self._binary.write(data)
-            self._stream.flush()
-        except OS_ERRORS as error:
-            if was_interrupted(error):      # 2.7; what it could write is written
-                return
-            self._drop()
-            raise StreamBroken(error)
+        view = memoryview(data)
+        while self._stream is not None and len(view):
+            try:
+                count = self._write(view)
+            except OS_ERRORS as error:
+                count = 0
+                if not (was_interrupted(error) or would_block(error)):
+                    self._stream = None
+                    raise StreamBroken(error)
+            if not count:       # whoever opened it wants no waiting: select() takes no file on Windows
+                time.sleep(0.01)
+                continue
+            view = view[count:]
 
-    def _drop(self):
-        """What the stream still holds must not fail once more when Python ends."""
-        stream, self._stream = self._stream, None
-        try:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, stream.fileno())
-            os.close(null)
-        except (ValueError,) + OS_ERRORS:       # it has no descriptor
-            pass
+
+def _unbuffered(stream):
+    """A function that writes bytes, maybe not all, and returns how many."""
+    buffered = getattr(stream, 'buffer', None)
+    if buffered is not None:
+        return getattr(buffered, 'raw', buffered).write
+    if isinstance(stream, io.TextIOBase):       # io.StringIO, in a test
+        def write_text(view):
+            stream.write(view.tobytes().decode('utf-8', 'replace'))
+            return len(view)
+        return write_text
+    return lambda view: os.write(stream.fileno(), view)
 
 
 class Console(object):

@@ -1,0 +1,68 @@
+"""``lomond serve``: an echo server for trying things.
+
+It must not know the protocol: it is :class:`lomond.testing.Server` with a few words about it.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from ..compat import OS_ERRORS, error_text
+from ..testing import Server, echo
+from . import CLEAN, FAILED
+from .console import escape_text
+from .interrupts import Interrupts, Stop
+
+
+def make_context(cert):
+    """A context for TLS of ``(certificate,)`` or ``(certificate, key)``; OSError or ValueError."""
+    import ssl
+    context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
+    if hasattr(context, 'minimum_version'):
+        context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
+    else:
+        context.options |= ssl.OP_NO_SSLv2 | ssl.OP_NO_SSLv3 | ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
+    context.load_cert_chain(*cert)
+    return context
+
+
+def run(console, options):
+    """Serve until a signal comes; returns the exit status."""
+    def tell(text):
+        if not options.quiet:
+            console.err.write_line(escape_text(text))
+
+    def handle(connection):
+        number = connection.number
+        tell('{}: {} from {}{}'.format(
+            number, connection.request.target, connection.address[0],
+            ', compressed' if connection.supports_compression else ''))
+        try:
+            echo(connection)
+        finally:
+            code = connection.close_code
+            tell('{}: {}'.format(number, 'the end' if code is None else 'closed with {} {}'.format(
+                code, connection.close_reason)))
+
+    context = None
+    if options.tls is not None:
+        try:
+            context = make_context(options.tls)
+        except (ValueError,) + OS_ERRORS as error:
+            options.fail('--tls: {}: {}'.format(':'.join(
+                path.decode('utf-8') if isinstance(path, bytes) else path for path in options.tls),
+                error_text(error)))
+    stop = Stop()
+    try:
+        server = Server(handle, host=options.host, port=options.port, ssl_context=context,
+                        raise_errors=False, record_limit=0)
+    except (ValueError,) + OS_ERRORS as error:
+        console.err.write_line('lomond: cannot listen on {} port {}: {}'.format(
+            escape_text(options.host), options.port, error_text(error)))
+        return FAILED
+    try:
+        with Interrupts(stop.set):
+            with server:
+                console.err.write_line('an echo server listens at {}; Ctrl-C ends it'.format(server.url))
+                stop.wait()
+    except KeyboardInterrupt:       # the second
+        pass
+    return CLEAN
