@@ -19,39 +19,8 @@ from .waiting import READ, WRITE
 TLS_CHUNK = 16 * 1024
 
 
-def _nothing_to_flush(self):
-    """True when nothing that ``send`` took is still waiting in this process."""
-    return True
-
-
-def _unsent(self):
-    """Bytes that the kernel has taken and the peer has not; None when it cannot tell.
-
-    A full send buffer is not writable again before a third of it is free, which a slow peer
-    may need minutes for; this shows that it does take something.
-    """
-    try:
-        import fcntl
-        import struct
-        import termios
-        return struct.unpack(str('i'), fcntl.ioctl(self.fileno(), termios.TIOCOUTQ,
-                                                   b'\0\0\0\0'))[0]
-    except (ImportError, AttributeError, ValueError) + OS_ERRORS:   # Windows; no socket; closed
-        return None
-
-
-def _close(self):
-    try:
-        self.sock.close()
-    except OS_ERRORS:               # ECONNRESET (BSD): it is closed all the same
-        pass
-
-
-class PlainStream(object):
-    """A connected socket (or what has ``fileno``, ``recv``, ``send`` and ``close``).
-
-    One thread may receive while another one sends.
-    """
+class _SocketStream(object):
+    """What streams right over a socket share: its end, and what the kernel knows of it."""
 
     recv_wants = READ
     send_wants = WRITE
@@ -63,11 +32,67 @@ class PlainStream(object):
         self._fork = fork_id()
         if hasattr(sock, 'setblocking'):
             sock.setblocking(False)
-        self._recv_into = getattr(sock, 'recv_into', None)
-        self._send = sock.send
 
     def fileno(self):
         return self.sock.fileno()
+
+    def flush(self):
+        """True when nothing that ``send`` took is still waiting in this process."""
+        return True
+
+    def unsent(self):
+        """Bytes that the kernel has taken and the peer has not; None when it cannot tell.
+
+        A full send buffer is not writable again before a third of it is free, which a slow peer
+        may need minutes for; this shows that it does take something.
+        """
+        try:
+            import fcntl
+            import struct
+            import termios
+            return struct.unpack(str('i'), fcntl.ioctl(self.fileno(), termios.TIOCOUTQ,
+                                                       b'\0\0\0\0'))[0]
+        except (ImportError, AttributeError, ValueError) + OS_ERRORS:   # Windows; no socket; closed
+            return None
+
+    def shutdown_write(self):
+        """End our direction; what was sent still arrives."""
+        self._shutdown(socket.SHUT_WR)
+
+    def shutdown(self):
+        """End both directions; wakes every thread that waits for this socket."""
+        self._shutdown(socket.SHUT_RDWR)
+
+    def _shutdown(self, how):
+        shutdown = self._find_shutdown()
+        # In a forked child it would end the connection of the parent.
+        if shutdown is not None and self._fork == fork_id():
+            try:
+                shutdown(how)
+            except OS_ERRORS:       # ENOTCONN: the peer was faster; EBADF: closed by its owner
+                pass
+
+    def _find_shutdown(self):
+        return getattr(self.sock, 'shutdown', None)
+
+    def close(self):
+        """Close the socket."""
+        try:
+            self.sock.close()
+        except OS_ERRORS:           # ECONNRESET (BSD): it is closed all the same
+            pass
+
+
+class PlainStream(_SocketStream):
+    """A connected socket (or what has ``fileno``, ``recv``, ``send`` and ``close``).
+
+    One thread may receive while another one sends.
+    """
+
+    def __init__(self, sock):
+        super(PlainStream, self).__init__(sock)
+        self._recv_into = getattr(sock, 'recv_into', None)
+        self._send = sock.send
 
     def recv_into(self, view):
         """The number of bytes put into ``view``, 0 at the end, None when there are none yet."""
@@ -96,33 +121,9 @@ class PlainStream(object):
                 if not was_interrupted(error):
                     raise
 
-    def has_pending(self):
-        """True when bytes can be had that no wait would announce."""
-        return False
-
-    flush = _nothing_to_flush
-    unsent = _unsent
-
-    def shutdown_write(self):
-        """End our direction; what was sent still arrives."""
-        self._shutdown(socket.SHUT_WR)
-
-    def shutdown(self):
-        """End both directions; wakes every thread that waits for this socket."""
-        self._shutdown(socket.SHUT_RDWR)
-
-    def _shutdown(self, how):
-        shutdown = getattr(self.sock, 'shutdown', None)
-        # In a forked child it would end the connection of the parent.
-        if shutdown is not None and self._fork == fork_id():
-            try:
-                shutdown(how)
-            except OS_ERRORS:       # ENOTCONN: the peer was faster; EBADF: closed by its owner
-                pass
-
     def close(self):
         """Close the socket."""
-        _close(self)
+        super(PlainStream, self).close()
         # On 2.7 these are methods of an inner socket, which lives as long as they do: the
         # descriptor would stay open until the last reference to this stream goes.
         self._send = self.sock.send
@@ -223,22 +224,17 @@ def _is_eof(error):
     return 'unexpected eof' in text.lower() or 'EOF occurred' in text or 'Some I/O error' in text
 
 
-class TlsStream(_TlsBase):
+class TlsStream(_TlsBase, _SocketStream):
     """TLS over a socket: an ``ssl.SSLSocket`` that does not block."""
 
     def __init__(self, sock):
-        super(TlsStream, self).__init__()
-        self.sock = sock
-        self._fork = fork_id()
-        sock.setblocking(False)
+        _TlsBase.__init__(self)
+        _SocketStream.__init__(self, sock)
 
     @property
     def ssl_object(self):
         """What knows the peer's certificate."""
         return self.sock
-
-    def fileno(self):
-        return self.sock.fileno()
 
     def _do_handshake(self):
         self.sock.do_handshake()
@@ -249,31 +245,10 @@ class TlsStream(_TlsBase):
     def _write(self, data):
         return self.sock.send(data)
 
-    def has_pending(self):
-        """True when TLS holds bytes that are decrypted already."""
-        with self._lock:
-            return self.sock.pending() > 0
-
-    flush = _nothing_to_flush
-    unsent = _unsent
-
-    def shutdown_write(self):
-        self._shutdown(socket.SHUT_WR)
-
-    def shutdown(self):
-        self._shutdown(socket.SHUT_RDWR)
-
-    def _shutdown(self, how):
-        if self._fork != fork_id():         # it would end the connection of the parent
-            return
+    def _find_shutdown(self):
         # SSLSocket.shutdown() drops the TLS layer, and what is sent after it is clear text:
         # the plain socket's is called.
-        try:
-            super(self._ssl.SSLSocket, self.sock).shutdown(how)
-        except OS_ERRORS:           # ENOTCONN: the peer was faster
-            pass
-
-    close = _close
+        return super(self._ssl.SSLSocket, self.sock).shutdown
 
 
 class TlsInTlsStream(_TlsBase):
@@ -350,12 +325,6 @@ class TlsInTlsStream(_TlsBase):
         if not self._flush():
             raise self._ssl.SSLWantWriteError(self._ssl.SSL_ERROR_WANT_WRITE, 'write')
         return self._pump(lambda: self._object.write(data))
-
-    def has_pending(self):
-        """True when bytes wait in this layer or in the one below."""
-        with self._lock:
-            return self._object.pending() > 0 or self._incoming.pending > 0 or (
-                self._stream.has_pending())
 
     def flush(self):
         """Send ciphertext that waits in memory; True when none is left."""

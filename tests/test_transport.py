@@ -101,7 +101,7 @@ def test_plain(pair):
     assert place[:5].tobytes() == b'hello'
     assert stream.send(b'world') == 5
     assert theirs.recv(100) == b'world'
-    assert stream.flush() and not stream.has_pending()
+    assert stream.flush()
     theirs.close()
     assert stream.recv_into(place) == 0
     stream.close()
@@ -283,12 +283,9 @@ def test_tls(tls):
     assert stream.fileno() == stream.sock.fileno()
     assert stream.ssl_object.getpeercert()
     assert stream.recv_into(view()) is None
-    assert not stream.has_pending()
     server.sendall(b'x' * 1000)
     assert receive(stream, 10, view(10)) == b'x' * 10
-    assert stream.has_pending()
     assert receive(stream, 990) == b'x' * 990
-    assert not stream.has_pending()
     assert stream.send(b'hello') == 5
     assert server.recv(10) == b'hello'
     assert stream.flush()
@@ -493,9 +490,6 @@ class Below(object):
         self.outgoing += bytes(data[:count])
         return count
 
-    def has_pending(self):
-        return bool(self.incoming)
-
     def unsent(self):
         return 42
 
@@ -548,12 +542,9 @@ def test_nested(nested):
     assert (stream.sock, stream.fileno(), stream.unsent()) == (below, 77, 42)
     assert stream.ssl_object.getpeercert()
     assert stream.recv_into(view()) is None
-    assert not stream.has_pending()
     server.move(lambda: server.tls.write(b'hello'))
-    assert stream.has_pending()
     place = view(3)
     assert stream.recv_into(place) == 3
-    assert stream.has_pending()
     assert stream.recv_into(place) == 2
     assert stream.recv_into(place) is None
     assert stream.send(b'x' * 20000) == TLS_CHUNK
