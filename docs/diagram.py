@@ -116,7 +116,7 @@ def draw_box(state):
 def draw(states):
     """The picture as text."""
     lost = set(state.name for state in states.STATES) ^ set(PLACES)
-    assert not lost, 'docs/diagram.py has no place for, or places that are not, states: {}'.format(sorted(lost))
+    assert not lost, 'docs/diagram.py: no state, or no place for one: {}'.format(sorted(lost))
     drawn = [draw_arrow(pair) for pair in arrows(states)]
     lines = [line for line, _ in drawn]
     labels = [label for _, label in drawn]
@@ -131,7 +131,8 @@ def draw(states):
 <style>.arrow {{ fill: none; stroke: #555; stroke-width: 1.3 }} .behind {{ fill: #fff }}
 .name {{ font-size: 13px; font-weight: bold; text-anchor: middle; fill: #111 }}
 .small {{ font-size: 11px; text-anchor: middle; fill: #333 }}
-.label {{ font-size: 12px; text-anchor: middle; fill: #113a6b }} .note {{ font-size: 12px; fill: #333 }}</style>
+.label {{ font-size: 12px; text-anchor: middle; fill: #113a6b }}
+.note {{ font-size: 12px; fill: #333 }}</style>
 <rect width="{width}" height="{height}" fill="#fff"/>
 {body}
 </svg>

@@ -23,7 +23,6 @@ lomond`` run as processes, ``.. test: skip`` apart.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
-
 import __future__
 
 import doctest
@@ -44,14 +43,13 @@ import threading
 import warnings
 
 import pytest
+from proxyserver import Proxy
+from proxyserver import Server as RawServer
+from test_floors import FLOOR_OF
 
 from lomond import trust
 from lomond.compat import PY2, native
 from lomond.testing import Server, close_with, echo, reject, silent, unresponsive
-
-from proxyserver import Proxy
-from proxyserver import Server as RawServer
-from test_floors import FLOOR_OF
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(HERE)
