@@ -215,7 +215,7 @@ def _switches(pid):
     return total if paths else None
 
 
-def run_python(bench, workloads, clients, rounds):
+def run_python(bench, workloads, clients, rounds, rehearse):
     """All measurements of one Python: dict of workload: dict of client: figures."""
     results = {}
     for workload in workloads:
@@ -225,17 +225,17 @@ def run_python(bench, workloads, clients, rounds):
             for name, figure in bench.watch_idle(workload, able).items():
                 figures[name] = [figure]
         else:
-            measure_rounds(bench, workload, able, figures, rounds)
+            measure_rounds(bench, workload, able, figures, rounds, rehearse)
         line = ['{}={}'.format(name, report.show(workload, report.middle(figures[name]))) for name in figures]
         say('  {}  {:<24}{}'.format(time.strftime('%H:%M:%S'), workload.name, '  '.join(line)))
     return results
 
 
-def measure_rounds(bench, workload, clients, figures, rounds):
+def measure_rounds(bench, workload, clients, figures, rounds, rehearse):
     """Fill in the figures of a workload, round by round; a client that failed is left out from then on."""
     failed = set()
-    # Round -1 tells how long it takes, and gets files into the cache; for one round it does not pay.
-    first = -1 if rounds > 1 and workload.mode in CPU_MODES else 0
+    # Round -1 tells how long it takes, and gets files into the cache.
+    first = -1 if rehearse and workload.mode in CPU_MODES else 0
     for number in range(first, rounds):
         for client in clients if number % 2 else clients[::-1]:
             if client.name in failed:
@@ -312,7 +312,7 @@ def measure_all(options):
                 for client in clients)))
             bench = Bench(python, checkout, streams, (server.port, tls_server and tls_server.port), cafile,
                           QUICK_BUDGET if options.quick else BUDGET)
-            results = run_python(bench, workloads, clients, rounds)
+            results = run_python(bench, workloads, clients, rounds, not options.quick)
             document['pythons'][name] = {'full_version': python.full_version, 'versions': versions,
                                          'results': results, 'remarks': bench.remarks, 'load': _load()}
     return document
