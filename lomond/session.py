@@ -15,7 +15,7 @@ bottom; it yields events, and None whenever it has to wait.
 from __future__ import absolute_import, division, unicode_literals
 
 from . import errors
-from .compat import error_text, get_ident, text_type
+from .compat import error_text, monotonic, text_type
 from .conversation import Conversation
 from .dialer import Dial, DialFail
 from .events import Connected, Connecting, ConnectFail, Disconnected, Redirected
@@ -51,7 +51,6 @@ class WebsocketSession(object):
         self._timers = None
         self._waiting = None
         self._life = None
-        self._loop_ident = None
         self._ended_time = None         # session_time at the end
         self._stopped = None            # the reason of a forced end; written once, any thread
         self._deadline = None           # of connecting, upgrade included; monotonic
@@ -120,6 +119,10 @@ class WebsocketSession(object):
             return self._deadline
         return deadline
 
+    def monotonic(self):
+        """The clock of :meth:`next_deadline` and :meth:`process`, seconds."""
+        return monotonic() if self._waiting is None else self._waiting.monotonic()
+
     def process(self, ready, now):
         """Do what can be done now; to be exhausted before the next call.
 
@@ -144,9 +147,6 @@ class WebsocketSession(object):
     def _resume(self, ready, now):
         self._ready = ready
         self._now = now
-        ident = self._loop_ident = get_ident()
-        if self._talk is not None:
-            self._talk.loop_ident = ident
         waiting = self._waiting
         if ready and waiting is not None:
             wake_fd = waiting.fileno()
@@ -235,7 +235,6 @@ class WebsocketSession(object):
 
     def _live(self):
         plan = self._plan
-        self._loop_ident = get_ident()
         plan.begin(self)
         self._waiting = self.waiting()
         self._now = self._waiting.monotonic()
