@@ -103,7 +103,8 @@ def _client_parser():
     proxies.add_argument('--proxy', metavar='URL',
                          help='http, https, socks4, socks4a, socks5 or socks5h proxy')
     proxies.add_argument('--no-proxy', action='store_true', help='no proxy, whatever the environment says')
-    add('--cacert', metavar='FILE', type=native_path, help='trust the certificates of this PEM file (or directory)')
+    add('--cacert', metavar='FILE', type=native_path,
+        help='trust the certificates of this PEM file (or directory)')
     add('--cert', metavar='FILE[:KEY]', type=split_cert,
         help='client certificate, and its key when that is in another file')
     add('--insecure', action='store_true', help='check neither certificate nor host name')
@@ -146,8 +147,8 @@ def _serve_parser():
 
 
 def _demo_parser():
-    return _Parser('lomond demo', 'An echo server of our own on loopback, and a client that talks to it: every '
-                                  'event printed.')
+    return _Parser('lomond demo',
+                   'An echo server of our own on loopback and a client that talks to it, each event printed.')
 
 
 def parse(argv):

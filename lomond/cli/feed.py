@@ -53,9 +53,9 @@ def texts_of(lines, encoding='utf-8'):
             else:
                 text = line.decode(encoding)
         except UnicodeDecodeError as error:
-            raise InputFail('line {} of the input is not {}: byte 0x{:02x} at place {}; --binary sends bytes as '
-                            'they are'.format(number, encoding.upper(), bytearray(line)[error.start],
-                                              error.start + 1))
+            raise InputFail('line {} of the input is not {}: byte 0x{:02x} at place {}; --binary sends bytes '
+                            'as they are'.format(number, encoding.upper(), bytearray(line)[error.start],
+                                                 error.start + 1))
         yield text
 
 
