@@ -18,14 +18,16 @@ from .trust import describe_error
 from .waiting import READ
 from .writer import Writer
 
-#: While one read is handed out, the clock is read every so many events (0.06 us each), ...
+#: While one read is handed out, the clock is read at the second event, then ever less, at every 16th at last;
 EVENTS_PER_CLOCK = 16
-#: ... and at every event while handlers take longer than this (seconds).
+#: and at every event once a handler took longer than this (seconds).
 SLOW_HANDLER = 0.005
 #: So many reads in a row before other connections of the same loop get their turn.
 READS_IN_A_ROW = 32
 #: How long a Poll that is overdue already waits for other things (seconds).
 NEXT_TURN = 0.001
+#: How long the answer to close() is looked for among what has arrived, once the time is up (seconds).
+LATE_ANSWER = 0.5
 #: What is read once the wire is dead; kernels keep 6 MiB of what nobody has read (Linux).
 LAST_READ = 8 * 1024 * 1024
 #: How long the body of a rejection is waited for (seconds).
@@ -65,6 +67,7 @@ class Conversation(object):
         self._stopped = None            # a forced end; written once, by any thread
         self._busy = False              # more may be there to read without waiting
         self._half_closed = False
+        self._give_up_at = None         # when an answer to close() is not looked for any more
         self._backlog = Backlog()       # read, and not fed yet; it knows how the stream ended
         self._end_fed = False           # the core knows of that, too
 
@@ -166,7 +169,6 @@ class Conversation(object):
         pending = core.replies.pending
         observe = self._plan.on_event           # None when nobody listens
         reads = 0
-        countdown = EVENTS_PER_CLOCK
         now = clock()
         while True:
             if pending or writer.has_tail():
@@ -202,6 +204,7 @@ class Conversation(object):
                 now = clock()
                 continue
             reads += 1
+            step = countdown = 1
             for event in source:
                 kind = event.__class__
                 if kind is Text or kind is Binary:
@@ -222,7 +225,8 @@ class Conversation(object):
                     countdown = 0
                 if countdown <= 0:
                     later = clock()
-                    countdown = EVENTS_PER_CLOCK if later - now < SLOW_HANDLER else 0
+                    step = min(step * 2, EVENTS_PER_CLOCK) if later - now < SLOW_HANDLER else 0
+                    countdown = step
                     now = later
                     if timers.due(now, False) is not None:
                         for event in self._on_time(now, False):
@@ -237,6 +241,7 @@ class Conversation(object):
     def _next_source(self):
         """An iterator of the events of the next bytes, or None when there are none yet."""
         core = self.core
+        self.loop_ident = get_ident()       # another thread may have taken the iterator over
         backlog = self._backlog
         if len(backlog):
             data, received_time = backlog.take()
@@ -325,6 +330,10 @@ class Conversation(object):
                 self.writer.try_flush()
                 self.ending = ('disconnected; ' + reason, False, None)
             elif what is timers.CLOSE_TIMEOUT:
+                if self._give_up_at is None:
+                    self._give_up_at = now + LATE_ANSWER
+                if not idle and now < self._give_up_at:
+                    return              # a handler was slow; the answer may have arrived long ago
                 self.ending = ("disconnected; server didn't respond to close packet within "
                                '{}s'.format(due.close_timeout), False, None)
             elif what is timers.ECHO_TIMEOUT:
@@ -360,9 +369,7 @@ class Conversation(object):
     def _after(self, event):
         """What an event leads to once it was handled; True: the conversation is over."""
         name = event.name
-        if name == 'closed':
-            self.ending = ('closed', True, None)
-        elif name == 'rejected':
+        if name in ('closed', 'rejected'):
             self.ending = ('closed', True, None)
         elif name == 'protocol_error':
             if self.ready_at is None:

@@ -17,7 +17,7 @@ import traceback
 from helpers import CLOSE, PING, PONG, TEXT, Reader, close_frame, close_payload, frame
 
 from lomond import WebSocket
-from lomond.compat import OS_ERRORS, monotonic, text_type
+from lomond.compat import OS_ERRORS, monotonic, text_type, was_interrupted
 
 #: What a busy machine may add to any time (behaviour.md).
 SLACK = 1.5
@@ -50,7 +50,7 @@ class Peer(object):
 
     def _fill(self):
         try:
-            data = self.sock.recv(65536)
+            data = self.recv(65536)
         except socket.timeout:
             raise AssertionError('the client sent nothing more; so far: %s' % (
                 [(item[2], item[4][:40]) for item in self.frames],))
@@ -61,6 +61,22 @@ class Peer(object):
         if not data:
             raise Gone('fin')
         return data
+
+    def recv(self, size):
+        """Bytes that are no frames of interest; signals are no end (2.7)."""
+        while True:
+            try:
+                return self.sock.recv(size)
+            except OS_ERRORS as error:
+                if not was_interrupted(error):
+                    raise
+
+    def take(self, size):
+        """Read so many of them."""
+        while size:
+            data = self.recv(min(size, 1024 * 1024))
+            assert data
+            size -= len(data)
 
     def read_request(self):
         """Read up to the end of a request."""
@@ -146,7 +162,9 @@ class Peer(object):
             self.sock.sendall(data)
         except socket.timeout:
             raise AssertionError('the client takes nothing more')
-        except OS_ERRORS:
+        except OS_ERRORS as error:
+            if was_interrupted(error) and len(data) < 1000:     # 2.7; nothing of it was sent
+                return self.send(data)
             raise Gone('reset')
 
     def text(self, text):
@@ -221,7 +239,9 @@ class Server(object):
         while True:
             try:
                 sock = self._listener.accept()[0]
-            except OS_ERRORS:
+            except OS_ERRORS as error:
+                if was_interrupted(error):
+                    continue
                 return
             if self._stopping:
                 sock.close()

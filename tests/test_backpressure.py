@@ -38,14 +38,6 @@ def stall(peer):
     peer.server.over.wait(PATIENCE)
 
 
-def take(peer, size):
-    """Read so many bytes."""
-    while size:
-        data = peer.sock.recv(min(size, 1024 * 1024))
-        assert data
-        size -= len(data)
-
-
 def stuff(ws, ended):
     """Send until it fails; notes what happened, and when."""
     try:
@@ -106,7 +98,7 @@ def test_nothing_goes_out_after_a_send_timeout():
         timed_out.wait()
         try:
             while True:
-                data = peer.sock.recv(65536)
+                data = peer.recv(65536)
                 if not data:
                     break
                 read.append(len(data))
@@ -185,7 +177,7 @@ def test_slow_peer_never_fails(how):
         got = 0
         while not done._event.is_set():
             time.sleep(0.1)
-            got += len(peer.sock.recv(16384))
+            got += len(peer.recv(16384))
         peer.sock.settimeout(8)
         peer._reader.feed = lambda data: []         # half a frame was read by hand
         peer.read_end()
@@ -213,7 +205,7 @@ def test_waiting_for_the_lock_is_no_failure_while_the_peer_takes_something():
         peer.accept()
         while not done._event.is_set():
             time.sleep(0.1)
-            peer.sock.recv(16384)
+            peer.recv(16384)
         peer._reader.feed = lambda data: []
         peer.read_end()
 
@@ -279,7 +271,7 @@ def test_echo_of_much_in_each_direction(how):
         payload = b'y' * size
         for _ in range(count):
             peer.send(frame(BINARY, payload))
-        take(peer, count * (size + 14))
+        peer.take(count * (size + 14))
         peer.close_code(1000)
         peer.read_close()
 
@@ -302,7 +294,7 @@ def test_what_came_during_a_send_is_delivered_in_order():
         for number in range(1000):
             peer.text(str(number))
         peer.send(frame(PING, b'p') + frame(TEXT, b'\xe2\x98\x83') + close_frame(1000, b'bye'))
-        take(peer, 3000014)
+        peer.take(3000014)
         assert peer.read_frame() == (PONG, b'p')
         assert peer.read_close(1000) == struct.pack(str('!H'), 1000)
 
@@ -471,7 +463,7 @@ def test_pongs_that_cannot_be_written_are_bounded():
             peer.send(b''.join(frame(PING, b'%06d' % number) for number in range(start, start + 1000)))
         peer.text('flooded')
         flooded.wait(20)
-        take(peer, 3000014)
+        peer.take(3000014)
         pongs = []
         while not pongs or pongs[-1] != b'%06d' % (count - 1):
             opcode, payload = peer.read_frame()
@@ -518,7 +510,7 @@ def test_server_closes_while_we_are_sending(code):
     """It reads no more, sends its close frame and is gone: the frame is read and reported."""
     def script(peer):
         peer.accept()
-        peer.sock.recv(1000)
+        peer.recv(1000)
         peer.close_code(code, b'too big')
         time.sleep(0.3)
         peer.drop()                             # a reset, since much is unread
@@ -538,7 +530,7 @@ def test_server_closes_while_another_thread_is_sending():
 
     def script(peer):
         peer.accept()
-        peer.sock.recv(1000)
+        peer.recv(1000)
         peer.close_code(1009, b'too big')
         time.sleep(0.3)
         peer.drop()
@@ -681,7 +673,7 @@ def test_half_closed_by_the_server_while_the_handler_sends():
         peer.text('start')
         peer.finish()
         time.sleep(0.2)
-        take(peer, 3000014)
+        peer.take(3000014)
         peer.read_end()
 
     def text(ws, event):
