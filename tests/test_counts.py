@@ -1,0 +1,447 @@
+"""What the fast paths cost, counted and never timed: system calls, calls, waits, clock readings, memory.
+
+A limit here is what was counted, and a little more.  Whoever has to raise one has made every message
+dearer: see ``benchmarks/``.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import base64
+import errno
+import gc
+import hashlib
+import subprocess
+import sys
+
+import pytest
+from helpers import BINARY, CONTINUATION, TEXT, Reader, frame, open_client
+
+from lomond import WebSocket
+from lomond.session import WebsocketSession
+from lomond.waiting import READ, WRITE, Waiting
+
+tracemalloc = None
+if sys.version_info >= (3, 6):
+    import tracemalloc
+
+MIB = 1024 * 1024
+FIRST = {'text': TEXT, 'binary': BINARY}
+
+
+class Wire(object):
+    """A socket out of memory that counts; always ready, at its end it is the end of the stream.
+
+    :param parts: bytes-like pieces of what the server sends behind its answer
+    :param echoes: send every message back instead, and block while there is none
+    :param largest: most bytes of one read
+    """
+
+    def __init__(self, parts=(), echoes=False, largest=None):
+        self.recvs = self.blocked = self.sends = 0
+        self.sent_sizes = []
+        self.largest_read = 0
+        self._parts = [memoryview(part) for part in parts]      # slices of them are no copies
+        self._echoes = Reader() if echoes else None
+        self._blocks = echoes
+        self._largest = largest
+        self._at = 0
+
+    def answer(self, key):
+        """The server has seen the request."""
+        accept = base64.b64encode(hashlib.sha1(key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
+        head = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+                b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
+        self._parts.insert(0, memoryview(head))
+        self._parts.reverse()       # the next one is the last one
+
+    def fileno(self):
+        return 2 ** 20              # nobody asks the kernel: see Counting
+
+    def recv_into(self, view):
+        self.recvs += 1
+        if not self._parts:
+            if self._blocks:
+                self.blocked += 1
+                raise _would_block()
+            return 0
+        part = self._parts[-1]
+        count = min(len(part) - self._at, len(view), self._largest or len(view))
+        view[:count] = part[self._at:self._at + count]
+        self._at += count
+        if self._at == len(part):
+            self._parts.pop()
+            self._at = 0
+        self.largest_read = max(self.largest_read, count)
+        return count
+
+    def recv(self, size):
+        raise AssertionError('recv() makes a bytes object for every read')
+
+    def send(self, data):
+        self.sends += 1
+        self.sent_sizes.append(len(data))
+        if self._echoes is not None and bytes(data[:4]) != b'GET ':
+            for _, _, opcode, _, payload in self._echoes.feed(bytes(data)):
+                if opcode in (TEXT, BINARY):
+                    self._parts.insert(0, memoryview(frame(opcode, payload)))
+        return len(data)
+
+    def shutdown(self, how):
+        self._parts = []
+        self._blocks = False
+
+    def close(self):
+        pass
+
+
+def _would_block():
+    error = OSError if sys.version_info[0] > 2 else __import__('socket').error
+    return error(errno.EAGAIN, 'nothing yet')
+
+
+class Counting(Waiting):
+    """Counts waits and readings of the clock; nothing ever waits, time goes on by waiting only."""
+
+    def __init__(self):
+        super(Counting, self).__init__()
+        self.now = 1000.0
+        self.waits = self.readings = 0
+        self.slept_until = []
+
+    def monotonic(self):
+        self.readings += 1
+        return self.now
+
+    def wait(self, waits, deadline):
+        self.waits += 1
+        ready = tuple((fd, mask) for fd, mask in waits if fd == 2 ** 20 and self.is_ready(mask))
+        if ready:
+            return ready
+        assert deadline is not None, 'it would sleep for ever'
+        self.slept_until.append(deadline)
+        self.now = max(self.now, deadline)
+        return ()
+
+    def is_ready(self, mask):
+        return mask & (READ | WRITE)
+
+
+class Sleeping(Counting):
+    """The wire has nothing, ever."""
+
+    def is_ready(self, mask):
+        return mask & WRITE
+
+
+def connect(wire, waiting_class=Counting, **options):
+    """An iterator of events over a wire, up to Ready; and the WebSocket, and its waiting."""
+    made = []
+
+    def waiting():
+        made.append(waiting_class())
+        return made[0]
+
+    class Session(WebsocketSession):
+        def _connect(self):
+            wire.answer(websocket.key)
+            return wire, None
+
+    Session.waiting = staticmethod(waiting)
+    websocket = WebSocket('ws://counted.test/', proxies={}, **options)
+    events = websocket.connect(session_class=Session)
+    assert [next(events).name for _ in range(3)] == ['connecting', 'connected', 'ready']
+    return websocket, events, made[0]       # without its iterator a connection ends
+
+
+def take(events, name, count):
+    """The next messages, without keeping them: the last one."""
+    for event in events:
+        if event.name == name:
+            count -= 1
+            if not count:
+                return event
+
+
+class Calls(object):
+    """Counts calls of Python and C functions, and resumed generators, while it is entered."""
+
+    def __enter__(self):
+        self.python = self.builtin = 0
+        self._kept = sys.getprofile()
+        sys.setprofile(self._count)
+        return self
+
+    def _count(self, _, what, __):
+        if what == 'call':
+            self.python += 1
+        elif what == 'c_call':
+            self.builtin += 1
+
+    def __exit__(self, *_):
+        sys.setprofile(self._kept)
+
+    @property
+    def total(self):
+        return self.python + self.builtin
+
+
+def peak_of(function):
+    """The most bytes that were allocated at once during a call, beyond those before it."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        function()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+needs_tracemalloc = pytest.mark.skipif(tracemalloc is None, reason='tracemalloc came with Python 3')
+
+
+# --- receiving ---
+
+SMALL = 10000
+
+
+# Resumed generators count as calls; on 2.7 text is looked through for surrogates.
+@pytest.mark.parametrize('kind, size, most_calls', [
+    ('text', 32, 8 if sys.version_info[0] > 2 else 12),
+    ('binary', 32, 7),
+    ('text', 200, 10 if sys.version_info[0] > 2 else 15),
+    ('binary', 1024, 11),
+])
+def test_small_messages_cost_few_calls(kind, size, most_calls):
+    data = frame(FIRST[kind], b'x' * size) * SMALL
+    wire = Wire([data])
+    _, events, waiting = connect(wire)
+    take(events, kind, SMALL // 2)                  # buffers have grown, the first Poll is over
+    recvs, readings, waits, sends = wire.recvs, waiting.readings, waiting.waits, wire.sends
+    count = SMALL // 2 - 1000
+    with Calls() as calls:
+        take(events, kind, count)
+    # recv first; one look at the other descriptors for each 32 reads
+    assert waiting.waits - waits <= (wire.recvs - recvs) // 32 + 1
+    assert wire.sends == sends
+    # one read for each 256 KiB, and one reading of the clock for each 16 messages and each read
+    assert wire.recvs - recvs <= count * len(data) // SMALL // 65536 + 2
+    assert waiting.readings - readings <= count // 16 + 5 * (wire.recvs - recvs) + 2
+    assert calls.total <= most_calls * count, (calls.python, calls.builtin)
+
+
+def test_the_parser_is_resumed_once_for_each_message():
+    core = open_client()
+    data = frame(TEXT, b'x' * 30) * 100
+    place = core.get_buffer()
+    place[:len(data)] = data
+    core.advance(len(data), 1.0, 1.0)
+    resumed = 0
+    for event in core.events:
+        resumed += 1
+        if event is None:
+            break
+    assert resumed == 101
+
+
+def test_all_fragments_of_one_read_take_one_resumption():
+    core = open_client()
+    data = frame(BINARY, b'ab', fin=False) + frame(CONTINUATION, b'cd', fin=False) * 500 + (
+        frame(CONTINUATION, b'ef'))
+    place = core.get_buffer()
+    place[:len(data)] = data
+    core.advance(len(data), 1.0, 1.0)
+    first, second = next(core.events), next(core.events)
+    assert first.data == b'ab' + b'cd' * 500 + b'ef'
+    assert second is None
+
+
+@pytest.mark.parametrize('largest', [64 * 1024, 256 * 1024])
+def test_a_large_payload_is_read_straight_into_its_place(largest):
+    size = 4 * MIB
+    wire = Wire([frame(BINARY, b'x' * size)], largest=largest)
+    _, events, waiting = connect(wire)
+    recvs, waits = wire.recvs, waiting.waits
+    assert len(take(events, 'binary', 1).data) == size
+    assert wire.largest_read == largest             # more than a buffer of its own would take at first
+    assert wire.recvs - recvs <= size // largest + 8
+    assert waiting.waits - waits <= 4               # one for 32 reads in a row, that other wires get a turn
+
+
+@needs_tracemalloc
+@pytest.mark.parametrize('beginning', [0, 4000, 250000])
+def test_peak_of_large_binary_messages(beginning):
+    # of which some bytes come with the header, into the buffer
+    size = 16 * MIB
+    data = frame(BINARY, bytes(bytearray(beginning)), length=size), bytearray(size - beginning)
+    wire = Wire(data * 3)
+    _, events, _ = connect(wire)
+
+    def receive():
+        for event in events:
+            if event.name == 'binary':
+                kept = event.data                   # as a caller holds the last one
+                assert len(kept) == size
+            elif event.name == 'disconnected':
+                break
+
+    # the message that comes, and the last one in the caller's hands
+    assert peak_of(receive) < 2.05 * size
+
+
+@needs_tracemalloc
+@pytest.mark.parametrize('is_fragmented', [False, True])
+def test_peak_of_one_large_text(is_fragmented):
+    size = 8 * MIB
+    if is_fragmented:
+        part = size // 8
+        data = [frame(TEXT, b'', length=part, fin=False), b'x' * part]
+        for number in range(7):
+            data += [frame(CONTINUATION, b'', length=part, fin=number == 6), b'x' * part]
+    else:
+        data = [frame(TEXT, b'', length=size), b'x' * size]
+    wire = Wire(data)
+    _, events, _ = connect(wire)
+    # its pieces and the whole: join() needs both
+    assert peak_of(lambda: take(events, 'text', 1)) < 2.2 * size
+
+
+# --- fragments ---
+
+def _fragments(count, kind):
+    payload = b'ab' if kind == 'text' else b'\x00\xff'
+    return (frame(FIRST[kind], payload, fin=False) + frame(CONTINUATION, payload, fin=False) * (count - 2)
+            + frame(CONTINUATION, payload))
+
+
+def _cost_of_fragments(count, kind):
+    wire = Wire([_fragments(count, kind)])
+    _, events, _ = connect(wire)
+    recvs = wire.recvs
+    with Calls() as calls:
+        event = take(events, kind, 1)
+    assert len(event.text if kind == 'text' else event.data) == 2 * count
+    return calls.total, wire.recvs - recvs
+
+
+@pytest.mark.parametrize('kind', ['text', 'binary'])
+def test_fragments_cost_linear_calls(kind):
+    few, few_recvs = _cost_of_fragments(16384, kind)
+    many, many_recvs = _cost_of_fragments(65536, kind)
+    assert many <= 5 * few
+    assert many_recvs <= 5 * few_recvs
+
+
+@needs_tracemalloc
+@pytest.mark.parametrize('kind', ['text', 'binary'])
+def test_fragments_cost_linear_memory(kind):
+    peaks = []
+    for count in 16384, 65536:
+        wire = Wire([_fragments(count, kind)])
+        _, events, _ = connect(wire)
+        peaks.append(peak_of(lambda: take(events, kind, 1)))
+    assert peaks[1] <= 5 * peaks[0]
+    assert peaks[1] < 4 * MIB           # no object stays for each fragment of 2 bytes
+
+
+# --- sending ---
+
+@pytest.mark.parametrize('kind, size', [('text', 32), ('text', 1024), ('binary', 32), ('binary', 65536)])
+def test_a_message_is_one_write(kind, size):
+    wire = Wire(echoes=True)
+    websocket, events, _ = connect(wire)
+    send = websocket.send_text if kind == 'text' else websocket.send_binary
+    payload = 'x' * size if kind == 'text' else b'x' * size
+    sends = wire.sends
+    for _ in range(10):
+        send(payload)
+    assert wire.sends - sends == 10
+
+
+def test_a_large_message_is_written_by_chunks():
+    wire = Wire()
+    websocket, events, _ = connect(wire)
+    sends = wire.sends
+    websocket.send_binary(bytearray(MIB))
+    assert wire.sends - sends == 16
+    assert max(wire.sent_sizes) <= 64 * 1024 + 14
+
+
+def test_a_small_send_costs_few_calls():
+    wire = Wire()
+    websocket, events, waiting = connect(wire)
+    for _ in range(20):
+        websocket.send_text('x' * 32)
+    readings, waits = waiting.readings, waiting.waits
+    with Calls() as calls:
+        for _ in range(500):
+            websocket.send_text('x' * 32)
+    # nothing looks at the clock, and the loop is not woken
+    assert (waiting.readings, waiting.waits) == (readings, waits)
+    assert calls.total <= 38 * 500, (calls.python, calls.builtin)
+
+
+@needs_tracemalloc
+@pytest.mark.parametrize('kind', [bytes, bytearray, memoryview])
+def test_a_large_send_copies_chunks_only(kind):
+    wire = Wire()
+    websocket, events, _ = connect(wire)
+    data = kind(bytearray(16 * MIB))
+    assert peak_of(lambda: websocket.send_binary(data)) < MIB
+
+
+def test_a_round_trip():
+    wire = Wire(echoes=True)
+    websocket, events, waiting = connect(wire)
+    websocket.send_text('warm')
+    take(events, 'text', 1)
+    recvs, sends, waits, blocked = wire.recvs, wire.sends, waiting.waits, wire.blocked
+    for _ in range(100):
+        websocket.send_text('x' * 32)
+        take(events, 'text', 1)
+    assert wire.sends - sends == 100
+    assert waiting.waits - waits <= 100                 # at most one; here the echo is there at once
+    assert wire.recvs - recvs - (wire.blocked - blocked) == 100
+    assert wire.blocked - blocked <= 100                # the read that finds nothing leads to the wait
+
+
+# --- rest ---
+
+def test_an_idle_connection_sleeps_until_its_deadlines():
+    class Silent(Wire):
+        def __init__(self):
+            super(Silent, self).__init__()
+            self._blocks = True
+
+    wire = Silent()
+    _, events, waiting = connect(wire, waiting_class=Sleeping)
+    began = waiting.now
+    polls = 0
+    while waiting.now < began + 10:
+        polls += next(events).name == 'poll'
+    in_time = [when for when in waiting.slept_until if when <= began + 10]
+    assert polls == 3                                   # at once, after 5 s, after 10 s
+    assert len(in_time) <= 4
+    assert wire.sends == 2                              # the request and the first ping
+
+
+# --- imports ---
+
+#: What costs 5 to 25 ms each, and is imported when it is first needed.
+DEAR = ('ssl', 'urllib.request', 'urllib2', 'json', 'email', 'logging', 'hashlib', 'http.client', 'httplib',
+        'certifi', 'asyncio')
+
+_PROGRAM = """
+import sys
+before = set(sys.modules)
+{}
+print(' '.join(sorted(set(sys.modules) - before)))
+"""
+
+
+@pytest.mark.parametrize('statement', ['import lomond', 'from lomond import WebSocket'])
+def test_import_pulls_in_nothing_dear(statement):
+    output = subprocess.check_output([sys.executable, '-c', _PROGRAM.format(statement)])
+    imported = set(output.decode('ascii').split())
+    assert any(name.startswith('lomond') for name in imported)
+    assert not imported.intersection(DEAR)
