@@ -11,7 +11,7 @@ from .compat import integer_types, string_types, text_type, to_text
 from .compression import Deflate
 from .cookies import cookie_text, is_jar
 from .handshake import check_header
-from .response import is_token
+from .response import escape, is_token
 
 #: Headers that the opening handshake makes itself (RFC 6455, 4.1).
 _HANDSHAKE_HEADERS = (b'upgrade', b'connection')
@@ -32,11 +32,11 @@ def check_protocols(protocols):
         if not isinstance(protocol, text_type):
             raise TypeError('a protocol must be text, not {}'.format(type(protocol).__name__))
         if not is_token(protocol.encode('utf-8')):
-            raise ValueError("protocol {!r} is not a token: letters, digits and !#$%&'*+-.^_`|~ "
-                             'are allowed'.format(protocol))
+            raise ValueError("protocol '{}' is not a token: letters, digits and !#$%&'*+-.^_`|~ "
+                             'are allowed'.format(escape(protocol)))
         if protocol in checked:
-            raise ValueError('protocol {!r} is there twice; each may be offered once'.format(
-                protocol))
+            raise ValueError("protocol '{}' is there twice; each may be offered once".format(
+                escape(protocol)))
         checked.append(protocol)
     return checked
 
@@ -77,7 +77,7 @@ def header_pairs(headers):
         check_header(*pair)
         lower = pair[0].lower()
         if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):
-            raise ValueError('header {!r} belongs to the opening handshake; it cannot be given'
+            raise ValueError("header '{}' belongs to the opening handshake; it cannot be given"
                              .format(lower.decode('ascii')))
         pairs.append(pair)
     return pairs
@@ -115,8 +115,8 @@ def check_cookies(cookies):
                         what, type(part).__name__))
                 if any(char in part for char in (';', ',' if what == 'name' else ';')) or (
                         what == 'name' and (not part or '=' in part)):
-                    raise ValueError('the {} of cookie {!r} has a character that would end '
-                                     'it'.format(what, to_text(name)))
+                    raise ValueError("the {} of cookie '{}' has a character that would end "
+                                     'it'.format(what, escape(to_text(name))))
         header = cookie_text(cookies)
     else:
         header = to_text(cookies)
