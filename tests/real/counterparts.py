@@ -1,4 +1,4 @@
-"""Start servers and proxies of other projects, and talk to them; it must not know what is proved with them."""
+"""Start servers and proxies of other projects and talk to them; it must not know what is proved with it."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -94,8 +94,8 @@ class Counterpart(object):
         # Apache, squid and others give root up and still have to reach it; some write as nobody.
         os.chmod(self.folder, 0o777)
         self.environ = dict(os.environ, PYTHONDONTWRITEBYTECODE='1', HOME=self.folder)
-        self.environ['LD_LIBRARY_PATH'] = os.pathsep.join(
-            glob.glob(os.path.join(DEBIAN, 'usr/lib/*-linux-*')) + glob.glob(os.path.join(DEBIAN, 'lib/*-linux-*')))
+        libraries = [glob.glob(os.path.join(DEBIAN, folder, '*-linux-*')) for folder in ('usr/lib', 'lib')]
+        self.environ['LD_LIBRARY_PATH'] = os.pathsep.join(sum(libraries, []))
         self.environ.update(environ or {})
         self._process = None
         try:
@@ -120,8 +120,8 @@ class Counterpart(object):
         """Start it and wait until it listens on all its ports."""
         with io.open(os.path.join(self.folder, 'output.txt'), 'ab') as output:
             self._process = subprocess.Popen(
-                ['python3', os.path.join(HERE, 'guard.py')] + self._command, stdin=subprocess.PIPE, stdout=output,
-                stderr=subprocess.STDOUT, env=self.environ, cwd=self.folder)
+                ['python3', os.path.join(HERE, 'guard.py')] + self._command, stdin=subprocess.PIPE,
+                stdout=output, stderr=subprocess.STDOUT, env=self.environ, cwd=self.folder)
         deadline = time.time() + START_LIMIT
         for port in self.ports:
             while not is_listening(port):

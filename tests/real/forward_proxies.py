@@ -62,9 +62,9 @@ def squid(self):
         auth = _SQUID_AUTH.format(kind='digest', helper=os.path.join(helpers, 'digest_file_auth') + ' -c',
                                   file=self.write('digests', '%s:a realm:%s\n' % (USER, digest)))
     elif self.auth:
-        crypted = subprocess.check_output([program('openssl'), 'passwd', '-apr1', PASSWORD]).decode('ascii').strip()
+        crypted = subprocess.check_output([program('openssl'), 'passwd', '-apr1', PASSWORD]).decode('ascii')
         auth = _SQUID_AUTH.format(kind='basic', helper=os.path.join(helpers, 'basic_ncsa_auth'),
-                                  file=self.write('passwords', '%s:%s\n' % (USER, crypted)))
+                                  file=self.write('passwords', '%s:%s\n' % (USER, crypted.strip())))
     return [path, '-N', '-n', 'lomond%d' % self.port, '-f', self.write('squid.conf', _SQUID.format(
         ports=self.ports, both=needs(certificate('server.pem')), folder=self.folder, helpers=helpers,
         share=os.path.join(root, 'usr/share/squid'), auth=auth))]
@@ -110,7 +110,8 @@ def dante(self):
 #: Kind: (maker, schemes that it takes, on which of its ports).
 KINDS = {
     'tinyproxy': (tinyproxy, {'http': 0}), 'squid': (squid, {'http': 0, 'https': 1}),
-    'mitmproxy': (mitmproxy, {'http': 0, 'https': 0}), 'microsocks': (microsocks, {'socks5': 0, 'socks5h': 0}),
+    'mitmproxy': (mitmproxy, {'http': 0, 'https': 0}),
+    'microsocks': (microsocks, {'socks5': 0, 'socks5h': 0}),
     'dante': (dante, {'socks4': 0, 'socks4a': 0, 'socks5': 0, 'socks5h': 0}),
 }
 

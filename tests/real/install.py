@@ -26,7 +26,8 @@ DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': '
           'tinyproxy': 'tinyproxy', 'squid': 'squid', 'microsocks': 'microsocks', 'dante-server': 'danted',
           'mosquitto': 'mosquitto'}
 #: Environment: what pip puts in.  mitmproxy wants old versions of what others want new.
-PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'], 'mitmproxy': ['mitmproxy==11.0.2']}
+PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
+        'mitmproxy': ['mitmproxy==11.0.2']}
 NPM = ['ws']
 #: Where programs are, below / and below .real/debian.
 PROGRAM_FOLDERS = ('usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin')
@@ -45,13 +46,14 @@ def run(*command, **options):
     :return: what it printed
     """
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=LIMIT, **options)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=LIMIT, **options)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failed('%s: %s' % (command[0], error))
     text = done.stdout.decode('utf-8', 'replace')
     if done.returncode:
-        raise Failed('%s gave %d: %s' % (' '.join(command[:4]), done.returncode, ' '.join(text.split()[-40:])))
+        raise Failed('%s gave %d: %s' % (
+            ' '.join(command[:4]), done.returncode, ' '.join(text.split()[-40:])))
     return text
 
 
@@ -153,7 +155,7 @@ def make_certificates():
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(description='Fetch the servers and proxies that tests/real runs against.')
+    parser = argparse.ArgumentParser(description='Fetch what tests/real runs against.')
     parser.add_argument('--anew', action='store_true', help='throw away what is there')
     options = parser.parse_args(arguments)
     if options.anew:

@@ -28,8 +28,8 @@ def sha_password():
 def words(**more):
     values = dict(
         ca=needs(certificate('ca.pem')), both=certificate('server.pem'), cert=certificate('server.crt'),
-        key=certificate('server.key'), other_cert=certificate('other.crt'), other_key=certificate('other.key'),
-        dead=free_ports(1)[0])
+        key=certificate('server.key'), other_cert=certificate('other.crt'),
+        other_key=certificate('other.key'), dead=free_ports(1)[0])
     values.update(more)
     return values
 
@@ -123,7 +123,8 @@ frontend all
     bind 127.0.0.1:{ports[1]} ssl crt {both} ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.2
     bind 127.0.0.1:{ports[2]} ssl crt {both} ssl-min-ver TLSv1.3 ssl-max-ver TLSv1.3
     bind 127.0.0.1:{ports[3]} ssl crt {both} ca-file {ca} verify required
-    http-request return status 403 content-type text/plain lf-string "no %[ssl_fc_protocol] %[ssl_fc_sni]" if {{ path /forbidden }}
+    http-request return status 403 content-type text/plain \
+        lf-string "no %[ssl_fc_protocol] %[ssl_fc_sni]" if {{ path /forbidden }}
     http-request return status 503 content-type text/plain string busy hdr Retry-After 7 if {{ path /busy }}
     http-request redirect location /echo code 302 if {{ path /moved }}
     http-request auth realm users if {{ path_beg /basic/ }} !{{ http_auth(users) }}
@@ -215,13 +216,14 @@ def caddy(self):
     hashed = subprocess.check_output([path, 'hash-password', '--plaintext', PASSWORD.encode('utf-8')],
                                      env=self.environ).decode('ascii').strip()
     values = words(ports=self.ports, upstream=self.upstream.port, name=USER, hash=hashed)
-    return [path, 'run', '--adapter', 'caddyfile', '--config', self.write('Caddyfile', _CADDY.format(**values))]
+    return [path, 'run', '--adapter', 'caddyfile',
+            '--config', self.write('Caddyfile', _CADDY.format(**values))]
 
 
 # -- Apache
 
-_APACHE_MODULES = ('mpm_event authn_core authn_file authz_core authz_user auth_basic auth_digest socache_shmcb ssl '
-                   'proxy proxy_http headers alias').split()
+_APACHE_MODULES = ('mpm_event authn_core authn_file authz_core authz_user auth_basic auth_digest '
+                   'socache_shmcb ssl proxy proxy_http headers alias').split()
 _APACHE = '''
 ServerRoot {folder}
 ServerName localhost
@@ -297,8 +299,8 @@ def apache(self):
     root = DEBIAN if path.startswith(DEBIAN) else '/'
     modules = '\n'.join('LoadModule {0}_module {1}/mod_{0}.so'.format(
         name, os.path.join(root, 'usr/lib/apache2/modules')) for name in _APACHE_MODULES)
-    values = words(folder=self.folder, ports=self.ports, upstream=self.upstream.port, modules=modules, realm=REALM,
-                   user='User www-data\nGroup www-data' if IS_ROOT else '')
+    values = words(folder=self.folder, ports=self.ports, upstream=self.upstream.port, modules=modules,
+                   realm=REALM, user='User www-data\nGroup www-data' if IS_ROOT else '')
     self.write('passwords', sha_password())
     digest = hashlib.md5(':'.join((USER, REALM, PASSWORD)).encode('utf-8')).hexdigest()
     self.write('digests', '%s:%s:%s\n' % (USER, REALM, digest))

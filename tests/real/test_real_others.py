@@ -9,7 +9,8 @@ import time
 import pytest
 
 import counterparts
-from counterparts import Counterpart, WebSocket, converse, environment_program, names, program, prove_echo, run
+from counterparts import (
+    Counterpart, WebSocket, converse, environment_program, names, program, prove_echo, run)
 
 # -- mosquitto
 
@@ -27,8 +28,8 @@ protocol websockets
 @pytest.fixture(scope='module')
 def mosquitto():
     # The user counts for root alone; without a listener of the other kind, one on all interfaces is made.
-    started = Counterpart(lambda self: [program('mosquitto'), '-c', self.write('mosquitto.conf', _MOSQUITTO.format(
-        ports=self.ports, user='nobody'))], 2)
+    started = Counterpart(lambda self: [program('mosquitto'), '-c', self.write(
+        'mosquitto.conf', _MOSQUITTO.format(ports=self.ports, user='nobody'))], 2)
     try:
         yield started
     finally:
@@ -72,7 +73,7 @@ def prove_bare_end(happened):
 @pytest.mark.parametrize('end', ('ours', 'mqtt'))
 @pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
 def test_mqtt(mosquitto, compress, end):
-    """Subscribe to what we publish; mosquitto sends a fragment of 4 KiB each 100 ms, and ends with a bare FIN."""
+    """Subscribe to what we publish; big messages come back as a fragment of 4 KiB each 100 ms."""
     websocket = mqtt_client(mosquitto, compress=compress)
     published = [mqtt_packet(0x30, mqtt_text('a/topic') + counterparts.bytes_of(size))
                  for size in (0, 1, 117, 1000, 20000, 65536)]
@@ -154,8 +155,8 @@ class Uvicorn(Counterpart):
         self.implementation = implementation
         super(Uvicorn, self).__init__(lambda self: [
             environment_program('servers', 'uvicorn'), '--host', '127.0.0.1', '--port', '%d' % self.port,
-            '--ws', implementation, '--ws-ping-interval', '0.5', '--ws-ping-timeout', '5', '--log-level', 'error',
-            '--app-dir', counterparts.SERVERS, 'asgi_app:application'])
+            '--ws', implementation, '--ws-ping-interval', '0.5', '--ws-ping-timeout', '5',
+            '--log-level', 'error', '--app-dir', counterparts.SERVERS, 'asgi_app:application'])
 
     def client(self, path, **options):
         return WebSocket('ws://127.0.0.1:%d%s' % (self.port, path), proxies={}, **options)
@@ -172,8 +173,9 @@ def uvicorn(request):
 
 @pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
 def test_uvicorn_echo(uvicorn, compress):
-    happened = prove_echo('ws://127.0.0.1:%d/echo' % uvicorn.port, counterparts.messages() + counterparts.messages(
-        [counterparts.BIG]), compress=compress, protocols=['chat'])
+    to_send = counterparts.messages() + counterparts.messages([counterparts.BIG])
+    happened = prove_echo('ws://127.0.0.1:%d/echo' % uvicorn.port, to_send, protocols=['chat'],
+                          compress=compress)
     assert happened[2].protocol == 'chat'
     assert happened[2].extensions == (set(['permessage-deflate']) if compress else set())
 

@@ -24,8 +24,8 @@ async def handle(request):
     path, query = request.path, request.query
     if path == '/reject':
         return web.Response(status=int(query['status']), text=query['body'])
-    websocket = web.WebSocketResponse(compress=request.app['compress'], max_msg_size=LIMIT, protocols=('chat',),
-                                      autoping=path != '/ping')
+    websocket = web.WebSocketResponse(compress=request.app['compress'], max_msg_size=LIMIT,
+                                      protocols=('chat',), autoping=path != '/ping')
     await websocket.prepare(request)
     if path == '/close':
         await websocket.close(code=int(query.get('code', 1000)), message=query.get('reason', '').encode())

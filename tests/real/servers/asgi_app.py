@@ -19,7 +19,8 @@ async def application(scope, receive, send):
         await send({'type': 'websocket.http.response.start', 'status': int(query['status']),
                     'headers': [(b'content-type', b'text/plain')]})
         return await send({'type': 'websocket.http.response.body', 'body': query['body'].encode()})
-    await send({'type': 'websocket.accept', 'subprotocol': 'chat' if 'chat' in scope['subprotocols'] else None})
+    subprotocol = 'chat' if 'chat' in scope['subprotocols'] else None
+    await send({'type': 'websocket.accept', 'subprotocol': subprotocol})
     if path == '/close':
         return await send({'type': 'websocket.close', 'code': int(query['code']), 'reason': query['reason']})
     if path == '/greet':

@@ -1,4 +1,5 @@
-// The scripted server of tests/real on npm's ws: arguments are PORT or PORT:OPTIONS (JSON of perMessageDeflate).
+// The scripted server of tests/real on npm's ws: NPM-FOLDER, then PORT or PORT:OPTIONS (JSON of
+// perMessageDeflate) ...
 'use strict';
 
 const http = require('http');
@@ -54,7 +55,8 @@ for (const argument of process.argv.slice(3)) {
     if (url.pathname === '/reject') {
       const body = url.searchParams.get('body');
       socket.on('error', () => {});
-      return socket.end(`HTTP/1.1 ${url.searchParams.get('status')} Rejected\r\nContent-Type: text/plain\r\n` +
+      return socket.end(`HTTP/1.1 ${url.searchParams.get('status')} Rejected\r\n` +
+                        'Content-Type: text/plain\r\n' +
                         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
     }
     wss.handleUpgrade(request, socket, head, (ws) => handle(ws, url));
