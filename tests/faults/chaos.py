@@ -455,11 +455,11 @@ class Watch(object):
             assert when - self.ended < seconds + 0.5, 'a sender was stuck %.2fs longer' % (when - self.ended)
 
 
-def send_much(watch, size=1024 * 1024, count=64):
+def send_much(watch, size=1024 * 1024):
     """Send more than any buffer takes; what it raises is kept in ``senders``."""
     data = b'd' * size
     try:
-        for _ in range(count):
+        for _ in range(64 * 1024 * 1024 // size):
             watch.ws.send_binary(data, compress=False)
     except Exception as error:
         watch.senders.append((error, monotonic()))

@@ -353,6 +353,7 @@ class Connection(object):
     def stop(self):
         """SIGSTOP: this process does nothing any more until somebody resumes it."""
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(0.05)        # until the signal has stopped all threads, this one too
 
     # -- ends
 
