@@ -17,9 +17,26 @@ import pytest
 
 from lomond import compat
 from lomond.compat import (
-    PY2, acquire, encode_utf8, error_number, error_text, fork_id, is_in_progress, is_reset, join_bytes, monotonic,
-    native, native_octets, set_cloexec, text_str, to_bytes, to_text, utf_8_decode, was_interrupted, would_block)
-
+    PY2,
+    acquire,
+    encode_utf8,
+    error_number,
+    error_text,
+    fork_id,
+    is_in_progress,
+    is_reset,
+    join_bytes,
+    monotonic,
+    native,
+    native_octets,
+    set_cloexec,
+    text_str,
+    to_bytes,
+    to_text,
+    utf_8_decode,
+    was_interrupted,
+    would_block,
+)
 
 # --- errors of the system ---
 
@@ -28,7 +45,8 @@ def errors_with(number):
     return [kind(number, 'text') for kind in (OSError, IOError, socket.error, select.error, socket.timeout)]
 
 
-@pytest.mark.parametrize('number', [errno.EAGAIN, errno.ECONNRESET, errno.EINTR, errno.EINPROGRESS, errno.ENOENT])
+@pytest.mark.parametrize('number',
+                         [errno.EAGAIN, errno.ECONNRESET, errno.EINTR, errno.EINPROGRESS, errno.ENOENT])
 def test_error_number(number):
     for error in errors_with(number):
         assert isinstance(error, compat.OS_ERRORS)
@@ -46,7 +64,8 @@ class Numbered(Exception):
 
 
 @pytest.mark.parametrize('error, number', [
-    (OSError(), None), (OSError('text'), None), (ValueError('x'), None), (Numbered(errno.EINTR, 'x'), errno.EINTR),
+    (OSError(), None), (OSError('text'), None), (ValueError('x'), None),
+    (Numbered(errno.EINTR, 'x'), errno.EINTR),
     (Numbered('5'), None)])
 def test_errors_without_a_number(error, number):
     assert error_number(error) == number
@@ -58,8 +77,10 @@ class Broken(Exception):
 
 
 @pytest.mark.parametrize('error, text', [
-    (OSError(errno.ENOENT, 'No such\n file'), 'No such file'), (OSError('text'), 'text'), (ValueError('\u2603 x'), '\u2603 x'),
-    (ValueError(), 'ValueError'), (KeyError('k'), repr('k')), (OSError(1, b'b\xc3\xbc'), 'b\xfc'), (ValueError(' \r\n'), 'ValueError'),
+    (OSError(errno.ENOENT, 'No such\n file'), 'No such file'), (OSError('text'), 'text'),
+    (ValueError('\u2603 x'), '\u2603 x'),
+    (ValueError(), 'ValueError'), (KeyError('k'), repr('k')), (OSError(1, b'b\xc3\xbc'), 'b\xfc'),
+    (ValueError(' \r\n'), 'ValueError'),
     (Broken(), 'bytes \ufffd'), (OSError(1, b'b\xff'), 'b\ufffd')])
 def test_error_text(error, text):
     assert error_text(error) == text
@@ -107,14 +128,16 @@ def test_text_str():
 
 @pytest.mark.parametrize('kind', [bytes, bytearray, memoryview])
 @pytest.mark.parametrize('data, final, expected', [
-    (b'', True, ('', 0)), (b'abc', True, ('abc', 3)), ('\u2603\U0001f600'.encode('utf-8'), True, ('\u2603\U0001f600', 7)),
+    (b'', True, ('', 0)), (b'abc', True, ('abc', 3)),
+    ('\u2603\U0001f600'.encode('utf-8'), True, ('\u2603\U0001f600', 7)),
     (b'a\xe2\x98', False, ('a', 1)), (b'\xed\x9f\xbf', True, ('\ud7ff', 3))])
 def test_utf_8_decode(kind, data, final, expected):
     assert utf_8_decode(kind(data), 'strict', final) == expected
 
 
 @pytest.mark.parametrize('data, final, start', [
-    (b'\xff', False, 0), (b'ab\xed\xa0\x80', True, 2), (b'ab\xed\xbf\xbf\xff', True, 2), (b'\xff\xed\xa0\x80', True, 0),
+    (b'\xff', False, 0), (b'ab\xed\xa0\x80', True, 2), (b'ab\xed\xbf\xbf\xff', True, 2),
+    (b'\xff\xed\xa0\x80', True, 0),
     (b'a\xe2\x98', True, 1), (b'\xc0\x80', False, 0), (b'ok\xed\xa0\x80 \xe2', False, 2)])
 def test_utf_8_decode_refuses(data, final, start):
     """Surrogates are no UTF-8, on 2.7 too."""
@@ -223,7 +246,8 @@ def test_versions():
     assert compat.PY2 == (sys.version_info[0] == 2)
     assert compat.HAS_MODULE_GETATTR == (sys.version_info >= (3, 7))
     assert compat.IS_WINDOWS == (sys.platform == 'win32')
-    assert compat.text_type is type('') and isinstance('', compat.string_types) and isinstance(5, compat.integer_types)
+    assert compat.text_type is type('') and isinstance('', compat.string_types) and isinstance(5,
+        compat.integer_types)
 
 
 # --- urllib's proxies ---

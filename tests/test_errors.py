@@ -14,7 +14,8 @@ from lomond import errors
 PARENTS = {
     'WebSocketError': 'Exception', 'FrameBuildError': 'WebSocketError', 'HandshakeError': 'WebSocketError',
     'CompressionParameterError': 'HandshakeError', 'ProtocolError': 'WebSocketError',
-    'PayloadTooLarge': 'ProtocolError', 'CriticalProtocolError': 'WebSocketError', 'ConnectFail': 'WebSocketError',
+    'PayloadTooLarge': 'ProtocolError', 'CriticalProtocolError': 'WebSocketError',
+    'ConnectFail': 'WebSocketError',
     'ProxyFail': 'ConnectFail', 'TransportFail': 'WebSocketError', 'SendTimeout': 'TransportFail',
     'WebSocketUnavailable': 'WebSocketError', 'WebSocketClosing': 'WebSocketUnavailable',
     'WebSocketClosed': 'WebSocketUnavailable'}

@@ -9,10 +9,24 @@ import time
 import zlib
 
 import pytest
-
 from helpers import (
-    BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT, Log, check_parser, close_frame, close_payload,
-    facts, frame, open_client, open_server)
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    KEY,
+    PING,
+    PONG,
+    TEXT,
+    Log,
+    check_parser,
+    close_frame,
+    close_payload,
+    facts,
+    frame,
+    open_client,
+    open_server,
+)
+
 from lomond.compression import DeflateParameters
 from lomond.connection import CLIENT, Connection
 from lomond.events import Pong
@@ -96,18 +110,21 @@ GOOD = [
     ('empty ping', frame(PING), [('send', PONG, b''), ('ping', b'')]),
     ('full ping', frame(PING, b'x' * 125), [('send', PONG, b'x' * 125), ('ping', b'x' * 125)]),
     ('pong', frame(PONG, b'q'), [('pong', b'q')]),
-    ('beyond ASCII', frame(TEXT, 'h\xe9 \u2603 \U0001f600'.encode('utf-8')), [('text', 'h\xe9 \u2603 \U0001f600')]),
+    ('beyond ASCII', frame(TEXT, 'h\xe9 \u2603 \U0001f600'.encode('utf-8')),
+     [('text', 'h\xe9 \u2603 \U0001f600')]),
     ('125', frame(TEXT, b'x' * 125), [('text', 'x' * 125)]),
     ('126', frame(TEXT, b'x' * 126), [('text', 'x' * 126)]),
     ('127', frame(BINARY, b'x' * 127), [('binary', b'x' * 127)]),
     ('65535', frame(BINARY, b'x' * 65535), [('binary', b'x' * 65535)]),
     ('65536', frame(TEXT, b'x' * 65536), [('text', 'x' * 65536)]),
-    ('fragments', frame(BINARY, b'a', fin=False) + frame(CONTINUATION, b'bc', fin=False) + frame(CONTINUATION, b'd'),
+    ('fragments', frame(BINARY, b'a', fin=False) + frame(CONTINUATION, b'bc', fin=False)
+     + frame(CONTINUATION, b'd'),
      [('binary', b'abcd')]),
     ('empty fragments', frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) + frame(CONTINUATION),
      [('text', '')]),
     ('empty last fragment', frame(BINARY, b'x', fin=False) + frame(CONTINUATION), [('binary', b'x')]),
-    ('a character in three fragments', frame(TEXT, b'a\xe2', fin=False) + frame(CONTINUATION, b'\x98', fin=False)
+    ('a character in three fragments', frame(TEXT, b'a\xe2', fin=False)
+     + frame(CONTINUATION, b'\x98', fin=False)
      + frame(CONTINUATION, b'\x83b'), [('text', 'a\u2603b')]),
     ('control frames between fragments', frame(TEXT, ENCODED[:1], fin=False) + frame(PING, b'1')
      + frame(CONTINUATION, ENCODED[1:], fin=False) + frame(PONG, b'2') + frame(CONTINUATION, b'!'),
@@ -141,18 +158,22 @@ def test_server_unmasks(data, expected):
 
 
 def test_server_unmasks_and_inflates():
-    data = frame(TEXT, HELLO, rsv=4, key=KEY) + frame(BINARY, HELLO[:2], fin=False, rsv=4, key=b'abcd') + frame(
+    parameters = DeflateParameters(client_no_context_takeover=True)
+    data = frame(TEXT, HELLO, rsv=4, key=KEY)
+    data += frame(BINARY, HELLO[:2], fin=False, rsv=4, key=b'abcd') + frame(
         CONTINUATION, HELLO[2:], key=b'efgh')
-    check_parser(data, [('text', 'Hello'), ('binary', b'Hello')], 'OPEN', trailing=b'\x81', make=lambda: open_server(
-        compression=DeflateParameters(client_no_context_takeover=True)))
+    check_parser(data, [('text', 'Hello'), ('binary', b'Hello')], 'OPEN',
+                 make=lambda: open_server(compression=parameters))
 
 
 def mixed():
     """Compressed and plain messages, whole and in fragments, with pings between."""
     zobj = zlib.compressobj(6, zlib.DEFLATED, -15)
-    one, two, three, four = (deflate(data, zobj) for data in (b'spam ' * 20, ENCODED * 50, b'spam ' * 20, b''))
+    spam = b'spam ' * 20
+    one, two, three, four = (deflate(data, zobj) for data in (spam, ENCODED * 50, spam, b''))
     data = frame(TEXT, one, rsv=4) + frame(TEXT, b'plain') + frame(TEXT, two[:3], fin=False, rsv=4)
-    data += frame(PING, b'!') + frame(CONTINUATION, fin=False) + frame(CONTINUATION, two[3:]) + frame(BINARY, b'')
+    data += frame(PING, b'!') + frame(CONTINUATION, fin=False) + frame(CONTINUATION, two[3:])
+    data += frame(BINARY)
     data += frame(BINARY, fin=False, rsv=4) + frame(CONTINUATION, three)
     data += frame(BINARY, four, rsv=4) + frame(BINARY, b'a', fin=False) + frame(CONTINUATION, b'b')
     return data, [('text', 'spam ' * 20), ('text', 'plain'), ('send', PONG, b'!'), ('ping', b'!'),
@@ -176,8 +197,10 @@ def test_compressed_message_without_octets():
 # --- what is wrong, and the sentence that says so ---
 
 WRONG = [
-    ('rsv2', frame(TEXT, b'x', rsv=2), 'reserved bits rsv2 are set; no extension that uses them was agreed on'),
-    ('rsv3', frame(PING, b'x', rsv=1), 'reserved bits rsv3 are set; no extension that uses them was agreed on'),
+    ('rsv2', frame(TEXT, b'x', rsv=2),
+     'reserved bits rsv2 are set; no extension that uses them was agreed on'),
+    ('rsv3', frame(PING, b'x', rsv=1),
+     'reserved bits rsv3 are set; no extension that uses them was agreed on'),
     ('rsv2 and rsv3', frame(CLOSE, rsv=3),
      'reserved bits rsv2, rsv3 are set; no extension that uses them was agreed on'),
     ('rsv1', frame(TEXT, b'x', rsv=4),
@@ -210,12 +233,14 @@ WRONG = [
     ('masked ping', frame(PING, key=KEY), 'frame from the server is masked; it must not be'),
     ('125 in 16 bits', frame(TEXT, b'x' * 125, form=16),
      'payload length 125 is encoded in 16 bits; the shortest form is required'),
-    ('0 in 16 bits', frame(BINARY, form=16), 'payload length 0 is encoded in 16 bits; the shortest form is required'),
+    ('0 in 16 bits', frame(BINARY, form=16),
+     'payload length 0 is encoded in 16 bits; the shortest form is required'),
     ('65535 in 64 bits', frame(BINARY, length=65535, form=64),
      'payload length 65535 is encoded in 64 bits; the shortest form is required'),
     ('5 in 64 bits', frame(TEXT, b'Hello', form=64),
      'payload length 5 is encoded in 64 bits; the shortest form is required'),
-    ('2**63', frame(BINARY, length=1 << 63), 'payload length 9223372036854775808 has its highest bit set; it must be 0'),
+    ('2**63', frame(BINARY, length=1 << 63),
+     'payload length 9223372036854775808 has its highest bit set; it must be 0'),
     ('2**64 - 1', frame(TEXT, length=(1 << 64) - 1),
      'payload length 18446744073709551615 has its highest bit set; it must be 0'),
     ('close of 1 byte', frame(CLOSE, b'x'), 'close frame payload is 1 byte; none, or at least 2 are allowed'),
@@ -235,24 +260,29 @@ def test_wrong_after_good(name, data, text):
     """The good messages come before the violation, though all of them came in one read."""
     good = frame(TEXT, b'1') + frame(PING, b'2')
     before = [('text', 'x')] if 'that is over' in name else []
-    check_parser(good + data, [('text', '1'), ('send', PONG, b'2'), ('ping', b'2')] + before + failed(text), 'FAILED')
+    check_parser(good + data, [('text', '1'), ('send', PONG, b'2'), ('ping', b'2')] + before + failed(text),
+                 'FAILED')
 
 
 DEFLATE_WRONG = [
     ('rsv1 on a ping', frame(PING, rsv=4), 'ping'), ('rsv1 on a close', frame(CLOSE, rsv=4), 'close'),
-    ('rsv1 on a continuation', frame(TEXT, b'', fin=False, rsv=4) + frame(CONTINUATION, rsv=4), 'continuation'),
-    ('rsv1 on a continuation of a plain message', frame(TEXT, fin=False) + frame(CONTINUATION, rsv=4), 'continuation'),
+    ('rsv1 on a continuation', frame(TEXT, b'', fin=False, rsv=4) + frame(CONTINUATION, rsv=4),
+     'continuation'),
+    ('rsv1 on a continuation of a plain message', frame(TEXT, fin=False) + frame(CONTINUATION, rsv=4),
+     'continuation'),
 ]
 
 
-@pytest.mark.parametrize('data, kind', [case[1:] for case in DEFLATE_WRONG], ids=[case[0] for case in DEFLATE_WRONG])
+@pytest.mark.parametrize('data, kind', [case[1:] for case in DEFLATE_WRONG],
+                         ids=[case[0] for case in DEFLATE_WRONG])
 def test_rsv1_elsewhere(data, kind):
     check_parser(data, failed(
-        'reserved bit rsv1 is set on a %s frame; only the first frame of a message may have it, and only when '
-        'compression was agreed on' % kind), 'FAILED', make=deflating())
+        'reserved bit rsv1 is set on a %s frame; only the first frame of a message may have it, and only '
+        'when compression was agreed on' % kind), 'FAILED', make=deflating())
 
 
-@pytest.mark.parametrize('data', [frame(TEXT, b'x'), frame(PING), frame(BINARY, length=300), close_frame(1000)])
+@pytest.mark.parametrize('data', [frame(TEXT, b'x'), frame(
+    PING), frame(BINARY, length=300), close_frame(1000)])
 def test_server_wants_masks(data):
     check_parser(data, failed('frame from the client is not masked; it must be'), 'FAILED', make=open_server)
 
@@ -269,11 +299,13 @@ def test_refused_at_the_first_bytes(data):
 # --- UTF-8 fails fast ---
 
 NOT_UTF_8 = [
-    (b'\xff', 'byte 0xff at offset 0'), (b'ab\xfe', 'byte 0xfe at offset 2'), (b'\x80', 'byte 0x80 at offset 0'),
+    (b'\xff', 'byte 0xff at offset 0'), (b'ab\xfe', 'byte 0xfe at offset 2'),
+    (b'\x80', 'byte 0x80 at offset 0'),
     (b'\xc0\xaf', 'byte 0xc0 at offset 0'), (b'\xed\xa0\x80', 'byte 0xa0 at offset 1'),
     (b'a\xed\xbf\xbf', 'byte 0xbf at offset 2'), (b'\xf4\x90\x80\x80', 'byte 0x90 at offset 1'),
     (b'\xf8\x88\x80\x80\x80', 'byte 0xf8 at offset 0'), (b'\xe0\x80', 'byte 0x80 at offset 1'),
-    (b'\xe2\x98a', 'byte 0x61 at offset 2'), (b'\xce\xba\xe1\xbd\xb9\xed\xa0\x80edited', 'byte 0xa0 at offset 6'),
+    (b'\xe2\x98a', 'byte 0x61 at offset 2'),
+    (b'\xce\xba\xe1\xbd\xb9\xed\xa0\x80edited', 'byte 0xa0 at offset 6'),
 ]
 
 
@@ -295,14 +327,16 @@ def test_not_utf_8_in_an_incomplete_frame(payload, what):
 @pytest.mark.parametrize('make', [open_client, deflating()])
 def test_not_utf_8_in_fragments(payload, what, make):
     pieces = [payload[at:at + 1] for at in range(len(payload))]
-    data = frame(TEXT, pieces[0], fin=False) + b''.join(frame(CONTINUATION, piece, fin=False) for piece in pieces[1:])
+    data = frame(TEXT, pieces[0], fin=False)
+    data += b''.join(frame(CONTINUATION, piece, fin=False) for piece in pieces[1:])
     check_parser(data, utf_8(what), 'FAILED', make=make)
 
 
 @pytest.mark.parametrize('payload, what', NOT_UTF_8)
 def test_not_utf_8_compressed(payload, what):
     check_parser(frame(TEXT, deflate(payload), rsv=4), utf_8(what), 'FAILED', make=deflating())
-    check_parser(frame(TEXT, deflate(payload, tail=0), rsv=4, fin=False), utf_8(what), 'FAILED', make=deflating())
+    check_parser(frame(TEXT, deflate(payload, tail=0), rsv=4, fin=False), utf_8(what), 'FAILED',
+                 make=deflating())
 
 
 def test_not_utf_8_fails_at_the_byte():
@@ -324,7 +358,8 @@ def test_text_ends_inside_a_character(data):
 
 
 def test_close_reason_is_not_utf_8():
-    check_parser(close_frame(1000, b'\xff'), failed('close reason (of code 1000) is not valid UTF-8', 1007, True), 'FAILED')
+    check_parser(close_frame(1000, b'\xff'),
+                 failed('close reason (of code 1000) is not valid UTF-8', 1007, True), 'FAILED')
 
 
 GARBAGE = [b'\xff' * 20, b'\x06\x00\x00', b'\x00\x05\x00\x00\x00Hello']
@@ -434,7 +469,8 @@ def test_exactly_the_limit_passes(limit, opcode):
     value = payload if opcode == BINARY else payload.decode('ascii')
     name = 'binary' if opcode == BINARY else 'text'
     check_parser(frame(opcode, payload), [(name, value)], 'OPEN', make=limited(limit))
-    check_parser(frame(opcode, payload[:9], fin=False) + frame(CONTINUATION, payload[9:]), [(name, value)], 'OPEN',
+    check_parser(frame(opcode, payload[:9], fin=False) + frame(CONTINUATION, payload[9:]), [(name, value)],
+                 'OPEN',
                  make=limited(limit))
     check_parser(frame(opcode, payload + b'x'), too_large(limit + 1, limit), 'FAILED', make=limited(limit))
 
@@ -458,7 +494,8 @@ def test_fragments_sum():
                  + frame(CONTINUATION, b'', fin=False) + frame(CONTINUATION, b'x'),
                  too_large(101, 100), 'FAILED', make=limited(100))
     check_parser(frame(TEXT, b'x' * 60, fin=False) + frame(CONTINUATION, b'x' * 40, fin=False)
-                 + frame(PING) + frame(CONTINUATION), [('send', PONG, b''), ('ping', b''), ('text', 'x' * 100)],
+                 + frame(PING) + frame(CONTINUATION),
+                 [('send', PONG, b''), ('ping', b''), ('text', 'x' * 100)],
                  'OPEN', make=limited(100))
 
 
@@ -481,7 +518,8 @@ def test_announced_length_of_compressed_data():
     zobj = zlib.compressobj(0, zlib.DEFLATED, -15)
     packed = deflate(noise, zobj)
     assert len(packed) > 4096
-    check_parser(frame(BINARY, packed, rsv=4), [('binary', noise)], 'OPEN', make=deflating(max_message_size=4096))
+    check_parser(frame(BINARY, packed, rsv=4), [('binary', noise)], 'OPEN',
+                 make=deflating(max_message_size=4096))
     check_parser(frame(BINARY, length=1 << 62, rsv=4), too_large(1 << 62, 4096), 'FAILED',
                  make=deflating(max_message_size=4096))
 
@@ -571,8 +609,8 @@ def test_endless_message_costs_the_limit():
 def test_many_fragments_take_linear_time():
     """behaviour.md, 4: 65,536 fragments in one message; time is compared, not measured."""
     def seconds(count):
-        data = frame(TEXT, b'x' * 64, fin=False) + frame(CONTINUATION, b'x' * 64, fin=False) * (count - 2) + frame(
-            CONTINUATION, b'x' * 64)
+        data = frame(TEXT, b'x' * 64, fin=False)
+        data += frame(CONTINUATION, b'x' * 64, fin=False) * (count - 2) + frame(CONTINUATION, b'x' * 64)
         best = 1e9
         for _ in range(3):
             core = open_client()
@@ -686,7 +724,8 @@ def test_given_data_does_not_change():
 def test_large_masked_binary():
     reading = Reading(Connection(CLIENT._replace(expects_masked=True)))
     payload = pattern(300001)
-    reading.feed(frame(BINARY, payload[:100003], key=KEY, fin=False) + frame(CONTINUATION, payload[100003:], key=b'abcd'))
+    reading.feed(frame(BINARY, payload[:100003], key=KEY, fin=False))
+    reading.feed(frame(CONTINUATION, payload[100003:], key=b'abcd'))
     assert [event.data for event in reading.events] == [payload]
 
 

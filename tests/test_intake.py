@@ -44,7 +44,8 @@ def test_doubles_when_one_read_fills_it():
         data = put(intake, data)
         intake.start = intake.end           # the parser has read it all
         sizes.append(len(intake.buffer))
-    assert sizes[:6] == [2 * FIRST_SIZE, 4 * FIRST_SIZE, 8 * FIRST_SIZE, 16 * FIRST_SIZE, LARGEST_SIZE, LARGEST_SIZE]
+    assert sizes[:6] == [2 * FIRST_SIZE, 4 * FIRST_SIZE, 8 * FIRST_SIZE, 16 * FIRST_SIZE, LARGEST_SIZE,
+                         LARGEST_SIZE]
     assert max(sizes) == LARGEST_SIZE
 
 

@@ -66,12 +66,13 @@ def test_parts(store, kind, is_text, compressed):
 @pytest.mark.parametrize('compressed', [True, False])
 def test_empty(store, is_text, compressed):
     for parts in ([b''], [b'', b'']):
-        assert put_together(Message(is_text, inflater() if compressed else None), parts) == ('' if is_text else b'')
+        assert put_together(Message(is_text, inflater() if compressed else None),
+                            parts) == ('' if is_text else b'')
 
 
 def test_many_small_texts_are_joined():
     message = Message(True)
-    for number in range(JOIN_AFTER * 2 + 3):
+    for _ in range(JOIN_AFTER * 2 + 3):
         message.add(b'x')
         assert len(message._texts) < JOIN_AFTER
     assert message.take() == 'x' * (JOIN_AFTER * 2 + 3)
@@ -83,8 +84,8 @@ def test_many_small_texts_are_joined():
     (10, [10], None), (10, [11], 'message is 11 bytes; at most 10 are allowed (max_message_size)'),
     (10, [5, 5, 0], None), (10, [5, 5, 1], 'message is 11 bytes; at most 10 are allowed (max_message_size)'),
     (0, [0], None), (0, [1], 'message is 1 bytes; at most 0 are allowed (max_message_size)'),
-    (None, [1 << 62], None), (10, [3, 1 << 62],
-                              'message is 4611686018427387907 bytes; at most 10 are allowed (max_message_size)')])
+    (None, [1 << 62], None),
+    (10, [3, 1 << 62], 'message is 4611686018427387907 bytes; at most 10 are allowed (max_message_size)')])
 @pytest.mark.parametrize('is_text', [True, False])
 def test_check_length(limit, lengths, error, is_text):
     message = Message(is_text, None, limit)
@@ -121,12 +122,14 @@ def test_limit_of_what_is_inflated(is_text):
 
 def test_too_large():
     assert str(too_large(5, 4)) == 'message is 5 bytes; at most 4 are allowed (max_message_size)'
-    assert str(too_large(None, 4)) == 'message inflates to more than 4 bytes; at most 4 are allowed (max_message_size)'
+    assert str(too_large(None,
+        4)) == 'message inflates to more than 4 bytes; at most 4 are allowed (max_message_size)'
 
 
 # --- bad data ---
 
-@pytest.mark.parametrize('parts', [[b'\xff'], [b'\xe2', b'\x28'], [b'ok', b'\xe2\x98'], [b'\xed\xa0', b'\x80']])
+@pytest.mark.parametrize('parts', [[b'\xff'], [
+    b'\xe2', b'\x28'], [b'ok', b'\xe2\x98'], [b'\xed\xa0', b'\x80']])
 @pytest.mark.parametrize('compressed', [True, False])
 def test_not_utf_8(parts, compressed):
     data = b''.join(parts)

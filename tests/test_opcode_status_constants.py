@@ -14,8 +14,8 @@ from lomond.status import Status
 
 def test_opcodes():
     """RFC 6455, 5.2; api.md, section 4."""
-    names = 'CONTINUATION TEXT BINARY RESERVED1 RESERVED2 RESERVED3 RESERVED4 RESERVED5 CLOSE PING PONG'.split()
-    names += ['RESERVED6', 'RESERVED7', 'RESERVED8', 'RESERVED9', 'RESERVED10']
+    names = 'CONTINUATION TEXT BINARY RESERVED1 RESERVED2 RESERVED3 RESERVED4 RESERVED5'.split()
+    names += ['CLOSE', 'PING', 'PONG', 'RESERVED6', 'RESERVED7', 'RESERVED8', 'RESERVED9', 'RESERVED10']
     assert [getattr(Opcode, name) for name in names] == list(range(16))
     assert [Opcode.to_str(number) for number in range(16)] == names
     for nothing in (-1, 16, None, 'TEXT'):
@@ -31,12 +31,15 @@ def test_reserved():
 def test_status():
     upper = dict((name, value) for name, value in vars(Status).items() if name.isupper())
     assert upper == {
-        'NORMAL': 1000, 'GOING_AWAY': 1001, 'PROTOCOL_ERROR': 1002, 'DATA_NOT_UNDERSTOOD': 1003, 'BAD_DATA': 1007,
-        'POLICY_VIOLATION': 1008, 'MESSAGE_TOO_LARGE': 1009, 'EXTENSION_FAILED': 1010, 'UNEXPECTED_CONDITION': 1011}
+        'NORMAL': 1000, 'GOING_AWAY': 1001, 'PROTOCOL_ERROR': 1002, 'DATA_NOT_UNDERSTOOD': 1003,
+        'BAD_DATA': 1007,
+        'POLICY_VIOLATION': 1008, 'MESSAGE_TOO_LARGE': 1009, 'EXTENSION_FAILED': 1010,
+        'UNEXPECTED_CONDITION': 1011}
     assert status.Status is Status
 
 
-INVALID = set(list(range(1000)) + [1004, 1005, 1006, 1015] + list(range(1016, 3000)) + list(range(5000, 65536)))
+INVALID = set(list(range(1000)) + [1004, 1005, 1006,
+                                   1015] + list(range(1016, 3000)) + list(range(5000, 65536)))
 
 
 def test_invalid_codes():
@@ -45,7 +48,8 @@ def test_invalid_codes():
     assert len(codes) == len(INVALID) and set(codes) == INVALID and sorted(codes) == list(codes)
 
 
-@pytest.mark.parametrize('nothing', [None, '', 'x', b'1005', 1005.5, float('nan'), float('inf'), (), object(), 1j])
+@pytest.mark.parametrize('nothing', [None, '', 'x', b'1005', 1005.5, float(
+    'nan'), float('inf'), (), object(), 1j])
 def test_what_is_no_code_is_no_invalid_code(nothing):
     """`event.code in Status.invalid_codes`, with a close frame that had none."""
     assert nothing not in Status.invalid_codes
@@ -81,5 +85,5 @@ def test_user_agent_is_made_when_asked_for(monkeypatch):
 
 def test_other_names_are_none():
     with pytest.raises(AttributeError) as caught:
-        constants.WS_NOTHING
+        assert constants.WS_NOTHING
     assert 'WS_NOTHING' in str(caught.value)

@@ -6,12 +6,19 @@ import threading
 import zlib
 
 import pytest
-
 from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, read_frames
+
 from lomond.compression import DeflateParameters
 from lomond.deflate import PerMessageDeflate
 from lomond.outgoing import (
-    CHUNK, MAX_QUEUED_PONGS, MAX_REMEMBERED_PINGS, Encoder, PingLog, Replies, _snapshot)
+    CHUNK,
+    MAX_QUEUED_PONGS,
+    MAX_REMEMBERED_PINGS,
+    Encoder,
+    PingLog,
+    Replies,
+    _snapshot,
+)
 
 
 def taken(replies):
@@ -233,7 +240,8 @@ def test_compressed():
     encoder.codec = PerMessageDeflate(DeflateParameters(), True, min_size=4)
     inflater = zlib.decompressobj(-15)
     sent = [(TEXT, b'spam ' * 50, True, True), (TEXT, b'spam', False, True), (BINARY, b'abc', True, True),
-            (BINARY, b'spam ' * 50, True, True), (TEXT, b'spam ', True, False), (CONTINUATION, b'spam', True, True)]
+            (BINARY, b'spam ' * 50, True, True), (TEXT, b'spam ', True, False),
+            (CONTINUATION, b'spam', True, True)]
     frames = read_frames(b''.join(b''.join(encoder.encode_message(*arguments)) for arguments in sent))
     # compress=False, shorter than min_size, and frames of a fragmented message go as they are.
     assert [frame[1] for frame in frames] == [4, 0, 0, 4, 0, 0]

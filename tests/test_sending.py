@@ -5,8 +5,8 @@ from __future__ import absolute_import, division, unicode_literals
 import zlib
 
 import pytest
-
 from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, read_frames
+
 from lomond import errors, states
 from lomond.compression import DeflateParameters
 from lomond.deflate import PerMessageDeflate
@@ -30,7 +30,8 @@ def test_messages(masks):
     data += half.send_ping(b'1') + half.send_ping() + half.send_pong(b'x' * 125)
     found = read_frames(data)
     assert [(frame[0], frame[1], frame[2], frame[4]) for frame in found] == [
-        (True, 0, TEXT, b'text'), (True, 0, BINARY, b'bin'), (False, 0, BINARY, b'a'), (True, 0, CONTINUATION, b'b'),
+        (True, 0, TEXT, b'text'), (True, 0, BINARY, b'bin'), (False, 0, BINARY, b'a'),
+        (True, 0, CONTINUATION, b'b'),
         (True, 0, TEXT, b'queued'), (True, 0, PING, b'1'), (True, 0, PING, b''), (True, 0, PONG, b'x' * 125)]
     keys = [frame[3] for frame in found]
     assert len(set(keys)) == (8 if masks else 1) and (None in keys) != masks
@@ -187,7 +188,8 @@ def test_fail_after_close():
 
 
 @pytest.mark.parametrize('moves', [
-    (states.CLOSE_RECEIVED, states.CLOSE_SENT), (states.CLOSE_SENT, states.CLOSE_RECEIVED), (states.DISCONNECT,)])
+    (states.CLOSE_RECEIVED, states.CLOSE_SENT), (states.CLOSE_SENT, states.CLOSE_RECEIVED),
+    (states.DISCONNECT,)])
 def test_fail_too_late(moves):
     half = opened()
     for move in moves:

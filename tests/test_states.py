@@ -6,8 +6,8 @@ import sys
 import threading
 
 import pytest
-
 from helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame, open_client
+
 from lomond import errors, states
 from lomond.connection import CLIENT, Connection
 from lomond.handshake import ClientHandshake
@@ -150,9 +150,11 @@ WALK = {
         'close frame': ('ECHOED', ['closing'], [CLOSE]), 'violation': ('FAILED', ['protocol_error'], [CLOSE]),
         'close()': ('LOCAL_CLOSING', [], []), 'fail()': ('FAILED', [], [CLOSE])},
     'REMOTE_CLOSING': {
-        'answer': ('ECHOED', [], [CLOSE]), 'refusal': ('ECHOED', [], [CLOSE]), 'text': ('ECHOED', [], [CLOSE]),
+        'answer': ('ECHOED', [], [CLOSE]), 'refusal': ('ECHOED', [], [CLOSE]),
+        'text': ('ECHOED', [], [CLOSE]),
         'ping': ('ECHOED', [], [CLOSE]), 'close frame': ('ECHOED', [], [CLOSE]),
-        'violation': ('ECHOED', [], [CLOSE]), 'close()': ('ECHOED', [], []), 'fail()': ('FAILED', [], [CLOSE])},
+        'violation': ('ECHOED', [], [CLOSE]), 'close()': ('ECHOED', [], []),
+        'fail()': ('FAILED', [], [CLOSE])},
     'LOCAL_CLOSING': {
         'answer': ('FAILED', ['protocol_error'], []), 'refusal': ('FAILED', ['protocol_error'], []),
         'text': ('LOCAL_CLOSING', ['text'], []), 'ping': ('LOCAL_CLOSING', ['ping'], [PONG]),
@@ -168,7 +170,8 @@ HAPPENINGS = sorted(BYTES) + ['close()', 'fail()', 'disconnect()', 'end of strea
 @pytest.mark.parametrize('what', HAPPENINGS)
 def test_walk(name, what):
     if what in ('disconnect()', 'end of stream'):
-        expected = ('DISCONNECTED', [], [CLOSE] if (name, what) == ('REMOTE_CLOSING', 'end of stream') else [])
+        expected = ('DISCONNECTED', [], [CLOSE] if (name, what)
+                    == ('REMOTE_CLOSING', 'end of stream') else [])
     else:
         # From these on nothing happens any more.
         expected = WALK.get(name, {}).get(what, (name, [], []))
@@ -297,44 +300,48 @@ def race(*calls):
 
 def test_races_for_the_close_frame(busy_switching):
     """close() in threads, against the loop that reads a close frame and a handler that fails."""
-    ends = set()
     for number in range(200):
-        core = open_client()
-        sent = []
+        race_for_the_close_frame(number % 2)
 
-        def loop():
-            data = close_frame(4000) if number % 2 else frame(TEXT, b'x') + b'\xff\xff'
-            for _ in core.receive(frame(TEXT, b'a') * 3 + data):
-                sent.extend(core.take_outgoing())
+
+def race_for_the_close_frame(peer_closes):
+    core = open_client()
+    sent = []
+
+    def loop():
+        data = close_frame(4000) if peer_closes else frame(TEXT, b'x') + b'\xff\xff'
+        for _ in core.receive(frame(TEXT, b'a') * 3 + data):
             sent.extend(core.take_outgoing())
+        sent.extend(core.take_outgoing())
 
-        results = race(loop, lambda: core.close(1000, 'one'), lambda: core.close(1001, 'two'))
-        closes = [payload for payload in results[1:] if payload is not None]
-        closes += [payload for opcode, payload in sent if opcode == CLOSE]
-        assert len(closes) == 1, number
-        if core.state is states.ECHOED:
-            assert closes == [close_payload(4000)]
-        else:
-            assert core.state is (states.CLOSED if number % 2 else states.FAILED)
-        ends.add(core.state.name)
-        assert core.close() is None and core.take_outgoing() == []
-        assert core.close_sent
-    assert ends
+    results = race(loop, lambda: core.close(1000, 'one'), lambda: core.close(1001, 'two'))
+    closes = [payload for payload in results[1:] if payload is not None]
+    closes += [payload for opcode, payload in sent if opcode == CLOSE]
+    assert len(closes) == 1
+    if core.state is states.ECHOED:
+        assert closes == [close_payload(4000)]
+    else:
+        assert core.state is (states.CLOSED if peer_closes else states.FAILED)
+    assert core.close() is None and core.take_outgoing() == []
+    assert core.close_sent
 
 
 def test_races_before_ready(busy_switching):
     for number in range(100):
-        core = connecting()
-        names = []
+        race_before_ready([ANSWER, REFUSAL, b'nonsense'][number % 3])
 
-        def loop():
-            data = [ANSWER, REFUSAL, b'nonsense'][number % 3]
-            names.extend(event.name for event in core.receive(data))
 
-        payload = race(loop, core.close)[1]
-        state = core.state.name
-        if payload is not None:
-            assert names == ['ready'] and state == 'LOCAL_CLOSING'
-        else:
-            assert (names, state) in [
-                ([], 'DISCONNECTED'), (['rejected'], 'REJECTED'), (['protocol_error'], 'FAILED')]
+def race_before_ready(data):
+    core = connecting()
+    names = []
+
+    def loop():
+        names.extend(event.name for event in core.receive(data))
+
+    payload = race(loop, core.close)[1]
+    state = core.state.name
+    if payload is not None:
+        assert names == ['ready'] and state == 'LOCAL_CLOSING'
+    else:
+        assert (names, state) in [
+            ([], 'DISCONNECTED'), (['rejected'], 'REJECTED'), (['protocol_error'], 'FAILED')]

@@ -5,7 +5,16 @@ from __future__ import absolute_import, division, unicode_literals
 import pytest
 
 from lomond.timers import (
-    CLOSE_TIMEOUT, DISCARD_TIMEOUT, DISCARD_WAIT, ECHO_TIMEOUT, ECHO_WAIT, PING, PING_TIMEOUT, POLL, Timers)
+    CLOSE_TIMEOUT,
+    DISCARD_TIMEOUT,
+    DISCARD_WAIT,
+    ECHO_TIMEOUT,
+    ECHO_WAIT,
+    PING,
+    PING_TIMEOUT,
+    POLL,
+    Timers,
+)
 
 
 def started(at=100.0, **settings):
@@ -40,7 +49,8 @@ def test_nothing_before_ready():
 
 def test_defaults():
     timers = Timers()
-    assert (timers.poll, timers.ping_rate, timers.ping_timeout, timers.close_timeout) == (5.0, 30.0, None, 30.0)
+    assert (timers.poll, timers.ping_rate, timers.ping_timeout, timers.close_timeout) == (5.0, 30.0, None,
+                                                                                          30.0)
 
 
 def test_poll_and_ping_at_ready():
@@ -185,8 +195,10 @@ def test_polls_go_on_while_closing():
 
 
 @pytest.mark.parametrize('changes, deadline', [
-    ({}, 105), (dict(next_poll=200), 130), (dict(next_ping=101), 101), (dict(oldest_ping=99, ping_timeout=1), 101),
-    (dict(closed_at=100, close_timeout=2), 102), (dict(failed_at=100), 100.5), (dict(echoed_at=100, close_timeout=1), 101),
+    ({}, 105), (dict(next_poll=200), 130), (dict(next_ping=101), 101),
+    (dict(oldest_ping=99, ping_timeout=1), 101),
+    (dict(closed_at=100, close_timeout=2), 102), (dict(failed_at=100), 100.5),
+    (dict(echoed_at=100, close_timeout=1), 101),
 ])
 def test_next_deadline(changes, deadline):
     timers = started()

@@ -9,8 +9,8 @@ from __future__ import absolute_import, division, unicode_literals
 import random
 
 import pytest
+from helpers import BINARY, CLOSE, PING, PONG, TEXT, Reader, facts
 
-from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Reader, facts
 from lomond import errors, states, timers
 from lomond.compression import Deflate
 from lomond.connection import CLIENT, SERVER, Connection
@@ -342,7 +342,8 @@ def play(seed, steps):
         elif what < 9:
             model.write(side)
         elif what < 15:
-            model.deliver(side, rng.choice([1, 2, 5, 100, 5000, 100000, 1 << 20]), rng.random() < .5, rng.random() < .3)
+            model.deliver(side, rng.choice([1, 2, 5, 100, 5000, 100000, 1 << 20]), rng.random() < .5,
+                          rng.random() < .3)
         elif what == 15:
             model.ping(side, rng.choice([0, 5, 125]))
         elif what == 16 and may_close and rng.random() < .3:
@@ -400,7 +401,8 @@ else:
 
         model = None
 
-        @initialize(client=strategies.sampled_from(DEFLATES), server=strategies.sampled_from(DEFLATES), opened=which)
+        @initialize(client=strategies.sampled_from(DEFLATES), server=strategies.sampled_from(DEFLATES),
+                    opened=which)
         def start(self, client, server, opened):
             self.model = Model(client, server)
             if opened:

@@ -9,8 +9,8 @@ import random
 import zlib
 
 import pytest
-
 from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Log, close_frame, cut, frame
+
 from lomond.compression import Deflate, DeflateParameters
 from lomond.connection import CLIENT, SERVER, Connection
 from lomond.handshake import ClientHandshake, ServerHandshake, encode_request
@@ -22,8 +22,8 @@ LIMIT = 3000
 HANDSHAKE_KEY = b'dGhlIHNhbXBsZSBub25jZQ=='
 ANSWER = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
           b'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n')
-REFUSAL = (b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="a, b"\r\nTransfer-Encoding: chunked\r\n\r\n'
-           b'5\r\nHello\r\n0\r\n\r\n')
+REFUSAL = (b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="a, b"\r\n'
+           b'Transfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n')
 TEXTS = [b'', b'x', b'Hello', '\u2603\U0001f600\xe9'.encode('utf-8') * 9, b'spam ' * 60]
 
 
@@ -57,7 +57,8 @@ class Stream(object):
             return encode_request('/', 'example.org', HANDSHAKE_KEY, extensions='permessage-deflate')
         if rng.random() < .2:
             return REFUSAL
-        return ANSWER + (b'Sec-WebSocket-Extensions: permessage-deflate\r\n' if self.is_compressed else b'') + b'\r\n'
+        return ANSWER + (b'Sec-WebSocket-Extensions: permessage-deflate\r\n'
+                         if self.is_compressed else b'') + b'\r\n'
 
     def message(self):
         rng = self.rng
@@ -86,7 +87,8 @@ class Stream(object):
         role = SERVER if self.is_server else CLIENT
         deflate = Deflate() if self.is_compressed else None
         if not self.opens:
-            core = Connection(role, max_message_size=LIMIT, compression=DeflateParameters() if deflate else None)
+            core = Connection(role, max_message_size=LIMIT,
+                              compression=DeflateParameters() if deflate else None)
         elif self.is_server:
             core = Connection(role, ServerHandshake(deflate=deflate), max_message_size=LIMIT)
         else:
@@ -114,7 +116,8 @@ def spoil(data, rng):
         elif what == 5:
             data = data[:at]
         else:
-            data[at:at] = bytearray(frame(rng.randrange(16), b'odd', fin=rng.random() < .5, rsv=rng.randrange(8)))
+            data[at:at] = bytearray(frame(rng.randrange(16), b'odd', fin=rng.random() < .5,
+                                          rsv=rng.randrange(8)))
     return bytes(data)
 
 
