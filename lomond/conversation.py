@@ -241,7 +241,7 @@ class Conversation(object):
     def _next_source(self):
         """An iterator of the events of the next bytes, or None when there are none yet."""
         core = self.core
-        self.loop_ident = get_ident()       # another thread may have taken the iterator over
+        self.loop_ident = get_ident()
         backlog = self._backlog
         if len(backlog):
             data, received_time = backlog.take()
@@ -309,6 +309,7 @@ class Conversation(object):
             if what is timers.POLL:
                 due.polled(now)
                 yield Poll()
+                self.loop_ident = get_ident()       # another thread may have taken the iterator over
                 now = self.clock()
                 # A handler that takes longer than ``poll``: everything else has its turn first.
                 due.next_poll = max(due.next_poll, now + NEXT_TURN)

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 
-from .compat import OS_ERRORS, error_text, fork_id, was_interrupted, would_block
+from .compat import OS_ERRORS, error_text, fork_id, get_ident, was_interrupted, would_block
 from .waiting import READ, WRITE
 
 #: What TLS is given at a time: one record.  SSL_write takes all of it or nothing, so a larger
@@ -144,6 +144,7 @@ class _TlsBase(object):
         import ssl
         self._ssl = ssl
         self._lock = threading.Lock()       # guards every call of the SSL object
+        self._inside = {}                   # the threads that have it, or wait for it
         self.recv_wants = READ
         self.send_wants = WRITE
 
@@ -164,7 +165,9 @@ class _TlsBase(object):
     def recv_into(self, view):
         """As :meth:`PlainStream.recv_into`; at most one record."""
         ssl = self._ssl
+        me = get_ident()
         while True:
+            self._inside[me] = True         # before the lock: a signal handler may come in between
             try:
                 with self._lock:
                     count = self._read(view)
@@ -187,6 +190,8 @@ class _TlsBase(object):
                 if was_interrupted(error):
                     continue
                 raise
+            finally:
+                self._inside.pop(me, None)
             self.recv_wants = READ
             return count
 
@@ -195,7 +200,9 @@ class _TlsBase(object):
         ssl = self._ssl
         if len(data) > TLS_CHUNK:
             data = memoryview(data)[:TLS_CHUNK]
+        me = get_ident()
         while True:
+            self._inside[me] = True
             try:
                 with self._lock:
                     count = self._write(data)
@@ -214,8 +221,14 @@ class _TlsBase(object):
                 if was_interrupted(error):
                     continue
                 raise
+            finally:
+                self._inside.pop(me, None)
             self.send_wants = WRITE
             return count or None
+
+    def is_entered(self):
+        """True in a signal handler that has interrupted this thread inside of the SSL object: hands off."""
+        return get_ident() in self._inside
 
 
 def _is_eof(error):
@@ -328,8 +341,13 @@ class TlsInTlsStream(_TlsBase):
 
     def flush(self):
         """Send ciphertext that waits in memory; True when none is left."""
-        with self._lock:
-            return self._flush()
+        me = get_ident()
+        self._inside[me] = True
+        try:
+            with self._lock:
+                return self._flush()
+        finally:
+            self._inside.pop(me, None)
 
     def unsent(self):
         return self._stream.unsent()

@@ -21,6 +21,8 @@ from .waiting import wait_for
 #: shutdown can wake.
 LOOK_UP = 0.5
 
+_NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
+
 
 class Writer(object):
     """Sends for one connection; its methods may be called from any thread.
@@ -58,6 +60,8 @@ class Writer(object):
     def try_flush(self):
         """Write what is queued, as far as it goes without waiting."""
         core = self._core
+        if self._stream.is_tls and self._stream.is_entered():
+            return                          # a signal handler: the loop does it, or who is writing
         while self._lock.acquire(False):
             blocked = True
             try:
@@ -119,6 +123,8 @@ class Writer(object):
         # Calls of our own are what a small message costs, besides the one of the system: this
         # method looks at fields instead of asking its neighbours.
         core, pending = self._core, self._pending
+        if self._stream.is_tls and self._stream.is_entered():
+            raise errors.WebSocketError(_NESTED)
         if not self._lock.acquire(False):
             self._wait_for_lock()
         self._holder = get_ident()
@@ -296,9 +302,7 @@ class Writer(object):
         but a holder that compresses for a minute is no peer that takes nothing.
         """
         if self._holder == get_ident():
-            raise errors.WebSocketError(
-                'a send was begun inside of another send of the same thread (in a signal '
-                'handler?)')
+            raise errors.WebSocketError(_NESTED)
         in_loop = self._loop.is_loop_thread()
         while True:
             if in_loop:

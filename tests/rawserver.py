@@ -124,6 +124,23 @@ class Peer(object):
         assert found[3] is not None, 'a frame of the client is not masked'
         return found[2], found[4]
 
+    def glance(self):
+        """Take what is there; for scripts that send all the time.  (TLS does not bear two threads.)"""
+        self.sock.settimeout(0.001)
+        try:
+            while True:
+                data = self.recv(65536)
+                if not data:
+                    raise Gone('fin')
+                self._take(data)
+        except (socket.timeout, ssl.SSLError) as error:
+            if not isinstance(error, socket.timeout) and 'timed out' not in str(error):
+                raise Gone('reset')
+        except OS_ERRORS:
+            raise Gone('reset')
+        finally:
+            self.sock.settimeout(PATIENCE)
+
     def read_until(self, opcode, answer_pings=False):
         """Skip frames up to one of this kind; its payload."""
         while True:
@@ -188,11 +205,18 @@ class Peer(object):
 
     def finish(self):
         """End our direction only."""
-        self.sock.shutdown(socket.SHUT_WR)
+        self._tcp_shutdown(socket.SHUT_WR)
+
+    def _tcp_shutdown(self, how):
+        # SSLSocket.shutdown would go on in clear text.
+        if hasattr(self.sock, '_sock'):             # 2.7
+            self.sock._sock.shutdown(how)
+        else:
+            socket.socket.shutdown(self.sock, how)
 
     def cut(self):
-        """End TCP without an end of TLS; ``SSLSocket.shutdown`` would do the same, and send clear text."""
-        getattr(self.sock, '_sock', super(type(self.sock), self.sock)).shutdown(socket.SHUT_RDWR)
+        """End TCP without an end of TLS."""
+        self._tcp_shutdown(socket.SHUT_RDWR)
 
     def reset(self):
         """End TCP with a reset."""
@@ -366,7 +390,11 @@ class Played(object):
 
     def _check_flags(self, event):
         ws = self.websocket
-        flags = ws.is_active, ws.is_closing, ws.is_closed
+        for _ in range(3):          # another thread, or a signal, may change them meanwhile
+            flags = ws.is_active, ws.is_closing, ws.is_closed
+            if flags == (ws.is_active, ws.is_closing, ws.is_closed) and (
+                    (ws.state.closing, ws.state.closed) == flags[1:]):
+                break
         assert flags.count(True) == 1, (event, flags)
         expected = FLAGS.get(event.name)
         if expected is not None:
