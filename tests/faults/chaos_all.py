@@ -3,7 +3,8 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import chaos
-import chaos_ends  # noqa: F401 - each adds its scenarios
+import chaos_control  # noqa: F401 - each adds its scenarios
+import chaos_ends  # noqa: F401
 import chaos_layers  # noqa: F401
 import chaos_peers  # noqa: F401
 
