@@ -10,6 +10,7 @@ import base64
 import errno
 import gc
 import hashlib
+import socket
 import subprocess
 import sys
 
@@ -95,7 +96,7 @@ class Wire(object):
 
 
 def _would_block():
-    error = OSError if sys.version_info[0] > 2 else __import__('socket').error
+    error = OSError if sys.version_info[0] > 2 else socket.error
     return error(errno.EAGAIN, 'nothing yet')
 
 
