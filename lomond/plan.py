@@ -5,7 +5,6 @@ It must not know sockets or the loop; a session asks it, and lets go of it at th
 
 from __future__ import absolute_import, division, unicode_literals
 
-from . import errors
 from .auth import basic
 from .compat import error_text, text_type
 from .connection import CLIENT, Connection

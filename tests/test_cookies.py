@@ -21,7 +21,8 @@ WSS = parse_url('wss://example.test/chat/room?x=1')
 
 def make_cookie(name, value, domain='127.0.0.1'):
     """A cookie that was put into a jar by hand."""
-    return Cookie(0, str(name), value, None, False, domain, True, False, '/', True, False, None, False, None, None, {})
+    return Cookie(0, str(name), value, None, False, domain, True, False, '/', True, False, None, False,
+                  None, None, {})
 
 
 def answer(*lines):
@@ -100,7 +101,8 @@ def test_jar_of_somebody_else():
             assert (request.get_type(), request.get_host(), request.get_origin_req_host()) == (
                 'https', 'example.test', 'example.test')
             assert request.unverifiable is request.is_unverifiable() is False
-            assert all(isinstance(value, str) for value in (request.type, request.host, request.get_full_url()))
+            assert all(isinstance(value, str) for value in (
+                request.type, request.host, request.get_full_url()))
             request.add_unredirected_header('Cookie2', '$Version="1"')
             request.add_unredirected_header('Cookie', 'a=b')
 

@@ -1,4 +1,4 @@
-"""Dials and races driven by hand, as a loop of somebody else would; with fakes where the network is too kind."""
+"""Dials and races driven by hand, as a loop of somebody else would; fakes where the network is too kind."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -65,8 +65,9 @@ def test_everything(certs, waiting, monkeypatch):
     monkeypatch.setattr(socket, 'getaddrinfo', names)
     records, stages = [], []
     with Server(bye, server_context(certs.server)) as server, Server(Proxy('socks5', server.port)) as proxy:
-        route = Route(parse_url('wss://target.test/'), parse_proxy('socks5://proxy.test:{}'.format(proxy.port)),
-                      tls=dict(cafile=certs.ca), emit=lambda stage, **values: records.append((stage, values)))
+        route = Route(
+            parse_url('wss://target.test/'), parse_proxy('socks5://proxy.test:{}'.format(proxy.port)),
+            tls=dict(cafile=certs.ca), emit=lambda stage, **values: records.append((stage, values)))
         dial = Dial(route, waiting)
         assert dial.problem == 'unable to connect to proxy'
         for _ in dial.steps():
@@ -86,7 +87,7 @@ def test_everything(certs, waiting, monkeypatch):
 
 
 def test_wake_ups_that_mean_nothing(waiting):
-    """Resumed without anything being ready, a dial goes on waiting; what another one is ready for is ignored."""
+    """Resumed without anything of its own being ready, a dial goes on waiting."""
     with dead_address() as where:
         dial = Dial(Route(parse_url('ws://127.0.0.1:{}/'.format(where[1]))), waiting)
         steps = dial.steps()

@@ -106,7 +106,8 @@ def test_late_refusal(names, monkeypatch):
     with dead_address() as where:
         names.names['name.test'] = [where, where, ('127.0.0.1', port)]
         got = run('ws://name.test/', connect_timeout=LIMIT)
-    fails(got, 'connect', '.*{} connection refused, .*{} no answer, .*no answer'.format(port, where[1]), LIMIT)
+    fails(got, 'connect', '.*{} connection refused, .*{} no answer, .*no answer'.format(port, where[1]),
+          LIMIT)
 
 
 # -- names
@@ -253,7 +254,8 @@ def test_socket_options():
 
     def look(websocket):
         sock = websocket.session._sock
-        for level, name in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_NODELAY)):
+        for level, name in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                            (socket.IPPROTO_TCP, socket.TCP_NODELAY)):
             found.append(bool(sock.getsockopt(level, name)))
     with Server(bye) as server:
         succeeds(run(server.url(), actions=dict(connected=look)))

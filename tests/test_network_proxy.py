@@ -88,7 +88,8 @@ def test_proxy_wants_a_password(certs, names, kind, secure, credentials):
     if kind.startswith('socks4'):
         words = 'SOCKS4 request rejected: identd names another user'
     elif kind.startswith('socks5'):
-        words = 'SOCKS5 ' + ('authentication failed' if credentials else 'no acceptable authentication method')
+        words = 'SOCKS5 ' + (
+            'authentication failed' if credentials else 'no acceptable authentication method')
     fails(got, 'proxy', 'proxy fail; ' + words)
     assert type(got.last.error).__name__ == 'ProxyFail'
 
@@ -125,7 +126,7 @@ def test_proxy_is_silent(certs, names, kind, secure):
     (b'SSH-2.0-OpenSSH_9.2\r\n\r\n', {'http': ".*'SSH-2.0-OpenSSH_9.2.*no HTTP.*",
                                       'socks': 'no SOCKS. answer: 0x53 came, not 0x0.'}),
     (b'\x05', {'http': '.*closed.*|.*no HTTP.*',
-               'socks': 'no SOCKS4 answer.*|the proxy closed the connection before its SOCKS. answer was complete'}),
+               'socks': 'no SOCKS4 answer.*|the proxy closed the connection before its SOCKS. .*'}),
 ])
 def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
     def script(peer):
@@ -153,7 +154,8 @@ def test_proxy_hangs_up(certs, names, kind, secure):
 
 
 @pytest.mark.parametrize('kind, data', [
-    ('http', b'HTTP/1.1 200 Connection established\r\n'), ('https', b'HTTP/1.1 200 Connection established\r\n'),
+    ('http', b'HTTP/1.1 200 Connection established\r\n'),
+    ('https', b'HTTP/1.1 200 Connection established\r\n'),
     ('socks4', b'\0'), ('socks5', b'\5'), ('socks5h', b'\5\0\5\0\0\3\xff' + b'x' * 100)])
 def test_proxy_that_answers_a_byte_at_a_time(certs, names, kind, data):
     """The limit is that of all bytes, not of one."""
@@ -196,7 +198,8 @@ def test_old_proxy(certs):
 
 def test_bytes_behind_the_answer_are_kept(certs):
     """A target that speaks first: its words come in the packet of the proxy's answer."""
-    with Server(reply(b'HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')) as proxy:
+    with Server(reply(b'HTTP/1.1 200 OK\r\n\r\n'
+                      b'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')) as proxy:
         got = through('http', proxy.port, False, certs)
     assert got.names == ['connecting', 'connected', 'rejected', 'disconnected']
     assert got['rejected'].response.body == b'no'
@@ -341,11 +344,13 @@ def test_name_that_the_proxy_does_not_resolve(certs, monkeypatch, kind):
 
 def test_name_of_the_proxy_does_not_resolve(certs, monkeypatch):
     monkeypatch.setattr(socket, 'getaddrinfo', Names({'proxy.test': socket.gaierror(-2, 'no such name')}))
-    fails(through('http', 1, False, certs, host='proxy.test'), 'resolve', 'unable to connect to proxy; no such name')
+    fails(through('http', 1, False, certs, host='proxy.test'), 'resolve',
+          'unable to connect to proxy; no such name')
 
 
 @pytest.mark.parametrize('host, place', [
-    ('[2001:db8::1]', b'[2001:db8::1]:81'), ('[fe80::1%25lo]', b'[fe80::1]:81'), ('192.0.2.7', b'192.0.2.7:81'),
+    ('[2001:db8::1]', b'[2001:db8::1]:81'), ('[fe80::1%25lo]', b'[fe80::1]:81'),
+    ('192.0.2.7', b'192.0.2.7:81'),
     ('b\xfccher.test', b'xn--bcher-kva.test:81')])
 def test_connect_line(host, place):
     with Server(bye) as target:

@@ -1,4 +1,4 @@
-"""TLS with real handshakes, end to end on loopback: whom we trust, what we say, and the words of a refusal."""
+"""TLS with real handshakes, end to end on loopback: whom we trust, and the words of a refusal."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -94,7 +94,8 @@ def test_fingerprint(certs):
     with secure(certs, 'elsewhere') as server:
         got = run(server.url('wss'), ssl_fingerprint=certs.fingerprint, ssl_verify=False)
         assert server.heads == []
-    fails(got, 'tls', 'unable to connect; fingerprint mismatch: the server has sha256:([0-9A-Fa-f]{2}:){31}..')
+    fails(got, 'tls',
+          'unable to connect; fingerprint mismatch: the server has sha256:([0-9A-Fa-f]{2}:){31}..')
 
 
 @pytest.mark.parametrize('scheme', ['direct', 'proxy'])
@@ -166,7 +167,8 @@ def test_server_hangs_up_in_tls():
     assert got.last.reason.startswith('unable to connect; ')
 
 
-@pytest.mark.parametrize('script', [silent, lambda peer: peer.trickle(b'\x16\x03\x03\x00\x7a\x02' + b'\0' * 99)])
+@pytest.mark.parametrize('script', [
+    silent, lambda peer: peer.trickle(b'\x16\x03\x03\x00\x7a\x02' + b'\0' * 99)])
 def test_tls_that_never_ends(script):
     with Server(script) as server:
         got = run(server.url('wss'), connect_timeout=LIMIT)
@@ -231,7 +233,8 @@ def test_context_for_the_proxy_too(certs):
     context = ssl.create_default_context(cafile=certs.ca)
     with Server(bye) as target:
         with Server(Proxy('https', target.port), server_context(certs.server)) as proxy:
-            succeeds(run(target.url(), ssl_context=context, proxies={'http': proxy.url('https', 'localhost')}))
+            succeeds(run(target.url(), ssl_context=context, proxies={
+                'http': proxy.url('https', 'localhost')}))
 
 
 # -- _wrap_socket

@@ -4,6 +4,7 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import logging
+import re
 
 import pytest
 
@@ -49,7 +50,8 @@ def lines_of(websocket):
 
 # -- what an answer leads to
 
-@pytest.mark.parametrize('status', ['200', '300', '304', '305', '400', '401', '404', '407', '500', '999', 'abc', '1010'])
+@pytest.mark.parametrize('status', [
+    '200', '300', '304', '305', '400', '401', '404', '407', '500', '999', 'abc', '1010'])
 def test_other_answers_are_the_end(status):
     plan, _ = plan_of(max_redirects=5)
     assert follow(plan, answer(status, b'Location: /x', CHALLENGE)) == (None, 'no')
@@ -61,7 +63,8 @@ def test_redirect(status):
     assert follow(plan, answer(status, b'Location: /x', b'Location: /y')) == ('ws://example.test/x', 'no')
     assert websocket.resource == '/x' and plan.shows_connected
     assert plan.shown_url == 'ws://me:***@example.test/chat'
-    assert follow(plan, answer(status, b'Location: /y')) == (None, 'no; more than 1 redirects (max_redirects)')
+    assert follow(plan, answer(status, b'Location: /y')) == (
+        None, 'no; more than 1 redirects (max_redirects)')
 
 
 def test_redirects_are_not_asked_for():
@@ -77,7 +80,6 @@ def test_redirects_that_are_refused(location, words):
     lines = [] if location is None else [b'Location: ' + location]
     step, reason = follow(plan, answer('302', *lines))
     assert step is None
-    import re
     assert re.match('no; ' + words, reason)
     assert websocket.resource == '/'
 
@@ -120,7 +122,8 @@ def test_digest_is_not_for_strangers():
     (['ws://example.test:81/'], False), (['ws://a.example.test/'], False),
     (['ws://other.test/', 'ws://example.test/'], False)])
 @pytest.mark.parametrize('options', [
-    {}, {'auth': ('me', 'pw')}, {'headers': {'Authorization': 'x', 'Cookie': 'a=b'}}, {'cookies': {'a': 'b'}}])
+    {}, {'auth': ('me', 'pw')}, {'headers': {'Authorization': 'x', 'Cookie': 'a=b'}},
+    {'cookies': {'a': 'b'}}])
 def test_secrets_and_origins(locations, has_secrets, options):
     url = 'ws://example.test/' if options else 'ws://me:pw@example.test/'
     plan, websocket = plan_of(url, max_redirects=9, **options)
@@ -221,8 +224,9 @@ def test_trace(quiet):
     plan.on_sent(5)
     plan.on_received(6)
     response = answer('403')
-    for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.Ping(b'1'), events.Pong(b'12'), events.Poll(),
-                  events.Closing(1000, 'bye'), events.Closed(None, ''), events.Rejected(response, 'no'),
+    for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.Ping(b'1'), events.Pong(b'12'),
+                  events.Poll(), events.Closing(1000, 'bye'), events.Closed(None, ''),
+                  events.Rejected(response, 'no'),
                   events.Ready(response, 'chat', set(['b', 'a']))):
         plan.on_event(event)
     url = 'ws://me:***@example.test/chat'
