@@ -8,7 +8,8 @@
 
 Each measurement is a fresh process on a warm connection; what counts is its CPU time.  In each round
 every client has its turn, once forward and once backward; medians are taken of the rounds' ratios.
-Environments are kept in .venvs (git-ignored).  Needs Python 3.6 or newer, the standard library only.
+Environments are kept in .venvs (git-ignored).  The exit status is 1 when a measurement came to nothing,
+never because of a figure.  Needs Python 3.6 or newer, the standard library only.
 """
 
 import argparse
@@ -373,7 +374,7 @@ def main(arguments=None):
             json.dump(document, text, indent=1, sort_keys=True)
             text.write('\n')
     show_all(document, options.plot)
-    return 0
+    return 1 if any(python['remarks'] for python in document['pythons'].values()) else 0
 
 
 if __name__ == '__main__':
