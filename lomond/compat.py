@@ -123,8 +123,16 @@ if PY2:
         if error:
             raise error
         return decoded
+
+    def decode_bytearray(data):
+        """Text of a bytearray of UTF-8, strictly; for small ones."""
+        text = data.decode('utf-8')
+        if b'\xed' in data:
+            utf_8_decode(data, 'strict', True)
+        return text
 else:
     utf_8_decode = codecs.utf_8_decode
+    decode_bytearray = bytearray.decode     # 30 ns less than utf_8_decode()[0]
 
 
 def text_str(cls):

@@ -7,7 +7,7 @@ variables are its state.  It yields events, and ``None`` when it needs more byte
 from __future__ import absolute_import, division, unicode_literals
 
 from . import errors
-from .compat import to_bytes, utf_8_decode
+from .compat import decode_bytearray, to_bytes
 from .events import Binary, Text
 from .frame import MAX_CONTROL_PAYLOAD
 from .mask import mask_payload
@@ -34,7 +34,8 @@ def parse_frames(intake, on_control, codec=None, expects_masked=False, max_messa
     """
     new_event = object.__new__
     rsv1_allowed = codec is not None
-    limit = float('inf') if max_message_size is None else max_message_size
+    limit = 1 << 64 if max_message_size is None else max_message_size
+    takes_small = limit > 125 and not expects_masked
     message = None              # the data message under way, None between messages
     need = 2                    # bytes that must be there before the next step makes sense
     buf, view, pos, end = intake.buffer, intake.view, intake.start, intake.end
@@ -53,13 +54,13 @@ def parse_frames(intake, on_control, codec=None, expects_masked=False, max_messa
 
         # The frames that make up nearly all traffic: a small, unmasked message in one frame
         # that has arrived whole.  0x81 is final text, 0x82 final binary, nothing odd.
-        if second < 126 and message is None and (first == 0x81 or first == 0x82):
+        if second < 126 and (first == 0x81 or first == 0x82) and message is None and takes_small:
             stop = pos + 2 + second
-            if stop <= end and second <= limit and not expects_masked:
+            if stop <= end:
                 if first == 0x81:
                     event = new_event(Text)
                     try:
-                        event.text = utf_8_decode(buf[pos + 2:stop], 'strict', True)[0]
+                        event.text = decode_bytearray(buf[pos + 2:stop])
                     except UnicodeDecodeError:
                         event.text = decode_utf8(buf[pos + 2:stop])     # raises, and says where
                 else:
