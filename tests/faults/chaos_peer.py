@@ -312,6 +312,32 @@ class Connection(object):
             elif opcode == PING:
                 self.send(frame(PONG, payload))
 
+    def echo_frames(self):
+        """Send back the frames of messages just as they came, rsv1 and all."""
+        while True:
+            opcode, payload = self.read_frame()
+            if opcode == CLOSE:
+                self.send(frame(CLOSE, payload))
+                return
+            if opcode <= BINARY:
+                _, fin, rsv, _, _ = self.frames[-1]
+                self.send(frame(opcode, payload, fin, rsv))
+            elif opcode == PING:
+                self.send(frame(PONG, payload))
+
+    def duplex(self, seconds):
+        """Send messages and pings for so long, and read at the same time as long as something comes."""
+        deadline = time.time() + seconds
+        sizes = 0
+        while time.time() < deadline:
+            sizes += 1
+            size = (2, 200, 17000, 70000)[sizes % 4]
+            self.send(frame(BINARY, struct.pack(str('!B'), sizes % 256) * size) + frame(PING, b'?'))
+            if select.select([self.sock], [], [], 0)[0]:
+                self._fill()
+                while self._take_frame():
+                    pass
+
     def slow_read(self, size, interval, seconds):
         """Take a little at a time for so long, and throw it away."""
         deadline = time.time() + seconds
