@@ -258,10 +258,10 @@ class WebsocketSession(object):
                 break
             talk, self._talk = self._talk, None
             talk.close()
+            failure = plan.restart()            # first: a close() in the handler is for what comes
+            self._core = plan.core
             if talk.again != plan.SILENT:
                 yield Redirected(plan.shown_url, talk.again, talk.response)
-            failure = plan.restart()
-            self._core = plan.core
         if failure is not None:
             self._finish()
             reason, error, stage = failure

@@ -138,6 +138,7 @@ class WebSocket(Members):
         session = self.session
         if session is not None:
             session.close()
+            self.end(session)       # an iterator that is still there (PyPy) is of no use any more
 
     def reset(self):
         """Fresh state and a fresh key, nothing else."""

@@ -18,7 +18,7 @@ import time
 
 import pytest
 from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, close_payload, frame
-from proxyserver import certs, server_context       # noqa: F401 - certs is a fixture
+from proxyserver import certs, server_context  # noqa: F401 - certs is a fixture
 from rawserver import SLACK, Gone, Played, Server, Wait, in_thread, play
 
 from lomond import WebSocket, errors
@@ -335,27 +335,28 @@ def test_refused():
         ('connect', 'ConnectionRefusedError'), ('connect', 'error')]
 
 
-def test_close_at_connecting():
-    for action in ('close', 'force_disconnect', 'on_disconnect', '__exit__'):
-        accepted = []
-        with Server(accepted.append) as server:
-            played = play(server.url, {'connecting': lambda ws, event: getattr(ws, action)()})
-        assert played.names == 'connecting connect_fail'
-        assert played.last.reason.startswith('unable to connect; ') and 'closed' in played.last.reason
-        assert not accepted
+@pytest.mark.parametrize('action', ['close', 'force_disconnect', 'on_disconnect', '__exit__'])
+def test_close_at_connecting(action):
+    accepted = []
+    with Server(accepted.append) as server:
+        played = play(server.url, {'connecting': lambda ws, event: getattr(ws, action)()})
+    assert played.names == 'connecting connect_fail'
+    assert played.last.reason.startswith('unable to connect; ') and 'closed' in played.last.reason
+    assert not accepted
 
 
-def test_close_at_connected():
+@pytest.mark.parametrize('action, reason', [
+    ('close', 'closed'), ('__exit__', 'closed'), ('on_disconnect', 'closed'),
+    ('force_disconnect', 'disconnected; force_disconnect')])
+def test_close_at_connected(action, reason):
     def script(peer):
         peer.read_request()
         peer.read_end()
         assert peer.frames == []
-    for action, reason in [('close', 'closed'), ('__exit__', 'closed'), ('on_disconnect', 'closed'),
-                           ('force_disconnect', 'disconnected; force_disconnect')]:
-        with Server(script) as server:
-            played = play(server.url, {'connected': lambda ws, event: getattr(ws, action)()})
-        played.ended('connecting connected disconnected', reason)
-        assert played.elapsed < 1
+    with Server(script) as server:
+        played = play(server.url, {'connected': lambda ws, event: getattr(ws, action)()})
+    played.ended('connecting connected disconnected', reason)
+    assert played.elapsed < 1
 
 
 def test_close_by_another_thread_while_connecting():
@@ -824,7 +825,8 @@ VIOLATIONS = [
     (close_frame(1005), 1002), (frame(TEXT, b'a', fin=False) + frame(TEXT, b'b'), 1002),
     (frame(BINARY, b'x', length=2000, form=16), 1009), (frame(BINARY, b'', length=2 ** 62, form=64), 1009),
     (frame(BINARY, b'x' * 600, fin=False) + frame(CONTINUATION, b'x' * 600), 1009),
-    (frame(TEXT, b'\xff\xfe'), 1007), (frame(TEXT, b'\xed\xa0\x80'), 1007), (close_frame(1000, b'\xff'), 1007),
+    (frame(TEXT, b'\xff\xfe'), 1007), (frame(TEXT, b'\xed\xa0\x80'), 1007),
+    (close_frame(1000, b'\xff'), 1007),
 ]
 
 
@@ -1142,7 +1144,8 @@ def test_interrupt_while_it_waits():
         for at in ('ready', 'connected', 'poll'):
             del gone[:]
             with Server(script if at != 'connected' else lambda peer: (
-                    peer.read_request(), peer.read_end(), gone.append((monotonic(), peer.opcodes())))) as server:
+                    peer.read_request(), peer.read_end(),
+                gone.append((monotonic(), peer.opcodes())))) as server:
                 ws = WebSocket(server.url, proxies={})
                 with pytest.raises(KeyboardInterrupt):
                     for event in ws.connect(poll=0.5, ping_rate=0):

@@ -13,7 +13,7 @@ import zlib
 
 import pytest
 from helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
-from proxyserver import certs, server_context       # noqa: F401 - certs is a fixture
+from proxyserver import certs, server_context  # noqa: F401 - certs is a fixture
 from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread
 
 from lomond import WebSocket, errors
@@ -86,7 +86,8 @@ def test_messages_of_eight_threads_arrive_intact(how, nervous):
     threads = []
     with Server(script, **server_options) as server:
         ws = WebSocket(server.url, compress=True, **options)
-        played = Played(ws, {'ready': lambda event: threads.extend(in_thread(send, ws, who) for who in range(8))},
+        played = Played(ws,
+                        {'ready': lambda event: threads.extend(in_thread(send, ws, who) for who in range(8))},
                         ping_rate=0.01)
         for thread in threads:
             thread.join(2)
@@ -130,12 +131,12 @@ def test_no_data_behind_a_close_frame(how, closer, nervous):
         close.wait()
         ws.close()
     for _ in range(5):
-        close, threads = Wait(), []
+        close = Wait()
         with Server(script, **server_options) as server:
             ws = WebSocket(server.url, **options)
-            if closer == 'close':
-                threads += [in_thread(closing) for _ in range(4)]
-            played = Played(ws, {'ready': lambda event: threads.extend(in_thread(send) for _ in range(4))})
+            threads = [in_thread(closing) for _ in range(4 if closer == 'close' else 0)]
+            played = Played(ws, {'ready': lambda event, threads=threads: threads.extend(
+                in_thread(send) for _ in range(4))})
             for thread in threads:
                 thread.join(2)
                 assert not thread.is_alive() and thread.error is None
@@ -144,6 +145,10 @@ def test_no_data_behind_a_close_frame(how, closer, nervous):
 
 
 def test_close_in_many_threads_is_one_close_frame(nervous):
+    def close(ws, start, reason):
+        start.wait()
+        ws.close(1000, reason)
+
     def script(peer):
         peer.accept()
         payload = peer.answer_close()
@@ -153,9 +158,8 @@ def test_close_in_many_threads_is_one_close_frame(nervous):
         with Server(script) as server:
             ws = WebSocket(server.url, proxies={})
             start = Wait()
-            threads = [in_thread(lambda who=who: (start.wait(), ws.close(1000, 'thread %d' % who)))
-                       for who in range(8)]
-            Played(ws, {'ready': lambda event: start.set()}).ended(
+            threads = [in_thread(close, ws, start, 'thread %d' % who) for who in range(8)]
+            Played(ws, {'ready': lambda event, start=start: start.set()}).ended(
                 GOOD + ' closed disconnected', 'closed', True, 1000)
             for thread in threads:
                 thread.join(2)
@@ -439,12 +443,12 @@ def test_signal_handlers_at_random_moments(how, alarm):
         with Server(script, **server_options) as server:
             ws = WebSocket(server.url, **options)
 
-            def binary(event):
+            def binary(event, ws=ws):
                 try:
                     ws.send_binary(event.data)
                 except errors.WebSocketClosing:
                     pass
-            played = Played(ws, {'ready': lambda event: alarm(rng.uniform(0.001, 0.03), ws.close),
+            played = Played(ws, {'ready': lambda event, ws=ws: alarm(rng.uniform(0.001, 0.03), ws.close),
                                  'binary': binary}, close_timeout=5, ping_rate=0.001)
             played.ended(played.names, 'closed', True, 1000)
 

@@ -152,7 +152,8 @@ def test_no_poll_before_ready():
 
 
 def test_poll_for_ever():
-    with Server(lambda peer: (peer.accept(), time.sleep(0.1), peer.close_code(1000), peer.read_close())) as server:
+    with Server(lambda peer: (peer.accept(), time.sleep(0.1), peer.close_code(1000),
+                              peer.read_close())) as server:
         played = play(server.url, poll=float('inf'), ping_rate=float('inf'), ping_timeout=float('inf'),
                       close_timeout=float('inf'), connect_timeout=float('inf'), send_timeout=float('inf'))
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
@@ -188,7 +189,8 @@ def test_no_pings(rate):
         peer.read_close()
         assert [item[2] for item in peer.frames] == [CLOSE]
     with Server(script) as server:
-        play(server.url, poll=0.05, ping_rate=rate).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+        play(server.url, poll=0.05, ping_rate=rate).ended(GOOD + ' closing disconnected', 'closed', True,
+                                                          1000)
 
 
 @pytest.mark.parametrize('at', ['ready', 'text', 'poll'])
@@ -434,7 +436,8 @@ def test_late_answer_in_the_socket_counts():
         peer.answer_close()
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: (ws.close(), time.sleep(0.6))}, close_timeout=0.3)
+        played = play(server.url, {'ready': lambda ws, event: (ws.close(), time.sleep(0.6))},
+                      close_timeout=0.3)
     assert played.elapsed < 0.6 + SLACK
     played.ended(GOOD + ' closed disconnected', 'closed', True, 1000)
 
@@ -497,7 +500,8 @@ def test_idle_connection_of_ten_seconds():
         if counts[-1][0] - counts[0][0] > 9.9:
             ws.close()
     threads = threading.active_count()
-    with Server(lambda peer: (peer.accept(), peer.sock.settimeout(12), peer.answer_close(), peer.read_end())) as server:
+    with Server(lambda peer: (peer.accept(), peer.sock.settimeout(12), peer.answer_close(),
+                              peer.read_end())) as server:
         play(server.url, {'poll': poll}, session_class=Counted, ping_rate=30,
              options={'proxies': {}})
     assert counts[-1][1] - counts[0][1] <= 4
