@@ -381,10 +381,11 @@ class Watch(object):
         assert names[-1] in ENDS, names
         assert not [name for name in names[:-1] if name in ENDS], names
         assert names.count('ready') <= 1, names
-        for place, name in enumerate(names):
+        so_far = set()
+        for name in names:
             if name in ('text', 'binary'):
-                assert 'ready' in names[:place]
-                assert not set(names[:place]) & set(['closing', 'closed'])
+                assert 'ready' in so_far and not so_far & set(['closing', 'closed']), name
+            so_far.add(name)
         ws = self.ws
         assert (ws.is_active, ws.is_closing, ws.is_closed) == (False, False, True)
         assert ws.session._sock is None
