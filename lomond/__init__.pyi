@@ -1,19 +1,17 @@
 # Types of the package; at run time its modules are imported when they are first asked for.
 
-from . import (
-    compression as compression,
-    constants as constants,
-    errors as errors,
-    events as events,
-    opcode as opcode,
-    persist as persist,
-    response as response,
-    session as session,
-    status as status,
-    testing as testing,
-    websocket as websocket,
-)
-from ._version import __version__ as __version__
-from .websocket import WebSocket as WebSocket
+from . import compression as compression
+from . import constants as constants
+from . import errors as errors
+from . import events as events
+from . import opcode as opcode
+from . import persist as persist
+from . import response as response
+from . import session as session
+from . import status as status
+from . import testing as testing
+from . import websocket as websocket
+from ._version import __version__
+from .websocket import WebSocket
 
 __all__ = ["WebSocket", "__version__"]

@@ -17,7 +17,8 @@ class _Connects(Protocol):
     def connect(self) -> Callable[..., Iterable[AnyEvent]]: ...
 
 class _Waits(Protocol):
-    def wait(self, timeout: float, /) -> object: ...
+    @property
+    def wait(self) -> Callable[[float], object]: ...
 
 def persist(
     websocket: _Connects,

@@ -14,19 +14,11 @@ from .events import AnyEvent
 from .response import Response
 from .session import WebsocketSession
 
-# A Mapping that is no dict is refused, and a dict of one type of values is no dict of another:
+# A Mapping that is no dict is refused, and a dict with one type of values is no dict with another:
 # so these are spelt out.
 _Proxies: TypeAlias = dict[str, str] | dict[str, None] | dict[str, str | None]
-_HeaderPair: TypeAlias = tuple[str | bytes, str | bytes] | list[str] | list[bytes] | list[str | bytes]
-_HeaderDict: TypeAlias = (
-    dict[str, str]
-    | dict[str, bytes]
-    | dict[str, str | bytes]
-    | dict[bytes, bytes]
-    | dict[bytes, str]
-    | dict[bytes, str | bytes]
-    | dict[str | bytes, str | bytes]
-)
+_HeaderDict: TypeAlias = dict[str, str] | dict[str, bytes] | dict[str, str | bytes] | dict[bytes, bytes]
+_HeaderPair: TypeAlias = tuple[str | bytes, str | bytes] | list[str]
 # Pairs are gone through for each connection: a generator would be empty at the second.
 _Headers: TypeAlias = (
     _HeaderDict | Collection[_HeaderPair] | Callable[[], _HeaderDict | Iterable[_HeaderPair] | None]
