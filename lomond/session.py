@@ -18,7 +18,7 @@ from . import errors
 from .compat import error_text, monotonic, text_type
 from .conversation import Conversation
 from .dialer import Dial, DialFail
-from .events import Connected, Connecting, ConnectFail, Disconnected, Redirected
+from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .opcode import Opcode
 from .timers import Timers
 from .transport import as_stream

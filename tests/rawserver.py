@@ -275,8 +275,8 @@ class Server(object):
             thread = threading.Thread(target=self._run, args=([sock], number))
             sock = None
             thread.daemon = True
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _run(self, box, number):
         sock = box.pop()
