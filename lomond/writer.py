@@ -133,7 +133,9 @@ class Writer(object):
             if self.error is not None or self._closing:
                 self._check()
             if self._tail or pending or self._chunks is not None:
+                begun = True
                 self._drain_all()
+                begun = False
             if opcode <= Opcode.BINARY:
                 begun = compress            # the compressor moves on with the message
                 chunks = core.send_message(opcode, payload, compress)
@@ -145,9 +147,9 @@ class Writer(object):
             for chunk in chunks:
                 if self._write(chunk) != len(chunk):
                     self._write_rest()
-            begun = False
             if pending:
                 self._drain()
+            begun = False
         except errors.WebSocketError:
             begun = False                   # refused before a byte, or broken already
             raise
