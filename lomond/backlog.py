@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import collections
 
-from .compat import OS_ERRORS
+from .compat import OS_ERRORS, without_frames
 
 #: So much is kept (bytes, costs included: 64 MiB of what arrives in packets of Ethernet's
 #: size, more of larger ones); beyond it reading pauses.
@@ -71,7 +71,7 @@ class Backlog(object):
                     return
                 self.put(place[:count].tobytes(), received_time)
         except OS_ERRORS as error:
-            self.end = error
+            self.end = without_frames(error)
 
     def clear(self):
         """Forget it all."""

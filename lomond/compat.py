@@ -157,6 +157,15 @@ else:
     encode_utf8 = text_type.encode          # refuses surrogates by itself
 
 
+def without_frames(error):
+    """The exception itself, without the frames it passed: they would keep alive whatever keeps it."""
+    seen = error
+    while seen is not None and getattr(seen, '__traceback__', None) is not None:
+        seen.__traceback__ = None
+        seen = seen.__context__
+    return error
+
+
 def native(value):
     """text as the native ``str``: itself on 3.x, escaped ASCII bytes on 2.7 (for ``repr``)."""
     if PY2 and not isinstance(value, bytes):

@@ -10,7 +10,7 @@ import weakref
 
 from . import states, timers
 from .backlog import Backlog
-from .compat import OS_ERRORS, get_ident, text_type
+from .compat import OS_ERRORS, get_ident, text_type, without_frames
 from .errors import SendTimeout
 from .events import Binary, Poll, Text, Unresponsive
 from .status import Status
@@ -86,10 +86,7 @@ class Conversation(object):
         if self._busy:
             return now
         self.timers.oldest_ping = self.core.pings.oldest
-        deadline = self.timers.next_deadline()
-        if self._deadline is not None and (deadline is None or self._deadline < deadline):
-            return self._deadline
-        return deadline
+        return timers.earliest(self.timers.next_deadline(), self._deadline)
 
     def put_back(self, data):
         """Bytes of the stream that somebody else has read; before the first wait."""
@@ -171,6 +168,7 @@ class Conversation(object):
         reads = 0
         now = clock()
         while True:
+            self.loop_ident = get_ident()       # another thread may have taken the iterator over
             if pending or writer.has_tail():
                 writer.try_flush()
             self._note_closing(now)
@@ -241,7 +239,6 @@ class Conversation(object):
     def _next_source(self):
         """An iterator of the events of the next bytes, or None when there are none yet."""
         core = self.core
-        self.loop_ident = get_ident()
         backlog = self._backlog
         if len(backlog):
             data, received_time = backlog.take()
@@ -250,7 +247,7 @@ class Conversation(object):
             try:
                 count = self.stream.recv_into(core.get_buffer())
             except OS_ERRORS as error:
-                backlog.end = error
+                backlog.end = without_frames(error)
             else:
                 if count is None:
                     return None

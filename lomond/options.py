@@ -7,7 +7,7 @@ whose sentence names it (but never a secret).
 from __future__ import absolute_import, division, unicode_literals
 
 from .auth import basic
-from .compat import integer_types, string_types, text_type, to_text
+from .compat import integer_types, text_type, to_text
 from .compression import Deflate
 from .cookies import cookie_text, is_jar
 from .handshake import check_header
@@ -61,7 +61,7 @@ def header_pairs(headers):
         return []
     if isinstance(headers, dict):
         headers = headers.items()
-    elif isinstance(headers, string_types + (bytes,)) or not hasattr(headers, '__iter__'):
+    elif not isinstance(headers, (list, tuple)):        # an iterator would be used up by the check
         raise TypeError('headers must be a dict, a list of pairs or a callable, not {}'.format(
             type(headers).__name__))
     pairs = []

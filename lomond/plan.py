@@ -102,6 +102,10 @@ class Plan(object):
         """
         self._websocket.begin(session, self._observer)
 
+    def is_running(self, session):
+        """True from :meth:`begin` to :meth:`end`."""
+        return self._websocket.is_running(session)
+
     def end(self, session):
         """It is over."""
         self._websocket.end(session)

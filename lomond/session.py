@@ -15,31 +15,27 @@ bottom; it yields events, and None whenever it has to wait.
 from __future__ import absolute_import, division, unicode_literals
 
 from . import errors
-from .compat import error_text, monotonic, text_type
+from .compat import OS_ERRORS, error_text, monotonic, text_type, without_frames
 from .conversation import Conversation
 from .dialer import Dial, DialFail
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .opcode import Opcode
-from .timers import Timers
+from .timers import Timers, earliest
 from .transport import as_stream
 from .trust import describe_error
-from .waiting import READ, Waiting
+from .waiting import LONGEST, READ, Waiting
 
 
 class WebsocketSession(object):
     """Drives one connection of a :class:`~lomond.websocket.WebSocket`.
 
-    Subclasses may override ``_connect`` and ``_wrap_socket``, and may set ``waiting`` to
-    another class with the methods of :class:`~lomond.waiting.Waiting`.
-
-    ``send``, ``write``, ``queue_message``, ``close`` and ``force_disconnect`` may be called
-    from any thread; everything else belongs to the thread that iterates.
+    Subclasses may override ``_connect`` and ``_wrap_socket``.  ``send``, ``write``,
+    ``queue_message``, ``close`` and ``force_disconnect`` are for any thread; everything else
+    belongs to the thread that iterates.
 
     :param websocket: who is to be connected
     """
-
-    #: Clock, waiting and wake-up; tests put their own here.
-    waiting = Waiting
+    waiting = Waiting       #: clock, waiting and wake-up; tests put their own here
 
     def __init__(self, websocket):
         self._plan = websocket.plan     # dropped at the end: no reference cycle stays
@@ -69,8 +65,7 @@ class WebsocketSession(object):
 
         :returns: a generator of events; closing it closes the socket
         """
-        self.start(poll, ping_rate, ping_timeout, auto_pong, close_timeout, connect_timeout,
-                   send_timeout)
+        self.start(poll, ping_rate, ping_timeout, auto_pong, close_timeout, connect_timeout, send_timeout)
         return self._run()
 
     def start(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True,
@@ -114,10 +109,7 @@ class WebsocketSession(object):
             return self._talk.next_deadline(self._now)
         if self._dial is None:
             return self._now                # nothing has begun
-        deadline = self._dial.deadline
-        if deadline is None or (self._deadline is not None and self._deadline < deadline):
-            return self._deadline
-        return deadline
+        return earliest(self._dial.deadline, self._deadline)
 
     def monotonic(self):
         """The clock of :meth:`next_deadline` and :meth:`process`, seconds."""
@@ -236,11 +228,14 @@ class WebsocketSession(object):
     def _live(self):
         plan = self._plan
         plan.begin(self)
-        self._waiting = self.waiting()
-        self._now = self._waiting.monotonic()
+        failure = plan.prepare()
+        try:
+            self._waiting = self.waiting()
+            self._now = self._waiting.monotonic()
+        except OS_ERRORS as error:      # no descriptor is free
+            failure = ('unable to connect; ' + error_text(error), error, 'prepare')
         if self._connect_timeout is not None:
             self._deadline = self._now + self._connect_timeout
-        failure = plan.prepare()
         plan.emit('connect_start', **self._settings)
         yield Connecting(plan.shown_url)
         while True:
@@ -297,10 +292,10 @@ class WebsocketSession(object):
                     return
                 yield None
         except DialFail as fail:
-            self._failure = (text_type(fail), fail.error or fail, fail.stage)
+            self._failure = (text_type(fail), without_frames(fail.error or fail), fail.stage)
         except Exception as error:          # of an overridden method, or a callable of the user
             problem = 'request failed; ' if stage == 'upgrade' else ''
-            self._failure = (problem + error_text(error), error, stage)
+            self._failure = (problem + error_text(error), without_frames(error), stage)
 
     def _begin_talk(self):
         plan, core = self._plan, self._core
@@ -366,7 +361,7 @@ class WebsocketSession(object):
         """Seconds until ``connect_timeout``; None without one."""
         if self._deadline is None:
             return None
-        return max(self._deadline - self._waiting.monotonic(), 0.001)
+        return min(max(self._deadline - self._waiting.monotonic(), 0.001), LONGEST)
 
     # -- the end
 
@@ -374,25 +369,32 @@ class WebsocketSession(object):
         """Close everything; the state is DISCONNECTED before the last event is handed out."""
         if self.is_over:
             return
-        self.is_over = True
         self._ended_time = self.session_time
         self._core.disconnect()
+        self._plan.end(self)
         if self._talk is not None:
             self._talk.close()
         elif self._stream is not None:
             self._stream.shutdown()
             self._stream.close()
         self._sock = None
-        plan = self._plan
-        plan.emit('disconnected')
-        plan.end(self)
+        self._plan.emit('disconnected')
+        self.is_over = True             # last: what Ctrl-C has cut off is done again
 
     def _clean_up(self):
         """The iterator is over, however it ended."""
-        life, self._life = self._life, None
-        if life is not None and self._waiting is not None:
-            self._finish()
-            life.close()
-            self._core.release()
+        life = self._life
+        if life is not None and (self._waiting is not None or self._plan.is_running(self)):
+            try:
+                self._let_go(life)
+            except BaseException:       # Ctrl-C in the midst of it: once more, to its end
+                self._let_go(life)
+                raise
+        self._life = self._plan = None
+
+    def _let_go(self, life):
+        self._finish()
+        life.close()
+        self._core.release()
+        if self._waiting is not None:
             self._waiting.close()
-        self._plan = None

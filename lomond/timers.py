@@ -20,6 +20,15 @@ ECHO_WAIT = 30.0
 DISCARD_WAIT = 0.5
 
 
+#: Pings do not come closer than this: ``now + 1e-7`` is ``now`` to a large clock.
+LEAST_RATE = 0.001
+
+
+def earliest(*times):
+    """The least of some times, None standing for never."""
+    return min([time for time in times if time is not None] or [None])
+
+
 class Timers(object):
     """Poll, ping, pong and close deadlines.
 
@@ -58,7 +67,7 @@ class Timers(object):
 
     def pinged(self, now):
         """A ping was sent, or had to be queued; counted from now, so that none come in bursts."""
-        self.next_ping = now + self.ping_rate
+        self.next_ping = now + max(self.ping_rate, LEAST_RATE)
         if self.oldest_ping is None:
             self.oldest_ping = now
 
@@ -88,9 +97,8 @@ class Timers(object):
 
     def next_deadline(self):
         """The nearest of all deadlines, or None."""
-        times = [time for time in (self.next_poll, self.next_ping, self.ping_deadline(),
-                                   self.close_deadline()[0]) if time is not None]
-        return min(times) if times else None
+        return earliest(self.next_poll, self.next_ping, self.ping_deadline(),
+                        self.close_deadline()[0])
 
     def due(self, now, idle=True):
         """What is to be done at ``now``, the most urgent first; None for nothing.

@@ -30,6 +30,7 @@ class WakeUp(object):
     """
 
     def __init__(self):
+        self._read = self._write = None
         self._read, self._write = os.pipe()
         for fd in (self._read, self._write):
             set_cloexec(fd)
@@ -58,8 +59,9 @@ class WakeUp(object):
                 raise
 
     def __del__(self):
-        os.close(self._read)
-        os.close(self._write)
+        if self._read is not None:      # None: no descriptor was free
+            os.close(self._read)
+            os.close(self._write)
 
 
 class SocketWakeUp(object):

@@ -169,6 +169,10 @@ class WebSocket(Members):
         self._running = session
         self._observer = observer
 
+    def is_running(self, session):
+        """True while the session's connection runs."""
+        return self._running is session
+
     def end(self, session):
         """The session's connection is over (called by its plan)."""
         if self._running is session:
@@ -249,7 +253,10 @@ class WebSocket(Members):
         if _obj is not Ellipsis and kwargs:
             raise ValueError('send_json takes one object or keywords, not both')
         import json
-        text = json.dumps(kwargs if _obj is Ellipsis else _obj)
+        try:
+            text = json.dumps(kwargs if _obj is Ellipsis else _obj)
+        except ValueError as error:     # an object inside of itself; bytes on 2.7
+            raise TypeError('not serialisable as JSON: {}'.format(error))
         self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
 
     def send_ping(self, data=b''):
@@ -340,7 +347,7 @@ class WebSocket(Members):
     def feed(self, data):
         """Bytes in, events out, for a session of one's own; lazy.
 
-        Automatic replies go to the session's ``write()``.
+        Automatic replies go to the session's ``write()``; without a session there are none.
 
         :param data: bytes, bytearray or memoryview, which must not change meanwhile; empty: the
             end of the stream
@@ -353,6 +360,8 @@ class WebSocket(Members):
         core = self.state.core
         if core.state.is_closed:
             return
+        if not isinstance(data, bytes):
+            data = options.flat_view(data)
         events = core.receive(data, time.time(), monotonic())
         is_done = False
         try:
@@ -371,7 +380,7 @@ class WebSocket(Members):
 
     def _write_replies(self, core):
         session = self.state.session
-        for opcode, payload in core.take_outgoing():
+        for opcode, payload in core.take_outgoing() if session is not None else ():
             if opcode == Opcode.CLOSE and core.sent_close_time is None:
                 core.sent_close_time = session.session_time
             session.write(core.encode_reply(opcode, payload))

@@ -13,7 +13,7 @@ from __future__ import absolute_import, division, unicode_literals
 import threading
 
 from . import errors
-from .compat import OS_ERRORS, acquire, error_text, get_ident, text_type
+from .compat import OS_ERRORS, acquire, error_text, get_ident, text_type, without_frames
 from .opcode import Opcode
 from .waiting import wait_for
 
@@ -166,10 +166,12 @@ class Writer(object):
             self._lock.release()
             if self._loop_waits or self._closing:
                 self._after_release()
-        if pending:
-            self.try_flush()
-        if (self._tail or core.replies.is_waiting() or self._stream.is_buffered) and self.wants_write():
-            self._loop.wake()           # the loop is to wait until the rest can go
+            # Also when this send was refused: what others have queued meanwhile, finding the
+            # lock taken, nobody else would write (the close frame that was the reason of it).
+            if pending:
+                self.try_flush()
+            if (self._tail or core.replies.is_waiting() or self._stream.is_buffered) and self.wants_write():
+                self._loop.wake()       # the loop is to wait until the rest can go
 
     def _check(self):
         if self.error is not None:
@@ -328,7 +330,7 @@ class Writer(object):
         """The wire is dead: nothing more goes out, and the loop ends the connection."""
         if self.error is None:
             if not isinstance(error, errors.TransportFail):
-                cause = error
+                cause = without_frames(error)
                 error = errors.TransportFail('socket fail; ' + error_text(cause))
                 error.error = cause
             self.error = error
