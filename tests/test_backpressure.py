@@ -113,9 +113,9 @@ def test_nothing_goes_out_after_a_send_timeout():
             ws.send_binary(b'x' * 20000000)
         sent.append(queued(before))
         timed_out.set()
-        time.sleep(0.3)
+        time.sleep(0.1)
         ws.close()
-        time.sleep(0.2)
+        time.sleep(0.1)
     timed_out, sent = Wait(), []
     with Server(script, receive_buffer=8192) as server:
         play(server.url, {'ready': ready}, send_timeout=0.3).ended(GOOD + ' disconnected', TIMED_OUT % 0.3)
@@ -150,7 +150,7 @@ def test_send_timeout_though_the_peer_talks():
     assert isinstance(ended[0][1], errors.SendTimeout)
 
 
-@pytest.mark.parametrize('none', [None, 0])
+@pytest.mark.parametrize('none', [None, pytest.param(0, marks=pytest.mark.slow)])
 def test_no_send_timeout(none):
     """Without a limit a send ends with the connection."""
     ended, threads = [], []

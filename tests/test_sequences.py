@@ -19,9 +19,9 @@ import time
 import pytest
 from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, close_payload, frame
 from proxyserver import certs, server_context  # noqa: F401 - certs is a fixture
-from rawserver import SLACK, Gone, Played, Server, Wait, in_thread, play
+from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread, play
 
-from lomond import WebSocket, errors
+from lomond import WebSocket, conversation, errors
 from lomond.compat import OS_ERRORS, monotonic
 from lomond.session import WebsocketSession
 
@@ -577,7 +577,8 @@ def test_rejected_body_until_the_end(end):
 
 @pytest.mark.parametrize('rest', [b'Content-Length: 100\r\n\r\npart', b'\r\npart',
                                   b'Transfer-Encoding: chunked\r\n\r\n4\r\npart\r\n'])
-def test_rejected_body_that_does_not_end(rest):
+def test_rejected_body_that_does_not_end(rest, monkeypatch):
+    monkeypatch.setattr(conversation, 'BODY_WAIT', 0.2)
     def script(peer):
         peer.read_request()
         peer.send(NOT_FOUND + rest)
@@ -586,7 +587,7 @@ def test_rejected_body_that_does_not_end(rest):
         played = play(server.url)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'part'
-    assert 0.9 <= played.elapsed < 1 + SLACK
+    assert 0.2 <= played.elapsed < 0.2 + SLACK
 
 
 def test_rejected_body_that_dribbles():
@@ -913,7 +914,7 @@ def test_violation_and_a_peer_that_says_nothing():
         start = monotonic()
         assert peer.read_end() == 'fin'             # our direction is ended at once ...
         assert monotonic() - start < 0.3
-        time.sleep(1.0)
+        time.sleep(0.6)
         with pytest.raises(Gone):                   # ... and the socket closed 0.5 s later
             for _ in range(20):
                 peer.send(b'x')
@@ -931,9 +932,9 @@ def test_violation_and_a_peer_that_reads_nothing():
     def script(peer):
         peer.accept()
         sent.wait()
-        time.sleep(0.3)
+        time.sleep(0.2)
         peer.send(b'\x83\x00')
-        time.sleep(2.5)
+        peer.server.over.wait(PATIENCE)
     ended = []
 
     def ready(ws, event):
@@ -951,7 +952,7 @@ def test_violation_and_a_peer_that_reads_nothing():
         over = monotonic()
         threads[0].join(2)
     assert played.names == GOOD + ' protocol_error disconnected'
-    assert played.elapsed < 0.3 + 0.5 + SLACK
+    assert played.elapsed < 0.2 + 0.5 + SLACK
     assert ended and ended[0][0] - over < 1
 
 
@@ -1076,7 +1077,7 @@ def test_loop_is_left(leave, at):
 
     with Server(script) as server:
         ws = Closes(server.url, proxies={}) if at == 'closed' else WebSocket(server.url, proxies={})
-        leave(ws, at, poll=0.1, ping_rate=0)
+        leave(ws, at, poll=0.02, ping_rate=0)
         left.set()
         if at != 'connecting':
             deadline = monotonic() + 3

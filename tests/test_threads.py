@@ -130,7 +130,7 @@ def test_no_data_behind_a_close_frame(how, closer, nervous):
     def closing():
         close.wait()
         ws.close()
-    for _ in range(5):
+    for _ in range(3):
         close = Wait()
         with Server(script, **server_options) as server:
             ws = WebSocket(server.url, **options)
@@ -195,7 +195,7 @@ def test_every_call_at_any_moment(nervous):
                  lambda: repr(ws)]
         threads = [in_thread(call) for _ in range(3)]
         try:
-            for _ in range(5):
+            for _ in range(2):
                 played = Played(ws)
                 assert played.names.startswith(GOOD) and played.last.graceful
         finally:
@@ -341,15 +341,15 @@ def test_signal_handler_while_a_send_is_stuck(how, alarm, action):
         peer.server.over.wait(PATIENCE)
 
     def ready(event):
-        alarm(0.3, lambda: called.append((getattr(ws, action)(), monotonic())))
+        alarm(0.2, lambda: called.append((getattr(ws, action)(), monotonic())))
         with pytest.raises(errors.WebSocketError):
             ws.send_binary(b'x' * 20000000)
     called = []
     with Server(script, receive_buffer=8192, **server_options) as server:
         ws = WebSocket(server.url, **options)
-        played = Played(ws, {'ready': ready}, close_timeout=0.3, send_timeout=1)
+        played = Played(ws, {'ready': ready}, close_timeout=0.3, send_timeout=0.5)
     assert called and not played.last.graceful
-    assert played.elapsed < 1.3 + SLACK
+    assert played.elapsed < 0.7 + SLACK
 
 
 def test_signal_handler_that_sends_inside_of_a_send(alarm):
