@@ -9,7 +9,8 @@
 
 Interpreters are looked for on PATH (python3.11 ...) and in a pyenv.  One wheel is built from the
 checkout and installed into an environment for each interpreter; environments are kept in .venvs,
-logs in .test-logs (both git-ignored).  The last line is 'N passed, N failed, N skipped'; the exit
+logs in .test-logs (both git-ignored).  Up to 20 tests that failed are run a second time, by
+themselves, and told as such when they pass then.  The last line is 'N passed, N failed, N skipped'; the exit
 status is 0 only when nothing failed.  A run that crashed, hung or had no tests is a failure.
 """
 
@@ -37,6 +38,8 @@ PARTS = ('lomond', 'setup.py', 'setup.cfg', 'pyproject.toml', 'MANIFEST.in', 'RE
 
 #: Seconds between two lines about an interpreter whose tests are running.
 HEARTBEAT = 20
+#: So many tests that failed are run a second time, by themselves.
+SECOND_TRIES = 20
 #: Lines of a failed run that are shown; the log has all.
 SHOWN_LINES = 150
 
@@ -48,6 +51,7 @@ class Result:
         self.version = version
         self.full_version = full_version
         self.passed = self.failed = self.skipped = 0
+        self.second_tries = 0       # of those that passed: not at the first try
         self.seconds = 0.0
         self.trouble = trouble
         self.log = None
@@ -61,7 +65,8 @@ class Result:
     def verdict(self):
         if self.trouble:
             return self.trouble
-        return 'failed' if self.failed else 'ok'
+        tries = ', %d at the second try' % self.second_tries if self.second_tries else ''
+        return ('failed' if self.failed else 'ok') + tries
 
 
 class Screen:
@@ -201,8 +206,11 @@ class Run:
         shutil.rmtree(work, ignore_errors=True)
         os.mkdir(work)
         self.screen.progress(version, 'tests')
+        shutil.rmtree(os.path.join(home, 'pytest-cache'), ignore_errors=True)
         status = self._run_pytest(python, home, work)
         has_counts = read_counts(self.junit, result)
+        if status == 1 and 0 < result.failed <= SECOND_TRIES:
+            status = self._try_again(python, home, work, result)
         if status is None:
             result.trouble = 'hung: ended after %g s' % self.options.time_limit
         elif not has_counts or status not in (0, 1, 5):
@@ -212,13 +220,27 @@ class Run:
         elif status and not result.failed:
             result.trouble = 'exit status %d' % status
 
-    def _run_pytest(self, python, home, work):
+    def _try_again(self, python, home, work, result):
+        """The tests that failed, once more by themselves: some have time limits, and a machine
+        that does other things at the same time breaks those.  What fails twice has failed."""
+        again = Result(result.version)
+        self.screen.progress(result.version, '%d failed; tried a second time' % result.failed)
+        status = self._run_pytest(python, home, work, ('--last-failed',))
+        if status not in (0, 1) or not read_counts(self.junit, again) or again.passed + again.failed == 0:
+            return 1                        # the second run is no run: the first one counts
+        result.second_tries = result.failed - again.failed
+        result.passed += result.second_tries
+        result.failed = again.failed
+        return status
+
+    def _run_pytest(self, python, home, work, more=()):
         command = [python, '-m', 'pytest', '-c', os.path.join(CHECKOUT, 'setup.cfg'), '--rootdir', CHECKOUT,
-                   '-p', 'no:cacheprovider', '--continue-on-collection-errors',
+                   '-o', 'cache_dir=' + os.path.join(home, 'pytest-cache'), '--continue-on-collection-errors',
                    '--junitxml', self.junit, '--durations', '5', '-v']
         if self.interpreter.version == '2.7':
             # Its locks cannot be interrupted by the signal of pytest-timeout.
             command += ['-o', 'timeout_method=thread']
+        command += more
         command += self.targets
         environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1',
                                              LOMOND_TESTED_IN=os.path.realpath(home))
