@@ -253,7 +253,7 @@ EINTR = [
 for _name, _settings, _names, _least in EINTR:
     add('signals', 'a signal each 7 ms: ' + _name, 'as without', _pestered(
         PHASES[_name], _settings, _names, _least, _least + SLACK), quick=_name in (
-            'TCP', 'TLS', 'open', 'a send of the handler is stuck, wss'))
+            'TCP', 'open'))
 
 
 @scenario('signals', 'nothing is lost')

@@ -49,10 +49,10 @@ def _make_layers():
     bound = 'connect_timeout +'
     for layer, way, steps, answer, stage, reason in LAYERS:
         add('silence', 'silence: ' + layer, bound,
-            _limited(way, steps + [['hold']], stage, reason), quick=layer in ('SOCKS 5, reply', 'TLS'))
+            _limited(way, steps + [['hold']], stage, reason), quick=layer == 'SOCKS 5, reply')
         add('one byte at a time', 'a byte at a time: ' + layer, bound,
             _limited(way, steps + [['dribble', answer, 0.04], ['hold']], stage, reason),
-            quick=layer in ('HTTP proxy', 'TLS to the proxy'))
+            quick=layer == 'TLS to the proxy')
     for way in sorted(WAYS):
         for name, steps in (('silence', [['hold']]),
                             ('a byte at a time', [['dribble', LONG_HEAD.replace(b'200', b'101'), 0.04]]),
@@ -63,7 +63,7 @@ def _make_layers():
                     names='connecting connected disconnected', graceful=False,
                     reason='disconnected; upgrade timed out after 0.5s', at_least=SHORT, at_most=SHORT + SLACK))
             add('silence' if name == 'silence' else 'one byte at a time', 'upgrade, %s: %s' % (way, name),
-                bound, function, quick=way == 'wss' and name != 'silence')
+                bound, function, quick=way == 'wss' and name == 'a byte at a time')
 
 
 _make_layers()
@@ -116,7 +116,7 @@ for _way in ('ws', 'wss', 'http', 'https', 'socks5 with password', 'wss by http'
         Watch(world, way=way, peer=peer, settings={'connect_timeout': 10.0},
               do={'text': chaos.close}).run().expect(
             chaos.GOOD + ' text closed disconnected', 'closed', graceful=True, at_most=9)
-    add('slow, but in time', 'slow answers: ' + _way, 'not cut off', _slow_way, quick=_way == 'wss by http')
+    add('slow, but in time', 'slow answers: ' + _way, 'not cut off', _slow_way)
 
 
 # -- garbage
