@@ -243,15 +243,15 @@ def encode_handshake(websocket, state):
     target = state.target
     added, given = websocket.added_headers, state.pairs
     if state.is_astray:
-        added, given = ([pair for pair in pairs if pair[0].lower() not in _FOR_ONE_ORIGIN]
-                        for pairs in (added, given))
+        added, given = [[pair for pair in pairs if pair[0].lower() not in _FOR_ONE_ORIGIN]
+                        for pairs in (added, given)]
     authorization = _authorization(websocket, state)
-    pairs = list(added)
+    # One Authorization: of add_header, else of headers, each time the last.
+    secrets = [pair for pairs in (given, added) for pair in pairs
+               if pair[0].lower() == b'authorization']
+    pairs = [pair for pair in list(added) + list(given)
+             if pair[0].lower() != b'authorization' or pair is secrets[-1]]
     named = set(name.lower() for name, _ in pairs)
-    for name, value in given:
-        if name.lower() != b'authorization' or name.lower() not in named:
-            pairs.append((name, value))
-    named.update(name.lower() for name, _ in pairs)
     if state.answer is not None:
         pairs = [pair for pair in pairs if pair[0].lower() != b'authorization']
         pairs.append((b'Authorization', state.answer.encode('latin-1')))
