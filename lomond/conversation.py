@@ -313,8 +313,9 @@ class Conversation(object):
             elif what is timers.PING:
                 if core.state.may_send:
                     due.pinged(now)
-                    core.queue_ping(b'', now)
-                    self.writer.try_flush()
+                    if core.pings.oldest is None or not core.replies.pending:   # else one waits there
+                        core.queue_ping(b'', now)
+                        self.writer.try_flush()
                 else:
                     due.stop_pings()
             elif what is timers.PING_TIMEOUT:

@@ -234,10 +234,10 @@ class WebsocketSession(object):
             self._now = self._waiting.monotonic()
         except OS_ERRORS as error:      # no descriptor is free
             failure = ('unable to connect; ' + error_text(error), error, 'prepare')
-        if self._connect_timeout is not None:
-            self._deadline = self._now + self._connect_timeout
         plan.emit('connect_start', **self._settings)
         yield Connecting(plan.shown_url)
+        if self._connect_timeout is not None and self._waiting is not None:
+            self._deadline = self._waiting.monotonic() + self._connect_timeout
         while True:
             if failure is None:
                 for _ in self._connect_steps():

@@ -397,6 +397,31 @@ def test_ping_timeout_while_a_sender_is_stuck(how):
     assert ended and ended[0][0] - over < 1 and isinstance(ended[0][1], errors.WebSocketError)
 
 
+def test_pings_do_not_pile_up_while_a_sender_is_stuck():
+    """One waits at a time; there is no burst of them once it can go."""
+    def script(peer):
+        peer.accept()
+        time.sleep(0.6)
+        peer.take(3000014)
+        assert peer.read_frame() == (PING, b'')
+        peer.send(frame(PONG, b''))
+        peer.close_code(1000)
+        peer.read_close()
+        assert len(peer.frames) < 6
+    with Server(script, receive_buffer=8192) as server:
+        ws = WebSocket(server.url, **NARROW)
+        threads = []
+
+        def poll(event):
+            if not threads:
+                threads.append(in_thread(ws.send_binary, b'x' * 3000000))
+                time.sleep(0.1)
+        played = Played(ws, {'poll': poll}, ping_rate=0.05, ping_timeout=5, poll=30)
+        threads[0].join(2)
+        assert threads[0].error is None
+    played.ended(GOOD + ' pong closing disconnected', 'closed', True, 1000)
+
+
 def test_close_timeout_while_a_sender_is_stuck(how):
     """close() does not wait, though its frame cannot be written; the loop ends all the same."""
     server_options, options = how

@@ -474,6 +474,16 @@ def test_close_timeout_and_slow_handlers():
     assert 0.3 <= played.elapsed < 0.3 + SLACK
 
 
+def test_connect_timeout_begins_with_connecting():
+    """A slow handler of Connecting takes nothing away from it."""
+    def script(peer):
+        peer.accept(also=close_frame(1000))
+        peer.read_close()
+    with Server(script) as server:
+        play(server.url, {'connecting': lambda ws, event: time.sleep(0.4)}, connect_timeout=0.3).ended(
+            GOOD + ' closing disconnected', 'closed', True, 1000)
+
+
 def test_late_upgrade_in_the_socket_counts():
     def script(peer):
         peer.accept()
