@@ -93,6 +93,7 @@ class Bench:
         more = {'PYTHONPATH': self._checkout} if client.checkout else {}
         return subprocess.Popen([self.python.executables[client.environment]] + arguments,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                cwd=self._streams.folder,       # with -c the checkout would be found in ours
                                 env=surroundings.child_environ(**more), start_new_session=True)
 
     def _job(self, workload, count):
