@@ -265,8 +265,7 @@ def test_waiting_for_a_sender_that_compresses(monkeypatch):
 def test_echo_of_much_in_each_direction(how):
     """Both send before they read: without a backlog this is a deadlock."""
     server_options, options = how
-    size, count = 1024 * 1024, 48
-    sizes = []
+    size, count, sizes = 1024 * 1024, 64, []
 
     def script(peer):
         peer.accept()
