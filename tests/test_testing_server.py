@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import os
 import socket
+import time
 import ssl
 import threading
 
@@ -419,6 +420,22 @@ def test_only_the_handler_may_receive():
     assert played.last.graceful
 
 
+def test_raw_handler_waits_for_the_client():
+    received = []
+
+    @raw
+    def handler(connection):
+        received.append(connection.receive_raw())
+
+    with Server(handler) as server:
+        client = socket.create_connection(('127.0.0.1', server.port))
+        time.sleep(0.1)
+        client.sendall(b'late')
+        assert client.recv(1) == b''
+        client.close()
+    assert received == [b'late']
+
+
 def test_raw_handler():
     @raw
     def handler(connection):
@@ -557,7 +574,8 @@ def test_tls_handshake_has_a_deadline(certs):
 def test_tls_drops(certs, script, end):
     with Server(script, ssl_context=server_context(certs.server)) as server:
         played = play(None, None, WebSocket(server.url, ssl_cafile=certs.ca))
-    assert end in played.last.reason
+    # OpenSSL may report a reset as an unexpected end of TLS (seen once on a loaded machine).
+    assert end in played.last.reason or played.last.reason == LOST
 
 
 # -- errors

@@ -115,7 +115,7 @@ class ServerConnection(Link):
                 self.error = error
                 count = 0
             if count is None:
-                self._wait(deadline, timeout)
+                self._wait(timeout, deadline)
                 continue
             if not count:
                 self._end()
