@@ -156,6 +156,22 @@ for _way in ('ws', 'wss'):
         _way, frame(3), 1002, [['kill']]))
 
 
+def _half_closed(way):
+    def function(world):
+        # The peer sees the end of our direction at once; the client reads on for 0.5 s. Best of three.
+        waits = []
+        for _ in range(3):
+            watch = Watch(world, [['open'], ['send', frame(3)], ['read_close'], ['see_end'], ['hold']], way,
+                          settings={'poll': 30})
+            watch.run().expect(GOOD + ' protocol_error disconnected', at_least=0.5, at_most=0.5 + SLACK)
+            waits.append(watch.peer.mark('end')['time'] - watch.one('protocol_error').received_time)
+        assert min(waits) < 0.3, waits
+    return function
+
+
+add('violations', 'ws: our direction ends before the 0.5 s', 'at once', _half_closed('ws'))
+
+
 # -- no answers in the closing handshake
 
 def _no_answer(way, steps):

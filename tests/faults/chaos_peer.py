@@ -326,17 +326,24 @@ class Connection(object):
                 self.send(frame(PONG, payload))
 
     def duplex(self, seconds):
-        """Send messages and pings for so long, and read at the same time as long as something comes."""
+        """Send small records all the time, and read in bursts: the client's writers wait and go on again and again.
+
+        So the two halves of its TLS object are wanted at the same time; without a lock this crashes CPython.
+        """
         deadline = time.time() + seconds
-        sizes = 0
+        number = 0
         while time.time() < deadline:
-            sizes += 1
-            size = (2, 200, 17000, 70000)[sizes % 4]
-            self.send(frame(BINARY, struct.pack(str('!B'), sizes % 256) * size) + frame(PING, b'?'))
-            if select.select([self.sock], [], [], 0)[0]:
+            for _ in range(100):
+                number += 1
+                size = 20000 if number % 500 == 0 else number % 30
+                self.send(frame(BINARY, struct.pack(str('!B'), number % 256) * size))
+            self.send(frame(PING, b'?'))
+            for _ in range(20):
+                if not select.select([self.sock], [], [], 0)[0]:
+                    break
                 self._fill()
-                while self._take_frame():
-                    pass
+            while self._take_frame():
+                pass
 
     def slow_read(self, size, interval, seconds):
         """Take a little at a time for so long, and throw it away."""
@@ -359,6 +366,13 @@ class Connection(object):
             self.read_frame()
 
     # -- and the rest
+
+    def see_end(self):
+        """Wait for the end of the client's direction, and go on."""
+        try:
+            self.read_end()
+        except Gone:
+            self.mark('end')
 
     def sleep(self, seconds):
         time.sleep(seconds)

@@ -214,11 +214,12 @@ for _way in ('ws', 'wss'):
 
 # -- floods
 
-def _flood(script, names, do=None, settings=None, options=None, way='ws', limit=16 * MiB, check=None, **expected):
+def _flood(script, names, do=None, settings=None, options=None, way='ws', limit=16 * MiB, check=None,
+           receive_buffer=None, **expected):
     def function(world):
         with Memory() as memory:
             watch = run(world, script, way, do=do, settings=settings, expect=dict(names=GOOD + names, **expected),
-                        options=dict({'max_message_size': MiB}, **(options or {})))
+                        options=dict({'max_message_size': MiB}, **(options or {})), receive_buffer=receive_buffer)
         assert memory.peak < limit, 'memory grew by %.1f MB' % (memory.peak / 1e6)
         if check is not None:
             check(watch)
@@ -241,10 +242,10 @@ def _all_pongs(watch):
 _NUMBERED_PINGS = b''.join(frame(PING, struct.pack(str('!I'), number)) for number in range(20000))
 _CLOSED = ' closing disconnected'
 for _way in ('ws', 'wss'):
-    add('floods', _way + ': 60,000 pings, nobody reads the pongs', '16 MiB', _flood(
-        [['open'], ['repeat', frame(PING, b'p' * 125), 60000], ['send', close_frame(1000)], ['hold']],
-        ' ping' + _CLOSED, way=_way, settings={'close_timeout': SHORT}, check=_counted('ping', 60000),
-        reason='closed', graceful=True))
+    add('floods', _way + ': 300,000 pings, nobody reads the pongs', '16 MiB', _flood(
+        [['open'], ['repeat', frame(PING, b'p' * 125), 300000], ['send', close_frame(1000)], ['hold']],
+        ' ping' + _CLOSED, way=_way, settings={'close_timeout': SHORT}, check=_counted('ping', 300000),
+        reason='closed', graceful=True, receive_buffer=8192))
     add('floods', _way + ': 300,000 empty messages', 'all are delivered', _flood(
         [['open'], ['repeat', frame(TEXT), 300000], ['send', close_frame(1000)], ['read_close']],
         ' text' + _CLOSED, way=_way, check=_counted('text', 300000), reason='closed', graceful=True))
@@ -303,21 +304,30 @@ add('floods', 'Poll, close() and close_timeout under a stream of messages', 'Pol
     quick=True)
 
 
-def _bomb(way, size):
+def _bomb(way, size, fragments):
     # Blocks of one compressor refer backwards within its window: the second one of zeros can be repeated.
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packer.compress(b'\0' * MiB)
-    packer.flush(zlib.Z_SYNC_FLUSH)
+    start = packer.compress(b'\0' * 40000) + packer.flush(zlib.Z_SYNC_FLUSH)
     block = packer.compress(b'\0' * 32 * MiB) + packer.flush(zlib.Z_SYNC_FLUSH)
     count = max(size // len(block), 1)
-    script = [['read_head'], ['answer', [DEFLATE], frame(BINARY, b'', rsv=4, length=len(block) * count)],
-              ['repeat', block, count], ['discard']]
-    return _flood(script, ' protocol_error disconnected', options={'compress': True}, way=way,
+    # Each frame is within max_message_size: what matters is what comes out of it.
+    if fragments:
+        script = [['repeat', frame(CONTINUATION, block, fin=False), count]]
+        first = frame(BINARY, start[:100], rsv=4, fin=False) + frame(CONTINUATION, start[100:], fin=False)
+    else:
+        script = [['repeat', block, count]]
+        first = frame(BINARY, start, rsv=4, length=len(start) + len(block) * count)
+    script = [['read_head'], ['answer', [DEFLATE]], ['repeat', frame(BINARY, b'x' * 1000), 5000], ['send', first]] + script
+    # The messages before it make the client's buffer as large as it gets: more is inflated at a time.
+    return _flood(script + [['discard']], ' binary protocol_error disconnected', options={'compress': True}, way=way,
                   reason='disconnected; .*max_message_size.*', graceful=False)
 
 
 for _way in ('ws', 'wss'):
-    add('bombs', _way + ': 3 GB in 3 MB', '16 MiB, Close 1009', _bomb(_way, 3 * MiB), quick=_way == 'ws')
+    add('bombs', _way + ': 1 GB in a frame of 1 MB', '16 MiB, Close 1009', _bomb(_way, 1000000, False),
+        quick=_way == 'ws')
+    add('bombs', _way + ': 3 GB in fragments of 32 KB', '16 MiB, Close 1009', _bomb(_way, 3 * MiB, True),
+        quick=_way == 'ws')
 add('bombs', '200 bombs of 1 MB in one read', '16 MiB', _flood(
     [['read_head'], ['answer', [DEFLATE], frame(BINARY, deflated(b'\0' * MiB), rsv=4) * 1],
      ['sleep', 0.1], ['repeat', frame(BINARY, deflated(b'\0' * MiB), rsv=4), 200], ['send', close_frame(1000)],

@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import threading
 import time
 import warnings
 
+WORKERS = []                    # those that run now
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -44,6 +46,7 @@ class Worker(object):
             [python, '-B', os.path.join(HERE, 'chaos_worker.py')] + list(certificates), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=self._log, start_new_session=True,
             env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(HERE))))
+        WORKERS.append(self)
 
     def ask(self, name, seconds):
         """Run a scenario: a dict with ``error`` and ``seconds``, or what became of the worker."""
@@ -80,6 +83,7 @@ class Worker(object):
         except (OSError, subprocess.TimeoutExpired):
             pass
         self.kill()
+        WORKERS.remove(self)
         self._process.stdout.close()
         self._log.close()
 
@@ -119,6 +123,12 @@ def run_all(python, scenarios, certificates, jobs, report):
         thread.join()
 
 
+def _terminate(number, frame):
+    for worker in list(WORKERS):
+        worker.kill()
+    os._exit(128 + number)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description='Faults of every kind, each with its bound.')
     parser.add_argument('--quick', action='store_true', help='the quick half')
@@ -127,6 +137,7 @@ def main(arguments=None):
     parser.add_argument('--jobs', type=int, default=3, help='workers at a time (3)')
     parser.add_argument('--failed-only', action='store_true', help='no rows for what passed')
     settings = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
     folder = tempfile.mkdtemp(prefix='chaos-certs-')
     failed, total = [], 0
     try:
