@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from clients.job import Job, say, status_bytes     # noqa: E402
+from clients.job import Job, say, status_bytes  # noqa: E402
 
 #: Connections before the first one that counts: what is loaded once is not of one connection.
 IDLE_WARM = 20

@@ -214,7 +214,8 @@ def plot(title, results, clients):
     for name, workload in BY_NAME.items():
         if name in results and workload.mode in CPU_MODES:
             figures = results[name]
-            points = dict((client, ratio(figures.get(BASE, ()), figures.get(client, ()))) for client in clients)
+            points = dict((client, ratio(figures.get(BASE, ()), figures.get(client, ())))
+                          for client in clients)
             points = dict((client, times.median) for client, times in points.items() if times)
             if points:
                 rows.append((workload.title, points))
@@ -246,7 +247,8 @@ def plot(title, results, clients):
         y = _TOP + _ROW * number + _ROW // 2
         out.append('<text x="10" y="{}">{}</text>'.format(y + 4, _escape(name)))
         for client in sorted(points, key=lambda client: client == SUBJECT):     # ours on top
-            out.append('<circle cx="{:.1f}" cy="{}" r="{}" fill="{}" fill-opacity="0.85"><title>{}: {}</title>'
+            out.append('<circle cx="{:.1f}" cy="{}" r="{}" fill="{}" fill-opacity="0.85">'
+                       '<title>{}: {}</title>'
                        '</circle>'.format(x(points[client]), y, 6 if client == SUBJECT else 4.5,
                                           _COLOURS.get(client, '#adb5bd'), _escape(client),
                                           show_ratio(points[client])))

@@ -253,7 +253,8 @@ def measure_rounds(bench, workload, clients, figures, rounds, rehearse):
 
 
 def parse_arguments(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--quick', action='store_true', help='ten workloads and one round: a minute')
     parser.add_argument('--rounds', type=int, help='rounds (3; quick: 1)')
     parser.add_argument('--python', nargs='+', metavar='VERSION', help='such as 3.11 3.13 2.7 (this one)')
@@ -310,7 +311,8 @@ def measure_all(options):
             versions = dict((client.name, python.version_of(client)) for client in wanted)
             clients = [client for client in wanted if versions[client.name] is not None]
             say('Python {}: {}'.format(python.full_version, ', '.join(
-                '{} {}'.format(client.name, versions[client.name]) if client.package != 'lomond' else client.name
+                '{} {}'.format(client.name, versions[client.name])
+                if client.package != 'lomond' else client.name
                 for client in clients)))
             bench = Bench(python, checkout, streams, (server.port, tls_server and tls_server.port), cafile,
                           QUICK_BUDGET if options.quick else BUDGET)
@@ -349,7 +351,8 @@ def list_names():
     say(report.format_table([['workload', 'what', 'quick']] + [
         [workload.name, workload.title, 'yes' if workload.quick else ''] for workload in WORKLOADS]))
     say('')
-    say('clients: ' + ', '.join(client.name + ('' if client.default else ' (when named)') for client in CLIENTS))
+    say('clients: ' + ', '.join(
+        client.name + ('' if client.default else ' (when named)') for client in CLIENTS))
 
 
 def main(arguments=None):

@@ -13,8 +13,8 @@ from collections import namedtuple
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tools'))
 
-import environments     # noqa: E402
-from workloads import MESSAGES, encode_stream, stream_name      # noqa: E402
+import environments  # noqa: E402
+from workloads import MESSAGES, encode_stream, stream_name  # noqa: E402
 
 CHECKOUT = environments.CHECKOUT
 Failed = environments.Failed
@@ -108,7 +108,8 @@ class Streams:
             path = os.path.join(self.folder, name + '.payloads')
             with open(path, 'wb') as payloads:
                 payloads.writelines(messages)
-            self._sizes[name] = ([len(frame) for frame in frames], [len(message) for message in messages], path)
+            self._sizes[name] = ([len(frame) for frame in frames], [len(message) for message in messages],
+                                 path)
         return self._sizes[name]
 
 

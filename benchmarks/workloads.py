@@ -37,12 +37,14 @@ WORKLOADS = (
          goals=dict(_SMALL, **{'3.13': 10}), quick=True),
     _row('receive-128', 'receive 128 B text', 'receive', 12, 'text-128', warm=5000, count=20000,
          goals=dict(_SMALL, **{'3.13': 10}), quick=True),
-    _row('receive-1k-text', 'receive 1 KiB text', 'receive', 9, 'text-1k', warm=2000, count=10000, quick=True),
+    _row('receive-1k-text', 'receive 1 KiB text', 'receive', 9, 'text-1k', warm=2000, count=10000,
+         quick=True),
     _row('receive-1k-binary', 'receive 1 KiB binary', 'receive', 6.5, 'binary-1k', 'binary', 2000, 10000),
     _row('receive-16k-ascii', 'receive 16 KiB ASCII text', 'receive', 13, 'text-16k', warm=300, count=2000),
     _row('receive-16k-mixed', 'receive 16 KiB mixed text', 'receive', 4, 'mixed-16k', warm=300, count=2000),
     _row('receive-1m', 'receive 1 MiB binary', 'receive', 4.5, 'binary-1m', 'binary', 20, 60, quick=True),
-    _row('receive-16m-binary', 'receive 16 MiB binary', 'receive', 3, 'binary-16m', 'binary', 2, 4, quick=True),
+    _row('receive-16m-binary', 'receive 16 MiB binary', 'receive', 3, 'binary-16m', 'binary', 2, 4,
+         quick=True),
     _row('receive-16m-text', 'receive 16 MiB text', 'receive', 6, 'text-16m', 'text', 1, 3),
     _row('receive-16m-fragments', 'receive 16 MiB in 4 KiB fragments', 'receive', 2.5, 'binary-16m', 'binary',
          1, 3, fragment=4 * KIB),
@@ -55,11 +57,14 @@ WORKLOADS = (
     _row('send-1m', 'send 1 MiB binary', 'send', 1.2, 'binary-1m', 'binary', 5, 40),
     _row('deflate-receive', 'receive 1 KiB JSON, deflate', 'receive', 3, 'json-1k', warm=1000, count=10000,
          deflate=True),
-    _row('deflate-send', 'send 1 KiB JSON, deflate', 'send', 1.1, 'json-1k', warm=500, count=4000, deflate=True),
+    _row('deflate-send', 'send 1 KiB JSON, deflate', 'send', 1.1, 'json-1k', warm=500, count=4000,
+         deflate=True),
     _row('tls-round-trip', 'TLS: round trip 32 B text', 'round-trip', 1.3, 'text-32', warm=500, count=2000,
          tls=True),
-    _row('tls-receive-1k', 'TLS: receive 1 KiB text', 'receive', 6.5, 'text-1k', warm=2000, count=10000, tls=True),
-    _row('tls-receive-16m', 'TLS: receive 16 MiB binary', 'receive', 1.6, 'binary-16m', 'binary', 2, 4, tls=True),
+    _row('tls-receive-1k', 'TLS: receive 1 KiB text', 'receive', 6.5, 'text-1k', warm=2000, count=10000,
+         tls=True),
+    _row('tls-receive-16m', 'TLS: receive 16 MiB binary', 'receive', 1.6, 'binary-16m', 'binary', 2, 4,
+         tls=True),
     _row('import', 'import', 'import', 2.5, quick=True),
     _row('memory-idle', 'an idle connection, of 500', 'memory-idle', 32 * KIB, count=500, quick=True),
     _row('memory-peak', 'peak while receiving 16 MiB', 'memory-peak', 2.05, 'binary-16m', 'binary', 0, 6,
@@ -120,8 +125,8 @@ def _json(size, count):
                 'channel': rng.choice(['ticker', 'trades', 'depth']), 'levels': []}
         text = json.dumps(data)
         while len(text) < size - 40:
-            data['levels'].append({'price': round(rng.random() * 50000, 2), 'size': round(rng.random() * 10, 6),
-                                   'side': rng.choice(['buy', 'sell'])})
+            data['levels'].append({'price': round(rng.random() * 50000, 2),
+                                   'size': round(rng.random() * 10, 6), 'side': rng.choice(['buy', 'sell'])})
             text = json.dumps(data)
         texts.append(text.encode('ascii'))
     return texts

@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, print_function, unicode_litera
 import os
 
 from echo_client import describe, tell
+
 from lomond.testing import Server, echo
 
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 
-from interpreters import Interpreter, SUPPORTED, clean_environ, find, probe
+from interpreters import SUPPORTED, Interpreter, clean_environ, find, probe
 
 try:
     import fcntl

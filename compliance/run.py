@@ -15,7 +15,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -151,8 +150,8 @@ def report(options, runs, missing):
         good, informational, bad = (
             len(cases) for cases in (run.verdict.passed, run.verdict.informational, run.verdict.problems))
         rows.append((
-            '-' if options.url else run.interpreter.label, options.role, good + bad, good - informational, informational, bad,
-            '{:.1f}'.format(run.seconds)))
+            '-' if options.url else run.interpreter.label, options.role, good + bad, good - informational,
+            informational, bad, '{:.1f}'.format(run.seconds)))
         passed += good
         failed += bad
     if options.json:

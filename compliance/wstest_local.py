@@ -19,8 +19,10 @@ import socket
 import sys
 import threading
 
-from autobahntestsuite import wstest  # first: it chooses Twisted's reactor
-from autobahntestsuite import fuzzing
+from autobahntestsuite import (
+    fuzzing,
+    wstest,  # first: it chooses Twisted's reactor
+)
 from autobahntestsuite.case import CaseBasename, CaseCategories, Cases, CaseSetname, CaseSubCategories
 from autobahntestsuite.caseset import CaseSet
 from twisted.internet import reactor

@@ -13,7 +13,7 @@ from __future__ import absolute_import, division, unicode_literals
 import importlib
 import sys
 
-from ._version import __version__
+from ._version import __version__  # noqa: F401 - ruff cannot read the list below
 
 __all__ = [str('WebSocket'), str('__version__')]       # native: 2.7 takes nothing else
 

@@ -222,7 +222,7 @@ def acquire(lock, timeout):
 if PY2:
     from thread import get_ident
 else:
-    from threading import get_ident     # noqa: F401 - for the modules above
+    from threading import get_ident  # noqa: F401 - for the modules above
 
 
 def set_cloexec(fd):
@@ -277,7 +277,7 @@ def system_proxies():
 def _proxy_exceptions():
     # Read here, because urllib's proxy_bypass() asks name servers, for as long as they like.
     try:
-        from _scproxy import _get_proxy_settings    # macOS
+        from _scproxy import _get_proxy_settings  # macOS
     except ImportError:
         pass
     else:
@@ -287,7 +287,7 @@ def _proxy_exceptions():
         import winreg
     except ImportError:
         try:
-            import _winreg as winreg                # 2.7
+            import _winreg as winreg  # 2.7
         except ImportError:
             return []
     path = 'Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings'

@@ -9,7 +9,7 @@ import re
 import sys
 
 from .compat import integer_types, native, to_text
-from .deflate import PerMessageDeflate      # noqa: F401 - users of compression need one module
+from .deflate import PerMessageDeflate  # noqa: F401 - users of compression need one module
 from .errors import CompressionParameterError, HandshakeError
 from .response import escape
 

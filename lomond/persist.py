@@ -11,7 +11,7 @@ import threading
 import time
 
 from . import compat, events
-from .backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient    # noqa: F401
+from .backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient  # noqa: F401
 from .compat import text_type
 from .status import Status
 
@@ -41,7 +41,7 @@ def _is_true(answer):
 
 
 def _log(message, *args):
-    import logging      # 5 ms; only when there is something to say
+    import logging  # 5 ms; only when there is something to say
     logging.getLogger('lomond.persist').debug(message, *args)
 
 
@@ -327,5 +327,5 @@ def _retry_after(cause):
 
 
 def _random():
-    import random       # 1 ms, which a program that never backs off does not pay
+    import random  # 1 ms, which a program that never backs off does not pay
     return random.random()

@@ -12,8 +12,14 @@ from . import constants
 from .auth import basic
 from .compat import text_type, to_bytes
 from .errors import CriticalProtocolError, ProxyFail
-from .proxy_settings import (    # noqa: F401 - so that users of proxies need one module
-    ProxyUrl, bypass_proxy, environment_proxies, normalise_proxies, parse_proxy, select_proxy)
+from .proxy_settings import (  # noqa: F401 - so that users of proxies need one module
+    ProxyUrl,
+    bypass_proxy,
+    environment_proxies,
+    normalise_proxies,
+    parse_proxy,
+    select_proxy,
+)
 from .response import HeadReader, Response, escape
 from .url import ascii_name, bracketed, ip_bytes, printable
 

@@ -13,7 +13,6 @@ from lomond.auth import DigestAuth, basic, parse_challenges
 from lomond.compat import PY2
 from lomond.response import Response
 
-
 # --- Basic ---
 
 @pytest.mark.parametrize('user, password, value', [

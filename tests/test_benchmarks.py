@@ -97,7 +97,8 @@ def test_table_and_summary():
     rows = report.make_rows('3.11', results, ['lomond', '0.3.4', 'wsproto', 'picows'])
     assert rows[0] == ['workload', '0.3.4', 'lomond', 'x 0.3.4', 'spread', 'goal', '', 'wsproto']
     assert rows[1] == ['receive 32 B text', '10 us', '2 us', '5x', '5 - 5', '12x', 'NO', '10x']
-    assert rows[2] == ['an idle connection, of 500', '100.0 KiB', '20.0 KiB', '-', '-', '32.0 KiB', 'yes', '-']
+    assert rows[2] == ['an idle connection, of 500', '100.0 KiB', '20.0 KiB', '-', '-', '32.0 KiB', 'yes',
+                       '-']
     table = report.format_table(rows).split('\n')
     assert len(table) == 6 and table[0] == table[2] == table[5]
     assert report.summary('3.11', results) == [

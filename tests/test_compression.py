@@ -10,7 +10,12 @@ from six import unichr
 
 from lomond import compression, deflate
 from lomond.compression import (
-    Deflate, DeflateParameters, negotiate_client, negotiate_server, parse_extensions)
+    Deflate,
+    DeflateParameters,
+    negotiate_client,
+    negotiate_server,
+    parse_extensions,
+)
 from lomond.errors import CompressionParameterError, HandshakeError
 from lomond.response import is_token
 

@@ -341,7 +341,7 @@ def test_fragments_cost_linear_memory(kind):
     for count in 16384, 65536:
         wire = Wire([_fragments(count, kind)])
         _, events, _ = connect(wire)
-        peaks.append(peak_of(lambda: take(events, kind, 1)))
+        peaks.append(peak_of(lambda events=events: take(events, kind, 1)))
     assert peaks[1] <= 5 * peaks[0]
     assert peaks[1] < 4 * MIB           # no object stays for each fragment of 2 bytes
 

@@ -7,9 +7,17 @@ import os
 import socket
 
 import pytest
-from network import nothing_stays_open      # noqa: F401 - a fixture
-from proxyserver import Names, Proxy, Server, bye, dead_address, free_port, server_context, silent
-from proxyserver import certs       # noqa: F401 - a fixture
+from network import nothing_stays_open  # noqa: F401 - a fixture
+from proxyserver import (
+    Names,
+    Proxy,
+    Server,
+    bye,
+    dead_address,
+    free_port,
+    server_context,
+    silent,
+)
 
 from lomond import dialer, racer
 from lomond.compat import monotonic

@@ -210,7 +210,7 @@ def test_json_invalid(text):
     event = events.Text(text)
     for _ in range(2):
         with pytest.raises(type(expected.value)) as caught:
-            event.json
+            _ = event.json
         assert str(caught.value) == str(expected.value)
 
 

@@ -11,7 +11,6 @@ import threading
 import time
 
 import pytest
-from proxyserver import certs       # noqa: F401 - a fixture
 from rawserver import Server, in_thread, play
 
 from lomond import errors

@@ -10,7 +10,12 @@ import pytest
 
 from lomond import errors
 from lomond.frame import (
-    MAX_CONTROL_PAYLOAD, encode_close_payload, encode_frame, encode_header, parse_close_payload)
+    MAX_CONTROL_PAYLOAD,
+    encode_close_payload,
+    encode_frame,
+    encode_header,
+    parse_close_payload,
+)
 from lomond.status import Status
 
 KEY = b'\x37\xfa\x21\x3d'

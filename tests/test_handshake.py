@@ -15,8 +15,15 @@ from lomond import compression, constants, handshake
 from lomond.errors import CompressionParameterError, CriticalProtocolError, HandshakeError
 from lomond.events import Ready, Rejected
 from lomond.handshake import (
-    ClientHandshake, Outcome, ServerHandshake, accept_value, check_header, encode_answer, encode_request,
-    make_key)
+    ClientHandshake,
+    Outcome,
+    ServerHandshake,
+    accept_value,
+    check_header,
+    encode_answer,
+    encode_request,
+    make_key,
+)
 from lomond.response import Request, Response
 
 KEY = b'dGhlIHNhbXBsZSBub25jZQ=='

@@ -9,10 +9,17 @@ import socket
 import threading
 
 import pytest
-from network import GOOD, LIMIT, SLACK, Run, fails, run, succeeds
-from network import nothing_stays_open      # noqa: F401 - a fixture
-from proxyserver import (
-    Names, Server, bye, dead_address, dead_unix_address, free_port, silent)
+from network import (
+    GOOD,
+    LIMIT,
+    SLACK,
+    Run,
+    fails,
+    nothing_stays_open,  # noqa: F401 - a fixture
+    run,
+    succeeds,
+)
+from proxyserver import Names, Server, bye, dead_address, dead_unix_address, free_port, silent
 
 from lomond import WebSocket, racer
 from lomond.session import WebsocketSession
@@ -461,9 +468,9 @@ def test_left_while_dialing():
     """A loop that is left at Connecting, or an iterator that is closed while it waits."""
     with dead_address() as where:
         websocket = WebSocket('ws://127.0.0.1:{}/'.format(where[1]), proxies={})
-        for event in websocket:
+        for _event in websocket:
             break
-        del event
+        del _event
         iterator = websocket.connect(connect_timeout=30)
         next(iterator)
         iterator.close()

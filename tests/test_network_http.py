@@ -10,10 +10,26 @@ import re
 import socket
 
 import pytest
-from network import FAILED, GOOD, LIMIT, SLACK, Run, fails, run, succeeds
-from network import nothing_stays_open      # noqa: F401 - a fixture
-from proxyserver import CRLF, Names, Proxy, Server, bye, free_port, server_context
-from proxyserver import certs       # noqa: F401 - a fixture
+from network import (
+    FAILED,
+    GOOD,
+    LIMIT,
+    SLACK,
+    Run,
+    fails,
+    nothing_stays_open,  # noqa: F401 - a fixture
+    run,
+    succeeds,
+)
+from proxyserver import (
+    CRLF,
+    Names,
+    Proxy,
+    Server,
+    bye,
+    free_port,
+    server_context,
+)
 
 from lomond import WebSocket
 from lomond.auth import DigestAuth

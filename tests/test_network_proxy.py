@@ -13,10 +13,26 @@ import ssl
 import struct
 
 import pytest
-from network import GOOD, LIMIT, fails, run, succeeds
-from network import nothing_stays_open      # noqa: F401 - a fixture
-from proxyserver import CRLF, Names, Proxy, Server, bye, free_port, note_names, reply, server_context, silent
-from proxyserver import certs       # noqa: F401 - a fixture
+from network import (
+    GOOD,
+    LIMIT,
+    fails,
+    nothing_stays_open,  # noqa: F401 - a fixture
+    run,
+    succeeds,
+)
+from proxyserver import (
+    CRLF,
+    Names,
+    Proxy,
+    Server,
+    bye,
+    free_port,
+    note_names,
+    reply,
+    server_context,
+    silent,
+)
 
 from lomond import WebSocket
 

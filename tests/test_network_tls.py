@@ -7,10 +7,24 @@ import socket
 import ssl
 
 import pytest
-from network import GOOD, LIMIT, FAILED, fails, run, succeeds
-from network import nothing_stays_open      # noqa: F401 - a fixture
-from proxyserver import Names, Proxy, Server, bye, note_names, server_context, silent
-from proxyserver import certs       # noqa: F401 - a fixture
+from network import (
+    FAILED,
+    GOOD,
+    LIMIT,
+    fails,
+    nothing_stays_open,  # noqa: F401 - a fixture
+    run,
+    succeeds,
+)
+from proxyserver import (
+    Names,
+    Proxy,
+    Server,
+    bye,
+    note_names,
+    server_context,
+    silent,
+)
 
 from lomond import WebSocket
 from lomond.session import WebsocketSession

@@ -341,7 +341,7 @@ def test_connection_may_be_any_iterable(clock):
             return list(FAILS)
     found = list(persist(Listed(clock), exit_event=Pauses(2)))
     assert names(found) == ['connecting', 'connect_fail', 'back_off'] * 2
-    for event in persist(Listed(clock)):
+    for _event in persist(Listed(clock)):
         break       # nothing to close
 
 
@@ -764,10 +764,10 @@ def test_one_thread_for_all_connections(monkeypatch, no_threads_left):
     monkeypatch.setattr(random, 'random', lambda: 0.0)
     before = set(threading.enumerate())
     seen = set()
-    for event in persist(Scripted(Clock(), DROPS), min_wait=0, exit_event=threading.Event(), max_retries=30):
+    for _event in persist(Scripted(Clock(), DROPS), min_wait=0, exit_event=threading.Event(), max_retries=30):
         seen.update(set(threading.enumerate()) - before)
     assert len(seen) == 1
-    for event in persist(Scripted(Clock(), DROPS), min_wait=0, max_retries=3):
+    for _event in persist(Scripted(Clock(), DROPS), min_wait=0, max_retries=3):
         assert set(threading.enumerate()) - before - seen == set()
 
 

@@ -4,6 +4,7 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import base64
+import functools
 import random
 
 import pytest
@@ -17,7 +18,10 @@ TAIL = b'\x00\xff tunnel \r\n\r\n'
 V6 = b' \x01\r\xb8' + b'\x00' * 11 + b'\x01'       # 2001:db8::1
 
 
-def cuts(data, dice=random.Random(1928)):
+DICE = random.Random(1928)
+
+
+def cuts(data, dice=DICE):
     """The same bytes in pieces: whole, one by one, cut anywhere; as each type of bytes."""
     yield [data]
     yield [data[index:index + 1] for index in range(len(data))]
@@ -71,7 +75,7 @@ def failure(make, answers, tail=b''):
         assert isinstance(caught.value, ConnectFail)
         assert not conversation.is_done and conversation.take_outgoing() == b''
         reason = str(caught.value)
-        for again in (lambda: conversation.receive(b'x'), conversation.receive_eof):
+        for again in (functools.partial(conversation.receive, b'x'), conversation.receive_eof):
             with pytest.raises(ProxyFail) as caught:
                 again()
             assert str(caught.value) == reason

@@ -12,7 +12,12 @@ import pytest
 from lomond import compat, proxy, proxy_settings
 from lomond.compat import PY2
 from lomond.proxy_settings import (
-    bypass_proxy, environment_proxies, normalise_proxies, parse_proxy, select_proxy)
+    bypass_proxy,
+    environment_proxies,
+    normalise_proxies,
+    parse_proxy,
+    select_proxy,
+)
 from lomond.url import parse_url
 
 # text -> scheme, host, port, user, password, safe

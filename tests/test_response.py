@@ -8,7 +8,15 @@ import pytest
 
 from lomond.errors import CriticalProtocolError
 from lomond.response import (
-    TOKEN_CHARACTERS, BodyReader, HeadReader, Request, Response, escape, is_token, split_list)
+    TOKEN_CHARACTERS,
+    BodyReader,
+    HeadReader,
+    Request,
+    Response,
+    escape,
+    is_token,
+    split_list,
+)
 
 RAW = (b'HTTP/1.1 101 Switching Protocols\r\n'
        b'Upgrade: websocket\r\n'
@@ -291,7 +299,7 @@ def test_head_limit(step):
         head += b'y' * (size - len(head) - 4) + b'\r\n\r\n'
         reader = HeadReader()
 
-        def feed():
+        def feed(size=size, head=head, reader=reader):
             for start in range(0, size, step):
                 found = reader.feed(head[start:start + step])
             return found

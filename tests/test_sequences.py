@@ -18,7 +18,7 @@ import time
 
 import pytest
 from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, close_payload, frame
-from proxyserver import certs, server_context  # noqa: F401 - certs is a fixture
+from proxyserver import server_context
 from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread, play
 
 from lomond import WebSocket, conversation, errors

@@ -12,9 +12,23 @@ from lomond import WebSocket, errors
 from lomond.compression import Deflate
 from lomond.opcode import Opcode
 from lomond.persist import persist
-from lomond.testing import (ACCEPT, EOF, FakeClock, ScriptedTransport, ScriptError, binary_frame, close_frame,
-                            continuation_frame, ping_frame, pong_frame, room, sends_fail, session_class,
-                            text_frame, until)
+from lomond.testing import (
+    ACCEPT,
+    EOF,
+    FakeClock,
+    ScriptedTransport,
+    ScriptError,
+    binary_frame,
+    close_frame,
+    continuation_frame,
+    ping_frame,
+    pong_frame,
+    room,
+    sends_fail,
+    session_class,
+    text_frame,
+    until,
+)
 
 LOST = 'socket fail; connection lost'
 
@@ -301,7 +315,8 @@ def test_step_that_raises():
 
 def test_until_counts_from_its_turn():
     wire = ScriptedTransport([ACCEPT, 1, until('ping'), until('text'), text_frame('x'), EOF], answers=True)
-    played = Played(wire, {'pong': lambda websocket, event: wire.clock.elapsed and websocket.send_text('now')})
+    played = Played(wire,
+                    {'pong': lambda websocket, event: wire.clock.elapsed and websocket.send_text('now')})
     assert played.times('text') == [30]
 
 

@@ -5,20 +5,34 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import os
 import socket
-import time
 import ssl
 import threading
+import time
 
 import pytest
-from proxyserver import certs, server_context       # noqa: F401 - certs is a fixture
+from proxyserver import server_context
 
-import lomond.testing.pytest_plugin     # noqa: F401 - before a test changes the folder (2.7)
+import lomond.testing.pytest_plugin  # noqa: F401 - before a test changes the folder (2.7)
 from lomond import WebSocket, errors
 from lomond.compat import OS_ERRORS, monotonic
 from lomond.compression import Deflate
 from lomond.persist import persist
-from lomond.testing import (ReceiveTimeout, Server, ServerError, bad_frames, close_with, drop_after, echo,
-                            garbage, raw, redirect, reject, silent, stall_reads, unresponsive)
+from lomond.testing import (
+    ReceiveTimeout,
+    Server,
+    ServerError,
+    bad_frames,
+    close_with,
+    drop_after,
+    echo,
+    garbage,
+    raw,
+    redirect,
+    reject,
+    silent,
+    stall_reads,
+    unresponsive,
+)
 
 pytest_plugins = [str('pytester')]
 
@@ -784,7 +798,8 @@ def test_records_are_limited():
 
     with Server(handler, record_limit=3000) as server:
         play(server.url, {'ready': lambda websocket, event: (
-            [websocket.send_binary(b'%d' % number * 500) for number in range(9)], websocket.send_text('end'))})
+            [websocket.send_binary(b'%d' % number * 500) for number in range(9)],
+            websocket.send_text('end'))})
         first, = server.connections
         assert [message[:1] for message in first.messages] == [b'6', b'7', b'8', 'e']
         play(server.url, {'ready': lambda websocket, event: (

@@ -13,7 +13,7 @@ import zlib
 
 import pytest
 from helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
-from proxyserver import certs, server_context  # noqa: F401 - certs is a fixture
+from proxyserver import server_context
 from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread
 
 from lomond import WebSocket, errors

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from helpers import BINARY, PING, TEXT, close_frame, frame
-from proxyserver import certs, server_context  # noqa: F401 - certs is a fixture
+from proxyserver import server_context
 from rawserver import Gone, Played, Server, Wait, in_thread, play
 
 from lomond import WebSocket

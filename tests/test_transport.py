@@ -10,8 +10,9 @@ import sys
 import threading
 
 import pytest
-from proxyserver import certs       # noqa: F401 - a fixture
-from proxyserver import server_context
+from proxyserver import (
+    server_context,
+)
 
 from lomond import transport
 from lomond.compat import OS_ERRORS

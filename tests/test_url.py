@@ -13,8 +13,19 @@ import pytest
 from lomond import url as url_module
 from lomond.compat import PY2
 from lomond.url import (
-    Url, ascii_name, bracketed, ip_bytes, is_ip_address, mask_password, parse_url, percent_decode,
-    printable, resolve_location, same_origin, split_url)
+    Url,
+    ascii_name,
+    bracketed,
+    ip_bytes,
+    is_ip_address,
+    mask_password,
+    parse_url,
+    percent_decode,
+    printable,
+    resolve_location,
+    same_origin,
+    split_url,
+)
 
 # url -> scheme, host, port, resource
 GOOD = [

@@ -129,7 +129,7 @@ async def _round_trip(job):
             done.set_result(None)
 
     listener.on_message = on_message
-    for left in job.warm, job.count:
+    for left in job.warm, job.count:        # noqa: B007 - on_message counts it down
         done = listener.expect(0)
         job.begin()
         post()

@@ -4,8 +4,7 @@ import socket
 from urllib.parse import urlsplit
 
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import (AcceptConnection, BytesMessage, CloseConnection, Ping, Request,
-                            TextMessage)
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Request, TextMessage
 from wsproto.extensions import PerMessageDeflate
 
 from . import job as jobs
@@ -23,7 +22,8 @@ class _Client:
         self.connection = WSConnection(ConnectionType.CLIENT)
         target = url.path + ('?' + url.query if url.query else '')
         extensions = [PerMessageDeflate()] if job.deflate else []
-        self.sock.sendall(self.connection.send(Request(host=url.netloc, target=target, extensions=extensions)))
+        request = Request(host=url.netloc, target=target, extensions=extensions)
+        self.sock.sendall(self.connection.send(request))
         self.events = iter(())
         event = self.next_event()
         if not isinstance(event, AcceptConnection):

@@ -11,15 +11,37 @@ It must not need anything that is not installed with lomond, nor a test framewor
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .clock import FakeClock, ScriptError                                          # noqa: F401
-from .fakes import ScriptedTransport, session_class                                # noqa: F401
-from .link import ReceiveTimeout                                                  # noqa: F401
-from .peer import ServerConnection                                                # noqa: F401
-from .scripts import (bad_frames, close_with, drop_after, echo, garbage, raw, redirect,     # noqa: F401
-                      reject, silent, stall_reads, unresponsive)
-from .server import Server, ServerError                                           # noqa: F401
-from .steps import (ACCEPT, EOF, binary_frame, close_frame, continuation_frame,    # noqa: F401
-                    ping_frame, pong_frame, room, sends_fail, text_frame, until)
+from .clock import FakeClock, ScriptError  # noqa: F401
+from .fakes import ScriptedTransport, session_class  # noqa: F401
+from .link import ReceiveTimeout  # noqa: F401
+from .peer import ServerConnection  # noqa: F401
+from .scripts import (  # noqa: F401
+                      bad_frames,
+                      close_with,
+                      drop_after,
+                      echo,
+                      garbage,
+                      raw,
+                      redirect,
+                      reject,
+                      silent,
+                      stall_reads,
+                      unresponsive,
+)
+from .server import Server, ServerError  # noqa: F401
+from .steps import (  # noqa: F401
+                      ACCEPT,
+                      EOF,
+                      binary_frame,
+                      close_frame,
+                      continuation_frame,
+                      ping_frame,
+                      pong_frame,
+                      room,
+                      sends_fail,
+                      text_frame,
+                      until,
+)
 
 # Native text: 2.7 takes nothing else.
 __all__ = [str(name) for name in (

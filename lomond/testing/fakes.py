@@ -19,6 +19,7 @@ from ..waiting import READ, WRITE
 from .clock import FakeClock, FakeWaiting, ScriptError, new_descriptor
 from .steps import ACCEPT, EOF, Room, SendsFail, Until
 
+
 class ScriptedTransport(object):
     """A connected socket whose other end is a script.
 

@@ -25,6 +25,8 @@ from chaos_peer import pack, unpack
 from lomond import WebSocket
 from lomond.compat import monotonic, text_type
 
+#: What a socket raises that has nothing to read yet, by its timeout or by not blocking.
+NOTHING_YET = (socket.timeout, BlockingIOError if sys.version_info[0] > 2 else socket.timeout)
 #: What a busy machine may add to any time (behaviour.md).
 SLACK = 1.5
 #: How long a peer may take to say something.
@@ -159,7 +161,7 @@ class Peer(object):
                 self._control.settimeout(0.1)
                 try:
                     data = self._control.recv(65536)
-                except (socket.timeout, BlockingIOError if sys.version_info[0] > 2 else socket.timeout):
+                except NOTHING_YET:
                     data = None
                 except (OSError, socket.error) as error:
                     if 'timed out' not in str(error) and 'nterrupted' not in str(error):
@@ -474,7 +476,8 @@ def force(watch):
     watch.ws.force_disconnect()
 
 
-def run(world, script, way='ws', expect=None, do=None, settings=None, options=None, sees=None, **peer_options):
+def run(world, script, way='ws', expect=None, do=None, settings=None, options=None, sees=None,
+        **peer_options):
     """Run one connection against one script.
 
     :param expect: keywords of :meth:`Watch.expect`

@@ -1,4 +1,4 @@
-"""Scenarios of the client's own process: close() and force_disconnect(), signals, Ctrl-C, forks, in each phase."""
+"""Scenarios of the client's own process: close(), force_disconnect(), signals, Ctrl-C, forks, by phase."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -9,7 +9,20 @@ import warnings
 
 import chaos
 from chaos import (
-    CONNECT, GOOD, SHORT, SLACK, SOCKS_5, TLS, Watch, add, close, force, monotonic, scenario, send_much)
+    CONNECT,
+    GOOD,
+    SHORT,
+    SLACK,
+    SOCKS_5,
+    TLS,
+    Watch,
+    add,
+    close,
+    force,
+    monotonic,
+    scenario,
+    send_much,
+)
 from chaos_ends import HELLO
 from chaos_peer import CLOSE, PING, close_frame, frame
 
@@ -35,7 +48,8 @@ class Phase(object):
 
     def __init__(self, steps, names, way='ws', do=None, closed=None, answer=(), stuck=False, settings=None):
         self.steps, self.names, self.way, self.do = steps, names, way, do or {}
-        self.closed, self.answer, self.stuck, self.settings = closed or (names, False), answer, stuck, settings
+        self.closed = closed or (names, False)
+        self.answer, self.stuck, self.settings = answer, stuck, settings
 
     def watch(self, world, answer=(), **settings):
         """A client that will get there."""
@@ -43,7 +57,8 @@ class Phase(object):
         if self.steps is None:
             peer = world.peer([], full=True)
         else:
-            peer = world.peer(self.steps + [['mark', 'there']] + list(answer or [['hold']]), receive_buffer=8192)
+            peer = world.peer(self.steps + [['mark', 'there']] + list(answer or [['hold']]),
+                              receive_buffer=8192)
         return Watch(world, way=self.way, peer=peer, do=dict(self.do), settings=settings)
 
     def wait_there(self, watch):
@@ -73,22 +88,25 @@ PHASES = {
     'upgrade, wss': Phase(TLS + [['read_head']], UPGRADE, 'wss'),
     'body of a rejection': Phase(
         [['read_head'], ['send', b'HTTP/1.1 404 No\r\nContent-Length: 99\r\n\r\n']],
-        'connecting connected (rejected )?disconnected', closed=('connecting connected rejected disconnected', True)),
+        'connecting connected (rejected )?disconnected',
+        closed=('connecting connected rejected disconnected', True)),
     'open': Phase([['open']], GOOD + ' disconnected', closed=(CLOSED, True), answer=[['answer_close']]),
     'open, wss': Phase(TLS + [['open']], GOOD + ' disconnected', 'wss', closed=(CLOSED, True),
                        answer=[['answer_close']]),
     'in a message': Phase([['open'], ['send', HELLO[:4]]], GOOD + ' disconnected', closed=(
-        GOOD + ' text closed disconnected', True), answer=[['read_close'], ['send', HELLO[4:] + frame(CLOSE)]]),
+        GOOD + ' text closed disconnected', True),
+        answer=[['read_close'], ['send', HELLO[4:] + frame(CLOSE)]]),
     'closing': Phase([['open'], ['read_close']], GOOD + ' disconnected', do={'ready': close},
                      closed=(CLOSED, True), answer=[['sleep', 0.2], ['send', frame(CLOSE)]]),
     'our echo, TCP left open': Phase([['open'], ['send', close_frame(1000)], ['read_close']],
                                      GOOD + ' closing disconnected',
                                      closed=(GOOD + ' closing disconnected', True), answer=[['sleep', 0.2]]),
-    'a send of the handler is stuck': Phase([['open']], GOOD + ' disconnected', do={'ready': send_much}, stuck=True,
+    'a send of the handler is stuck': Phase([['open']], GOOD + ' disconnected', do={'ready': send_much},
+                                            stuck=True,
                                             closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
     'a send of the handler is stuck, wss': Phase(
-        TLS + [['open']], GOOD + ' disconnected', 'wss', do={'ready': send_much}, stuck=True, closed=(CLOSED, True),
-        answer=[['sleep', 0.5], ['answer_close']]),
+        TLS + [['open']], GOOD + ' disconnected', 'wss', do={'ready': send_much}, stuck=True,
+        closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
     'a send of a thread is stuck': Phase([['open']], GOOD + ' disconnected', do={'ready': _send_in_thread},
                                          stuck=True, closed=(CLOSED, True),
                                          answer=[['sleep', 0.5], ['answer_close']]),
@@ -236,8 +254,8 @@ def _pestered(phase, settings, names, at_least, at_most):
 
 EINTR = [
     (name, {'connect_timeout': SHORT}, PHASES[name].names, SHORT)
-    for name in ('TCP', 'TCP to the proxy', 'HTTP proxy', 'TLS to the proxy', 'SOCKS 5', 'TLS', 'TLS by a proxy',
-                 'upgrade', 'upgrade, wss')
+    for name in ('TCP', 'TCP to the proxy', 'HTTP proxy', 'TLS to the proxy', 'SOCKS 5', 'TLS',
+                 'TLS by a proxy', 'upgrade', 'upgrade, wss')
 ] + [
     (name, {'ping_rate': 0.2, 'ping_timeout': SHORT}, GOOD + ' unresponsive disconnected', SHORT)
     for name in ('open', 'open, wss')

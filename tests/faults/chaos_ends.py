@@ -21,16 +21,19 @@ def deflated(data):
 # name, steps before the end, events, options of WebSocket
 POINTS = [
     ('before the answer', [['read_head']], 'connecting connected disconnected', {}),
-    ('in the status line', [['read_head'], ['answer', [], b'', 0, 9]], 'connecting connected disconnected', {}),
+    ('in the status line', [['read_head'], ['answer', [], b'', 0, 9]], 'connecting connected disconnected',
+     {}),
     ('in a header', [['read_head'], ['answer', [], b'', 0, 60]], 'connecting connected disconnected', {}),
-    ('before the empty line', [['read_head'], ['answer', [], b'', 0, -2]], 'connecting connected disconnected', {}),
+    ('before the empty line', [['read_head'], ['answer', [], b'', 0, -2]],
+     'connecting connected disconnected', {}),
     ('behind the answer', [['open']], GOOD + ' disconnected', {}),
     ('behind a message', [['open'], ['send', HELLO]], GOOD + ' text disconnected', {}),
     ('in the header of a frame', [['open'], ['send', HELLO + b'\x82']], GOOD + ' text disconnected', {}),
     ('in a 16 bit length', [['open'], ['send', b'\x82\x7e\x01']], GOOD + ' disconnected', {}),
     ('in a 64 bit length', [['open'], ['send', b'\x82\x7f\0\0\0']], GOOD + ' disconnected', {}),
     ('in a short payload', [['open'], ['send', HELLO + HELLO[:-1]]], GOOD + ' text disconnected', {}),
-    ('in a long payload', [['open'], ['send', frame(BINARY, b'x' * 200000)[:-1]]], GOOD + ' disconnected', {}),
+    ('in a long payload', [['open'], ['send', frame(BINARY, b'x' * 200000)[:-1]]], GOOD + ' disconnected',
+     {}),
     ('between fragments', [['open'], ['send', frame(TEXT, b'hel', fin=False)]], GOOD + ' disconnected', {}),
     ('in a compressed message', [['read_head'], ['answer', [DEFLATE], frame(
         TEXT, deflated(b'hello' * 100), rsv=4)[:-1]]], GOOD + ' disconnected', {'compress': True}),
@@ -111,7 +114,8 @@ VIOLATIONS = [
     ('reserved bit', frame(TEXT, b'x', rsv=2), 1002), ('rsv1 not agreed on', frame(TEXT, b'x', rsv=4), 1002),
     ('reserved opcode', frame(3), 1002), ('reserved control opcode', frame(11), 1002),
     ('masked', b'\x81\x81\0\0\0\0x', 1002), ('long ping', b'\x89\x7e\x00\x7e' + b'x' * 126, 1002),
-    ('fragmented ping', frame(PING, b'', fin=False), 1002), ('nothing to continue', frame(CONTINUATION), 1002),
+    ('fragmented ping', frame(PING, b'', fin=False), 1002),
+    ('nothing to continue', frame(CONTINUATION), 1002),
     ('message in a message', frame(TEXT, b'', fin=False) + frame(TEXT), 1002),
     ('length with the top bit', b'\x82\x7f\xff' + b'\0' * 7, 1002),
     ('length not minimal', b'\x82\x7e\x00\x05hello', 1002), ('close of one byte', frame(CLOSE, b'x'), 1002),
@@ -176,7 +180,8 @@ add('violations', 'ws: our direction ends before the 0.5 s', 'at once', _half_cl
 
 def _no_answer(way, steps):
     def function(world):
-        run(world, [['open']] + steps, way, do={'ready': close}, settings={'close_timeout': SHORT, 'poll': 30},
+        run(world, [['open']] + steps, way, do={'ready': close},
+            settings={'close_timeout': SHORT, 'poll': 30},
             expect=dict(names=GOOD + '( text| ping)* disconnected', graceful=False, at_least=SHORT,
                         at_most=SHORT + SLACK,
                         reason="disconnected; server didn't respond to close packet within 0.5s"))
@@ -193,16 +198,18 @@ def _left_open(way, steps):
 
 
 for _way in ('ws', 'wss'):
-    for _name, _steps in (('silence', [['read_close'], ['hold']]), ('stopped', [['read_close'], ['stop'], ['hold']]),
+    for _name, _steps in (('silence', [['read_close'], ['hold']]),
+                          ('stopped', [['read_close'], ['stop'], ['hold']]),
                           ('reads nothing', [['hold']]), ('messages', [['repeat', HELLO]]),
                           ('pings', [['read_close'], ['every', frame(PING, b'x'), 0.02, 20]]),
                           ('a byte at a time', [['dribble', frame(BINARY, b'x' * 1000), 0.05]])):
         add('closing', '%s, our close is not answered: %s' % (_way, _name), 'close_timeout +',
             _no_answer(_way, _steps), quick=_way == 'ws' and _name == 'messages')
-    for _name, _steps in (('silence', [['read_close'], ['hold']]), ('stopped', [['read_close'], ['stop'], ['hold']]),
+    for _name, _steps in (('silence', [['read_close'], ['hold']]),
+                          ('stopped', [['read_close'], ['stop'], ['hold']]),
                           ('stray bytes', [['repeat', b'stray']])):
-        add('closing', '%s, TCP is left open: %s' % (_way, _name), 'close_timeout +', _left_open(_way, _steps),
-            quick=_way == 'wss' and _name == 'stray bytes')
+        add('closing', '%s, TCP is left open: %s' % (_way, _name), 'close_timeout +',
+            _left_open(_way, _steps), quick=_way == 'wss' and _name == 'stray bytes')
 
 
 # -- the loop is left: the socket is closed, without a close frame
@@ -276,8 +283,10 @@ for _how in ('exception', 'close', 'Ctrl-C in the handler'):
 
 def _surplus(way):
     def function(world):
-        watch = run(world, [['read_head'], ['answer', [], HELLO * 3 + close_frame(1000, b'bye')], ['read_close']],
-                    way, expect=dict(names=GOOD + ' text closing disconnected', reason='closed', graceful=True,
+        watch = run(world,
+                    [['read_head'], ['answer', [], HELLO * 3 + close_frame(1000, b'bye')], ['read_close']],
+                    way,
+                    expect=dict(names=GOOD + ' text closing disconnected', reason='closed', graceful=True,
                                      code=1000, at_most=SLACK), sees=saw_close(1000))
         assert watch.counts['text'] == 3
     return function

@@ -7,8 +7,21 @@ import threading
 
 import chaos
 from chaos import (
-    CONNECT, ESTABLISHED, GRANTED_4, GRANTED_5, SHORT, SLACK, SOCKS_5, SOCKS_5_AUTH, TLS, WAYS, Watch, add,
-    run, scenario)
+    CONNECT,
+    ESTABLISHED,
+    GRANTED_4,
+    GRANTED_5,
+    SHORT,
+    SLACK,
+    SOCKS_5,
+    SOCKS_5_AUTH,
+    TLS,
+    WAYS,
+    Watch,
+    add,
+    run,
+    scenario,
+)
 from chaos_peer import frame
 
 #: A TLS record that announces 16 KiB and does not end.
@@ -61,7 +74,8 @@ def _make_layers():
             def function(world, way=way, steps=steps):
                 run(world, [['read_head']] + steps, way, settings={'connect_timeout': SHORT}, expect=dict(
                     names='connecting connected disconnected', graceful=False,
-                    reason='disconnected; upgrade timed out after 0.5s', at_least=SHORT, at_most=SHORT + SLACK))
+                    reason='disconnected; upgrade timed out after 0.5s', at_least=SHORT,
+                    at_most=SHORT + SLACK))
             add('silence' if name == 'silence' else 'one byte at a time', 'upgrade, %s: %s' % (way, name),
                 bound, function, quick=way == 'wss' and name == 'a byte at a time')
 
@@ -81,7 +95,8 @@ def _full(way, problem):
 for _way, _problem in (('ws', 'unable to connect'), ('wss', 'unable to connect'),
                        ('http', 'unable to connect to proxy'), ('https', 'unable to connect to proxy'),
                        ('socks5', 'unable to connect to proxy')):
-    add('silence', 'accept queue full: ' + _way, 'connect_timeout +', _full(_way, _problem), quick=_way == 'ws')
+    add('silence', 'accept queue full: ' + _way, 'connect_timeout +', _full(_way, _problem),
+        quick=_way == 'ws')
 
 
 @scenario('silence', 'connect_timeout +')
@@ -97,7 +112,8 @@ def name_that_never_resolves(world):
     watch.ws = type(watch.ws)('ws://never.test:%d/' % peer.port, proxies={})
     socket.getaddrinfo = hang
     try:
-        watch.run().expect(FAIL, TIMED_OUT % 'resolve', stage='resolve', at_least=SHORT, at_most=SHORT + SLACK)
+        watch.run().expect(FAIL, TIMED_OUT % 'resolve', stage='resolve', at_least=SHORT,
+                           at_most=SHORT + SLACK)
     finally:
         socket.getaddrinfo = real
         release.set()
@@ -194,7 +210,8 @@ for _name, _body in (('length', b'Content-Length: 99999999999\r\n\r\n'), ('no le
     def _endless_body(world, body=_body):
         data = b'fff\r\n' + b'x' * 0xfff + b'\r\n' if b'chunked' in body else b'x' * 4096
         with chaos.Memory() as memory:
-            watch = run(world, [['read_head'], ['send', b'HTTP/1.1 404 Not Found\r\n' + body], ['repeat', data]],
+            watch = run(world,
+                        [['read_head'], ['send', b'HTTP/1.1 404 Not Found\r\n' + body], ['repeat', data]],
                         expect=dict(names='connecting connected rejected disconnected', reason='closed',
                                     graceful=True, at_most=1 + SLACK))
         assert len(watch.one('rejected').response.body) <= 65536

@@ -112,7 +112,8 @@ class Connection(object):
             how = 'error: ' + traceback.format_exc()
         self.peer.report(
             event='over', number=self.number, how=how, time=time.time(), request=self.request,
-            frames=self.frames[:2000], count=self.count, digest=self.digest.hexdigest(), total=len(self.frames))
+            frames=self.frames[:2000], count=self.count, digest=self.digest.hexdigest(),
+            total=len(self.frames))
         if not self.closed:
             self.drop()
 
@@ -326,7 +327,7 @@ class Connection(object):
                 self.send(frame(PONG, payload))
 
     def duplex(self, seconds):
-        """Send small records all the time, and read in bursts: the client's writers wait and go on again and again.
+        """Send small records all the time, and read in bursts: the client's writers wait and go on, often.
 
         So the two halves of its TLS object are wanted at the same time; without a lock this crashes CPython.
         """

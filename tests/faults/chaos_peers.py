@@ -29,12 +29,13 @@ for _way in ('ws', 'wss'):
     def _dead_in_payload(world, way=_way):
         run(world, [['open'], ['send', frame(BINARY, b'x' * 5000)[:99]], ['stop'], ['hold']], way,
             settings=PING_TIMEOUT, expect=dict(
-                names=GOOD + ' unresponsive disconnected', reason=UNRESPONSIVE, at_least=1, at_most=1 + SLACK))
+                names=GOOD + ' unresponsive disconnected', reason=UNRESPONSIVE, at_least=1,
+                at_most=1 + SLACK))
     add('stopped', '%s: SIGSTOP in a payload' % _way, 'ping_timeout +', _dead_in_payload)
 
     def _resumed(world, way=_way):
-        watch = Watch(world, [['open'], ['send', HELLO[:3]], ['stop'], ['send', HELLO[3:]], ['answer_close']], way,
-                      settings=dict(PING_TIMEOUT, ping_timeout=5.0), do={'text': close})
+        watch = Watch(world, [['open'], ['send', HELLO[:3]], ['stop'], ['send', HELLO[3:]], ['answer_close']],
+                      way, settings=dict(PING_TIMEOUT, ping_timeout=5.0), do={'text': close})
 
         def resume():
             watch.peer.wait_stopped()
@@ -74,8 +75,8 @@ STUCK = [
     ('resets', [['wait', 'go'], ['reset']], 'go', errors.TransportFail),
     ('closes its socket', [['wait', 'go'], ['drop']], 'go', errors.TransportFail),
     ('sends FIN', [['wait', 'go'], ['finish'], ['hold']], 'go', errors.TransportFail),
-    ('closes with 1009, and its socket', [['wait', 'go'], ['send', close_frame(1009, b'too big')], ['drop']], 'go',
-     errors.TransportFail),
+    ('closes with 1009, and its socket', [['wait', 'go'], ['send', close_frame(1009, b'too big')], ['drop']],
+     'go', errors.TransportFail),
 ]
 
 
@@ -89,8 +90,8 @@ def _act(watch, what):
 
 def _stuck_in_handler(way, steps, what, kind, size):
     def function(world):
-        watch = Watch(world, [['open'], ['mark', 'open']] + steps, way, settings={'send_timeout': 1.0, 'poll': 30},
-                      receive_buffer=8192)
+        watch = Watch(world, [['open'], ['mark', 'open']] + steps, way,
+                      settings={'send_timeout': 1.0, 'poll': 30}, receive_buffer=8192)
         watch.do['ready'] = lambda watch: (watch.in_thread(_act, watch, what), send_much(watch, size))
         watch.run()
         limit = 1 if what is None or 'finish' in str(steps) else 0.3
@@ -142,8 +143,8 @@ for _way in ('ws', 'wss'):
         gaps = [later - one for one, later in zip(watch.polls, watch.polls[1:])]
         assert gaps and max(gaps) < 0.7 + 0.2, gaps
         watch.sender_ended(BROKEN)
-    add('stuck', '%s: Poll and ping_timeout beside a stuck sender' % _way, 'Poll gap 0.7 s, ping_timeout + 2.5 s',
-        _pace)
+    add('stuck', '%s: Poll and ping_timeout beside a stuck sender' % _way,
+        'Poll gap 0.7 s, ping_timeout + 2.5 s', _pace)
 
     def _closed_beside(world, way=_way):
         watch = Watch(world, [['open'], ['hold']], way, receive_buffer=8192, settings=dict(
@@ -156,7 +157,8 @@ for _way in ('ws', 'wss'):
         watch.run().expect(GOOD + ' disconnected', "disconnected; server didn't respond.*", graceful=False,
                            at_least=SHORT, at_most=0.3 + SHORT + SLACK)
         watch.sender_ended(BROKEN)
-    add('stuck', '%s: close() beside a stuck sender' % _way, 'close_timeout +', _closed_beside, quick=_way == 'ws')
+    add('stuck', '%s: close() beside a stuck sender' % _way, 'close_timeout +', _closed_beside,
+        quick=_way == 'ws')
 
     def _freed(world, way=_way):
         # 8 MiB are stuck for a while, and go on: nothing is lost.
@@ -197,7 +199,8 @@ for _way in ('ws', 'wss'):
     add('slow', '%s: a message that takes 2.7 s, pings unanswered' % _way, 'any byte is life', _slow_writer)
 
     def _slow_fragments(world, way=_way):
-        script = [['open'], ['send', frame(TEXT, b'a', fin=False)], ['every', frame(CONTINUATION, b'b', fin=False),
+        script = [['open'], ['send', frame(TEXT, b'a', fin=False)],
+                  ['every', frame(CONTINUATION, b'b', fin=False),
                   0.1, 1.5], ['send', frame(CONTINUATION)], ['answer_close']]
         run(world, script, way, settings=dict(poll=30, ping_rate=0.3, ping_timeout=0.6), do={'text': close},
             expect=dict(names=GOOD + ' text( pong)? closed disconnected', reason='closed', graceful=True))
@@ -218,8 +221,10 @@ def _flood(script, names, do=None, settings=None, options=None, way='ws', limit=
            receive_buffer=None, **expected):
     def function(world):
         with Memory() as memory:
-            watch = run(world, script, way, do=do, settings=settings, expect=dict(names=GOOD + names, **expected),
-                        options=dict({'max_message_size': MiB}, **(options or {})), receive_buffer=receive_buffer)
+            watch = run(world, script, way, do=do, settings=settings,
+                        expect=dict(names=GOOD + names, **expected),
+                        options=dict({'max_message_size': MiB}, **(options or {})),
+                        receive_buffer=receive_buffer)
         assert memory.peak < limit, 'memory grew by %.1f MB' % (memory.peak / 1e6)
         if check is not None:
             check(watch)
@@ -250,15 +255,18 @@ for _way in ('ws', 'wss'):
         [['open'], ['repeat', frame(TEXT), 300000], ['send', close_frame(1000)], ['read_close']],
         ' text' + _CLOSED, way=_way, check=_counted('text', 300000), reason='closed', graceful=True))
     add('floods', _way + ': 65,536 fragments in one message', 'all are delivered', _flood(
-        [['open'], ['send', frame(BINARY, b'0', fin=False)], ['repeat', frame(CONTINUATION, b'1', fin=False), 65534],
-         ['send', frame(CONTINUATION, b'2') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED, way=_way,
+        [['open'], ['send', frame(BINARY, b'0', fin=False)],
+         ['repeat', frame(CONTINUATION, b'1', fin=False), 65534],
+         ['send', frame(CONTINUATION, b'2') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
+        way=_way,
         do={'binary': lambda watch: watch.senders.append(watch.event.data)}, reason='closed', graceful=True,
         check=lambda watch: watch.senders == [b'0' + b'1' * 65534 + b'2'] or _wrong()))
     add('floods', _way + ': 200 MB of fragments, no end', '16 MiB, Close 1009', _flood(
-        [['open'], ['send', frame(BINARY, b'', fin=False)], ['repeat', frame(CONTINUATION, b'x' * 1000, fin=False),
+        [['open'], ['send', frame(BINARY, b'', fin=False)],
+         ['repeat', frame(CONTINUATION, b'x' * 1000, fin=False),
                                                              200000], ['discard']],
-        ' protocol_error disconnected', way=_way, reason='disconnected; .*max_message_size.*', graceful=False),
-        quick=_way == 'ws')
+        ' protocol_error disconnected', way=_way, reason='disconnected; .*max_message_size.*',
+        graceful=False), quick=_way == 'ws')
 
 
 def _wrong():
@@ -266,25 +274,30 @@ def _wrong():
 
 
 add('floods', '20,000 pings are answered in order', 'none is left out', _flood(
-    [['open'], ['mark', 'x'], ['send', _NUMBERED_PINGS[:12000]], ['mark', 'y'], ['send', _NUMBERED_PINGS[12000:]],
+    [['open'], ['mark', 'x'], ['send', _NUMBERED_PINGS[:12000]], ['mark', 'y'],
+     ['send', _NUMBERED_PINGS[12000:]],
      ['send', close_frame(1000)], ['read_close']], ' ping' + _CLOSED, check=_all_pongs, reason='closed'))
 add('floods', '2 million empty fragments', '16 MiB', _flood(
-    [['open'], ['send', frame(BINARY, b'', fin=False)], ['repeat', frame(CONTINUATION, b'', fin=False), 2000000],
+    [['open'], ['send', frame(BINARY, b'', fin=False)],
+     ['repeat', frame(CONTINUATION, b'', fin=False), 2000000],
      ['send', frame(CONTINUATION, b'end') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
     check=_counted('binary', 1), reason='closed'), limit=60)
 add('floods', '100,000 empty fragments', '16 MiB', _flood(
-    [['open'], ['send', frame(BINARY, b'', fin=False)], ['repeat', frame(CONTINUATION, b'', fin=False), 100000],
+    [['open'], ['send', frame(BINARY, b'', fin=False)],
+     ['repeat', frame(CONTINUATION, b'', fin=False), 100000],
      ['send', frame(CONTINUATION, b'end') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
     check=_counted('binary', 1), reason='closed'), quick=True)
 add('floods', '100,000 pongs nobody asked for', 'nothing happens', _flood(
     [['open'], ['repeat', frame(PONG, b'x'), 100000], ['send', close_frame(1000)], ['read_close']],
     ' pong' + _CLOSED, check=_counted('pong', 100000), reason='closed'))
 add('floods', 'anything behind a close frame', 'is dropped', _flood(
-    [['open'], ['send', close_frame(1000)], ['repeat', HELLO + frame(PING) + b'\xff\xff', 200000], ['read_close']],
+    [['open'], ['send', close_frame(1000)], ['repeat', HELLO + frame(PING) + b'\xff\xff', 200000],
+     ['read_close']],
     _CLOSED, reason='closed', graceful=True), quick=True)
 add('floods', 'announced 2**62 bytes', 'Close 1009, 1 s', _flood(
     [['open'], ['send', frame(BINARY, b'', length=2 ** 62)], ['repeat', b'x' * 1000]],
-    ' protocol_error disconnected', reason='disconnected; .*max_message_size.*', at_most=1 + SLACK), quick=True)
+    ' protocol_error disconnected', reason='disconnected; .*max_message_size.*', at_most=1 + SLACK),
+    quick=True)
 
 
 def _under_a_flood(world):
@@ -317,10 +330,11 @@ def _bomb(way, size, fragments):
     else:
         script = [['repeat', block, count]]
         first = frame(BINARY, start, rsv=4, length=len(start) + len(block) * count)
-    script = [['read_head'], ['answer', [DEFLATE]], ['repeat', frame(BINARY, b'x' * 1000), 5000], ['send', first]] + script
+    script = [['read_head'], ['answer', [DEFLATE]], ['repeat', frame(BINARY, b'x' * 1000), 5000],
+              ['send', first]] + script
     # The messages before it make the client's buffer as large as it gets: more is inflated at a time.
-    return _flood(script + [['discard']], ' binary protocol_error disconnected', options={'compress': True}, way=way,
-                  reason='disconnected; .*max_message_size.*', graceful=False)
+    return _flood(script + [['discard']], ' binary protocol_error disconnected', options={'compress': True},
+                  way=way, reason='disconnected; .*max_message_size.*', graceful=False)
 
 
 for _way in ('ws', 'wss'):
@@ -330,7 +344,8 @@ for _way in ('ws', 'wss'):
         quick=_way == 'ws')
 add('bombs', '200 bombs of 1 MB in one read', '16 MiB', _flood(
     [['read_head'], ['answer', [DEFLATE], frame(BINARY, deflated(b'\0' * MiB), rsv=4) * 1],
-     ['sleep', 0.1], ['repeat', frame(BINARY, deflated(b'\0' * MiB), rsv=4), 200], ['send', close_frame(1000)],
+     ['sleep', 0.1], ['repeat', frame(BINARY, deflated(b'\0' * MiB), rsv=4), 200],
+     ['send', close_frame(1000)],
      ['read_close']], ' binary' + _CLOSED, options={'compress': True}, check=_counted('binary', 201),
     reason='closed'))
 
@@ -338,8 +353,8 @@ add('bombs', '200 bombs of 1 MB in one read', '16 MiB', _flood(
 @scenario('bombs', '2.2 times the message')
 def one_message_of_64_MiB(world):
     seen = []
-    script = [['open'], ['send', b'\x82\x7f' + struct.pack(str('!Q'), 64 * MiB)], ['repeat', b'x' * 65536, 1024],
-              ['send', close_frame(1000)], ['read_close']]
+    script = [['open'], ['send', b'\x82\x7f' + struct.pack(str('!Q'), 64 * MiB)],
+              ['repeat', b'x' * 65536, 1024], ['send', close_frame(1000)], ['read_close']]
     with Memory() as memory:
         run(world, script, do={'binary': lambda watch: seen.append(len(watch.event.data))},
             expect=dict(names=GOOD + ' binary closing disconnected', reason='closed'))
@@ -389,8 +404,8 @@ for _way in ('ws', 'wss'):
 def _echoing(way, size, count):
     """The handler echoes each message while the peer, a naive one, sends them all before it reads."""
     def function(world):
-        script = [['open'], ['messages', count, size], ['read_count', count * size], ['send', close_frame(1000)],
-                  ['read_close']]
+        script = [['open'], ['messages', count, size], ['read_count', count * size],
+                  ['send', close_frame(1000)], ['read_close']]
         watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=20.0), receive_buffer=16384,
                       do={'binary': lambda watch: watch.ws.send_binary(watch.event.data)})
         watch.run().expect(GOOD + ' binary closing disconnected', 'closed', graceful=True, code=1000)
@@ -403,5 +418,5 @@ def _echoing(way, size, count):
 for _way in ('ws', 'wss'):
     add('both send', _way + ': echo of 48 MB, the peer reads last', 'no deadlock, nothing lost',
         _echoing(_way, MiB, 48), limit=60)
-    add('both send', _way + ': echo of 20,000 small messages, the peer reads last', 'no deadlock, nothing lost',
-        _echoing(_way, 1000, 20000), limit=60)
+    add('both send', _way + ': echo of 20,000 small messages, the peer reads last',
+        'no deadlock, nothing lost', _echoing(_way, 1000, 20000), limit=60)

@@ -1,4 +1,4 @@
-"""Scenarios of many threads: messages stay whole, nothing follows a close frame, TLS is in one thread's hands."""
+"""Scenarios of many threads: messages stay whole, nothing follows a close frame, one thread has TLS."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -54,7 +54,8 @@ def _threads(way, compress, count, threads=8):
     def function(world):
         echo = 'echo_frames' if compress else 'echo'
         script = [['read_head'], ['answer', [DEFLATE] if compress else []], [echo]]
-        watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=30.0), options={'compress': compress})
+        watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=30.0),
+                      options={'compress': compress})
         seen = [[] for _ in range(threads)]
 
         def send(thread):
@@ -80,8 +81,10 @@ def _threads(way, compress, count, threads=8):
 for _way in ('ws', 'wss'):
     for _compress in (False, True):
         for _count, _quick in ((2000, False), (100, True)):
-            add('threads', '%s, 8 threads x %d messages%s' % (_way, _count, ', compressed' if _compress else ''),
-                'byte for byte', _threads(_way, _compress, _count), quick=_quick and (_way == 'wss') != _compress,
+            add('threads',
+                '%s, 8 threads x %d messages%s' % (_way, _count, ', compressed' if _compress else ''),
+                'byte for byte', _threads(_way, _compress, _count),
+                quick=_quick and (_way == 'wss') != _compress,
                 limit=120)
 
 
@@ -103,7 +106,9 @@ def _races(way, count, first):
                     except errors.WebSocketUnavailable as error:
                         refused.append(error)
 
-                def end(watch=watch, pause=rng.random() * 0.004):
+                pause = rng.random() * 0.004
+
+                def end(watch=watch, pause=pause):
                     chaos.time.sleep(pause)
                     watch.ws.close()
 
@@ -123,14 +128,16 @@ def _races(way, count, first):
 
 for _way in ('ws', 'wss'):
     for _count in (200, 20):
-        add('threads', '%s, %d races of close() and senders' % (_way, _count), 'nothing follows a close frame',
+        add('threads', '%s, %d races of close() and senders' % (_way, _count),
+            'nothing follows a close frame',
             _races(_way, _count, True), quick=_count == 20 and _way == 'ws', limit=120)
 
 
 def _crossing(count):
     """The server closes while threads send: our echo is the last frame."""
     def function(world):
-        peer = world.peer([['open'], ['read_frame'], ['send', close_frame(1001)], ['read_close'], ['read_end']])
+        peer = world.peer([['open'], ['read_frame'], ['send', close_frame(1001)], ['read_close'],
+                           ['read_end']])
         with Switching():
             for race in range(count):
                 watch = Watch(world, peer=peer, settings=dict(poll=30, close_timeout=0.02))
@@ -261,8 +268,8 @@ def _many(way, count, fate):
             after = Memory._read('VmRSS')
         finally:
             gc.enable()
-        chaos.wait_until(lambda: chaos.descriptors() <= before[0] and threading.active_count() <= before[1], 3,
-                         'descriptors or threads are left')
+        chaos.wait_until(lambda: chaos.descriptors() <= before[0] and threading.active_count() <= before[1],
+                         3, 'descriptors or threads are left')
         left = (after - before[2]) / count
         # the pages of the interpreter and of OpenSSL come in lumps
         assert left < 20e3 + 1.5e6 / count, '%.1f kB a connection' % (left / 1e3)
@@ -274,5 +281,5 @@ def _many(way, count, fate):
 for _way in ('ws', 'wss'):
     for _fate in ('close', 'drop', 'refuse', 'violate'):
         _count = 500 if _fate == 'close' else 100
-        add('many', '%s: %d connections without gc: %s' % (_way, _count, _fate), '20 KB each, no descriptor, no thread',
-            _many(_way, _count, _fate), limit=120)
+        add('many', '%s: %d connections without gc: %s' % (_way, _count, _fate),
+            '20 KB each, no descriptor, no thread', _many(_way, _count, _fate), limit=120)

@@ -143,7 +143,8 @@ def main(arguments=None):
     try:
         certificates = make_certificates(folder)
         for python in settings.python or [sys.executable]:
-            version = subprocess.check_output([python, '-V'], stderr=subprocess.STDOUT).decode('ascii').strip()
+            version = subprocess.check_output([python, '-V'],
+                                              stderr=subprocess.STDOUT).decode('ascii').strip()
             scenarios = [one for one in list_scenarios(python) if (one['quick'] or not settings.quick) and
                          settings.k.lower() in (one['group'] + ': ' + one['name']).lower()]
             print('\n%s: %d scenarios' % (version, len(scenarios)))

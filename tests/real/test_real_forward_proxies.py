@@ -7,13 +7,13 @@ import sys
 import threading
 import time
 
-import pytest
-
 import counterparts
+import pytest
 from counterparts import ScriptedServer, WebSocket, certificate, converse, names, prove_echo, run
 from forward_proxies import KINDS, ForwardProxy
-from lomond.persist import persist
 from reverse_proxies import ReverseProxy
+
+from lomond.persist import persist
 
 CASES = [(kind, scheme) for kind in sorted(KINDS) for scheme in sorted(KINDS[kind][1])]
 HTTP_CASES = [case for case in CASES if case[1].startswith('http')]

@@ -6,11 +6,18 @@ import signal
 import struct
 import time
 
-import pytest
-
 import counterparts
+import pytest
 from counterparts import (
-    Counterpart, WebSocket, converse, environment_program, names, program, prove_echo, run)
+    Counterpart,
+    WebSocket,
+    converse,
+    environment_program,
+    names,
+    program,
+    prove_echo,
+    run,
+)
 
 # -- mosquitto
 

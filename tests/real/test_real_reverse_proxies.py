@@ -8,14 +8,22 @@ import ssl
 import threading
 import time
 
-import pytest
-
 import counterparts
+import pytest
 from counterparts import (
-    CLOSED_BY_US, ScriptedServer, WebSocket, certificate, converse, names, prove_echo, run)
+    CLOSED_BY_US,
+    ScriptedServer,
+    WebSocket,
+    certificate,
+    converse,
+    names,
+    prove_echo,
+    run,
+)
+from reverse_proxies import PASSWORD, USER, ReverseProxy
+
 from lomond.auth import DigestAuth
 from lomond.persist import persist
-from reverse_proxies import PASSWORD, USER, ReverseProxy
 
 KINDS = ('nginx', 'haproxy', 'caddy', 'apache')
 HAS_TLS13 = getattr(ssl, 'HAS_TLSv1_3', False)
@@ -199,7 +207,7 @@ def test_impatient_proxy(proxy):
     assert time.time() - began < 5
     websocket = client(proxy, '/impatient/echo')
     began = time.time()
-    for event in websocket.connect(**dict(counterparts.LIMITS, ping_rate=0.3, poll=0.2)):
+    for event in websocket.connect(**dict(counterparts.LIMITS, ping_rate=0.3, poll=0.2)):  # noqa: B007
         if time.time() - began > 2.2:
             websocket.close()
     assert event.graceful

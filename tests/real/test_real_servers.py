@@ -5,10 +5,10 @@ from __future__ import absolute_import, division, unicode_literals
 import threading
 import time
 
-import pytest
-
 import counterparts
-from counterparts import ScriptedServer, WebSocket, converse, events, names, prove_echo, run
+import pytest
+from counterparts import ScriptedServer, WebSocket, converse, names, prove_echo, run
+
 from lomond.compression import Deflate
 from lomond.persist import persist
 
