@@ -92,7 +92,8 @@ def _unusable(what, text, problem):
 
 
 def ascii_name(host):
-    """The ``xn--`` form of a host name (IDNA 2003, by Python's codec), for DNS, SNI and Host.
+    """The ``xn--`` form of a host name (IDNA 2003, by Python's codec), for DNS, SNI and Host, in lower case
+    (RFC 3986, 3.2.2).
 
     :param host: text; one trailing dot may be there and stays
     :raises ValueError: a label is empty, longer than 63, or holds what no name may hold;
@@ -115,7 +116,7 @@ def ascii_name(host):
             raise ValueError('has a host with a character that is not allowed; '
                              'letters, digits, "-", "_" and "." are')
         names.append(label)
-    name = '.'.join(names)
+    name = '.'.join(names).lower()
     if len(name) > 254 or (len(name) == 254 and labels[-1]):
         raise ValueError('has a host of more than 253 characters; 1 to 253 are allowed')
     return name
@@ -130,7 +131,7 @@ def _ipv6_literal(text):
         raise ValueError('has something else than an IPv6 address in brackets')
     if percent and not _ZONE.match(zone):
         raise ValueError('has a zone id that is not allowed; letters, digits and "-._~:@+" are')
-    return address + percent + zone
+    return address.lower() + percent + zone
 
 
 def split_url(text, what='url'):
@@ -190,13 +191,13 @@ class Url(object):
     :ivar text: as it was given
     :ivar masked: the same with ``***`` for the password; for ``repr``, trace, logs and reasons
     :ivar scheme: ``'ws'`` or ``'wss'``
-    :ivar host: ASCII, in the case it was given in; IPv6 without brackets, with its zone id (``fe80::1%eth0``)
+    :ivar host: ASCII in lower case; IPv6 without brackets, with its zone id (``fe80::1%eth0``)
     :ivar port: int
     :ivar resource: path and query, percent-encoded: the request target
     :ivar userinfo: ``(user, password)``, percent-decoded, or None
     :ivar host_header: the value of ``Host``: without zone id and default port
     :ivar authority: ``host:port`` for CONNECT and messages: without zone id
-    :ivar origin_key: ``(scheme, host in lower case, port)``
+    :ivar origin_key: ``(scheme, host, port)``
     :ivar is_secure: True for wss
     :ivar is_ip: True when the host is an IP address
     """
@@ -214,7 +215,7 @@ class Url(object):
         self.userinfo = userinfo
         self.authority = '{}:{}'.format(bracketed(host), port)
         self.host_header = bracketed(host) if port == _DEFAULT_PORTS[scheme] else self.authority
-        self.origin_key = scheme, host.lower(), port
+        self.origin_key = scheme, host, port
         self.is_secure = scheme == 'wss'
         self.is_ip = is_ip_address(host)
 

@@ -34,7 +34,7 @@ GOOD = [
     ('wss://example.test', 'wss', 'example.test', 443, '/'),
     ('http://example.test', 'ws', 'example.test', 80, '/'),
     ('https://example.test/x', 'wss', 'example.test', 443, '/x'),
-    ('WsS://Example.TEST:8443/A/b?C=d&e=f', 'wss', 'Example.TEST', 8443, '/A/b?C=d&e=f'),
+    ('WsS://Example.TEST:8443/A/b?C=d&e=f', 'wss', 'example.test', 8443, '/A/b?C=d&e=f'),
     ('ws://example.test?b=c', 'ws', 'example.test', 80, '/?b=c'),
     ('ws://example.test?', 'ws', 'example.test', 80, '/'),              # RFC 6455, 3
     ('ws://example.test/a?', 'ws', 'example.test', 80, '/a'),
@@ -59,15 +59,17 @@ GOOD = [
     ('ws://h/@:://', 'ws', 'h', 80, '/@:://'),
     ('ws://127.0.0.1:9000/', 'ws', '127.0.0.1', 9000, '/'),
     ('ws://[::1]:9000/', 'ws', '::1', 9000, '/'),
-    ('wss://[2001:DB8::1]', 'wss', '2001:DB8::1', 443, '/'),
+    ('wss://[2001:DB8::1]', 'wss', '2001:db8::1', 443, '/'),
     ('ws://[::ffff:1.2.3.4]:', 'ws', '::ffff:1.2.3.4', 80, '/'),
     ('ws://[fe80::1%25eth0]/', 'ws', 'fe80::1%eth0', 80, '/'),         # RFC 6874
+    ('ws://[FE80::A%25Eth0]/', 'ws', 'fe80::a%Eth0', 80, '/'),
+    ('ws://\u212a.Test/', 'ws', 'k.test', 80, '/'),                    # the sign of Kelvin
     ('ws://[fe80::1%25eth%30%2e5]/', 'ws', 'fe80::1%eth0.5', 80, '/'),
     ('ws://[fe80::1%eth0]:81/', 'ws', 'fe80::1%eth0', 81, '/'),
     ('ws://[fe80::1%25]/', 'ws', 'fe80::1%25', 80, '/'),
     ('ws://[fe80::1%2525]/', 'ws', 'fe80::1%25', 80, '/'),
     ('ws://b\xfccher.example:81/', 'ws', 'xn--bcher-kva.example', 81, '/'),
-    ('ws://B\xdcCHER.Example./', 'ws', 'xn--bcher-kva.Example.', 80, '/'),
+    ('ws://B\xdcCHER.Example./', 'ws', 'xn--bcher-kva.example.', 80, '/'),
     ('ws://\u4f8b\u3048\u3002\u30c6\u30b9\u30c8/', 'ws', 'xn--r8jz45g.xn--zckzah', 80, '/'),
     ('ws://\uff11\uff12\uff17.0.0.1/', 'ws', '127.0.0.1', 80, '/'),
     ('ws://user:pw@example.test:81/', 'ws', 'example.test', 81, '/'),
@@ -180,7 +182,7 @@ def test_good(text, scheme, host, port, resource):
     assert (url.scheme, url.host, url.port, url.resource) == (scheme, host, port, resource)
     assert url.text == text
     assert url.is_secure is (scheme == 'wss')
-    assert url.origin_key == (scheme, host.lower(), port)
+    assert url.origin_key == (scheme, host, port)
     for value in (url.scheme, url.host, url.resource, url.host_header, url.authority, url.masked):
         assert isinstance(value, type(''))
     assert all(33 <= ord(character) < 127 for character in url.resource + url.host_header + url.authority)
@@ -390,7 +392,7 @@ def test_bracketed():
 
 
 def test_ascii_name():
-    assert ascii_name('B\xfccher.Test.') == 'xn--bcher-kva.Test.'
+    assert ascii_name('B\xfccher.Test.') == 'xn--bcher-kva.test.'
     with pytest.raises(ValueError):
         ascii_name('a b')
 
@@ -433,7 +435,7 @@ def test_resolve_location(location, resource):
     ('ws://a/', 'ws://b/', 'ws', 'b:80', '/'),
     ('ws://a/', 'wss://a/', 'wss', 'a:443', '/'),
     ('ws://a/', 'https://a/x', 'wss', 'a:443', '/x'),
-    ('ws://a/', 'HTTP://B:81?q', 'ws', 'B:81', '/?q'),
+    ('ws://a/', 'HTTP://B:81?q', 'ws', 'b:81', '/?q'),
     ('wss://a:81/', '//b/x', 'wss', 'b:443', '/x'),
     ('wss://a:81/', '//b:82', 'wss', 'b:82', '/'),
     ('wss://a:81/x', '/y', 'wss', 'a:81', '/y'),

@@ -219,7 +219,7 @@ def test_native_text_of_2_7():
 
 def test_url_parts():
     ws = WebSocket('wss://user:p%40ss@Example.TEST:8443/a b?c=\xe9#frag')
-    assert (ws.scheme, ws.host, ws.port, ws.resource) == ('wss', 'Example.TEST', 8443, '/a%20b?c=%C3%A9')
+    assert (ws.scheme, ws.host, ws.port, ws.resource) == ('wss', 'example.test', 8443, '/a%20b?c=%C3%A9')
     assert ws.is_secure and ws.url == 'wss://user:p%40ss@Example.TEST:8443/a b?c=\xe9#frag'
     assert 'p%40ss' not in repr(ws) and '***' in repr(ws)
     assert isinstance(repr(ws), str)
