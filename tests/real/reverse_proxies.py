@@ -1,6 +1,6 @@
-"""nginx, HAProxy, Caddy and Apache in front of a scripted server, all with the same ports and paths.
+"""nginx, HAProxy, Caddy, Apache and Varnish in front of a scripted server, with the same ports and paths.
 
-Ports: plain, TLS 1.2 alone, TLS 1.3 alone, TLS with client certificates.  Paths: ``/forbidden`` 403 with
+Ports: plain, TLS 1.2 alone, TLS 1.3 alone, TLS with client certificates (Varnish: plain only).  Paths: ``/forbidden`` 403 with
 a body, ``/busy`` 503 with Retry-After, ``/moved`` 302 to ``/echo``, ``/basic/..`` wants user and password,
 ``/dead/..`` goes to nobody, ``/impatient/..`` is dropped after a second of silence (nginx and HAProxy
 only), all others are the scripted server's.  It must not know what is proved with them.
@@ -12,6 +12,8 @@ import base64
 import hashlib
 import os
 import subprocess
+
+import pytest
 
 from counterparts import DEBIAN, Counterpart, certificate, free_ports, needs, program
 
@@ -308,22 +310,72 @@ def apache(self):
     return [path, '-D', 'FOREGROUND', '-f', self.write('apache2.conf', _APACHE.format(**values))]
 
 
-KINDS = {'nginx': nginx, 'haproxy': haproxy, 'caddy': caddy, 'apache': apache}
+# -- Varnish
+
+_VARNISH = '''
+vcl 4.1;
+backend scripted {{ .host = "127.0.0.1"; .port = "{upstream}"; }}
+backend dead {{ .host = "127.0.0.1"; .port = "{dead}"; }}
+sub vcl_recv {{
+    set req.backend_hint = scripted;
+    if (req.url == "/forbidden") {{ return (synth(403)); }}
+    if (req.url == "/busy") {{ return (synth(503)); }}
+    if (req.url == "/moved") {{ return (synth(302)); }}
+    if (req.url ~ "^/basic/" && req.http.Authorization != "Basic {token}") {{ return (synth(401)); }}
+    if (req.url ~ "^/dead/") {{ set req.backend_hint = dead; }}
+    set req.url = regsub(req.url, "^/(basic|dead)/", "/");
+    if (req.http.Upgrade ~ "(?i)^websocket$") {{ return (pipe); }}
+}}
+sub vcl_pipe {{
+    set bereq.http.Upgrade = req.http.Upgrade;
+    set bereq.http.Connection = "Upgrade";
+}}
+sub vcl_synth {{
+    set resp.http.Content-Type = "text/plain";
+    if (resp.status == 403) {{ synthetic("no"); }}
+    if (resp.status == 503) {{ set resp.http.Retry-After = "7"; synthetic("busy"); }}
+    if (resp.status == 302) {{ set resp.http.Location = "/echo"; synthetic(""); }}
+    if (resp.status == 401) {{ set resp.http.WWW-Authenticate = "Basic realm=here"; synthetic("who?"); }}
+    return (deliver);
+}}
+'''
+
+
+def varnish(self):
+    token = base64.b64encode((USER + ':' + PASSWORD).encode('utf-8')).decode('ascii')
+    program('cc')           # a configuration is compiled
+    return [program('varnishd'), '-F', '-j', 'none', '-n', os.path.join(self.folder, 'work'),
+            '-a', '127.0.0.1:%d' % self.port, '-T', 'none', '-s', 'malloc,16m', '-f', self.write(
+                'default.vcl', _VARNISH.format(**words(upstream=self.upstream.port, token=token)))]
+
+
+KINDS = {'nginx': nginx, 'haproxy': haproxy, 'caddy': caddy, 'apache': apache, 'varnish': varnish}
+#: How many ports each has, where it is not four.
+PORTS = {'nginx': 5, 'varnish': 1}
 
 
 class ReverseProxy(Counterpart):
-    """One of the four in front of a scripted server.
+    """One of the five in front of a scripted server.
 
-    :param kind: 'nginx', 'haproxy', 'caddy' or 'apache'
+    :param kind: 'nginx', 'haproxy', 'caddy', 'apache' or 'varnish'
     :param upstream: the ScriptedServer
     """
 
     def __init__(self, kind, upstream):
         self.kind = kind
         self.upstream = upstream
-        super(ReverseProxy, self).__init__(KINDS[kind], 5 if kind == 'nginx' else 4)
-        self.plain, self.tls12, self.tls13, self.mutual = self.ports[:4]
+        super(ReverseProxy, self).__init__(KINDS[kind], PORTS.get(kind, 4))
+        self.plain = self.port
         self.sni = self.ports[-1]
+
+    def _secure(self, number):
+        if len(self.ports) == 1:
+            pytest.skip('%s speaks no TLS' % self.kind)
+        return self.ports[number]
+
+    tls12 = property(lambda self: self._secure(1))
+    tls13 = property(lambda self: self._secure(2))
+    mutual = property(lambda self: self._secure(3))
 
     def url(self, path='/echo', port=None, host='localhost'):
         port = port or self.plain

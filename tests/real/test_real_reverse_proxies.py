@@ -1,4 +1,4 @@
-"""nginx, HAProxy, Caddy and Apache in front, with and without TLS."""
+"""nginx, HAProxy, Caddy, Apache and Varnish in front, with and without TLS."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -25,7 +25,7 @@ from reverse_proxies import PASSWORD, USER, ReverseProxy
 from lomond.auth import DigestAuth
 from lomond.persist import persist
 
-KINDS = ('nginx', 'haproxy', 'caddy', 'apache')
+KINDS = ('nginx', 'haproxy', 'caddy', 'apache', 'varnish')
 HAS_TLS13 = getattr(ssl, 'HAS_TLSv1_3', False)
 
 
@@ -150,6 +150,11 @@ def test_rejection_of_the_server_behind(proxy):
 
 
 def test_server_behind_is_down(proxy):
+    if proxy.kind == 'varnish':     # it has begun to pipe, and hangs up without a word
+        happened = run(client(proxy, '/dead/echo'))
+        assert names(happened) == ['connecting', 'connected', 'disconnected']
+        assert happened[-1].reason == 'socket fail; connection lost' and not happened[-1].graceful
+        return
     response = rejection(client(proxy, '/dead/echo'))
     assert response.status_code in (502, 503)
 
@@ -198,8 +203,8 @@ def test_digest(upstream):
 
 def test_impatient_proxy(proxy):
     """It drops who is silent for a second, with a bare FIN; pings keep the connection."""
-    if proxy.kind in ('caddy', 'apache'):
-        pytest.skip('%s: has no such limit for a WebSocket' % proxy.kind)
+    if proxy.kind in ('caddy', 'apache', 'varnish'):
+        pytest.skip('%s: has no such limit for one path' % proxy.kind)
     began = time.time()
     happened = run(client(proxy, '/impatient/echo'), ping_rate=0)
     assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
