@@ -1,16 +1,18 @@
 """tinyproxy, squid, mitmproxy, microsocks and dante; it must not know what is proved with them.
 
-Each can be had open and with user and password (dante, whose users are the machine's: with a password
-that nobody knows).
+Each can be had open and with user and password.  dante's users are the machine's: it sees other files in
+place of /etc/passwd and /etc/shadow (``sandbox``), the machine gets no user.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
 import hashlib
+import io
 import os
 import subprocess
 
 from counterparts import DEBIAN, Counterpart, certificate, environment_program, needs, program
+from sandbox import with_files
 
 USER, PASSWORD = 'user', 'secret'
 IS_ROOT = hasattr(os, 'geteuid') and os.geteuid() == 0
@@ -103,8 +105,15 @@ socks pass {{
 
 def dante(self):
     users = 'user.privileged: root\nuser.unprivileged: nobody' if IS_ROOT else ''
-    return [program('danted'), '-N', '1', '-f', self.write('danted.conf', _DANTE.format(
+    command = [program('danted'), '-N', '1', '-f', self.write('danted.conf', _DANTE.format(
         port=self.port, method='username' if self.auth else 'none', users=users))]
+    if not self.auth:
+        return command
+    crypted = subprocess.check_output([program('openssl'), 'passwd', '-6', PASSWORD]).decode('ascii').strip()
+    with io.open('/etc/passwd', encoding='utf-8') as there:
+        users = there.read() + '%s:x:4711:65534::/nonexistent:/bin/false\n' % USER
+    return with_files({'/etc/passwd': self.write('passwd', users), '/etc/shadow': self.write(
+        'shadow', '%s:%s:20000:0:99999:7:::\n' % (USER, crypted))}, command)
 
 
 #: Kind: (maker, schemes that it takes, on which of its ports).
