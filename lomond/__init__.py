@@ -1,8 +1,10 @@
 """A WebSocket client: a connection is an iterator of events.
 
 >>> from lomond import WebSocket
->>> for event in WebSocket('wss://example.org/feed'):      # doctest: +SKIP
-...     print(event)
+>>> from lomond.testing import Server, close_with
+>>> with Server(close_with(1001, u'restart')) as server:
+...     print(' '.join(event.name for event in WebSocket(server.url, proxies={})))
+connecting connected ready poll closing disconnected
 
 Its modules are attributes of the package, imported when they are first asked for (PEP 562), or
 at once where Python cannot do that (2.7 and 3.6).

@@ -22,7 +22,7 @@ _WINDOW_BITS = dict((str(bits), bits) for bits in range(8, 16))
 
 
 class Deflate(object):
-    """How to compress, and what to offer the server (or, in a server, what to agree to).
+    """How to compress, and what to offer the server, or, in a server, what to agree to (RFC 7692).
 
     :param level: 0 (stored) - 9 (smallest); 1 is 1.8 times as fast as 6
     :param mem_level: 1 - 9; the compressor takes ``2 ** (mem_level + 9)`` bytes and its window
@@ -36,7 +36,7 @@ class Deflate(object):
     :raises TypeError: no integer, or no bool, where one has to be
     :raises ValueError: a number out of its range
 
-    Can be used for any number of connections and is never changed.
+    One object may be used by any number of connections, in any thread; it is never changed.
     """
 
     def __init__(self, level=6, mem_level=8, client_max_window_bits=None, server_max_window_bits=None,
@@ -57,7 +57,9 @@ class Deflate(object):
             'client_no_context_takeover', 'server_no_context_takeover', 'min_size'))))
 
     def offer(self):
-        """The value of Sec-WebSocket-Extensions in the client's request (RFC 7692, 7.1).
+        """Make the value of Sec-WebSocket-Extensions in the client's request (RFC 7692, 7.1).
+
+        :returns: text
 
         >>> print(Deflate().offer())
         permessage-deflate; client_max_window_bits

@@ -1,11 +1,7 @@
 """The events that iterating over a connection gives; they must not know who makes them.
 
-Every event has a ``name``, a text that tells its kind (``event.name == 'text'`` is as good
-as ``isinstance(event, Text)``), and ``received_time``.  Two events are equal only when they
-are the same object.  ``copy``, and pickle from protocol 2 on, work when the values allow it.
-
-An event belongs to whoever gets it: the library does not change it later, and it may be
-handed to any thread.
+``event.name == 'text'`` is as good as ``isinstance(event, Text)``.  Two events are equal only when
+they are the same object.  ``copy``, and pickle from protocol 2 on, work when the values allow it.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -44,10 +40,12 @@ def _show(value, cut, unit):
 class Event(object):
     """Base of all events.
 
-    ``name``: the kind of the event, text.
+    What an event is made with are its attributes.  The library does not change it later; it may be
+    handed to any thread.
 
-    ``received_time``: seconds since the epoch, a float: when the bytes of the event were
-    read, or, for an event without bytes, when it was made.
+    :ivar name: its kind, text: ``'text'``, ``'disconnected'`` ...
+    :ivar received_time: seconds since the epoch, a float: when its bytes were read, or, without
+        bytes, when it was made
     """
     __slots__ = ('received_time',)
 
@@ -92,7 +90,7 @@ class Connecting(Event):
 class ConnectFail(Event):
     """No connection came about; the last event.
 
-    :param reason: why, in words
+    :param reason: why, in words, text: ``'unable to connect; 127.0.0.1:9 connection refused'``
     :param error: the exception behind it, None when there was none
     :param stage: how far it came, text: ``'prepare'``, ``'resolve'``, ``'connect'`` (until TCP
         to the server or the proxy stands), ``'proxy'`` (until the tunnel stands, TLS to the
@@ -128,11 +126,11 @@ class Connected(Event):
 
 
 class Redirected(Event):
-    """The server sent us elsewhere, and there we go; only with ``max_redirects``.
+    """The server sent us elsewhere, and there we go (RFC 9110, 15.4); only with ``max_redirects``.
 
     :param url: the URL that was asked for, text
     :param location: the URL that is asked next, text
-    :param Response response: the answer that said so
+    :param response: the answer that said so, a :class:`~lomond.response.Response`
     """
     __slots__ = ('url', 'location', 'response')
     name = 'redirected'
@@ -148,7 +146,7 @@ class Redirected(Event):
 class Ready(Event):
     """The opening handshake is done (RFC 6455, 4.1): messages may be sent and will come.
 
-    :param Response response: the server's answer
+    :param response: the server's answer, a :class:`~lomond.response.Response`
     :param protocol: the subprotocol that the server chose, text; None for none
     :param extensions: set of the extensions in use, text
     """
@@ -164,10 +162,11 @@ class Ready(Event):
 
 
 class Rejected(Event):
-    """The server, though it answered, did not upgrade the connection.
+    """The server answered, but did not upgrade the connection (RFC 6455, 4.1); ``Disconnected`` follows.
 
-    :param Response response: the answer; its ``body`` has up to 64 KiB
-    :param reason: what is wrong with the answer, in words
+    :param response: the answer, a :class:`~lomond.response.Response`; its ``body`` has up
+        to 64 KiB
+    :param reason: what is wrong with the answer, in words, text
     """
     __slots__ = ('response', 'reason')
     name = 'rejected'
@@ -180,7 +179,7 @@ class Rejected(Event):
 
 
 class Text(Event):
-    """A text message.
+    """A text message, whole (RFC 6455, 5.6).
 
     :param text: the text
     """
@@ -211,7 +210,7 @@ class Text(Event):
 
 
 class Binary(Event):
-    """A binary message.
+    """A binary message, whole (RFC 6455, 5.6).
 
     :param data: bytes
     """
@@ -227,7 +226,7 @@ class Binary(Event):
 
 
 class Ping(Event):
-    """A ping came; with ``auto_pong`` it is answered already.
+    """A ping came (RFC 6455, 5.5.2); with ``auto_pong`` it is answered already.
 
     :param data: its payload, bytes (125 at most)
     """
@@ -243,10 +242,10 @@ class Ping(Event):
 
 
 class Pong(Event):
-    """A pong came.
+    """A pong came (RFC 6455, 5.5.3).
 
     :param data: its payload, bytes (125 at most)
-    :param latency: seconds since the ping it answers was sent; None when it answers none
+    :param latency: seconds since the ping it answers was sent, a float; None when it answers none
     """
     __slots__ = ('data', 'latency')
     name = 'pong'
@@ -267,9 +266,9 @@ class Poll(Event):
 
 
 class Closing(Event):
-    """The server is closing the connection; messages can be sent until this is handled.
+    """The server is closing the connection (RFC 6455, 5.5.1); messages may be sent until this is handled.
 
-    :param code: its close code, None when it sent none
+    :param code: its close code, int; None when it sent none
     :param reason: its words, text, just as they came
     """
     __slots__ = ('code', 'reason')
@@ -283,9 +282,9 @@ class Closing(Event):
 
 
 class Closed(Event):
-    """The server answered our close: the closing handshake is done.
+    """The server answered our close: the closing handshake is done (RFC 6455, 7.1.4).
 
-    :param code: its close code, None when it sent none
+    :param code: its close code, int; None when it sent none
     :param reason: its words, text, just as they came
     """
     __slots__ = ('code', 'reason')
@@ -301,7 +300,7 @@ class Closed(Event):
 class Unresponsive(Event):
     """The server answered no ping within ``ping_timeout``; ``Disconnected`` follows.
 
-    :param reason: in words
+    :param reason: in words, text
     """
     __slots__ = ('reason',)
     name = 'unresponsive'
@@ -314,8 +313,9 @@ class Unresponsive(Event):
 class ProtocolError(Event):
     """The server broke the protocol; the connection is failed (RFC 6455, 7.1.7).
 
-    :param error: what it did, in words
-    :param critical: False for a broken rule, True when its bytes cannot be understood
+    :param error: what it did, in words, text: also the reason of our close frame, cut to 123 bytes
+    :param critical: False for a broken rule (close code 1002, or 1009 for size), True when its bytes
+        cannot be understood (1007)
     """
     __slots__ = ('error', 'critical')
     name = 'protocol_error'
@@ -330,10 +330,10 @@ class ProtocolError(Event):
 class Disconnected(Event):
     """The connection is over; the last event.
 
-    :param reason: why, in words
-    :param graceful: True when the closing handshake was done (or the upgrade refused)
+    :param reason: why, in words, text: ``'closed'``, ``'socket fail; connection lost'`` ...
+    :param graceful: True when both sides had closed, or the upgrade was refused
     :param error: the exception behind it, None when there was none
-    :param code: the close code that the server sent, None when it sent none
+    :param code: the close code that the server sent, int; None when it sent none
     """
     __slots__ = ('reason', 'graceful', 'error', 'code')
     name = 'disconnected'
@@ -363,9 +363,9 @@ class UnknownMessage(Event):
 class BackOff(Event):
     """``persist`` waits before it connects again.
 
-    :param delay: seconds
-    :param attempt: how many attempts have failed in a row
-    :param cause: the event that ended the last one
+    :param delay: seconds, a float
+    :param attempt: how many attempts have failed in a row, int; 0: the last one was no failure
+    :param cause: the event that ended the last one: ``ConnectFail``, ``Rejected`` or ``Disconnected``
     """
     __slots__ = ('delay', 'attempt', 'cause')
     name = 'back_off'
@@ -386,8 +386,9 @@ class BackOff(Event):
 class GaveUp(Event):
     """``persist`` ends, as its limit is reached or ``retry_on`` said so; the last event.
 
-    :param cause: the event that ended the last attempt
-    :param attempts: how many attempts have failed in a row
+    :param cause: the event that ended the last attempt: ``ConnectFail``, ``Rejected`` or
+        ``Disconnected``
+    :param attempts: how many attempts have failed in a row, int
     """
     __slots__ = ('cause', 'attempts')
     name = 'gave_up'

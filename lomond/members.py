@@ -24,27 +24,27 @@ class Members(object):
 
     @property
     def scheme(self):
-        """``'ws'`` or ``'wss'``; None before a callable ``url`` was asked."""
+        """``'ws'`` or ``'wss'``, text; None as long as a callable ``url`` was not asked."""
         return self._target and self._target.scheme
 
     @property
     def host(self):
-        """The host, in ASCII."""
+        """The host, text: ``xn--`` where it is not ASCII; None as :attr:`scheme`."""
         return self._target and self._target.host
 
     @property
     def port(self):
-        """The port, an int."""
+        """The port, 1 - 65535; None as :attr:`scheme`."""
         return self._target and self._target.port
 
     @property
     def resource(self):
-        """Path and query, percent-encoded."""
+        """Path and query, text, percent-encoded; None as :attr:`scheme`."""
         return self._target and self._target.resource
 
     @property
     def key(self):
-        """bytes: Sec-WebSocket-Key of the current connection."""
+        """Sec-WebSocket-Key of the current connection, bytes (RFC 6455, 4.1)."""
         return self.state.key
 
     @property
@@ -54,27 +54,27 @@ class Members(object):
 
     @property
     def is_secure(self):
-        """True for wss."""
+        """True for ``wss``."""
         return self.scheme == 'wss'
 
     @property
     def is_active(self):
-        """True while the connection neither is closed nor is being closed."""
+        """True while the connection is neither closed nor being closed; on a fresh WebSocket, too."""
         return self.state.core.state.is_active
 
     @property
     def is_closing(self):
-        """True from our close frame, or a failure, until the end."""
+        """True from our close frame, or a failure, until the end; not yet while ``Closing`` is handled."""
         return self.state.core.state.is_closing
 
     @property
     def is_closed(self):
-        """True once the connection is over."""
+        """True once the connection is over, already while the event that tells so is handled."""
         return self.state.core.state.is_closed
 
     @property
     def sent_close_time(self):
-        """Seconds from Ready to our close frame; None when none was sent."""
+        """Seconds from ``Ready`` to our close frame, a float; None as long as none was sent."""
         return self.state.core.sent_close_time
 
     @property
@@ -84,7 +84,7 @@ class Members(object):
 
     @property
     def latency(self):
-        """Seconds from the newest answered ping to its pong; None before."""
+        """Seconds from the newest answered ping to its pong, a float; None before."""
         return self.state.core.latency
 
     def __repr__(self):

@@ -25,16 +25,23 @@ class Opcode(object):
 
     @classmethod
     def to_str(cls, opcode):
-        """The name of an opcode, ``'?'`` when there is none."""
+        """The name of an opcode.
+
+        :param opcode: int
+        :returns: text: ``'TEXT'``, ``'PING'`` ...; ``'?'`` when there is none
+        """
         return _NAMES.get(opcode, '?')
 
 
 _NAMES = dict((value, name) for name, value in vars(Opcode).items() if name.isupper())
 
-#: The numbers without a meaning: a frame that has one fails the connection.
+#: The numbers without a meaning (RFC 6455, 5.2): a frame that has one fails the connection.
 reserved_opcodes = frozenset((3, 4, 5, 6, 7, 11, 12, 13, 14, 15))
 
 
 def is_reserved(opcode):
-    """True when RFC 6455 gives the opcode no meaning."""
+    """True when RFC 6455, 5.2 gives the opcode no meaning.
+
+    :param opcode: int
+    """
     return opcode in reserved_opcodes

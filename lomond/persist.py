@@ -178,47 +178,58 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
             send_timeout=30.0, session_class=None, max_retries=None, retry_on=None, stable_after=10.0):
     """Connect, and connect again when the connection ends, with a pause between.
 
-    ::
-
-        for event in persist(websocket):
-            if event.name == 'text':
-                print(event.text)
+    >>> from lomond import WebSocket
+    >>> from lomond.testing import Server, reject
+    >>> with Server(reject(503, {'Retry-After': '7'})) as server:
+    ...     websocket = WebSocket(server.url, proxies={})
+    ...     for event in persist(websocket, min_wait=0, max_wait=0.1, max_retries=2,
+    ...                          respect_retry_after=False):
+    ...         if event.name in ('rejected', 'back_off', 'gave_up'):
+    ...             print(event.name)
+    rejected
+    back_off
+    rejected
+    gave_up
 
     The pause is ``min_wait + random() * min(max_wait - min_wait, 2**retries)`` seconds, where
     ``retries`` counts the attempts that failed in a row.  A connection that was Ready for
     ``stable_after`` seconds, or that ended gracefully after a message was received, is no
     failure: the count is 0 again.
 
-    The iterator belongs to one thread.  Leaving its loop closes the connection.
+    The iterator belongs to one thread.  Leaving its loop closes the connection, without a close
+    frame.
 
     :param WebSocket websocket: what to connect
-    :param poll: seconds between two :class:`~lomond.events.Poll` events
+    :param poll: seconds between two :class:`~lomond.events.Poll` events, above 0
     :param min_wait: shortest pause, seconds, 0 or more
     :param max_wait: longest pause, seconds, 0 or more
     :param ping_rate: seconds between two pings; None or 0: no pings
-    :param ping_timeout: seconds without a pong that end the connection; None: no limit
+    :param ping_timeout: seconds without a pong, or any other byte, that end the connection; None or
+        0: no limit
     :param exit_event: a ``threading.Event``, or anything with its ``wait(timeout)`` and, to be
         heeded at once, its ``is_set()``.  Within a second of its being set, in whatever phase,
         the iteration is over: a connection is closed with 1001, and dropped when the server
         has not answered after 0.9 s.  Needs one daemon thread.  None: goes on for ever
-    :param bool respect_retry_after: let a ``Retry-After`` header of a refusal replace the pause,
-        within ``min_wait .. max(max_wait, 3600)`` seconds
-    :param auto_pong: as in ``WebSocket.connect()``, and so the next four
-    :param close_timeout: seconds
-    :param connect_timeout: seconds
-    :param send_timeout: seconds
+    :param bool respect_retry_after: True: a ``Retry-After`` header of a refusal (RFC 9110, 10.2.3)
+        replaces the pause, within ``min_wait .. max(max_wait, 3600)`` seconds
+    :param auto_pong: as in :meth:`WebSocket.connect() <lomond.websocket.WebSocket.connect>`, and so
+        the next four
+    :param close_timeout: seconds to wait for the answer to ``close()``; None or 0: no limit
+    :param connect_timeout: seconds for everything until ``Ready``; None or 0: no limit
+    :param send_timeout: seconds that the server may take nothing of a message; None or 0: no limit
     :param session_class: None: ``connect()``'s default
     :param max_retries: give up after so many failures in a row, 1 or more; None: never
     :param retry_on: a callable with one argument, the event that ended the connection
         (``ConnectFail``, ``Rejected`` or ``Disconnected``), that returns True: go on, False: give
         up, or a number: go on after so many seconds.  :func:`transient` is a ready one.  None:
         always go on.  What it raises ends the iteration
-    :param stable_after: seconds, 0 or more
+    :param stable_after: seconds after ``Ready`` until a connection counts as good, 0 or more
     :returns: a lazy iterator of the events of all connections, with
         :class:`~lomond.events.BackOff` before each pause, and
         :class:`~lomond.events.GaveUp` as the last after giving up
-    :raises TypeError, ValueError: at the call, for an argument of persist's own that cannot be
-        used; at the first ``next()``, before any I/O, for one of ``connect()``'s
+    :raises TypeError: a wrong type; at the call for an argument of persist's own, at the first
+        ``next()``, before any I/O, for one of ``connect()``'s
+    :raises ValueError: a value that cannot be used; at the same times
     """
     if exit_event is not None and not callable(getattr(exit_event, 'wait', None)):
         raise TypeError('exit_event is {!r}; an object with a wait() method, such as a threading.Event, '

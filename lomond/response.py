@@ -178,12 +178,16 @@ class Head(object):
 
 
 class Response(Head):
-    """The head of an HTTP response, and the body of one that is a refusal.
+    """The head of an HTTP response (RFC 7230, 3), and the body of one that is a refusal.
+
+    Nothing changes it once it is handed out, so any thread may read it.
 
     >>> Response(b'HTTP/1.1 404 Not Found\\r\\nServer: x\\r\\n\\r\\n').status_code
     404
 
-    :param header_data: see :class:`Head`
+    :param header_data: bytes or bytearray: status line, header lines, a blank line; whatever
+        they are, nothing is raised
+    :raises TypeError: when it is neither
 
     .. attribute:: http_ver
 
@@ -199,7 +203,7 @@ class Response(Head):
 
     .. attribute:: body
 
-        bytes; empty unless somebody has read it (:class:`BodyReader`).
+        bytes: up to 64 KiB of a refusal's body (:class:`~lomond.events.Rejected`); empty otherwise.
     """
 
     def __init__(self, header_data):
@@ -211,9 +215,13 @@ class Response(Head):
         self.body = b''
 
 class Request(Head):
-    """The head of an HTTP request.
+    """The head of an HTTP request (RFC 7230, 3), as a server of :mod:`lomond.testing` has got it.
 
-    :param header_data: see :class:`Head`
+    Nothing changes it once it is handed out, so any thread may read it.
+
+    :param header_data: bytes or bytearray: request line, header lines, a blank line; whatever
+        they are, nothing is raised
+    :raises TypeError: when it is neither
 
     .. attribute:: method
 

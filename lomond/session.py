@@ -8,8 +8,7 @@ gives it (:class:`lomond.plan.Plan`).  Two layers, so that other loops can drive
 ``run()``
     for ever: wait for the nearest deadline, process, yield
 
-A connection's life is one generator, :meth:`WebsocketSession._live`, which reads from top to
-bottom; it yields events, and None whenever it has to wait.
+A connection's life is one generator, ``_live``: it yields events, and None whenever it has to wait.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -61,7 +60,7 @@ class WebsocketSession(object):
 
     def run(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True, close_timeout=30.0,
             connect_timeout=30.0, send_timeout=30.0):
-        """Drive the connection to its end; parameters as in ``WebSocket.connect``.
+        """Drive the connection to its end; parameters as in :meth:`.WebSocket.connect`.
 
         :returns: a generator of events; closing it closes the socket
         """
@@ -70,7 +69,7 @@ class WebsocketSession(object):
 
     def start(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True,
               close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
-        """Begin without :meth:`run`, for drivers of their own; parameters as there."""
+        """Begin, for a loop of one's own, without :meth:`run`; parameters as in :meth:`run`."""
         self._settings = dict(poll=poll, ping_rate=ping_rate, ping_timeout=ping_timeout,
                               auto_pong=auto_pong, close_timeout=close_timeout)
         self._auto_pong = auto_pong
@@ -97,9 +96,7 @@ class WebsocketSession(object):
         waits = ((self._waiting.fileno(), READ),)
         if self._dial is not None:
             return tuple(self._dial.waits) + waits
-        if self._talk is not None:
-            return self._talk.waits() + waits
-        return waits
+        return waits if self._talk is None else self._talk.waits() + waits
 
     def next_deadline(self):
         """When :meth:`process` is to be called at the latest (monotonic), or None."""
@@ -107,16 +104,14 @@ class WebsocketSession(object):
             return None
         if self._talk is not None:
             return self._talk.next_deadline(self._now)
-        if self._dial is None:
-            return self._now                # nothing has begun
-        return earliest(self._dial.deadline, self._deadline)
+        return self._now if self._dial is None else earliest(self._dial.deadline, self._deadline)
 
     def monotonic(self):
         """The clock of :meth:`next_deadline` and :meth:`process`, seconds."""
         return monotonic() if self._waiting is None else self._waiting.monotonic()
 
     def process(self, ready, now):
-        """Do what can be done now; to be exhausted before the next call.
+        """Do what can be done now; exhaust it before the next call.
 
         :param ready: which of :meth:`waits` are ready, in the same shape
         :param now: seconds of the monotonic clock
@@ -137,8 +132,7 @@ class WebsocketSession(object):
                 self._clean_up()
 
     def _resume(self, ready, now):
-        self._ready = ready
-        self._now = now
+        self._ready, self._now = ready, now
         waiting = self._waiting
         if ready and waiting is not None:
             wake_fd = waiting.fileno()
@@ -149,15 +143,15 @@ class WebsocketSession(object):
     def send(self, opcode, payload, compress=False):
         """Check the state, compress, encode and write, as one act; from any thread.
 
-        A close frame (its payload comes from the core) is queued and never waits.
-
-        :raises WebSocketUnavailable, SendTimeout, TransportFail: as ``WebSocket.send_text``
+        :param opcode: of a message, ping or pong; a close frame is queued, never waits or raises
+        :param payload: bytes or memoryview
+        :param compress: True: it is compressed if that was agreed on
+        :raises WebSocketUnavailable: and SendTimeout, TransportFail, as ``WebSocket.send_text``
         """
         talk = self._talk
         if opcode == Opcode.CLOSE:
-            timers = self._timers
-            if talk is not None and timers.closed_at is None:
-                timers.closed_at = talk.clock()
+            if talk is not None and self._timers.closed_at is None:
+                self._timers.closed_at = talk.clock()
             self._queue(opcode, payload)
             return
         if talk is None:
@@ -170,6 +164,9 @@ class WebsocketSession(object):
     def queue_message(self, opcode, payload, compress=False):
         """Queue a message without waiting; :meth:`process` writes it as the peer takes it.
 
+        :param opcode: ``Opcode.TEXT`` or ``BINARY``
+        :param payload: bytes
+        :param compress: True: it is compressed if that was agreed on
         :returns: how many bytes of messages wait now: what to hold against a high-water mark
         :raises WebSocketUnavailable: and subclasses, when the state forbids it
         """
@@ -179,7 +176,10 @@ class WebsocketSession(object):
         return self._core.replies.queued_messages
 
     def write(self, data):
-        """Write encoded frames as they are, behind what is queued already; never waits."""
+        """Write encoded frames as they are, behind what is queued already; never waits.
+
+        :param data: bytes
+        """
         self._queue(None, data)
 
     def _queue(self, opcode, payload):
@@ -259,8 +259,7 @@ class WebsocketSession(object):
                 yield Redirected(plan.shown_url, talk.again, talk.response)
         if failure is not None:
             self._finish()
-            reason, error, stage = failure
-            yield ConnectFail(reason, error=error, stage=stage)
+            yield ConnectFail(*failure)
             return
         reason, graceful, error = self._talk.ending
         self._finish()

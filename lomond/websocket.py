@@ -5,11 +5,10 @@ It must not know sockets: a session drives them, the core knows the protocol.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import time
-
 from . import constants, errors, options, states, trust
-from .compat import BYTES_LIKE, encode_utf8, monotonic, text_type
+from .compat import BYTES_LIKE, encode_utf8, text_type
 from .connection import DEFAULT_MAX_MESSAGE_SIZE
+from .feeding import Feeding
 from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
 from .handshake import check_header
 from .members import Members
@@ -20,43 +19,59 @@ from .session import WebsocketSession
 from .url import parse_url
 
 
-class WebSocket(Members):
+class WebSocket(Feeding, Members):
     """A WebSocket client: iterate it for the events of a connection.
 
-    >>> for event in WebSocket('wss://example.org/feed'):      # doctest: +SKIP
-    ...     if event.name == 'text':
-    ...         print(event.text)
+    >>> from lomond import WebSocket
+    >>> from lomond.testing import Server, close_with
+    >>> with Server(close_with(1001, u'restart')) as server:
+    ...     for event in WebSocket(server.url, proxies={}):
+    ...         if event.name == 'disconnected':
+    ...             print('%s %s' % (event.code, event.reason))
+    1001 closed
 
     The constructor says what and where, :meth:`connect` says how long and how often.  It opens
-    nothing.  A WebSocket can be connected again and again, one connection at a time.
+    nothing.  A WebSocket can be connected again and again, one connection at a time.  Leaving a
+    ``with`` block closes the socket at once, without a close frame.  Each parameter is an
+    attribute of the same name.
 
-    Threads: ``send_*``, ``close`` and ``force_disconnect`` may be called from any thread;
-    the events are iterated by one thread.
+    Threads: ``send_*``, :meth:`close` and :meth:`force_disconnect` may be called from any thread,
+    at any time; the events are iterated by one thread.
 
-    :param url: ``ws://`` or ``wss://`` (``http`` and ``https`` are aliases), or a callable
-        without arguments that returns one, called for every connection
-    :param proxies: None: from the environment; ``{}``: none; or a dict of proxy URLs by
-        ``'ws'``, ``'wss'``, ``'http'``, ``'https'``, ``'all'``
-    :param protocols: list of subprotocols to offer, in order of preference
-    :param agent: User-Agent; None: :data:`lomond.constants.USER_AGENT`
-    :param compress: True to offer permessage-deflate, or a :class:`~lomond.compression.Deflate`
-    :param ssl_verify: False checks neither certificate nor host name
-    :param ssl_cafile: PEM bundle or directory in place of the default store
-    :param ssl_context: an ``ssl.SSLContext`` that decides everything about TLS
-    :param trace: callable that gets a dict for each step, or True for the log
-    :param headers: dict, list of pairs, or a callable that returns one, called for every
-        connection
-    :param origin: value of the ``Origin`` header
-    :param auth: ``(user, password)``, or a :class:`~lomond.auth.DigestAuth`
-    :param cookies: dict, text, or an ``http.cookiejar.CookieJar``
-    :param ssl_cert: client certificate: path, ``(cert, key)`` or ``(cert, key, password)``
-    :param ssl_fingerprint: ``'sha256:..'`` of the server's certificate
-    :param max_message_size: most bytes of a message, after inflating; None: no limit
-    :param max_redirects: how many redirects to follow
-    :param source_address: ``(host, port)`` to connect from
-    :param socket_options: list of ``(level, name, value)``
-    :param uds: path of a Unix domain socket to connect to
-    :raises TypeError, ValueError: with a sentence that names the value and what is allowed
+    :param url: text, ``ws://`` or ``wss://`` (``http`` and ``https`` are aliases); or a callable
+        without arguments that returns it, called for every connection
+    :param proxies: None: from the environment (``https_proxy``, ``no_proxy`` ...), which is read
+        now; ``{}``: none; or a dict of URLs (None: no proxy) by ``'ws'``, ``'wss'``, ``'http'`` (for
+        ws), ``'https'`` (for wss), ``'all'``.  Schemes: http, https, socks4, socks4a, socks5, socks5h
+    :param protocols: list or tuple of the subprotocols to offer, text, in order of preference
+        (RFC 6455, 1.9); None: none
+    :param agent: User-Agent, text; None or empty: :data:`lomond.constants.USER_AGENT`
+    :param compress: False: none; True: permessage-deflate (RFC 7692) is offered; or a
+        :class:`~lomond.compression.Deflate`
+    :param ssl_verify: True: certificate and host name are checked; False: neither
+    :param ssl_cafile: path of a PEM bundle or of a directory, in place of the default store (the
+        system's; where there is none, certifi's)
+    :param ssl_context: an ``ssl.SSLContext`` that is used as it is and decides all about TLS; None:
+        one of ours, with TLS 1.2 or newer
+    :param trace: callable that gets a dict for each step; True: they go to the log at DEBUG
+    :param headers: dict or list of pairs, text or bytes; or a callable without arguments that returns
+        one, called for every connection.  They replace default headers of the same name
+    :param origin: value of the ``Origin`` header, text; None: it is not sent
+    :param auth: ``(user, password)`` for Basic, or a :class:`~lomond.auth.DigestAuth`
+    :param cookies: dict; text for the ``Cookie`` header; or an ``http.cookiejar.CookieJar``, which also
+        takes what the answer sets
+    :param ssl_cert: client certificate: path of a PEM file with both, ``(cert, key)`` or ``(cert, key,
+        password)``; None: none
+    :param ssl_fingerprint: ``'sha256:..'``: the server's certificate must have this digest, and need
+        then not be signed by a known authority nor carry the host's name; None: not asked for
+    :param max_message_size: most bytes of a message, after inflating; 64 MiB; None: no limit
+    :param max_redirects: how many redirects to follow; 0: a redirect is ``Rejected``
+    :param source_address: ``(host, port)`` to connect from; None: the system chooses
+    :param socket_options: list of ``(level, name, value)``, set before connecting; ``TCP_NODELAY``
+        is on by default
+    :param uds: path of a Unix domain socket to connect to; the URL still gives host and path
+    :raises TypeError: a value of a wrong type; the message names it
+    :raises ValueError: a value that cannot be used; the message says what is allowed
     """
 
     def __init__(self, url, proxies=None, protocols=None, agent=None, compress=False,
@@ -99,18 +114,22 @@ class WebSocket(Members):
                 auto_pong=True, close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
         """Start afresh; nothing is connected before the result is iterated.
 
+        While a connection runs, a further call changes nothing: the first ``next()`` of what it
+        returns raises :class:`~lomond.errors.WebSocketError`.
+
         :param session_class: called with the WebSocket, gives the session that drives it
         :param poll: seconds between two ``Poll`` events, above 0
         :param ping_rate: seconds between two pings; None or 0: none are sent
         :param ping_timeout: seconds without a pong, or any other byte, until ``Unresponsive``;
             None or 0: no limit
-        :param auto_pong: answer pings
-        :param close_timeout: seconds to wait for the answer to ``close()``; None or 0: no limit
+        :param auto_pong: True: pings are answered by themselves (RFC 6455, 5.5.2)
+        :param close_timeout: seconds to wait for the answer to :meth:`close`; None or 0: no limit
         :param connect_timeout: seconds for everything until ``Ready``; None or 0: no limit
-        :param send_timeout: seconds that the peer may take nothing of a message; None or 0: no
+        :param send_timeout: seconds that the server may take nothing of a message; None or 0: no
             limit
-        :returns: an iterator of events
-        :raises TypeError, ValueError: for a time that cannot be used
+        :returns: an iterator of events, to be iterated by one thread; leaving it closes the socket
+        :raises TypeError: a time that is no number
+        :raises ValueError: a time below 0, or ``poll`` not above it
         """
         settings = dict(
             poll=options.check_poll(poll),
@@ -141,7 +160,7 @@ class WebSocket(Members):
             self.end(session)       # an iterator that is still there (PyPy) is of no use any more
 
     def reset(self):
-        """Fresh state and a fresh key, nothing else."""
+        """Make a fresh state and a fresh key, nothing else; :meth:`connect` does it by itself."""
         state = ConnectionState(self.first_target if not callable(self.url) else None)
         state.core = make_core(self, state)
         self.state = state
@@ -181,7 +200,9 @@ class WebSocket(Members):
     # -- the request and its answer
 
     def add_header(self, header, value):
-        """Send a header with each request, before the built-in ones.
+        """Send a header with each request from now on, before the built-in ones.
+
+        Repeats are allowed, but ``Host`` is replaced.
 
         :param bytes header: its name
         :param bytes value: its value
@@ -195,22 +216,26 @@ class WebSocket(Members):
         self.added_headers.append((header, value))
 
     def build_request(self):
-        """The request as bytes (RFC 6455, 4.1); the same until the next ``connect()``."""
+        """The request as bytes (RFC 6455, 4.1); the same until the next ``connect()``.
+
+        A subclass may override it: the session sends what it returns.
+        """
         return encode_handshake(self, self.state)
 
     def on_response(self, response):
-        """Judge the answer to the request (RFC 6455, 4.1).
+        """Judge the answer to the request (RFC 6455, 4.1); may be overridden.
 
-        :returns: ``(subprotocol or None, set of extensions)``
+        :param response: the server's answer, a :class:`~lomond.response.Response`
+        :returns: ``(subprotocol or None, set of extensions)``, text
         :raises HandshakeError: it is not acceptable
         """
         return self.state.core.handshake.check_response(response, self.process_extensions)
 
     def process_extensions(self, extensions):
-        """Set up what the server has agreed to.
+        """Set up what the server has agreed to (RFC 6455, 9.1); may be overridden.
 
         :param extensions: list of text: elements of Sec-WebSocket-Extensions
-        :returns: the set of names that are enabled
+        :returns: the set of names that are enabled, text
         :raises HandshakeError: something that was not offered, or parameters that may not be
         """
         return self.state.core.handshake.negotiate(extensions)
@@ -218,13 +243,17 @@ class WebSocket(Members):
     # -- sending
 
     def send_text(self, text, compress=True):
-        """Send a text message.
+        """Send a text message; returns when its bytes are with the operating system.
 
-        :param text: text
-        :param compress: compress it when that was agreed on
-        :raises TypeError: for anything else
-        :raises WebSocketUnavailable: before Ready; its subclasses once it is closing or closed
-        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
+        May be called from any thread.
+
+        :param text: text, of any length
+        :param compress: True: it is compressed if that was agreed on; False: it is not
+        :raises TypeError: unless it is text
+        :raises WebSocketUnavailable: before Ready
+        :raises WebSocketClosing: after :meth:`close`, or after the server's close was answered
+        :raises WebSocketClosed: after the end
+        :raises SendTimeout: the server took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
         """
         if not isinstance(text, text_type):
@@ -233,9 +262,10 @@ class WebSocket(Members):
         self._send(Opcode.TEXT, encode_utf8(text), compress)
 
     def send_binary(self, data, compress=True):
-        """Send a binary message; errors as in :meth:`send_text`.
+        """Send a binary message; from any thread, errors as in :meth:`send_text`.
 
         :param data: bytes, bytearray or memoryview; it must not change until this returns
+        :param compress: True: it is compressed if that was agreed on; False: it is not
         """
         if not isinstance(data, BYTES_LIKE):
             raise TypeError('data must be bytes, bytearray or memoryview, not {}; use send_text for '
@@ -247,8 +277,12 @@ class WebSocket(Members):
     def send_json(self, _obj=Ellipsis, **kwargs):
         """Send an object, or keywords, as JSON in a text message.
 
+        ``send_json([1, 2])``, ``send_json(subscribe=u'prices')``; with neither it is ``{}``.  From any
+        thread, errors as in :meth:`send_text`.
+
+        :param kwargs: the members of a JSON object, ``compress`` too
         :raises ValueError: an object and keywords
-        :raises TypeError: not serialisable
+        :raises TypeError: what cannot be serialised
         """
         if _obj is not Ellipsis and kwargs:
             raise ValueError('send_json takes one object or keywords, not both')
@@ -260,15 +294,19 @@ class WebSocket(Members):
         self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
 
     def send_ping(self, data=b''):
-        """Send a ping; errors as in :meth:`send_text`.
+        """Send a ping (RFC 6455, 5.5.2); from any thread, errors as in :meth:`send_text`.
 
-        :param bytes data: at most 125 bytes
+        :param bytes data: at most 125 bytes; the pong brings them back
+        :raises TypeError: unless they are bytes
         :raises ValueError: more than that
         """
         self._send_control(Opcode.PING, data)
 
     def send_pong(self, data):
-        """Send a pong; as :meth:`send_ping`."""
+        """Send a pong that nobody asked for, or with ``auto_pong=False`` one that was asked for.
+
+        :param bytes data: at most 125 bytes; errors as in :meth:`send_ping`
+        """
         self._send_control(Opcode.PONG, data)
 
     def _send_control(self, opcode, data):
@@ -303,13 +341,16 @@ class WebSocket(Members):
     # -- ending
 
     def close(self, code=1000, reason='goodbye'):
-        """Begin the closing handshake; it never waits, and never raises because of the wire.
+        """Begin the closing handshake (RFC 6455, 7.1.2); go on with the loop until it ends.
 
-        May be called from any thread, and in a signal handler.
+        It never waits, and never raises because of the wire.  May be called from any thread, and in
+        a signal handler.  Nothing happens when it is closing or closed, or was never connected.
 
-        :param code: a close code that may be sent; None: an empty close frame
+        :param code: 1000 - 1003, 1007 - 1014 or 3000 - 4999 (RFC 6455, 7.4); None: an empty close
+            frame
         :param reason: text or UTF-8 bytes, cut to 123 bytes
-        :raises TypeError, ValueError: for what may not be sent
+        :raises TypeError: a code that is no integer, a reason that is neither text nor bytes
+        :raises ValueError: a code that may not be sent, a reason that is not UTF-8
         """
         state = self.state
         session, core = state.session, state.core
@@ -329,61 +370,22 @@ class WebSocket(Members):
             self._observer.emit('close_requested', code=code, reason=reason)
 
     def force_disconnect(self):
-        """Drop the connection at once, without a close frame; from any thread; never raises."""
+        """Drop the connection at once, without a close frame; ``Disconnected`` follows in the loop.
+
+        It never waits and never raises, and it wakes senders that wait.  May be called from any
+        thread, and in a signal handler, as often as you like.
+        """
         session = self.state.session
         if session is not None:
             self.state.core.disconnect()
             session.force_disconnect()
 
     def on_disconnect(self):
-        """End the connection: the session is closed."""
+        """End the connection: the session is closed, without a close frame; from any thread."""
         self.state.core.disconnect()
         session = self.state.session
         if session is not None:
             session.close()
-
-    # -- driving it by hand
-
-    def feed(self, data):
-        """Bytes in, events out, for a session of one's own; lazy.
-
-        Automatic replies go to the session's ``write()``; without a session there are none.
-
-        :param data: bytes, bytearray or memoryview, which must not change meanwhile; empty: the
-            end of the stream
-        :returns: a generator of events; one that is left unfinished ends the connection
-        :raises WebSocketError: an earlier one is not exhausted
-        """
-        if not isinstance(data, BYTES_LIKE):
-            raise TypeError('data must be bytes, bytearray or memoryview, not {}'.format(
-                type(data).__name__))
-        core = self.state.core
-        if core.state.is_closed:
-            return
-        if not isinstance(data, bytes):
-            data = options.flat_view(data)
-        events = core.receive(data, time.time(), monotonic())
-        is_done = False
-        try:
-            for event in events:
-                self._write_replies(core)
-                yield event
-                if core.state.is_closed:
-                    break
-            self._write_replies(core)
-            is_done = True
-        finally:
-            if not is_done:
-                self.on_disconnect()
-        if core.state is states.FAILED:
-            self.force_disconnect()
-
-    def _write_replies(self, core):
-        session = self.state.session
-        for opcode, payload in core.take_outgoing() if session is not None else ():
-            if opcode == Opcode.CLOSE and core.sent_close_time is None:
-                core.sent_close_time = session.session_time
-            session.write(core.encode_reply(opcode, payload))
 
 
 def _refused(sentence):

@@ -28,7 +28,7 @@ FLOORS = (
     # 4  the outside
     'waiting backlog transport tls writer proxy trust resolver racer dialer',
     # 5  drivers
-    'conversation members plan session',
+    'conversation feeding members plan session',
     # 6  facade
     'websocket persist testing cli',
 )

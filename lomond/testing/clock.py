@@ -25,7 +25,9 @@ class ScriptError(Exception):
 class FakeClock(object):
     """A clock that stands still, but for :meth:`advance` and for sessions that wait.
 
-    :param epoch: seconds since 1970 when it starts
+    It belongs to the thread that iterates the events.
+
+    :param epoch: seconds since 1970 when it starts; the default is in September 2020
     """
 
     #: What :meth:`monotonic` begins with; not 0, which is easily taken for "none".
@@ -41,11 +43,17 @@ class FakeClock(object):
         return self._now - self.START
 
     def monotonic(self):
-        """As ``time.monotonic()``."""
+        """As ``time.monotonic()``: seconds, a float; 1024.0 at first.
+
+        :returns: a float
+        """
         return self._now
 
     def time(self):
-        """As ``time.time()``."""
+        """As ``time.time()``: seconds since 1970.
+
+        :returns: a float
+        """
         return self._epoch + self.elapsed
 
     def advance(self, seconds):
@@ -59,11 +67,18 @@ class FakeClock(object):
         self._now += seconds
 
     def advance_to(self, when):
-        """Let time pass until ``when`` (of :meth:`monotonic`); nothing if that is over."""
+        """Let time pass until a moment; nothing happens if that is over.
+
+        :param when: seconds of :meth:`monotonic`
+        """
         self._now = max(self._now, when)
 
     def event(self):
-        """An event for ``persist(exit_event=..)`` whose ``wait`` takes fake time only."""
+        """Make an event for ``persist(exit_event=..)`` whose ``wait`` takes fake time only.
+
+        :returns: an object with ``set()``, ``is_set()``, ``wait(timeout)`` and ``waited``, the list of
+            the seconds that were waited for
+        """
         return FakeEvent(self)
 
 

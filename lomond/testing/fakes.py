@@ -55,14 +55,14 @@ class ScriptedTransport(object):
     happens in the thread that iterates the events.
 
     :param script: the steps
-    :param clock: a :class:`FakeClock` to share; default: a new one
-    :param protocols: subprotocols of the server, for ``ACCEPT``
+    :param clock: a :class:`FakeClock` to share; None: a new one
+    :param protocols: list of subprotocols of the server, text, for ``ACCEPT``
     :param deflate: True or a :class:`~lomond.compression.Deflate`: ``ACCEPT`` agrees to
-        permessage-deflate
+        permessage-deflate; None: it does not
     :param answers: True: pings and close frames of the client are answered at once, after a
-        closing handshake the stream ends
-    :param connect_error: an exception: connecting raises it
-    :param patience: seconds
+        closing handshake the stream ends; False: the script does it
+    :param connect_error: an exception: connecting raises it; None: it succeeds
+    :param patience: seconds of the clock, 0 or more
 
     :ivar clock: the clock
     :ivar sent: list of ``(seconds, bytes)``: what was sent, by the clock's ``elapsed``
@@ -103,10 +103,13 @@ class ScriptedTransport(object):
         return session_class(self)
 
     def encode_message(self, opcode, payload, compress=True, fin=True):
-        """The bytes of a message, compressed if that was agreed on.
+        """Make the bytes of a message, compressed if that was agreed on.
 
         :param opcode: ``Opcode.TEXT`` or ``BINARY``
         :param payload: bytes
+        :param compress: False: not compressed in any case
+        :param fin: False: a first fragment, others follow
+        :returns: bytes
         """
         return b''.join(to_bytes(chunk) for chunk in self._core.send_message(
             opcode, payload, compress, fin))
@@ -277,9 +280,13 @@ class ScriptedTransport(object):
 
 
 def session_class(*transports):
-    """A class for ``connect(session_class=..)`` and ``persist``: each connection that is made (a
-    redirect makes one, too) takes the next transport; all go by the clock of the first.
+    """Make a class for ``connect(session_class=..)`` and ``persist(session_class=..)``.
 
+    Each connection that is made (a redirect makes one, too) takes the next transport; all go by
+    the clock of the first.
+
+    :param transports: one :class:`ScriptedTransport` for each connection
+    :returns: a class
     :raises ValueError: without a transport
     """
     if not transports:

@@ -31,8 +31,6 @@ class ServerConnection(Link):
     :ivar request: :class:`~lomond.response.Request`; None before it has come
     :ivar protocol: text: the subprotocol agreed on, or None
     :ivar extensions: set of text: the extensions agreed on
-    :ivar close_code: the code of the client's close frame, or None
-    :ivar close_reason: its reason, text
     :ivar error: the exception that ended the handler, or None; also one that does not count as a
         failure because the client had gone
     :ivar is_over: True once the handler has ended and the socket is closed
@@ -59,10 +57,12 @@ class ServerConnection(Link):
 
     @property
     def close_code(self):
+        """The code of the client's close frame, int; None when it sent none."""
         return self._core.close_code
 
     @property
     def close_reason(self):
+        """The reason in the client's close frame, text."""
         return self._core.close_reason
 
     @property
@@ -150,9 +150,10 @@ class ServerConnection(Link):
         """Send a text message; waits for the client to take it.
 
         :param text: text
-        :param compress: compress it when that was agreed on
+        :param compress: True: it is compressed if that was agreed on
         :raises TypeError: for anything else
-        :raises WebSocketClosing, WebSocketClosed: after a close frame, or the end
+        :raises WebSocketClosing: after a close frame
+        :raises WebSocketClosed: after the end
         :raises SendTimeout: the client took nothing for ``timeout`` seconds of the server
         :raises TransportFail: the connection is broken
         """
@@ -165,18 +166,26 @@ class ServerConnection(Link):
         """Send a binary message; errors as in :meth:`send_text`.
 
         :param data: bytes, bytearray or memoryview; it must not change until this returns
+        :param compress: True: it is compressed if that was agreed on
         """
         self._check_bytes(data)
         self._send(Opcode.BINARY, data if isinstance(data, bytes) else options.flat_view(data),
                    compress)
 
     def send_ping(self, data=b''):
-        """Send a ping; errors as in :meth:`send_text`, ``ValueError`` above 125 bytes."""
+        """Send a ping (RFC 6455, 5.5.2); errors as in :meth:`send_text`.
+
+        :param data: bytes, bytearray or memoryview, at most 125 bytes
+        :raises ValueError: more than that
+        """
         self._check_bytes(data)
         self._send(Opcode.PING, to_bytes(data))
 
     def send_pong(self, data=b''):
-        """Send a pong; as :meth:`send_ping`."""
+        """Send a pong that nobody asked for (RFC 6455, 5.5.3).
+
+        :param data: as for :meth:`send_ping`
+        """
         self._check_bytes(data)
         self._send(Opcode.PONG, to_bytes(data))
 
@@ -187,7 +196,8 @@ class ServerConnection(Link):
         :param payload: bytes, bytearray or memoryview
         :param fin: False: the message goes on
         :param rsv1: True: the payload is compressed (it must be so already)
-        :raises TransportFail, SendTimeout: as :meth:`send_text`
+        :raises TransportFail: the connection is broken
+        :raises SendTimeout: as in :meth:`send_text`
         """
         self._check_bytes(payload)
         self.send_raw(encode_frame(opcode, payload, None, fin, rsv1))
@@ -199,7 +209,8 @@ class ServerConnection(Link):
 
         :param data: bytes, bytearray or memoryview
         :raises WebSocketClosed: after the end
-        :raises TransportFail, SendTimeout: as :meth:`send_text`
+        :raises TransportFail: the connection is broken
+        :raises SendTimeout: as in :meth:`send_text`
         """
         self._check_bytes(data)
         talk = self._talk
@@ -213,14 +224,15 @@ class ServerConnection(Link):
             talk.wake()
 
     def close(self, code=1000, reason=''):
-        """Begin the closing handshake, or answer the client's; it does not wait.
+        """Begin the closing handshake, or answer the client's (RFC 6455, 5.5.1); it does not wait.
 
         The client's answer is the event ``Closed``.  A handler that returns without it waits for it,
         at most the ``timeout`` of the server.
 
         :param code: a close code that may be sent; None: an empty close frame
         :param reason: text or UTF-8 bytes, cut to 123 bytes
-        :raises TypeError, ValueError: for what may not be sent (:meth:`send_frame` sends anything)
+        :raises TypeError: a code that is no integer, a reason that is neither text nor bytes
+        :raises ValueError: for what may not be sent (:meth:`send_frame` sends anything)
         """
         payload = self._core.close(code, reason)
         talk = self._talk

@@ -12,15 +12,11 @@ import pytest
 
 @pytest.fixture
 def wsserver():
-    """A factory of test servers: ``wsserver(handler, **options)`` gives a started
-    :class:`~lomond.testing.Server`; all are stopped at the end of the test, which fails when a
-    handler has raised.
+    """A factory of test servers, as a fixture.
 
-    .. code-block:: python
-
-        def test_hello(wsserver):
-            server = wsserver(echo)
-            assert my_program(server.url) == 'hello'
+    ``wsserver(handler, **options)`` gives a started :class:`~lomond.testing.Server`; without a handler
+    it is an echo server.  All are stopped at the end of the test, which fails when a handler has
+    raised.
     """
     from ..compat import reraise
     from . import Server, echo

@@ -60,22 +60,23 @@ class Server(object):
 
     :param handler: function of a :class:`ServerConnection`, called in a thread for each connection;
         one of the scripts of :mod:`lomond.testing`
-    :param protocols: list of subprotocols this server has
+    :param protocols: list of subprotocols this server has, text
     :param deflate: True: agree to permessage-deflate; a :class:`~lomond.compression.Deflate`: with
         these options; False or None: never
-    :param ssl_context: an ``ssl.SSLContext`` with a certificate: TLS
+    :param ssl_context: an ``ssl.SSLContext`` with a certificate: TLS; None: no TLS
     :param on_request: function of the :class:`~lomond.response.Request`, called before it is
         accepted; returns None: accept; ``(status, [(name, value)..], body)``: answer with that;
         ``('accept', protocol or None, [(name, value)..])``: accept with this
     :param host: address to listen on
-    :param port: 0: any free one
-    :param max_message_size: most bytes of a message of the client; None: no limit
+    :param port: 1 - 65535; 0: any free one
+    :param max_message_size: most bytes of a message of the client, 64 MiB; None: no limit
     :param timeout: seconds: how long a handler waits for the client, unless it says otherwise; also for
         the opening and the closing handshake; None: no limit
     :param raise_errors: False: leaving ``with`` raises nothing; :attr:`errors` tells
-    :param record_limit: most bytes of messages that are kept, of all connections; the oldest
-        are forgotten first
-    :raises TypeError, ValueError: for a value that cannot be used
+    :param record_limit: most bytes of messages that are kept, of all connections, 64 MiB; the
+        oldest are forgotten first
+    :raises TypeError: a value of a wrong type
+    :raises ValueError: a value that cannot be used
     :raises OSError: when nobody can listen there (``socket.error`` on 2.7)
 
     :ivar errors: list of the exceptions of handlers
@@ -136,9 +137,10 @@ class Server(object):
         return self.url_of('/')
 
     def url_of(self, path):
-        """The URL of a path of this server.
+        """Make the URL of a path of this server.
 
         :param path: text: path and query
+        :returns: text
         """
         host = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self._host, self._host)
         if self.ssl_context is not None and host in ('127.0.0.1', '::1'):
@@ -198,8 +200,9 @@ class Server(object):
     # -- from start to stop
 
     def start(self):
-        """Accept connections from now on; returns the server.
+        """Accept connections from now on.
 
+        :returns: the server
         :raises ServerError: it was started before
         """
         if self._acceptor is not None or self._is_stopping:
@@ -243,8 +246,9 @@ class Server(object):
                 self._threads.pop(threading.current_thread(), None)
 
     def drop_connections(self, reset=False):
-        """End the TCP connections that there are, without a close frame; see
-        :meth:`ServerConnection.drop`.
+        """End the TCP connections that there are, without a close frame.
+
+        :param reset: as of :meth:`ServerConnection.drop`
         """
         for connection in self._running().values():
             connection.drop(reset)

@@ -33,52 +33,86 @@ SendsFail = collections.namedtuple(str('SendsFail'), 'error')
 
 
 def until(condition):
-    """Wait until something is so.
+    """Make a step that waits until something is so.
 
     :param condition: name of an event (``'ping'``, ``'text'``, ``'closing'`` ...) that the client is
         to send from now on; or a callable with the transport, asked now and after each send
+    :returns: a step of a script
     """
     return Until(condition)
 
 
 def room(size):
-    """From now on so many bytes can be sent.
+    """Make a step after which so many bytes can be sent.
 
     :param size: 0: nothing can be sent; None: any number
+    :returns: a step of a script
     """
     return Room(size)
 
 
 def sends_fail(error):
-    """From now on sending raises this exception."""
+    """Make a step after which sending raises an exception.
+
+    :param error: the exception
+    :returns: a step of a script
+    """
     return SendsFail(error)
 
 
 def text_frame(text, fin=True):
-    """Bytes of a server's text message, or of its first fragment."""
+    """Make the frame of a server's text message, or of its first fragment (RFC 6455, 5.6).
+
+    :param text: text
+    :param fin: False: fragments follow
+    :returns: bytes
+    """
     return encode_frame(Opcode.TEXT, encode_utf8(text), fin=fin)
 
 
 def binary_frame(data, fin=True):
-    """Bytes of a server's binary message, or of its first fragment."""
+    """Make the frame of a server's binary message, or of its first fragment (RFC 6455, 5.6).
+
+    :param data: bytes
+    :param fin: False: fragments follow
+    :returns: bytes
+    """
     return encode_frame(Opcode.BINARY, data, fin=fin)
 
 
 def continuation_frame(data, fin=True):
-    """Bytes of a further fragment."""
+    """Make the frame of a further fragment (RFC 6455, 5.4).
+
+    :param data: bytes, of a text's UTF-8 too
+    :param fin: False: it is not the last
+    :returns: bytes
+    """
     return encode_frame(Opcode.CONTINUATION, data, fin=fin)
 
 
 def ping_frame(data=b''):
-    """Bytes of a server's ping."""
+    """Make a server's ping (RFC 6455, 5.5.2).
+
+    :param data: bytes, at most 125
+    :returns: bytes
+    """
     return encode_frame(Opcode.PING, data)
 
 
 def pong_frame(data=b''):
-    """Bytes of a server's pong."""
+    """Make a server's pong (RFC 6455, 5.5.3).
+
+    :param data: bytes, at most 125
+    :returns: bytes
+    """
     return encode_frame(Opcode.PONG, data)
 
 
 def close_frame(code=1000, reason=''):
-    """Bytes of a server's close frame; ``code`` None: an empty one."""
+    """Make a server's close frame (RFC 6455, 5.5.1).
+
+    :param code: a close code that may be sent; None: an empty frame
+    :param reason: text or UTF-8 bytes
+    :returns: bytes
+    """
     return encode_frame(Opcode.CLOSE, encode_close_payload(code, reason))

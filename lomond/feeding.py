@@ -1,0 +1,60 @@
+"""A WebSocket driven by hand: bytes in, events out, without a socket.
+
+It must not know sockets, and reads the clock only to stamp what is fed.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import time
+
+from . import options, states
+from .compat import BYTES_LIKE, monotonic
+from .opcode import Opcode
+
+
+class Feeding(object):
+    """The part of :class:`~lomond.websocket.WebSocket` that takes bytes from a caller."""
+
+    def feed(self, data):
+        """Bytes in, events out, for a session of one's own; nothing happens before it is iterated.
+
+        Automatic replies go to the session's ``write()``; without a session there are none.  It
+        belongs to one thread.
+
+        :param data: bytes, bytearray or memoryview, which must not change meanwhile; empty: the
+            end of the stream
+        :returns: a generator of events, without ``Disconnected``; one that is left unfinished ends
+            the connection
+        :raises TypeError: anything else, at the first ``next()``
+        :raises WebSocketError: an earlier one is not exhausted, at the first ``next()``
+        """
+        if not isinstance(data, BYTES_LIKE):
+            raise TypeError('data must be bytes, bytearray or memoryview, not {}'.format(
+                type(data).__name__))
+        core = self.state.core
+        if core.state.is_closed:
+            return
+        if not isinstance(data, bytes):
+            data = options.flat_view(data)
+        events = core.receive(data, time.time(), monotonic())
+        is_done = False
+        try:
+            for event in events:
+                self._write_replies(core)
+                yield event
+                if core.state.is_closed:
+                    break
+            self._write_replies(core)
+            is_done = True
+        finally:
+            if not is_done:
+                self.on_disconnect()
+        if core.state is states.FAILED:
+            self.force_disconnect()
+
+    def _write_replies(self, core):
+        session = self.state.session
+        for opcode, payload in core.take_outgoing() if session is not None else ():
+            if opcode == Opcode.CLOSE and core.sent_close_time is None:
+                core.sent_close_time = session.session_time
+            session.write(core.encode_reply(opcode, payload))
