@@ -1,6 +1,6 @@
 """Measures the cells of docs/matrix.rst; it must not know what they should be.
 
-    python docs/check_matrix.py lomond|websocket-client|websockets|ws4py
+    python docs/check_matrix.py lomond|websocket-client|websockets|ws4py|aiohttp|aiohttp-trust-env|picows|wsproto
 
 Run it once for each client, in an environment where that client is installed (lomond 0.3.4 and
 this one are both ``lomond``).  It needs Python 3.  Servers are on loopback; a case that has no
@@ -37,8 +37,8 @@ def listen(script, family=socket.AF_INET, address=('127.0.0.1', 0)):
 def guarded(script, sock):
     try:
         script(sock)
-    except OSError:
-        pass            # the client has gone
+    except (OSError, IndexError):
+        pass            # the client has gone, in the midst of its request
 
 
 def read_head(sock):
@@ -66,9 +66,11 @@ def sink(sock):
         pass
 
 
-# -- the clients: open(url, **ping) and a function that receives until the end
+# -- the clients: open(url, **settings), receive(opened) until something comes, send(opened, data)
 
 class Lomond:
+    pings = dict(ping_rate=1, ping_timeout=2)
+
     def __init__(self):
         import lomond
         self.name = 'lomond ' + lomond.__version__
@@ -88,7 +90,9 @@ class Lomond:
         for event in opened[1]:
             if event.name == 'protocol_error':
                 return 'protocol error: ' + event.error
-            if event.name in ('disconnected', 'text', 'binary'):
+            if event.name == 'disconnected':
+                return 'disconnected: ' + event.reason
+            if event.name in ('text', 'binary'):
                 return event.name
         return 'end'
 
@@ -107,9 +111,14 @@ class Lomond:
             if not thread.is_alive():
                 break
         thread.join()
-        raise failures[0]
+        if failures:
+            raise failures[0]
 
-    pings = dict(ping_rate=1, ping_timeout=2)
+    def watch(self, url):
+        return self.receive(self.open(url, **self.pings))
+
+    def send_watched(self, url, data):
+        self.send(self.open(url, **self.pings), data)
 
 
 class WebSocketClient:
@@ -124,28 +133,41 @@ class WebSocketClient:
     def receive(self, opened):
         return 'received {!r}'.format(opened.recv())
 
-    def send(self, opened, data):
-        opened.send_binary(data)
+    def _run(self, url, on_open=None):
+        """With an app: create_connection() sends no pings; the interval must be above the timeout."""
+        import websocket
+        errors = []
+        app = websocket.WebSocketApp(url, on_open=on_open, on_error=lambda app, error: errors.append(error))
+        app.run_forever(ping_interval=3, ping_timeout=2)
+        return 'ended: {}'.format(errors)
 
-    pings = {}          # only of WebSocketApp
+    def watch(self, url):
+        return self._run(url)
+
+    def send_watched(self, url, data):
+        from websocket import ABNF
+        return self._run(url, lambda app: app.send(data, ABNF.OPCODE_BINARY))
 
 
 class Websockets:
+    pings = dict(ping_interval=1, ping_timeout=2)
+
     def __init__(self):
         import websockets
         self.name = 'websockets ' + websockets.__version__
 
     def open(self, url, **settings):
         from websockets.sync.client import connect
-        return connect(url, **settings)
+        return connect(url, legacy=True, **settings)      # without with: it is opened here, used elsewhere
 
     def receive(self, opened):
         return 'received {!r}'.format(opened.recv())
 
-    def send(self, opened, data):
-        opened.send(data)
+    def watch(self, url):
+        return self.receive(self.open(url, **self.pings))
 
-    pings = dict(ping_interval=1, ping_timeout=2)
+    def send_watched(self, url, data):
+        self.open(url, **self.pings).send(data)
 
 
 class Ws4py:
@@ -155,23 +177,142 @@ class Ws4py:
 
     def open(self, url, **settings):
         from ws4py.client.threadedclient import WebSocketClient
-        client = WebSocketClient(url)
+        client = WebSocketClient(url, **settings)
         client.ended = threading.Event()
         client.closed = lambda *args: client.ended.set()
+        client.received_message = lambda message: client.ended.set()
         client.connect()
         return client
 
     def receive(self, opened):
         opened.ended.wait()
-        return 'closed'
+        return 'closed, or received'
 
-    def send(self, opened, data):
-        opened.send(data, binary=True)
+    def watch(self, url):
+        return self.receive(self.open(url, heartbeat_freq=1))
 
-    pings = {}
+    def send_watched(self, url, data):
+        self.open(url, heartbeat_freq=1).send(data, binary=True)
 
 
-CLIENTS = {'lomond': Lomond, 'websocket-client': WebSocketClient, 'websockets': Websockets, 'ws4py': Ws4py}
+class Asyncio:
+    """Clients of asyncio: a loop in a thread, which does not count."""
+
+    def __init__(self):
+        import asyncio
+        self.asyncio = asyncio
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.loop.set_default_executor(self.executor())
+
+    def executor(self):
+        """Its threads (for names) are there before threads are counted."""
+        from concurrent.futures import ThreadPoolExecutor
+        executor = ThreadPoolExecutor(1)
+        executor.submit(int).result()
+        return executor
+
+    def wait_for(self, coroutine):
+        return self.asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def open(self, url, **settings):
+        return self.wait_for(self.open_it(url, **settings))
+
+    def receive(self, opened):
+        return self.wait_for(self.receive_it(opened))
+
+    def watch(self, url):
+        return self.receive(self.open(url, **self.pings))
+
+    def send_watched(self, url, data):
+        opened = self.open(url, **self.pings)
+        return self.wait_for(self.send_it(opened, data))
+
+
+class Aiohttp(Asyncio):
+    pings = dict(heartbeat=2)       # the pong may take half of it
+
+    def __init__(self, trust_env=False):
+        import aiohttp
+        super().__init__()
+        self.trust_env = trust_env
+        self.name = 'aiohttp {}{}'.format(aiohttp.__version__, ', trust_env' if trust_env else '')
+
+    async def open_it(self, url, **settings):
+        import aiohttp
+        session = aiohttp.ClientSession(trust_env=self.trust_env)
+        return session, await session.ws_connect(url, **settings)
+
+    async def receive_it(self, opened):
+        message = await opened[1].receive()
+        return '{} {!r}'.format(message.type.name, message.data)
+
+    async def send_it(self, opened, data):
+        await opened[1].send_bytes(data)
+
+
+class Picows(Asyncio):
+    pings = dict(enable_auto_ping=True, auto_ping_idle_timeout=1, auto_ping_reply_timeout=1)
+
+    def __init__(self):
+        import picows
+        from importlib.metadata import version
+        super().__init__()
+        self.picows = picows
+        self.name = 'picows ' + version('picows')
+
+    async def open_it(self, url, **settings):
+        found = self.asyncio.Queue()
+
+        class Listener(self.picows.WSListener):
+            def on_ws_frame(self, transport, frame):
+                found.put_nowait('{} {!r}'.format(frame.msg_type.name, frame.get_payload_as_bytes()))
+
+            def on_ws_disconnected(self, transport):
+                found.put_nowait('disconnected')
+        transport, _ = await self.picows.ws_connect(Listener, url, **settings)
+        return transport, found
+
+    async def receive_it(self, opened):
+        return await opened[1].get()
+
+    async def send_it(self, opened, data):
+        opened[0].send(self.picows.WSMsgType.BINARY, data)
+        return 'returned at once: send() queues; then ' + await opened[1].get()
+
+
+class Wsproto:
+    """A protocol without input and output: the socket is ours, and so is every wait."""
+    is_protocol_only = True
+
+    def __init__(self):
+        import wsproto
+        self.name = 'wsproto ' + wsproto.__version__
+
+    def open(self, url):
+        from wsproto import ConnectionType, WSConnection
+        from wsproto.events import AcceptConnection, Request
+        host, port = url.split('/')[2].split(':')
+        sock = socket.create_connection((host, int(port)))
+        connection = WSConnection(ConnectionType.CLIENT)
+        sock.sendall(connection.send(Request(host=host, target='/')))
+        while True:
+            connection.receive_data(sock.recv(65536))
+            for event in connection.events():
+                assert isinstance(event, AcceptConnection), event
+                return sock, connection
+
+    def receive(self, opened):
+        sock, connection = opened
+        while True:
+            data = sock.recv(65536)
+            connection.receive_data(data or None)
+            for event in connection.events():
+                return repr(event)
+
+
+CLIENTS = {'lomond': Lomond, 'websocket-client': WebSocketClient, 'websockets': Websockets, 'ws4py': Ws4py,
+           'aiohttp': Aiohttp, 'aiohttp-trust-env': lambda: Aiohttp(True), 'picows': Picows, 'wsproto': Wsproto}
 
 
 def limited(function, *args, **kwargs):
@@ -191,8 +332,45 @@ def limited(function, *args, **kwargs):
     return found[0] if found else 'nothing after {} s'.format(LIMIT)
 
 
+def find_limit(url):
+    """The smallest of some sizes that is refused when it is announced: seen by the server."""
+    for size in (1, 4, 10, 16, 64, 256):
+        refused = threading.Event()
+
+        def script(sock, size=size * 2 ** 20 + 1):
+            shake_hands(sock)
+            sock.sendall(b'\x82\x7f' + struct.pack('!Q', size))
+            sock.settimeout(1.5)
+            try:
+                while True:         # small masked frames of the client: pings, or a close frame
+                    head = sock.recv(2, socket.MSG_WAITALL)
+                    if head[:1] in (b'', b'\x88'):
+                        refused.set()
+                        return
+                    sock.recv(4 + (head[1] & 127), socket.MSG_WAITALL)
+            except socket.timeout:
+                pass            # it waits for the payload
+        yield size, url(script), refused
+
+
+def dead_address():
+    """A port of 127.0.0.2 whose accept queue is full: Linux drops what comes, as a firewall does."""
+    full = socket.socket()
+    full.bind(('127.0.0.2', 0))
+    full.listen(0)
+    kept = [full]
+    for _ in range(4):
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex(full.getsockname())
+        kept.append(sock)
+    time.sleep(0.2)
+    return full.getsockname()[1], kept
+
+
 def main(name):
     client = CLIENTS[name]()
+    only = getattr(client, 'is_protocol_only', False)
     for proxy in [key for key in os.environ if key.lower().endswith('_proxy')]:
         del os.environ[proxy]
     print(client.name, '/', sys.version.split()[0])
@@ -226,34 +404,50 @@ def main(name):
     say('threads of an open connection', threading.active_count() - before - 1)     # one is the server's
     extensions = [line for line in heads[0].split(b'\r\n') if b'extensions' in line.lower()]
     say('compression offered by default', extensions or 'no')
-    say('server that never answers', limited(client.open, url(sink)))
     say('message of 2**62 bytes announced', limited(receive, then(b'\x82\x7f' + struct.pack('!Q', 2 ** 62))))
+    limit = 'none up to 256 MiB'
+    for size, place, refused in find_limit(url):
+        threading.Thread(target=limited, args=(lambda: client.receive(client.open(place)),), daemon=True).start()
+        if refused.wait(2):
+            limit = 'refuses {} MiB + 1'.format(size)
+            break
+    say('limit of a message', limit)
     say('bad UTF-8 in an unfinished frame', limited(receive, then(b'\x81\x0a\xff\xff')))
+    say('bad UTF-8, whole message', limited(receive, then(b'\x81\x02\xff\xff')))
     say('frame with a mask', limited(receive, then(b'\x81\x81\0\0\0\0a')))
+    say('fragments', limited(receive, then(b'\x01\x01a\x80\x01b')))
+    if only:
+        return
+    say('server that never answers', limited(client.open, url(sink)))
 
-    def stuck():
-        def script(sock):
-            shake_hands(sock)
-            time.sleep(600)
-        client.send(client.open(url(script), **client.pings), bytes(50000000))
-        return 'sent'
-    say('send to a server that stopped, pings each second' if client.pings else
-        'send to a server that stopped', limited(stuck))
+    def still(sock):
+        shake_hands(sock)
+        time.sleep(600)
+    say('dead server, pings', limited(client.watch, url(quiet)))
+    say('send to a server that stopped, pings', limited(client.send_watched, url(still), bytes(50000000)))
+
+    port, full = dead_address()
+    listen(quiet, address=('127.0.0.1', port))
+    looked_up, socket.getaddrinfo = socket.getaddrinfo, lambda host, port, *args, **kwargs: [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, '', (address, int(port))) for address in (
+            ['127.0.0.2', '127.0.0.1'] if host in ('two.test', b'two.test') else ['127.0.0.1'])]
+    say('the first of two addresses is dead', limited(client.open, 'ws://two.test:{}/'.format(port)))
+    socket.getaddrinfo = looked_up
 
     connects = []
 
     def proxy(sock):
-        connects.append(read_head(sock).split(b'\r\n')[0])
+        connects.append(read_head(sock).split(b'\r\n')[0].decode())
         sock.sendall(b'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
 
     os.environ['http_proxy'] = os.environ['https_proxy'] = 'http://127.0.0.1:{}'.format(listen(proxy))
-    say('proxy refuses', limited(client.open, 'ws://example.org/'))
+    say('proxy refuses', limited(client.open, 'ws://example.invalid/'))
     say('the proxy of http_proxy was asked', connects or 'no')
     os.environ['no_proxy'] = '127.0.0.1'
     del connects[:]
     say('with no_proxy', limited(client.open, url(lambda sock: sock.close())))
     say('it was asked all the same', connects or 'no')
-    del kept
+    del kept, full
 
 
 if __name__ == '__main__':

@@ -7,7 +7,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 
+import check_names  # noqa: E402
 import diagram  # noqa: E402
+
+from sphinx.util import logging  # noqa: E402
 
 import lomond  # noqa: E402
 
@@ -20,12 +23,12 @@ extensions = ['sphinx.ext.autodoc']
 exclude_patterns = ['_build']
 html_theme = 'furo'
 html_title = 'lomond {}'.format(release)
-html_static_path = []
+html_static_path = ['_static']
+html_css_files = ['lomond.css']
 html_copy_source = False
 templates_path = []
 
 autodoc_member_order = 'bysource'
-autodoc_default_options = {'show-inheritance': True}
 add_module_names = False
 # The modules of 2.7 have no type hints; the stubs have them.
 autodoc_typehints = 'none'
@@ -50,6 +53,14 @@ def is_hidden(app, what, name, obj, skip, options):
     return True if type(obj).__name__ in ('method_descriptor', 'builtin_function_or_method') else None
 
 
+def check_reference(app, env):
+    """A public name that no page of the reference has is an error."""
+    documented = env.domaindata['py']['objects']
+    for name in check_names.find_missing(documented):
+        logging.getLogger(__name__).warning('%s is public, and not in the reference', name)
+
+
 def setup(app):
+    app.connect('env-check-consistency', check_reference)
     app.connect('autodoc-process-docstring', without_rules)
     app.connect('autodoc-skip-member', is_hidden)

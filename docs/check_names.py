@@ -1,0 +1,70 @@
+"""The public names; the build of the documentation stops when the reference lacks one of them.
+
+It must not know what is written about them.  ``tests/test_docs.py`` holds it against the package, so
+that no name stays here that is gone.
+"""
+
+_MEMBERS = '''
+connect reset add_header build_request on_response process_extensions send_text send_binary send_ping
+send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed is_secure
+sent_close_time supports_compression latency scheme host port resource key session state
+'''
+_EVENTS = '''
+Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary Ping Pong Poll Closing
+Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp
+'''
+_ERRORS = '''
+WebSocketError FrameBuildError HandshakeError CompressionParameterError ProtocolError PayloadTooLarge
+CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout WebSocketUnavailable WebSocketClosing
+WebSocketClosed
+'''
+_SESSION = '''
+run start waits next_deadline monotonic process is_over send queue_message write close force_disconnect
+wake session_time time_left waiting _connect _wrap_socket
+'''
+_STATUS = '''
+NORMAL GOING_AWAY PROTOCOL_ERROR DATA_NOT_UNDERSTOOD BAD_DATA POLICY_VIOLATION MESSAGE_TOO_LARGE
+EXTENSION_FAILED UNEXPECTED_CONDITION invalid_codes
+'''
+_OPCODE = '''
+CONTINUATION TEXT BINARY RESERVED1 RESERVED2 RESERVED3 RESERVED4 RESERVED5 CLOSE PING PONG RESERVED6 RESERVED7
+RESERVED8 RESERVED9 RESERVED10 to_str
+'''
+_TESTING = '''
+Server Server.url Server.url_of Server.connections Server.requests Server.start Server.stop
+Server.drop_connections
+ServerConnection ServerConnection.events ServerConnection.messages ServerConnection.receive
+ServerConnection.receive_raw ServerConnection.pause ServerConnection.send_text ServerConnection.send_binary
+ServerConnection.send_ping ServerConnection.send_pong ServerConnection.send_frame ServerConnection.send_raw
+ServerConnection.close ServerConnection.drop ServerConnection.close_code ServerConnection.close_reason
+ServerConnection.is_open ServerConnection.supports_compression ServerError ReceiveTimeout
+echo reject redirect silent unresponsive stall_reads garbage bad_frames drop_after close_with raw
+ScriptedTransport ScriptedTransport.session_class ScriptedTransport.encode_message FakeClock
+FakeClock.elapsed FakeClock.monotonic FakeClock.time FakeClock.advance FakeClock.advance_to FakeClock.event
+ScriptError session_class ACCEPT EOF until room sends_fail text_frame binary_frame continuation_frame
+ping_frame pong_frame close_frame pytest_plugin.wsserver
+'''
+
+
+def find_names():
+    """Dotted names, each below ``lomond``."""
+    names = ['websocket.WebSocket', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
+             'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT', 'constants.WS_KEY',
+             'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
+             'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
+             'auth.DigestAuth.answer']
+    for kind in ('Response', 'Request'):
+        names += ['response.{}.{}'.format(kind, name) for name in
+                  'get get_list header_lines http_ver'.split()]
+    names += ['response.Head.' + name for name in ('raw', 'headers', 'first_line', 'defect')]
+    names += ['response.Response.' + name for name in ('status_code', 'status', 'body')]
+    for where, words in (('websocket.WebSocket', _MEMBERS), ('events', _EVENTS), ('errors', _ERRORS),
+                         ('session.WebsocketSession', _SESSION), ('status.Status', _STATUS),
+                         ('opcode.Opcode', _OPCODE), ('testing', _TESTING)):
+        names += [where + '.' + word for word in words.split()]
+    return ['lomond.' + name for name in names]
+
+
+def find_missing(documented):
+    """The names that are not among the documented ones."""
+    return [name for name in find_names() if name not in documented]
