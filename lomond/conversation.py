@@ -44,7 +44,7 @@ class Conversation(object):
     :param send_timeout: seconds, or None
     :param deadline: when the opening handshake must be over (monotonic), or None
     :param deadline_reason: the reason of its ``Disconnected``
-    :param plan: ``follow(response)``, ``on_event``, ``on_sent``, ``on_received``
+    :param plan: ``follow(response)``, ``on_event``, ``on_sent``, ``on_reply``, ``on_received``
     """
 
     def __init__(self, core, stream, timers, waiting, send_timeout, deadline, deadline_reason,
@@ -54,7 +54,8 @@ class Conversation(object):
         self.timers = timers
         self.clock = waiting.monotonic
         # By a weak reference: a cycle would keep every connection until the collector runs.
-        self.writer = Writer(core, stream, weakref.proxy(self), send_timeout, plan.on_sent)
+        self.writer = Writer(core, stream, weakref.proxy(self), send_timeout, plan.on_sent,
+                             plan.on_reply)
         self.loop_ident = get_ident()   # the thread that iterates the events
         self.ready_at = None
         self.ending = None              # (reason, graceful, error) once it is over
@@ -111,7 +112,7 @@ class Conversation(object):
         """Close the stream; blocked senders are woken."""
         self.writer.close()
         self._backlog.clear()
-        self.writer.on_sent = None      # bound methods of one that refers to us
+        self.writer.on_sent = self.writer.on_reply = None       # bound methods of one that refers to us
         self._plan = None
 
     # -- for the writer

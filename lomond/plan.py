@@ -11,6 +11,7 @@ from .connection import CLIENT, Connection
 from .cookies import cookie_header, take_cookies
 from .dialer import Route
 from .handshake import ClientHandshake, encode_request, make_key
+from .opcode import Opcode
 from .options import header_pairs
 from .proxy import select_proxy
 from .response import escape
@@ -72,6 +73,7 @@ class Plan(object):
         self._observer = observer = make_observer(websocket)
         self.on_event = observer and observer.on_event
         self.on_sent = observer and observer.on_sent
+        self.on_reply = observer and observer.on_reply
         self.on_received = observer and observer.on_received
 
     @property
@@ -303,6 +305,11 @@ class _Observer(object):
 
     def on_sent(self, count):
         self.emit('socket_send', length=count)
+
+    def on_reply(self, opcode, payload):
+        """An automatic frame goes out; traced as if ``send_ping`` or ``send_pong`` had been called."""
+        if opcode in (Opcode.PING, Opcode.PONG):
+            self.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload))
 
     def on_received(self, count):
         self.emit('socket_recv', length=count)

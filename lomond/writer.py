@@ -34,15 +34,17 @@ class Writer(object):
     :param send_timeout: seconds without progress until :class:`~lomond.errors.SendTimeout`;
         None for no limit
     :param on_sent: called with the number of bytes after each write, or None
+    :param on_reply: called with opcode and payload of each automatic frame, or None
     """
 
-    def __init__(self, core, stream, loop, send_timeout, on_sent=None):
+    def __init__(self, core, stream, loop, send_timeout, on_sent=None, on_reply=None):
         self._core = core
         self._pending = core.replies.pending
         self._stream = stream
         self._loop = loop
         self._send_timeout = send_timeout
         self.on_sent = on_sent
+        self.on_reply = on_reply
         self._lock = threading.Lock()
         self._holder = None         # guarded by _lock: the thread that holds it
         self._tail = b''            # guarded by _lock: the rest of a reply, first to go
@@ -249,6 +251,8 @@ class Writer(object):
             if opcode == Opcode.CLOSE and core.sent_close_time is None:
                 core.sent_close_time = self._loop.session_time
             self._tail = core.encode_reply(opcode, payload)
+            if self.on_reply is not None:
+                self.on_reply(opcode, payload)
             return True
 
     def _drain_all(self):

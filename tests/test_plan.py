@@ -10,6 +10,7 @@ import pytest
 
 from lomond import WebSocket, errors, events
 from lomond.auth import DigestAuth
+from lomond.opcode import Opcode
 from lomond.plan import Plan, is_overridden, make_observer
 from lomond.response import Response
 from lomond.session import WebsocketSession
@@ -213,7 +214,7 @@ def quiet():
 def test_nobody_listens(quiet):
     plan = Plan(websocket_of())
     assert make_observer(websocket_of()) is None
-    assert (plan.on_event, plan.on_sent, plan.on_received) == (None,) * 3
+    assert (plan.on_event, plan.on_sent, plan.on_reply, plan.on_received) == (None,) * 4
     plan.emit('connect_start')
 
 
@@ -222,6 +223,8 @@ def test_trace(quiet):
     plan = Plan(websocket_of(trace=records.append))
     plan.emit('tls_wrapped', verify=True)
     plan.on_sent(5)
+    plan.on_reply(Opcode.PONG, b'123')
+    plan.on_reply(Opcode.CLOSE, b'12')
     plan.on_received(6)
     response = answer('403')
     for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.Ping(b'1'), events.Pong(b'12'),
@@ -232,6 +235,7 @@ def test_trace(quiet):
     url = 'ws://me:***@example.test/chat'
     assert records == [dict(record, url=url) for record in (
         {'stage': 'tls_wrapped', 'verify': True}, {'stage': 'socket_send', 'length': 5},
+        {'stage': 'send_pong', 'length': 3},
         {'stage': 'socket_recv', 'length': 6}, {'stage': 'message_text', 'length': 3},
         {'stage': 'message_binary', 'length': 3}, {'stage': 'message_ping', 'length': 1},
         {'stage': 'message_pong', 'length': 2}, {'stage': 'message_close', 'code': 1000, 'reason': 'bye'},

@@ -93,7 +93,8 @@ def test_records_of_one_connection():
     assert [(record['length'], record['compressed']) for record in records['send_text']] == [
         (300, True), (3, False)]
     assert [(record['length'], record['compressed']) for record in records['send_binary']] == [(50, True)]
-    assert [record['length'] for record in records['send_ping'] + records['send_pong']] == [3, 0]
+    assert [record['length'] for record in records['send_ping']] == [3]
+    assert [record['length'] for record in records['send_pong']] == [0, 4]      # the second is automatic
     assert [record['length'] for record in records['message_text']] == [6]
     assert [record['length'] for record in records['message_binary']] == [10000]
     assert [record['length'] for record in records['message_ping'] + records['message_pong']] == [4, 5]
@@ -103,6 +104,21 @@ def test_records_of_one_connection():
     assert (requested['code'], requested['reason']) == (4000, 'why')
     assert records.stages()[-1] == 'disconnected' and len(records['disconnected']) == 1
     assert all(record['url'] == server.url and isinstance(record['url'], text_type) for record in records.all)
+
+
+def test_automatic_pings_and_pongs_are_traced():
+    """As in 0.3.4: a record for each ping and pong that goes out, whoever wanted it."""
+    def script(peer):
+        peer.accept()
+        peer.read_until(PING)
+        peer.send(frame(PING, b'12345'))
+        peer.answer_close()
+        peer.read_end()
+    with Server(script) as server:
+        played, records = traced(server.url, {'ping': lambda ws, event: ws.close()}, ping_rate=30)
+    played.ended(GOOD + ' ping closed disconnected', 'closed', True, 1000)
+    assert [record['length'] for record in records['send_ping']] == [0]
+    assert [record['length'] for record in records['send_pong']] == [5]
 
 
 def test_bytes_of_the_socket():

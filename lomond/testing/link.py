@@ -32,7 +32,7 @@ class ReceiveTimeout(errors.WebSocketError):
 class _Plan(object):
     """What a conversation asks whoever began it; a server wants nothing of it."""
 
-    on_event = on_sent = on_received = None
+    on_event = on_sent = on_reply = on_received = None
 
     def accepted(self, response):
         """A cookie jar would look at it."""
