@@ -39,10 +39,10 @@ def printable(text, limit=200):
 
 
 def mask_password(text):
-    """The same text with ``***`` where a URL has its password.
+    """The same text with ``***`` where a URL has its password, or userinfo without a colon.
 
     :param text: a URL, or what was meant to be one; when it cannot be parsed, rather too much is masked
-    :returns: text; unchanged when there is no userinfo, or no colon in it
+    :returns: text; unchanged when there is no userinfo
     """
     begin = _BEGIN_OF_AUTHORITY.match(text)
     start = begin.end() if begin else 0
@@ -51,7 +51,9 @@ def mask_password(text):
     if at < 0 and end and not _PLAIN_AUTHORITY.match(text[start:end.start()]):
         at = text.rfind('@')                # a password with a slash in it, not encoded
     colon = text.find(':', start, max(at, start))
-    return text if colon < 0 else text[:colon] + ':***' + text[at:]
+    if colon >= 0:
+        return text[:colon] + ':***' + text[at:]
+    return text[:start] + '***' + text[at:] if at > start else text     # a lone name is often a token
 
 
 def percent_decode(text):

@@ -271,8 +271,8 @@ def test_host_header(text, host_header, authority):
 
 @pytest.mark.parametrize('text, masked', [
     ('ws://h/', 'ws://h/'),
-    ('ws://user@h/', 'ws://user@h/'),
-    ('ws://user@[::1]:80/', 'ws://user@[::1]:80/'),
+    ('ws://user@h/', 'ws://***@h/'),
+    ('ws://user@[::1]:80/', 'ws://***@[::1]:80/'),
     ('ws://user:pw@h/', 'ws://user:***@h/'),
     ('ws://user:@h/', 'ws://user:***@h/'),
     ('ws://:pw@h/', 'ws://:***@h/'),
