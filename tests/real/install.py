@@ -24,7 +24,8 @@ REAL = os.path.join(os.path.dirname(os.path.dirname(HERE)), '.real')
 #: Package of Debian: program that it brings.
 DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': 'apache2',
           'varnish': 'varnishd', 'tinyproxy': 'tinyproxy', 'squid': 'squid', 'microsocks': 'microsocks',
-          'dante-server': 'danted', 'mosquitto': 'mosquitto', 'nats-server': 'nats-server', 'chromium': 'chromium'}
+          'dante-server': 'danted', 'mosquitto': 'mosquitto', 'nats-server': 'nats-server',
+          'chromium': 'chromium'}
 #: Environment: what pip puts in.  mitmproxy wants old versions of what others want new.
 PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'mitmproxy': ['mitmproxy==11.0.2'], 'jupyter': ['jupyter-server', 'ipykernel'],

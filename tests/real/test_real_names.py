@@ -1,4 +1,4 @@
-"""Names by way of the machine's own resolver, from a name server of ours: one that answers, and one that hangs.
+"""Names by way of the machine's own resolver, from a name server of ours that answers, or hangs.
 
 A process of its own has another ``/etc/resolv.conf``; nothing is patched in it.
 """
