@@ -366,10 +366,10 @@ def one_message_of_64_MiB(world):
 
 def _both(way, size, compress):
     count = size // MiB
-    messages = [struct.pack(str('!I'), number) * (MiB // 4) for number in range(1, count + 1)]
-    digest = chaos.chaos_peer.hashlib.md5(b''.join(messages)).hexdigest()
 
     def function(world):
+        messages = [struct.pack(str('!I'), number) * (MiB // 4) for number in range(1, count + 1)]
+        digest = chaos.chaos_peer.hashlib.md5(b''.join(messages)).hexdigest()
         options = {'compress': True} if compress else {}
         script = [['read_head'], ['answer', [DEFLATE] if compress else []], ['messages', count, MiB],
                   ['read_count', size] if not compress else ['read_until', PING], ['answer_close']]
