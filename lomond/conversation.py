@@ -384,7 +384,7 @@ class Conversation(object):
         """The stream has ended, or the wire is dead: what that means says the state."""
         core = self.core
         state = core.state
-        error = self._backlog.end or None
+        error = self._backlog.end or self.writer.reset
         if isinstance(self.writer.error, SendTimeout):
             error = self.writer.error
         if state.ends_graceful and not isinstance(error, SendTimeout):

@@ -7,6 +7,8 @@ for then.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
+import os
 import socket
 import sys
 import threading
@@ -17,6 +19,8 @@ from .waiting import READ, WRITE
 #: What TLS is given at a time: one record.  SSL_write takes all of it or nothing, so a larger
 #: piece would hide from ``send_timeout`` that a slow peer does take something.
 TLS_CHUNK = 16 * 1024
+#: Linux' number for a TCP socket that is over, and not by a FIN of the peer alone.
+TCP_CLOSE = 7
 
 
 class _SocketStream(object):
@@ -182,6 +186,8 @@ class _TlsBase(object):
                 if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF) or _is_eof(error):
                     # Without close_notify, too: the closing handshake of RFC 6455 tells
                     # whether something was cut off.
+                    if number == ssl.SSL_ERROR_EOF and error.reason is None and self._is_reset():
+                        raise socket.error(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
                     return 0
                 raise
             except OS_ERRORS as error:
@@ -226,6 +232,9 @@ class _TlsBase(object):
             self.send_wants = WRITE
             return count or None
 
+    def _is_reset(self):
+        return False
+
     def is_entered(self):
         """True in a signal handler that has interrupted this thread inside of the SSL object: hands off."""
         return get_ident() in self._inside
@@ -243,6 +252,15 @@ class TlsStream(_TlsBase, _SocketStream):
     def __init__(self, sock):
         _TlsBase.__init__(self)
         _SocketStream.__init__(self, sock)
+        sock.suppress_ragged_eofs = False       # or a reset is an end: see _is_reset
+
+    def _is_reset(self):
+        # 3.10 - 3.12.2 lose what the system said (gh-115627): a reset is an end there, but one for
+        # which OpenSSL has no reason.  OpenSSL 1.1 has none for a FIN either: TCP is asked.
+        try:
+            return bytearray(self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1))[0] == TCP_CLOSE
+        except (AttributeError,) + OS_ERRORS:       # another system, or no TCP
+            return False
 
     @property
     def ssl_object(self):

@@ -10,10 +10,11 @@ write are one act under one lock.  Who may wait for what:
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
 import threading
 
 from . import errors
-from .compat import OS_ERRORS, acquire, error_text, get_ident, text_type, without_frames
+from .compat import OS_ERRORS, acquire, error_number, error_text, get_ident, text_type, without_frames
 from .opcode import Opcode
 from .waiting import wait_for
 
@@ -91,6 +92,12 @@ class Writer(object):
     def has_tail(self):
         """True when part of a reply could not be written yet."""
         return len(self._tail) > 0 or self._chunks is not None
+
+    @property
+    def reset(self):
+        """The reset that a write has met, or None: the kernel tells of it once, and a read sees an end."""
+        cause = getattr(self.error, 'error', None)
+        return cause if cause is not None and error_number(cause) == errno.ECONNRESET else None
 
     def write(self, data):
         """Raw bytes: the request; part of it may stay behind as the tail."""

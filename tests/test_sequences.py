@@ -7,7 +7,9 @@ certificates fail in ``test_network_*``.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
 import gc
+import os
 import select
 import signal
 import socket
@@ -317,7 +319,8 @@ def test_ends_of_tls(certs, how, closes):       # noqa: F811
         played.ended(GOOD + ' text closing disconnected', 'closed', True, 1000)
     else:
         assert played.names == GOOD + ' text disconnected'
-        assert not played.last.graceful and played.last.reason.startswith('socket fail; ')
+        assert not played.last.graceful
+        assert played.last.reason == ('socket fail; ' + os.strerror(errno.ECONNRESET) if how == 'reset' else LOST)
     assert played.elapsed < 2
 
 
@@ -787,6 +790,28 @@ def test_reset():
     assert played.names == GOOD + ' text disconnected'
     assert played.last.reason.startswith('socket fail; ') and played.last.reason != LOST
     assert isinstance(played.last.error, OS_ERRORS) and not played.last.graceful
+
+
+def test_reset_that_a_send_meets_first():
+    """The kernel tells of it once; the loop's read sees an end of the stream behind it."""
+    gone = Wait()
+
+    def script(peer):
+        peer.accept()
+        peer.reset()
+        gone.set()
+
+    def send(ws, event):
+        gone.wait()
+        with pytest.raises(errors.TransportFail) as caught:
+            for _ in range(100):        # until the reset is here
+                ws.send_text('x')
+                time.sleep(0.01)
+        assert caught.value.error.errno == errno.ECONNRESET
+    with Server(script) as server:
+        played = play(server.url, {'ready': send})
+    assert played.names == GOOD + ' disconnected'
+    assert played.last.reason == 'socket fail; ' + os.strerror(errno.ECONNRESET)
 
 
 @pytest.mark.parametrize('close', [False, True])
