@@ -29,8 +29,9 @@ class WakeUp(object):
     number that has been used again would hit a stranger's file.
     """
 
+    _read = _write = None       # there is none: no descriptor was free, or Ctrl-C came first
+
     def __init__(self):
-        self._read = self._write = None
         self._read, self._write = os.pipe()
         for fd in (self._read, self._write):
             set_cloexec(fd)
@@ -59,9 +60,11 @@ class WakeUp(object):
                 raise
 
     def __del__(self):
-        if self._read is not None:      # None: no descriptor was free
-            os.close(self._read)
-            os.close(self._write)
+        if self._read is not None:
+            try:
+                os.close(self._read)
+            finally:
+                os.close(self._write)
 
 
 class SocketWakeUp(object):

@@ -47,15 +47,15 @@ class Writer(object):
         self.on_sent = on_sent
         self.on_reply = on_reply
         self._lock = threading.Lock()
-        self._holder = None         # guarded by _lock: the thread that holds it
+        self._holder = None         # guarded by _lock: the thread that uses core and stream under it
         self._tail = b''            # guarded by _lock: the rest of a reply, first to go
         self._progress = 0.0        # guarded by _lock: when the peer last took something
         self._unsent = None         # guarded by _lock: what the kernel had at the last look
         self._rest = None           # guarded by _lock: what one write left over
         self._chunks = None         # guarded by _lock: more of a queued message
         self.error = None           # set once, by the holder of _lock: the wire is dead
-        self._closing = False       # set once: the last user of the descriptor closes it
-        self._closed = False        # guarded by _lock
+        self._closing = False       # set once, by the loop: the last user of the descriptor closes it
+        self._closed = False        # set by that last user; closing twice does no harm
         self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
 
     # -- the loop's side: never waits
@@ -69,7 +69,7 @@ class Writer(object):
             blocked = True
             try:
                 self._holder = get_ident()
-                if self.error is None and not self._closed:
+                if self.error is None and not self._closing:
                     blocked = not self._drain()
             except OS_ERRORS as error:
                 self._break(error)
@@ -81,7 +81,7 @@ class Writer(object):
 
     def wants_write(self):
         """True when there is something to write and nobody is writing."""
-        return bool(self.error is None and not self._closed and not self._lock.locked() and (
+        return bool(self.error is None and not self._closing and not self._lock.locked() and (
             self.has_tail() or self._core.replies.is_waiting() or not self._stream.flush()))
 
     def is_done(self):
@@ -111,14 +111,13 @@ class Writer(object):
         self._close_if_free()
 
     def _close_if_free(self):
-        while self._closing and not self._closed and self._lock.acquire(False):
-            try:
-                if not self._closed:
-                    self._closed = True
-                    self._tail = b''
-                    self._stream.close()
-            finally:
-                self._lock.release()
+        # Asked is who uses the stream, not the lock: Ctrl-C beside an acquire or a release leaves that
+        # taken for ever.  Whoever becomes the holder after this look finds _closing set, and keeps off;
+        # and in this very thread no send goes on any more.
+        if self._holder in (None, get_ident()) and not self._closed:
+            self._tail = b''
+            self._stream.close()
+            self._closed = True         # last: what Ctrl-C has cut off is done again
 
     # -- senders: may wait
 
@@ -136,9 +135,9 @@ class Writer(object):
             raise errors.WebSocketError(_NESTED)
         if not self._lock.acquire(False):
             self._wait_for_lock()
-        self._holder = get_ident()
         begun = False
         try:
+            self._holder = get_ident()  # inside: see _close_if_free
             if self.error is not None or self._closing:
                 self._check()
             if self._tail or pending or self._chunks is not None:
@@ -185,7 +184,7 @@ class Writer(object):
     def _check(self):
         if self.error is not None:
             raise self._dead()
-        if self._closed or self._closing:
+        if self._closing:
             self._core.check_send()
             raise errors.WebSocketClosed('nothing can be sent, the connection is over')
 
@@ -298,7 +297,7 @@ class Writer(object):
                         'socket fail; the peer took nothing for {}s (send_timeout)', self._send_timeout))
                     raise self._dead()
             ready = self._wait(self._stream.send_wants, min(left, LOOK_UP))
-            if self._closing or self._closed:
+            if self._closing:
                 raise errors.TransportFail('socket fail; the connection was closed during a send')
             if self.error is not None:
                 raise self._dead()
