@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 import os
 import socket
 import ssl
+import warnings
 
 import pytest
 from network import (
@@ -163,6 +164,47 @@ def test_refused(certs, monkeypatch, name, host, cafile, words):
         # Nor is the rest of it sent in clear text.
         assert server.accepted == 1
     fails(got, 'tls', 'unable to connect; ' + words)
+
+
+def old_context(certs):
+    """TLS 1.0 and 1.1 only; None where OpenSSL has neither any more."""
+    context = server_context(certs.server)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')         # Python and OpenSSL know that they are old
+        try:
+            context.set_ciphers(str('ALL:@SECLEVEL=0'))
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        except AttributeError:                  # below 3.7
+            context.options &= ~(ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1)
+            context.options |= ssl.OP_NO_TLSv1_2 | getattr(ssl, 'OP_NO_TLSv1_3', 0)
+        except (ssl.SSLError, ValueError):
+            return None
+    return context
+
+
+@pytest.mark.parametrize('options', [{}, {'ssl_verify': False}, {'ssl_fingerprint': 'sha256:' + 'ab' * 32}])
+def test_old_tls(certs, options):
+    """TLS 1.1 is refused whatever else is asked for, and by its name."""
+    context = old_context(certs)
+    if context is None:
+        pytest.skip('this OpenSSL has no TLS 1.1')
+    with Server(bye, context) as server:
+        got = run(server.url('wss', 'localhost'), **dict({'ssl_cafile': certs.ca}, **options))
+        assert server.heads == []
+    fails(got, 'tls', 'unable to connect; .*(protocol version|unsupported protocol|'
+          'no protocols available).*')
+
+
+def test_address_of_another(certs, tmpdir):
+    """The certificate has addresses, but not this one."""
+    path = str(tmpdir.join('s'))
+    with Server(bye, server_context(certs.server), socket.AF_UNIX, path) as server:
+        for host, shown in (('192.0.2.7', '192.0.2.7'), ('[2001:db8::7]', '2001:db8::7')):
+            got = run('wss://{}/'.format(host), uds=path, ssl_cafile=certs.ca)
+            fails(got, 'tls', "unable to connect; certificate verify failed: IP address mismatch, "
+                  "certificate is not valid for '{}'.*".format(shown))
+        assert server.heads == []
 
 
 @pytest.mark.parametrize('data, words', [
