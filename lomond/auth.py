@@ -11,7 +11,7 @@ import binascii
 import os
 import re
 
-from .compat import native, text_type, to_text
+from .compat import encode_utf8, native, text_type, to_text
 from .response import TOKEN_CHARACTERS, escape
 
 _TOKEN = re.compile('[' + re.escape(TOKEN_CHARACTERS.decode('ascii')) + ']+')
@@ -196,8 +196,8 @@ def _check(what, value):
     if _CONTROL.search(value):
         raise ValueError('{} has control characters; HTTP authentication allows none'.format(what))
     try:
-        return value.encode('utf-8')
-    except UnicodeEncodeError:
+        return encode_utf8(value)
+    except UnicodeError:
         pass                            # raised below: the codec's error carries the secret
     raise ValueError('{} has half a surrogate pair; it cannot be encoded as UTF-8'.format(what))
 

@@ -15,9 +15,8 @@ from .compat import native, text_type
 CUT_PAYLOAD = 24
 #: The same for reasons and URLs: room for a cause that names several addresses.
 CUT_TEXT = 256
-
 _URLS = frozenset(('url', 'location', 'proxy'))
-_USERINFO = re.compile('//[^/?#]*@')
+_USERINFO, _QUERY = re.compile('//[^/?#]*@'), re.compile(r'\?.+', re.DOTALL)
 
 
 def _show(value, cut, unit):
@@ -67,8 +66,9 @@ class Event(object):
         for name in names:
             value = getattr(self, name)
             if name in _URLS and isinstance(value, (text_type, str)):
-                # A log is no place for anyone's password.
+                # A log is no place for anyone's password, nor for the codes in a server's Location.
                 value = _USERINFO.sub(native('//***@'), value)
+                value = _QUERY.sub(native('?...'), value) if name == 'location' else value
             shown.append('{}={}'.format(name, _show(value, self._cut, self._unit)))
         return native('{}({})'.format(type(self).__name__, ', '.join(shown)))
 

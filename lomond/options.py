@@ -7,7 +7,7 @@ whose sentence names it (but never a secret).
 from __future__ import absolute_import, division, unicode_literals
 
 from .auth import basic
-from .compat import integer_types, text_type, to_text
+from .compat import encode_utf8, integer_types, text_type, to_text
 from .compression import Deflate
 from .cookies import cookie_text, is_jar
 from .handshake import check_header
@@ -41,6 +41,15 @@ def check_protocols(protocols):
     return checked
 
 
+def _header_octets(what, value):
+    """Text as UTF-8."""
+    try:
+        return encode_utf8(value)
+    except UnicodeError:
+        pass                            # raised below: the codec's error carries the value
+    raise ValueError('{} has half a surrogate pair; it cannot be encoded as UTF-8'.format(what))
+
+
 def check_text_header(what, name, value):
     """Text for the value of a header; None stays None."""
     if value is None:
@@ -48,7 +57,7 @@ def check_text_header(what, name, value):
     value = to_text(value)
     if not isinstance(value, text_type):
         raise TypeError('{} must be text, not {}'.format(what, type(value).__name__))
-    check_header(name, value.encode('utf-8'))
+    check_header(name, _header_octets(what, value))
     return value
 
 
@@ -68,7 +77,7 @@ def header_pairs(headers):
     for pair in headers:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             raise TypeError('headers must be pairs of name and value')
-        pair = tuple(part.encode('utf-8') if isinstance(part, text_type) else part
+        pair = tuple(_header_octets('a header', part) if isinstance(part, text_type) else part
                      for part in pair)
         for part in pair:
             if not isinstance(part, bytes):
@@ -123,7 +132,7 @@ def check_cookies(cookies):
         if not isinstance(header, text_type):
             raise TypeError('cookies must be a dict, text or a CookieJar, not {}'.format(
                 type(cookies).__name__))
-    check_header(b'Cookie', header.encode('utf-8'))
+    check_header(b'Cookie', _header_octets('cookies', header))
     return cookies
 
 

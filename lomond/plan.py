@@ -15,7 +15,7 @@ from .opcode import Opcode
 from .options import header_pairs
 from .proxy import select_proxy
 from .response import escape
-from .url import parse_url, resolve_location, same_origin
+from .url import cut_query, parse_url, resolve_location, same_origin
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 #: Headers that are for the first server only (besides ``auth`` and ``cookies``).
@@ -197,7 +197,7 @@ class Plan(object):
         except ValueError as error:
             return None, text_type(error)
         if state.target.is_secure and not target.is_secure:
-            return None, 'redirect from wss to ws refused: {}'.format(escape(target.masked))
+            return None, 'redirect from wss to ws refused: {}'.format(escape(cut_query(target.masked)))
         return 'redirect', target
 
     def restart(self):

@@ -11,7 +11,7 @@ import re
 import sys
 
 from .compat import native, system_proxies, text_type, to_text
-from .url import ascii_name, bracketed, ip_bytes, mask_password, printable, split_url
+from .url import ascii_name, bracketed, cut_query, ip_bytes, mask_password, printable, split_url
 
 # A proxy's default port; 1080 is IANA's for SOCKS.
 _PORTS = {'http': 80, 'https': 443, 'socks4': 1080, 'socks4a': 1080, 'socks5': 1080, 'socks5h': 1080}
@@ -79,7 +79,7 @@ def parse_proxy(text):
     elif scheme.startswith('socks5') and any(len(part.encode('utf-8')) > 255 for part in userinfo or ()):
         problem = 'has a user name or password of more than 255 bytes; SOCKS5 allows 255'
     if problem:
-        shown = mask_password(full)
+        shown = cut_query(mask_password(full))
         if '@' in rest:         # "user:12/34@host": perhaps a password that should have been encoded
             shown = scheme + '://***' + full[full.rindex('@'):]
         raise ValueError("proxy url '{}' {}".format(printable(shown), problem))

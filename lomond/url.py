@@ -39,7 +39,7 @@ def printable(text, limit=200):
 
 
 def mask_password(text):
-    """The same text with ``***`` where a URL has its password, or userinfo without a colon.
+    """The same text with ``***`` where a URL has its password, or userinfo without one.
 
     :param text: a URL, or what was meant to be one; when it cannot be parsed, rather too much is masked
     :returns: text; unchanged when there is no userinfo
@@ -50,10 +50,18 @@ def mask_password(text):
     at = text.rfind('@', start, end.start() if end else len(text))
     if at < 0 and end and not _PLAIN_AUTHORITY.match(text[start:end.start()]):
         at = text.rfind('@')                # a password with a slash in it, not encoded
-    colon = text.find(':', start, max(at, start))
-    if colon >= 0:
-        return text[:colon] + ':***' + text[at:]
-    return text[:start] + '***' + text[at:] if at > start else text     # a lone name is often a token
+    if at <= start:
+        return text
+    colon = text.find(':', start, at)
+    if colon < 0 or colon == at - 1:        # a user alone is more often a token than a name
+        return text[:start] + '***' + text[at:]
+    return text[:colon] + ':***' + text[at:]
+
+
+def cut_query(text):
+    """A URL without what its query says: a token is often there, and a sentence is no place for it."""
+    begin, mark, query = text.partition('?')
+    return begin + mark + '...' if query else text
 
 
 def percent_decode(text):
@@ -90,7 +98,7 @@ def bracketed(host):
 
 
 def _unusable(what, text, problem):
-    return ValueError('{} \'{}\' {}'.format(what, printable(mask_password(text)), problem))
+    return ValueError('{} \'{}\' {}'.format(what, printable(cut_query(mask_password(text))), problem))
 
 
 def ascii_name(host):

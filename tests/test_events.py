@@ -154,6 +154,8 @@ def test_repr_is_cut(event, shown):
      "Connected(url={u}'ws://h/', proxy={u}'http://***@p:1')"),
     (events.Redirected('ws://me:se@cret@h/', 'ws://token@i/', None),
      "Redirected(url={u}'ws://***@h/', location={u}'ws://***@i/', response=None)"),
+    (events.Redirected('ws://h/?a=b', 'ws://i/?code=4711', None),
+     "Redirected(url={u}'ws://h/?a=b', location={u}'ws://i/?...', response=None)"),
     (events.Connecting(None), 'Connecting(url=None)'),
 ])
 def test_repr_hides_credentials(event, shown):

@@ -271,10 +271,10 @@ def test_host_header(text, host_header, authority):
 
 @pytest.mark.parametrize('text, masked', [
     ('ws://h/', 'ws://h/'),
-    ('ws://user@h/', 'ws://***@h/'),
-    ('ws://user@[::1]:80/', 'ws://***@[::1]:80/'),
+    ('ws://token@h/', 'ws://***@h/'),
+    ('ws://token@[::1]:80/', 'ws://***@[::1]:80/'),
+    ('ws://token:@h/', 'ws://***@h/'),
     ('ws://user:pw@h/', 'ws://user:***@h/'),
-    ('ws://user:@h/', 'ws://user:***@h/'),
     ('ws://:pw@h/', 'ws://:***@h/'),
     ('ws://u:p:q@h:81/x?y#z', 'ws://u:***@h:81/x?y#z'),
     ('ws://u:p@w@h/a@b', 'ws://u:***@h/a@b'),

@@ -78,6 +78,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message):
         if isinstance(message, bytes):
             message = message.decode('utf-8', 'replace')
+        message = re.sub('//[^/?#]*@', '//***@', message)       # a URL too many, with a password
         usage = '{}\nlomond: error: {}'.format(self.format_usage().rstrip(), escape_text(message))
         raise Usage(2, usage)
 
@@ -203,7 +204,10 @@ def parse_header(word):
     """``(name, value)`` of 'Name: value'."""
     name, colon, value = word.partition(':')
     if not colon or not name.strip():
-        raise _wrong("'{}' is no header; 'Name: value' is allowed".format(word))
+        # What is behind the name may be a secret that was to follow a colon.
+        begin = re.match(r'[\w-]*', word).group()
+        raise _wrong("'{}' is no header; 'Name: value' is allowed".format(
+            begin + '...' if begin != word else word))
     return name.strip(), value.strip()
 
 
