@@ -390,17 +390,25 @@ class Played(object):
         self._check()
 
     def _check_flags(self, event):
-        ws = self.websocket
-        for _ in range(3):          # another thread, or a signal, may change them meanwhile
-            flags = ws.is_active, ws.is_closing, ws.is_closed
-            if flags == (ws.is_active, ws.is_closing, ws.is_closed) and (
-                    (ws.state.closing, ws.state.closed) == flags[1:]):
-                break
+        flags, state = self._read_flags()
         assert flags.count(True) == 1, (event, flags)
         expected = FLAGS.get(event.name)
         if expected is not None:
             assert flags == expected, (event, flags)
-        assert (ws.state.closing, ws.state.closed) == flags[1:]
+        assert state == flags[1:]
+
+    def _read_flags(self):
+        """The three flags and the two of ``state``, of one moment.
+
+        Another thread, or a signal, may move the state between two of them.  It moves a few times and never
+        back, so what is read twice in the same way was true at once.
+        """
+        ws = self.websocket
+        found = None
+        while True:
+            before, found = found, ((ws.is_active, ws.is_closing, ws.is_closed), (ws.state.closing, ws.state.closed))
+            if found == before:
+                return found
 
     def _check(self):
         names = [event.name for event in self.events]
