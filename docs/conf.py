@@ -9,7 +9,6 @@ sys.path.insert(0, HERE)
 
 import check_names  # noqa: E402
 import diagram  # noqa: E402
-
 from sphinx.util import logging  # noqa: E402
 
 import lomond  # noqa: E402

@@ -9,27 +9,27 @@ place here stops the build.
 import os
 import sys
 
-WIDTH, HEIGHT = 900, 560
-BOX = (168, 62)
+WIDTH, HEIGHT = 880, 590
+BOX = (184, 72)
 
 #: Centre of each state; where is all that this file decides.
 PLACES = {
-    'CONNECTING': (430, 50),
-    'OPEN': (430, 165),
-    'REJECTED': (110, 290),
-    'LOCAL_CLOSING': (320, 290),
-    'REMOTE_CLOSING': (540, 290),
-    'FAILED': (795, 290),
-    'CLOSED': (320, 410),
-    'ECHOED': (540, 410),
-    'DISCONNECTED': (430, 520),
+    'CONNECTING': (432, 50),
+    'OPEN': (432, 172),
+    'REJECTED': (106, 300),
+    'LOCAL_CLOSING': (310, 300),
+    'REMOTE_CLOSING': (528, 300),
+    'FAILED': (780, 300),
+    'CLOSED': (310, 418),
+    'ECHOED': (528, 418),
+    'DISCONNECTED': (432, 545),
 }
 
 #: Arrows that would run through a box: (points to go by, where the label is).
 DETOURS = {
-    ('LOCAL_CLOSING', 'FAILED'): ([(375, 321), (404, 350), (735, 350), (764, 321)], (680, 354)),
-    ('REMOTE_CLOSING', 'ECHOED'): ([(540, 321), (540, 379)], (577, 372)),
-    ('CONNECTING', 'DISCONNECTED'): ([(346, 50), (18, 50), (18, 520), (346, 520)], (182, 43)),
+    ('LOCAL_CLOSING', 'FAILED'): ([(402, 300), (419, 300), (419, 478), (780, 478), (780, 336)], (780, 412)),
+    ('REMOTE_CLOSING', 'FAILED'): ([(620, 300), (688, 300)], (654, 291)),
+    ('CONNECTING', 'DISCONNECTED'): ([(340, 50), (8, 50), (8, 545), (340, 545)], (172, 42)),
 }
 
 #: The event that a move is seen by.
@@ -88,7 +88,7 @@ def draw_arrow(pair):
         label_x, label_y = (ax + bx) / 2, (ay + by) / 2 + 4
     path = ' '.join('{:.0f},{:.0f}'.format(*point) for point in points)
     text = EVENTS[pair]
-    width = 6.6 * len(text) + 8
+    width = 7.4 * len(text) + 6
     return (
         '<polyline points="{}" class="arrow" marker-end="url(#head)"/>'.format(path),
         '<rect x="{:.0f}" y="{:.0f}" width="{:.0f}" height="17" class="behind"/>'
@@ -110,7 +110,7 @@ def draw_box(state):
         '<text x="{}" y="{}" class="name">{}</text><text x="{}" y="{}" class="small">{}</text>'
         '<text x="{}" y="{}" class="small">{}</text>').format(
             x - BOX[0] // 2, y - BOX[1] // 2, BOX[0], BOX[1], fill, line,
-            x, y - 10, state.name, x, y + 7, flag, x, y + 22, ', '.join(words))
+            x, y - 13, state.name, x, y + 6, flag, x, y + 24, ', '.join(words))
 
 
 def draw(states):
@@ -122,17 +122,18 @@ def draw(states):
     labels = [label for _, label in drawn]
     boxes = [draw_box(state) for state in states.STATES]
     note = ''.join('<text x="{}" y="{}" class="note">{}</text>'.format(*words) for words in (
-        (540, 508, 'from each state: end of stream, time-out,'),
-        (540, 524, 'force_disconnect(); it is the last event'),
-        (660, 60, 'failure: ProtocolError'), (660, 76, 'or Unresponsive')))
+        (540, 531, 'From each state, by the end of the stream,'),
+        (540, 549, 'a time-out or force_disconnect().'),
+        (540, 567, 'The event is Disconnected, the last one.'),
+        (640, 40, 'failure: ProtocolError'), (640, 58, 'or Unresponsive')))
     return '''<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">
 <defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">
 <path d="M0,0 L10,5 L0,10 z" fill="#555"/></marker></defs>
 <style>.arrow {{ fill: none; stroke: #555; stroke-width: 1.3 }} .behind {{ fill: #fff }}
-.name {{ font-size: 13px; font-weight: bold; text-anchor: middle; fill: #111 }}
-.small {{ font-size: 11px; text-anchor: middle; fill: #333 }}
-.label {{ font-size: 12px; text-anchor: middle; fill: #113a6b }}
-.note {{ font-size: 12px; fill: #333 }}</style>
+.name {{ font-size: 15px; font-weight: bold; text-anchor: middle; fill: #111 }}
+.small {{ font-size: 12.5px; text-anchor: middle; fill: #333 }}
+.label {{ font-size: 13.5px; text-anchor: middle; fill: #113a6b }}
+.note {{ font-size: 13.5px; fill: #333 }}</style>
 <rect width="{width}" height="{height}" fill="#fff"/>
 {body}
 </svg>

@@ -196,7 +196,8 @@ def test_docstring_is_complete(one):
         fields - set(one.parameters))
     if one.returns and not one.is_property:
         # "What is waited for now.", "Seconds until ...": the sentence says what it gives.
-        assert ':returns:' in doc or re.match('(What|When|Seconds|The|A|An|True) ', doc), 'what does it return?'
+        says = re.match('(What|When|Seconds|The|A|An|True) ', doc)
+        assert says or ':returns:' in doc, 'what does it return?'
 
 
 @needs_stubs
@@ -236,6 +237,7 @@ def test_code_of_docstrings_is_an_example(name):
     """Code in another form than ``>>>`` would not be run.  A figure may be drawn."""
     module = importlib.import_module(name)
     for test in doctest.DocTestFinder(exclude_empty=False).find(module, name):
-        for line, after in zip((test.docstring or '').split('\n\n'), (test.docstring or '').split('\n\n')[1:]):
-            if line.rstrip().endswith('::') or 'code-block:: python' in line:
+        paragraphs = (test.docstring or '').split('\n\n')
+        for before, after in zip(paragraphs, paragraphs[1:]):
+            if before.rstrip().endswith('::') or 'code-block:: python' in before:
                 assert not re.search(r'^\s*(import|from|for|def|class|with) ', after, re.MULTILINE), after

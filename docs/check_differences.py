@@ -1,0 +1,220 @@
+"""Shows what docs/differences.rst tells, by running whichever lomond is installed.
+
+    python docs/check_differences.py
+
+Run it with lomond 0.3.4 for the first column of the page and with this one for the second; it uses
+both as anybody may, by their documented names.  It must not know what comes out.  It needs
+Python 3 and ``trustme``; servers are on loopback; what has no end is given up after 35 seconds.
+"""
+
+import logging
+import os
+import socket
+import ssl
+import struct
+import sys
+import threading
+import time
+
+import trustme
+from check_matrix import limited, listen, read_head, shake_hands, sink
+
+import lomond
+from lomond import WebSocket
+from lomond.persist import persist
+
+
+def say(what, result):
+    print('{:46} {}'.format(what, result), flush=True)
+
+
+def url_of(script):
+    return 'ws://127.0.0.1:{}/'.format(listen(script))
+
+
+def follow(websocket, handle=None, **settings):
+    """Iterate to the end; the last event as it shows itself, and the one before."""
+    shown = []
+    for event in websocket.connect(**settings):
+        if event.name not in ('poll', 'connecting', 'connected', 'ping', 'pong'):
+            shown.append(repr(event))
+        if handle is not None:
+            handle(event)
+    return ' '.join(shown[-2:])
+
+
+def polite(sock):
+    """Shakes hands and takes what comes, without an answer to a close."""
+    shake_hands(sock)
+    sink(sock)
+
+
+def answering(data):
+    def script(sock):
+        read_head(sock)
+        sock.sendall(data)
+        sink(sock)
+    return script
+
+
+def open_and_send(data):
+    def script(sock):
+        shake_hands(sock)
+        time.sleep(0.2)
+        sock.sendall(data)
+        sink(sock)
+    return script
+
+
+def follow_and_close(websocket, *args):
+    """Close at Ready, and end soon whatever the server does."""
+    return limited(follow, websocket, lambda event: event.name == 'ready' and websocket.close(*args),
+                   ping_rate=0, close_timeout=1, poll=1)
+
+
+def still(sock):
+    shake_hands(sock)
+    time.sleep(600)
+
+
+def wait_things():
+    say('server that never answers', limited(follow, WebSocket(url_of(sink))))
+    proxy = 'http://127.0.0.1:{}'.format(listen(sink))
+    say('proxy that never answers', limited(
+        follow, WebSocket('ws://example.invalid/', proxies={'http': proxy, 'https': proxy})))
+    websocket = WebSocket(url_of(polite))
+    say('close_timeout=1, poll=30', limited(
+        follow, websocket, lambda event: event.name == 'ready' and websocket.close(),
+        poll=30, close_timeout=1))
+    stuck = WebSocket(url_of(still))
+    say('send to a server that does not read', limited(
+        follow, stuck, lambda event: event.name == 'ready' and stuck.send_binary(bytes(50000000))))
+
+    leave, begun = threading.Event(), []
+
+    def follow_persist():
+        for event in persist(WebSocket(url_of(polite)), exit_event=leave):
+            if event.name == 'ready':
+                begun.append(time.monotonic())
+                leave.set()
+        return 'ended {:.1f} s after it was set'.format(time.monotonic() - begun[0])
+    say('exit_event, set while connected', limited(follow_persist))
+
+
+def reasons():
+    say('refused', limited(follow, WebSocket('ws://127.0.0.1:9/')))
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert('other.test').configure_cert(context)
+
+    def tls(sock):
+        sink(context.wrap_socket(sock, server_side=True))
+    say('certificate not trusted', limited(follow, WebSocket('wss://127.0.0.1:{}/'.format(listen(tls)))))
+    ca.cert_pem.write_to_path('check-ca.pem')
+    try:
+        say('certificate for another host', limited(follow, WebSocket(
+            'wss://localhost:{}/'.format(listen(tls)), ssl_cafile='check-ca.pem')))
+    finally:
+        os.unlink('check-ca.pem')
+    proxy = 'http://127.0.0.1:{}'.format(listen(answering(
+        b'HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n')))
+    say('proxy refuses', limited(follow, WebSocket(
+        'ws://example.invalid/', proxies={'http': proxy, 'https': proxy})))
+    say('masked frame', limited(follow, WebSocket(url_of(open_and_send(b'\x81\x81\0\0\0\0a')))))
+
+    def reset(sock):
+        shake_hands(sock)
+        time.sleep(0.2)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        sock.close()
+    say('reset', limited(follow, WebSocket(url_of(reset))))
+    say('answer that is no HTTP', limited(follow, WebSocket(url_of(answering(b'SSH-2.0-x\r\n\r\n')))))
+    bodies = []
+    say('refusal with a body', limited(follow, WebSocket(url_of(answering(
+        b'HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nsorry'))),
+        lambda event: bodies.append(getattr(getattr(event, 'response', None), 'body', 'none'))))
+    say('... its body', [body for body in bodies if body != 'none'][:1] or 'none')
+
+
+def strictness():
+    heads = []
+
+    def keep(sock):
+        heads.append(shake_hands(sock))
+        sink(sock)
+
+    def tried(make, *args, **kwargs):
+        del heads[:]
+        try:
+            made = make(*args, **kwargs)
+        except Exception as error:
+            return '{}: {}'.format(type(error).__name__, error)
+        return repr(made)
+
+    def request(path='', header=None):
+        websocket = WebSocket(url_of(keep) + path)
+        if header:
+            websocket.add_header(*header)
+        follow_and_close(websocket)
+        return heads[0].split(b'\r\n')[:3]
+    say('CR LF in a header', tried(request, header=(b'X-A', b'1\r\nX-B: 2')))
+    say('blank in a path', tried(request, 'a b'))
+    say('ftp:', tried(WebSocket, 'ftp://x/'))
+    say('no host', tried(WebSocket, 'ws://'))
+
+    early = WebSocket(url_of(lambda sock: heads.append(read_head(sock) + sock.recv(100)) or sink(sock)))
+
+    def send_early(event):
+        if event.name == 'connected':
+            early.send_text('early')
+    say('send_text at Connected', tried(lambda: limited(follow, early, send_early)))
+    say('... the server got behind the request', [head.partition(b'\r\n\r\n')[2][:1] for head in heads])
+    got = []
+
+    def take(sock):
+        shake_hands(sock)
+        got.append(sock.recv(100))
+        sink(sock)
+    websocket = WebSocket(url_of(take))
+    say('close(999)', follow_and_close(websocket, 999, b''))
+    say('... frames on the wire begin with', [data[:1] for data in got])
+
+    def other_protocol(sock):
+        shake_hands(sock, b'Sec-WebSocket-Protocol: mqtt\r\n')
+        sink(sock)
+    websocket = WebSocket(url_of(other_protocol))
+    say('subprotocol that was not offered', follow_and_close(websocket))
+    say('2**62 bytes announced', limited(follow, WebSocket(url_of(
+        open_and_send(b'\x82\x7f' + struct.pack('!Q', 2 ** 62))))))
+
+    twice = WebSocket(url_of(polite))
+    first = iter(twice.connect())
+    for event in first:
+        if event.name == 'ready':
+            break
+    say('second connect() while one runs', tried(lambda: [next(iter(twice.connect())).name, twice.is_active]))
+    place = url_of(keep).replace('127', 'me:secret@127')
+    del heads[:]
+    websocket = WebSocket(place)
+    shown = []
+    limited(follow, websocket, lambda event: (
+        shown.append(repr(event)), event.name == 'ready' and websocket.close()), close_timeout=1, poll=1)
+    lines = heads[0].split(b'\r\n') if heads else [b'no request']
+    say('user and password in the URL', [line for line in lines if b'uthor' in line])
+    say('... as shown', shown[:1])
+    asked = []
+    proxy = 'socks5://127.0.0.1:{}'.format(listen(lambda sock: asked.append(sock.recv(100))))
+    say('socks5 proxy', limited(lambda: follow(WebSocket(
+        'ws://example.invalid/', proxies={'http': proxy, 'https': proxy}))))
+    say('... it was told', asked)
+
+
+if __name__ == '__main__':
+    logging.disable(logging.CRITICAL)
+    for variable in [key for key in os.environ if key.lower().endswith('_proxy')]:
+        del os.environ[variable]
+    print('lomond', lomond.__version__, '/', sys.version.split()[0])
+    wait_things()
+    reasons()
+    strictness()
+    os._exit(0)
