@@ -6,7 +6,7 @@ It must not know sockets: a session drives them, the core knows the protocol.
 from __future__ import absolute_import, division, unicode_literals
 
 from . import constants, errors, options, states, trust
-from .compat import BYTES_LIKE, encode_utf8, text_type
+from .compat import BYTES_LIKE, encode_utf8, monotonic, text_type
 from .connection import DEFAULT_MAX_MESSAGE_SIZE
 from .feeding import Feeding
 from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
@@ -316,6 +316,8 @@ class WebSocket(Feeding, Members):
             raise ValueError('data is {} bytes; at most {} are allowed'.format(
                 len(data), MAX_CONTROL_PAYLOAD))
         session = self._open_session()
+        if opcode == Opcode.PING and not isinstance(session, WebsocketSession):
+            self.state.core.pings.sent(data, monotonic())       # ours writes this down by itself
         session.send(opcode, data)
         if self._observer is not None:
             self._observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(data))

@@ -675,6 +675,15 @@ def test_sends_go_through_the_session():
         assert isinstance(payload, (bytes, memoryview))
 
 
+def test_latency_of_a_session_of_ones_own(monkeypatch):
+    ws = ready()
+    monkeypatch.setattr('lomond.websocket.monotonic', lambda: 10.0)
+    ws.send_ping(b'p')
+    monkeypatch.setattr('lomond.feeding.monotonic', lambda: 10.5)
+    pong, = ws.feed(frame(PONG, b'p'))
+    assert (pong.latency, ws.latency) == (0.5, 0.5)
+
+
 def test_strange_memoryviews():
     import array
     ws = ready()
