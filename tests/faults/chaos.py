@@ -229,6 +229,11 @@ class World(object):
         self.folder = tempfile.mkdtemp(prefix='chaos-')
         self.mother = Mother()
         self._peers = []
+        self._undo = []
+
+    def at_end(self, function):
+        """Call it at the end of the scenario."""
+        self._undo.append(function)
 
     def peer(self, *scripts, **options):
         """A new process; one script for each connection, the last one for all further."""
@@ -238,6 +243,8 @@ class World(object):
 
     def end(self):
         """End the peers of a scenario."""
+        while self._undo:
+            self._undo.pop()()
         for peer in self._peers:
             peer.end()
         self._peers = []
@@ -290,6 +297,22 @@ WAYS = {
     'wss by http': Way(CONNECT + TLS, secure=True, proxy='http://127.0.0.1:%d'),
     'wss by socks5': Way(SOCKS_5 + TLS, secure=True, proxy='socks5h://127.0.0.1:%d'),
 }
+
+
+def never_resolves(world):
+    """Until the end of the scenario no look-up of a name ends."""
+    release = threading.Event()
+    real = socket.getaddrinfo
+
+    def hang(*args, **kwargs):
+        release.wait()
+        return real('127.0.0.1', *args[1:], **kwargs)
+
+    def undo():
+        socket.getaddrinfo = real
+        release.set()
+    socket.getaddrinfo = hang
+    world.at_end(undo)
 
 
 # -- the client

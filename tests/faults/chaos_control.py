@@ -71,12 +71,23 @@ class Phase(object):
             chaos.time.sleep(0.25 if self.stuck else 0.1)
 
 
+class Resolving(Phase):
+    """The name never resolves."""
+
+    def watch(self, world, answer=(), **settings):
+        watch = super(Resolving, self).watch(world, answer, **settings)
+        watch.ws = type(watch.ws)('ws://never.test:%d/' % watch.peer.port, proxies={})
+        chaos.never_resolves(world)
+        return watch
+
+
 def _send_in_thread(watch):
     watch.send_in_thread()
 
 
 CLOSED = GOOD + ' closed disconnected'
 PHASES = {
+    'resolving': Resolving(None, FAIL),
     'TCP': Phase(None, FAIL),
     'TCP to the proxy': Phase(None, FAIL, 'http'),
     'HTTP proxy': Phase([['read_head']], FAIL, 'http'),
@@ -254,7 +265,7 @@ def _pestered(phase, settings, names, at_least, at_most):
 
 EINTR = [
     (name, {'connect_timeout': SHORT}, PHASES[name].names, SHORT)
-    for name in ('TCP', 'TCP to the proxy', 'HTTP proxy', 'TLS to the proxy', 'SOCKS 5', 'TLS',
+    for name in ('resolving', 'TCP', 'TCP to the proxy', 'HTTP proxy', 'TLS to the proxy', 'SOCKS 5', 'TLS',
                  'TLS by a proxy', 'upgrade', 'upgrade, wss')
 ] + [
     (name, {'ping_rate': 0.2, 'ping_timeout': SHORT}, GOOD + ' unresponsive disconnected', SHORT)

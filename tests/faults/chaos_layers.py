@@ -2,9 +2,6 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import socket
-import threading
-
 import chaos
 from chaos import (
     CONNECT,
@@ -101,22 +98,11 @@ for _way, _problem in (('ws', 'unable to connect'), ('wss', 'unable to connect')
 
 @scenario('silence', 'connect_timeout +')
 def name_that_never_resolves(world):
-    release = threading.Event()
-    real = socket.getaddrinfo
-
-    def hang(*args, **kwargs):
-        release.wait()
-        return real('127.0.0.1', *args[1:], **kwargs)
     peer = world.peer([])
     watch = Watch(world, peer=peer, settings={'connect_timeout': SHORT})
     watch.ws = type(watch.ws)('ws://never.test:%d/' % peer.port, proxies={})
-    socket.getaddrinfo = hang
-    try:
-        watch.run().expect(FAIL, TIMED_OUT % 'resolve', stage='resolve', at_least=SHORT,
-                           at_most=SHORT + SLACK)
-    finally:
-        socket.getaddrinfo = real
-        release.set()
+    chaos.never_resolves(world)
+    watch.run().expect(FAIL, TIMED_OUT % 'resolve', stage='resolve', at_least=SHORT, at_most=SHORT + SLACK)
 
 
 # -- slow, but in time: not to be cut off
