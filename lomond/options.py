@@ -16,8 +16,6 @@ from .response import escape, is_token
 #: Headers that the opening handshake makes itself (RFC 6455, 4.1).
 _HANDSHAKE_HEADERS = (b'upgrade', b'connection')
 
-SECRET_HEADERS = (b'authorization', b'cookie', b'host')
-
 
 def check_protocols(protocols):
     """A list of the subprotocols, in order."""

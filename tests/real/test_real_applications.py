@@ -15,7 +15,7 @@ from six.moves.urllib.request import Request, urlopen
 import counterparts
 import lomond
 from counterparts import (
-    CLOSED_BY_US, DEBIAN, NPM, REAL, SERVERS, Counterpart, ScriptedServer, WebSocket, certificate,
+    CLOSED_BY_US, DEBIAN, NPM, SERVERS, Counterpart, ScriptedServer, WebSocket, certificate,
     environment_program, names, needs, program)
 from reverse_proxies import ReverseProxy
 
@@ -23,9 +23,9 @@ LOMOND = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
 CLOSED_BY_SERVER = ['connecting', 'connected', 'ready', 'closing', 'disconnected']
 
 
-def started(make_command, number_of_ports=1, **more):
+def started(make_command, number_of_ports=1):
     """A fixture's generator: a Counterpart, until the end of the module."""
-    counterpart = Counterpart(make_command, number_of_ports, **more)
+    counterpart = Counterpart(make_command, number_of_ports)
     try:
         yield counterpart
     finally:
@@ -220,17 +220,16 @@ TOKEN = 'not-so-secret'
 
 
 def jupyter_command(self):
-    python = environment_program('jupyter', 'python')
-    return [python, '-m', 'jupyter_server', '--ServerApp.ip=127.0.0.1', '--ServerApp.port=%d' % self.port,
+    self.environ.update((name, os.path.join(self.folder, name)) for name in (
+        'JUPYTER_CONFIG_DIR', 'JUPYTER_RUNTIME_DIR', 'JUPYTER_DATA_DIR', 'IPYTHONDIR'))
+    return [environment_program('jupyter', 'python'), '-m', 'jupyter_server', '--ServerApp.ip=127.0.0.1', '--ServerApp.port=%d' % self.port,
             '--ServerApp.port_retries=0', '--ServerApp.open_browser=False', '--ServerApp.allow_root=True',
             '--ServerApp.root_dir=' + self.folder, '--IdentityProvider.token=' + TOKEN, '--log-level=ERROR']
 
 
 @pytest.fixture(scope='module')
 def jupyter():
-    environ = dict((name, os.path.join(REAL, 'run', 'jupyter')) for name in (
-        'JUPYTER_CONFIG_DIR', 'JUPYTER_RUNTIME_DIR', 'JUPYTER_DATA_DIR', 'IPYTHONDIR'))
-    for each in started(jupyter_command, environ=environ):
+    for each in started(jupyter_command):
         yield each
 
 
