@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 
-from .compat import OS_ERRORS, error_number, error_text, is_in_progress, set_cloexec
+from .compat import IS_WINDOWS, OS_ERRORS, error_number, error_text, is_in_progress, set_cloexec
 from .url import bracketed
 from .waiting import WRITE
 
@@ -140,6 +140,9 @@ class Race(object):
             return
         for source in self._sources:
             if source[0] == family:
+                if source[4][1] and not IS_WINDOWS:     # there it would take the port from others
+                    # Attempts side by side have one port, which may be in TIME_WAIT from last time, too.
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     sock.bind(source[4])
                 except OS_ERRORS as error:

@@ -246,6 +246,22 @@ def test_source_address(names, source, seen):
     assert peers[1][1] == port
 
 
+def test_source_port_and_dead_first_address(names):
+    """Both attempts have the one port; so has the next connection, though we ended the last one."""
+    port, peers = free_port(), []
+
+    def script(peer):
+        peers.append(peer.sock.getpeername()[1])
+        peer.wait_gone()
+    with Server(script) as server, dead_address() as where:
+        names.names['name.test'] = [where[:2], ('127.0.0.1', server.port)]
+        for _ in range(3):
+            got = run('ws://name.test/', source_address=('127.0.0.1', port),
+                      actions=dict(connected=WebSocket.force_disconnect))
+            succeeds(got, ['connecting', 'connected', 'disconnected'])
+    assert peers == [port] * 3
+
+
 @pytest.mark.parametrize('source, stage, words', [
     ('192.0.2.1', 'connect', 'unable to connect; 127.0.0.1:1 source_address 192.0.2.1:0: '
                              'cannot assign requested address'),
