@@ -33,14 +33,14 @@ def url_of(script):
 
 
 def follow(websocket, handle=None, **settings):
-    """Iterate to the end; the last event as it shows itself, and the one before."""
+    """Iterate to the end; the last event as it shows itself, and the one before it."""
     shown = []
     for event in websocket.connect(**settings):
         if event.name not in ('poll', 'connecting', 'connected', 'ping', 'pong'):
             shown.append(repr(event))
         if handle is not None:
             handle(event)
-    return ' '.join(shown[-2:])
+    return ', after '.join(reversed(shown[-2:]))
 
 
 def polite(sock):

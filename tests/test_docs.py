@@ -11,6 +11,7 @@ An RST comment before a block says what else is special, words separated by blan
 
 ``.. test: server=NAME``    the script of the server (a function ``serve_NAME`` here; default: by path)
 ``.. test: trust=system``   the test's authority is not trusted, as that of a company would be
+``.. test: file=NAME``      it is a file of that name; blocks behind it can import it
 ``.. test: continues``      in the namespace of the block before, of the same page
 ``.. test: signal=TERM``    the process gets this signal once the server has seen a connection
 ``.. test: other=MODULE``   code of another library: it is compiled, and run where that is installed;
@@ -83,6 +84,10 @@ class Block(object):
     @property
     def name(self):
         return '{}:{}'.format(self.page, self.line)
+
+    @property
+    def file_name(self):
+        return self.word('file') if self.language == 'python' else None
 
     def word(self, name, default=None):
         """The value of ``name=value``; True for a bare word."""
@@ -275,6 +280,7 @@ class World(object):
         self.certificates = certificates
         self.folder = folder
         self.servers = []
+        self._modules = []
         self.ports = {}             # what a page says -> port of loopback
         handler = globals()['serve_' + block.word('server', 'site')]
         context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
@@ -309,7 +315,19 @@ class World(object):
                 port = self.form_port
         return self._getaddrinfo(host, port, *args, **kwargs)
 
+    def write_module(self, name, block):
+        """A block that is a file, where this one can import it."""
+        with io.open(os.path.join(self.folder, name), 'w', encoding='utf-8') as file:
+            file.write('from __future__ import unicode_literals\n' + self.source(block.text))
+        if self.folder not in sys.path:
+            sys.path.insert(0, self.folder)
+        self._modules.append(name.partition('.')[0])
+
     def stop(self):
+        if self.folder in sys.path:
+            sys.path.remove(self.folder)
+        for name in self._modules:
+            sys.modules.pop(name, None)
         for server in reversed(self.servers):
             server.__exit__(None, None, None)
 
@@ -430,6 +448,9 @@ def leave_out(block):
 
 
 def run_block(block, world, namespace):
+    for other in BLOCKS:
+        if other.page == block.page and other.line < block.line and other.file_name:
+            world.write_module(other.file_name, other)
     if block.before is not None:
         run_block(block.before, world, namespace)
     exec(compile_block(block, world.source(block.text)), namespace)
@@ -566,6 +587,29 @@ def run_command(line, world):
 def test_there_are_pages():
     assert len(PAGES) > 10
     assert all(block.language in ('python', 'console', 'text', 'ini', 'bash') for block in BLOCKS)
+
+
+def test_what_is_not_run_has_a_reason():
+    """A block that does not run says why; code in another form would not be found."""
+    for block in BLOCKS:
+        if block.word('skip'):
+            assert len(block.words) > 2, block.name
+            assert block.language != 'python', block.name
+    for page in PAGES:
+        with io.open(os.path.join(CHECKOUT, page), encoding='utf-8') as file:
+            lines = file.read().splitlines()
+        for number, line in enumerate(lines, 1):
+            is_directive = line.lstrip().startswith('.. ')
+            assert is_directive or not line.endswith('::'), '{}:{}: a block without a language'.format(page, number)
+
+
+def test_text_is_what_a_block_prints_or_a_drawing():
+    """A text that looks like the output of the block before is held against it."""
+    for page in PAGES:
+        for block in read_blocks(page):
+            if block.language == 'text':
+                assert '->' in block.text or '|-' in block.text or re.match('[0-9] ', block.text), (
+                    '{}: no "test: output" before it'.format(block.name))
 
 
 def test_floors_are_drawn_as_they_are():
