@@ -10,6 +10,7 @@ from .compat import error_text, text_type
 from .connection import CLIENT, Connection
 from .cookies import cookie_header, take_cookies
 from .dialer import Route
+from .frame import parse_close_payload
 from .handshake import ClientHandshake, encode_request, make_key
 from .opcode import Opcode
 from .options import header_pairs
@@ -290,6 +291,7 @@ class _Observer(object):
         self._websocket = websocket
         self._trace = trace
         self._logger = logger
+        self._close_requested = False
 
     def emit(self, stage, **values):
         target = self._websocket.first_target
@@ -307,9 +309,17 @@ class _Observer(object):
         self.emit('socket_send', length=count)
 
     def on_reply(self, opcode, payload):
-        """An automatic frame goes out; traced as if ``send_ping`` or ``send_pong`` had been called."""
+        """An automatic frame goes out; traced as if its method had been called, as it is in 0.3.4."""
         if opcode in (Opcode.PING, Opcode.PONG):
             self.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload))
+        elif opcode == Opcode.CLOSE and not self._close_requested:
+            self.on_close(*parse_close_payload(payload))
+
+    def on_close(self, code, reason):
+        """A close frame is due; of ``close()`` itself this tells before the frame goes out."""
+        self._close_requested = True
+        self.emit('close_requested', code=code,
+                  reason=reason if isinstance(reason, text_type) else reason.decode('utf-8'))
 
     def on_received(self, count):
         self.emit('socket_recv', length=count)

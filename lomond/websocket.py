@@ -13,7 +13,7 @@ from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
 from .handshake import check_header
 from .members import Members
 from .opcode import Opcode
-from .plan import ConnectionState, Plan, encode_handshake, make_core
+from .plan import ConnectionState, Plan, encode_handshake, make_core, make_observer
 from .proxy import environment_proxies, normalise_proxies
 from .session import WebsocketSession
 from .url import parse_url
@@ -105,7 +105,6 @@ class WebSocket(Feeding, Members):
         self.uds = options.check_path('uds', uds)
         self.added_headers = []
         self._running = None        # the session whose connection runs
-        self._observer = None       # of the current connection, when somebody listens
         self.reset()
 
     # -- connecting
@@ -145,6 +144,8 @@ class WebSocket(Feeding, Members):
         self.reset()
         session = session_class(self)
         self.state.session = session
+        if not isinstance(session, WebsocketSession):
+            self.begin_by_hand(make_observer(self), settings)
         return session.run(**settings)
 
     def __iter__(self):
@@ -164,7 +165,7 @@ class WebSocket(Feeding, Members):
         state = ConnectionState(self.first_target if not callable(self.url) else None)
         state.core = make_core(self, state)
         self.state = state
-        self._observer = None
+        self._observer = self._feed_observer = None     # while somebody listens
 
     @property
     def plan(self):
@@ -367,9 +368,9 @@ class WebSocket(Feeding, Members):
             return
         if core.sent_close_time is None:
             core.sent_close_time = session.session_time
-        session.send(Opcode.CLOSE, payload)
         if self._observer is not None:
-            self._observer.emit('close_requested', code=code, reason=reason)
+            self._observer.on_close(code, reason)
+        session.send(Opcode.CLOSE, payload)
 
     def force_disconnect(self):
         """Drop the connection at once, without a close frame; ``Disconnected`` follows in the loop.
@@ -381,6 +382,7 @@ class WebSocket(Feeding, Members):
         if session is not None:
             self.state.core.disconnect()
             session.force_disconnect()
+            self.end_by_hand()
 
     def on_disconnect(self):
         """End the connection: the session is closed, without a close frame; from any thread."""
@@ -388,6 +390,7 @@ class WebSocket(Feeding, Members):
         session = self.state.session
         if session is not None:
             session.close()
+            self.end_by_hand()
 
 
 def _refused(sentence):

@@ -224,7 +224,8 @@ def test_trace(quiet):
     plan.emit('tls_wrapped', verify=True)
     plan.on_sent(5)
     plan.on_reply(Opcode.PONG, b'123')
-    plan.on_reply(Opcode.CLOSE, b'12')
+    plan.on_reply(Opcode.CLOSE, b'\x03\xe8')
+    plan.on_reply(Opcode.CLOSE, b'')
     plan.on_received(6)
     response = answer('403')
     for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.Ping(b'1'), events.Pong(b'12'),
@@ -235,7 +236,7 @@ def test_trace(quiet):
     url = 'ws://me:***@example.test/chat'
     assert records == [dict(record, url=url) for record in (
         {'stage': 'tls_wrapped', 'verify': True}, {'stage': 'socket_send', 'length': 5},
-        {'stage': 'send_pong', 'length': 3},
+        {'stage': 'send_pong', 'length': 3}, {'stage': 'close_requested', 'code': 1000, 'reason': ''},
         {'stage': 'socket_recv', 'length': 6}, {'stage': 'message_text', 'length': 3},
         {'stage': 'message_binary', 'length': 3}, {'stage': 'message_ping', 'length': 1},
         {'stage': 'message_pong', 'length': 2}, {'stage': 'message_close', 'code': 1000, 'reason': 'bye'},

@@ -8,7 +8,7 @@ import socket
 import time
 
 import pytest
-from helpers import BINARY, PING, TEXT, close_frame, frame
+from helpers import BINARY, CLOSE, PING, TEXT, close_frame, frame
 from proxyserver import server_context
 from rawserver import Gone, Played, Server, Wait, in_thread, play
 
@@ -119,6 +119,74 @@ def test_automatic_pings_and_pongs_are_traced():
     played.ended(GOOD + ' ping closed disconnected', 'closed', True, 1000)
     assert [record['length'] for record in records['send_ping']] == [0]
     assert [record['length'] for record in records['send_pong']] == [5]
+
+
+def test_frames_of_a_close_that_nobody_called_are_traced():
+    """As in 0.3.4: close_requested tells of each close frame of ours, once."""
+    for script, code in ((lambda peer: (peer.accept(), peer.send(close_frame(4000, b'why')), peer.read_close()), 4000),
+                         (lambda peer: (peer.accept(), peer.send(frame(CLOSE)), peer.read_close()), None),
+                         (lambda peer: (peer.accept(), peer.send(frame(3)), peer.read_close()), 1002)):
+        with Server(script) as server:
+            played, records = traced(server.url)
+        assert [record['code'] for record in records['close_requested']] == [code]
+        assert records['close_requested'][0]['reason'] == ('opcode 3 is reserved' if code == 1002 else '')
+
+
+def by_hand(*chunks):
+    """``(WebSocket, Records)``: a session of one's own, and what was fed."""
+    class Session(object):
+        session_time = 1.0
+
+        def __init__(self, websocket):
+            self.send = self.write = self.close = self.force_disconnect = lambda *args: None
+
+        def run(self, **settings):
+            return iter([])
+    records = Records()
+    ws = WebSocket('ws://me:secret@example.test/', trace=records, proxies={})
+    ws.connect(Session, poll=7, connect_timeout=3)
+    for chunk in chunks:
+        list(ws.feed(chunk if chunk is not None else answer_to(ws)))
+    return ws, records
+
+
+def answer_to(ws):
+    import base64
+    import hashlib
+    accept = base64.b64encode(hashlib.sha1(ws.key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
+    return (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+            b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
+
+
+def test_records_of_a_session_of_ones_own():
+    """As in 0.3.4: all but what the session itself does, with its sockets."""
+    ws, records = by_hand(None, frame(TEXT, b'abc') + frame(PING, b'p'))
+    ws.send_text('\xe9')
+    ws.send_ping(b'12')
+    ws.close(1000, b'bye')
+    list(ws.feed(close_frame(1000, b'ok')))
+    assert records.stages() == [
+        'connect_start', 'handshake_ready', 'message_text', 'send_pong', 'message_ping', 'send_text', 'send_ping',
+        'close_requested', 'message_close']
+    assert records['close_requested'][0]['reason'] == 'bye'
+    assert records['connect_start'][0]['poll'] == 7
+    ws.on_disconnect()
+    ws.on_disconnect()
+    assert records.stages()[-2:] == ['message_close', 'disconnected']
+
+
+@pytest.mark.parametrize('chunks, stages', [
+    ([b'HTTP/1.1 404 Not Found\r\n\r\n'], 'handshake_rejected disconnected'),
+    ([None, b''], 'handshake_ready disconnected'),
+    ([None, frame(3)], 'handshake_ready close_requested disconnected'),
+    ([None, close_frame(1000, b'')], 'handshake_ready message_close close_requested'),
+    ([None, close_frame(1000, b''), b''], 'handshake_ready message_close close_requested disconnected'),
+    ([b'SSH-2.0'], 'disconnected')])
+def test_ends_of_a_session_of_ones_own(chunks, stages):
+    ws, records = by_hand(*chunks)
+    assert records.stages() == ['connect_start'] + stages.split()
+    ws.force_disconnect()
+    assert records.stages().count('disconnected') == 1
 
 
 def test_bytes_of_the_socket():
