@@ -8,9 +8,11 @@ queues a close frame; the ends of a deque are atomic.
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
+from types import GeneratorType
 
-from .frame import encode_frame, encode_header
-from .mask import KeyPool, mask_payload
+from .compat import to_bytes
+from .frame import FIN, RSV1, encode_frame, encode_masked, pack_header
+from .mask import KeyPool, mask_behind
 from .opcode import Opcode
 
 #: Messages are masked and sent in pieces of this many bytes: 1 MiB masks nearly twice as fast
@@ -28,13 +30,14 @@ MAX_REMEMBERED_PINGS = 1024
 class Replies(object):
     """Automatic replies and close frames in order, as ``(opcode, payload)``."""
 
-    __slots__ = ('pending', '_newest_pong', '_queued_size', '_taken_size', '_close_taken',
+    __slots__ = ('pending', 'newest_pong', '_queued_size', '_taken_size', '_close_taken',
                  '_messages_in', '_messages_out')
 
     def __init__(self):
         #: The queue itself, to ask whether there is something: ``if replies.pending``.
         self.pending = collections.deque()
-        self._newest_pong = collections.deque(maxlen=1)     # when the queue is full
+        #: The pong that found no room there, if any: it waits, too.
+        self.newest_pong = collections.deque(maxlen=1)
         self._queued_size = 0           # written by the driver's loop only
         self._taken_size = 0            # written by the holder of the write lock only
         self._close_taken = False       # likewise
@@ -43,7 +46,7 @@ class Replies(object):
 
     def is_waiting(self):
         """True when :meth:`next` may have something to give."""
-        return bool(self.pending or self._newest_pong)
+        return bool(self.pending or self.newest_pong)
 
     def queue(self, opcode, payload):
         """A frame that is not counted: close, ping, or raw bytes (opcode None)."""
@@ -63,7 +66,7 @@ class Replies(object):
                 self._queued_size += size
                 self.pending.append((Opcode.PONG, pong))
             else:
-                self._newest_pong.append(pong)
+                self.newest_pong.append(pong)
 
     def queue_message(self, opcode, payload, compress):
         """A text or binary message of a driver that does not wait."""
@@ -100,13 +103,13 @@ class Replies(object):
 
     def _next_newest(self):
         try:
-            return Opcode.PONG, self._newest_pong.popleft()
+            return Opcode.PONG, self.newest_pong.popleft()
         except IndexError:
             return None
 
     def clear(self):
         self.pending.clear()
-        self._newest_pong.clear()
+        self.newest_pong.clear()
 
 
 class PingLog(object):
@@ -183,30 +186,40 @@ class Encoder(object):
         """The bytes of one control frame."""
         return encode_frame(opcode, payload, None if self._keys is None else self._keys.take())
 
-    def encode_message(self, opcode, payload, compress, fin):
-        """One message, or one frame of it, as an iterable of bytes; large ones are masked while
-        they are sent."""
-        rsv1 = False
+    def encode(self, opcode, payload, compress=False, fin=True):
+        """One message, or one frame of it, to be written at once.
+
+        :returns: bytes or bytearray; for more than 64 KiB a generator of such (without masks also of
+            memoryviews): a large message is masked while it is sent
+        """
+        first = opcode | FIN if fin else opcode
         codec = self.codec
         if compress and codec is not None and fin and opcode:
             packed = codec.compress(payload)
             if packed is not None:
                 payload = packed
-                rsv1 = True
-        masking_key = None if self._keys is None else self._keys.take()
-        if len(payload) <= CHUNK:
-            return (encode_frame(opcode, payload, masking_key, fin, rsv1),)
-        return _encode_chunks(opcode, payload, masking_key, fin, rsv1)
+                first |= RSV1
+        keys = self._keys
+        if len(payload) > CHUNK:
+            return _encode_chunks(first, payload, None if keys is None else keys.take())
+        if keys is None:
+            return pack_header(first, len(payload)) + to_bytes(payload)
+        return encode_masked(first, payload, keys.take_number())
+
+    def encode_message(self, opcode, payload, compress=False, fin=True):
+        """As :meth:`encode`; always an iterable, of bytes-like objects."""
+        encoded = self.encode(opcode, payload, compress, fin)
+        return encoded if isinstance(encoded, GeneratorType) else (to_bytes(encoded),)
 
 
-def _encode_chunks(opcode, payload, masking_key, fin, rsv1):
+def _encode_chunks(first, payload, masking_key):
     view = memoryview(payload)
-    header = encode_header(opcode, len(view), masking_key, fin, rsv1)
+    header = pack_header(first, len(view), masking_key)
     if masking_key is None:
         yield header
         for at in range(0, len(view), CHUNK):
             yield view[at:at + CHUNK]
         return
     for at in range(0, len(view), CHUNK):
-        yield header + mask_payload(masking_key, view[at:at + CHUNK])
+        yield mask_behind(header, view[at:at + CHUNK], masking_key)
         header = b''

@@ -31,6 +31,8 @@ class SendingHalf(states.Progress):
         self.replies = Replies()
         self.pings = PingLog()
         self._encoder = Encoder(masks)       # guarded by the write lock
+        #: :meth:`~lomond.outgoing.Encoder.encode`, for the holder of the write lock: who may send was checked.
+        self.encode = self._encoder.encode
 
     @property
     def codec(self):
@@ -77,16 +79,10 @@ class SendingHalf(states.Progress):
         :param payload: bytes, bytearray, or a memoryview of bytes
         :param compress: compress it when that was agreed on (whole messages only)
         :param fin: False: further frames follow
-        :returns: an iterable of bytes; each must be written before the next is taken
+        :returns: an iterable of bytes-like objects; each must be written before the next is taken
         :raises WebSocketUnavailable: and subclasses, when the state forbids it
         """
-        state = self.state
-        if not state.may_send:
-            raise state.refuse()
-        return self._encoder.encode_message(opcode, payload, compress, fin)
-
-    def encode_message(self, opcode, payload, compress=False, fin=True):
-        """As :meth:`send_message`, for a message that passed the check when it was queued."""
+        self.check_send()
         return self._encoder.encode_message(opcode, payload, compress, fin)
 
     def send_ping(self, data=b'', now=None):

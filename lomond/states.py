@@ -79,6 +79,9 @@ CLOSE_SENT = 'close() or echo'
 CLOSE_RECEIVED = 'close frame'
 DISCONNECT = 'end of stream, time-out or force_disconnect()'
 
+#: All that has happened to a connection whose state is OPEN: any further input ends that state.
+OPENED = [READY]
+
 INPUTS = (READY, REJECT, FAIL, CLOSE_SENT, CLOSE_RECEIVED, DISCONNECT)
 
 #: (state, input) -> state.  A pair that is not here is a bug of ours.  Pairs that lead back to
@@ -116,7 +119,9 @@ class Progress(object):
     """
 
     def __init__(self):
-        self._inputs = []
+        #: What has happened so far.  The state is OPEN when it equals :data:`OPENED`: for those
+        #: who ask twice in each message (25 ns instead of the 90 of ``state``).
+        self.inputs = []
         #: Not empty once good messages that have arrived are not to be handed out any more.
         self.given_up = []
         self._known = (0, CONNECTING)
@@ -126,7 +131,7 @@ class Progress(object):
     def state(self):
         """The :class:`State` that the inputs so far lead to."""
         count, state = self._known
-        inputs = self._inputs
+        inputs = self.inputs
         if count != len(inputs):
             for what in inputs[count:]:
                 state = MOVES[state, what]
@@ -136,7 +141,7 @@ class Progress(object):
 
     def move(self, what):
         """Something has happened; the new state."""
-        self._inputs.append(what)
+        self.inputs.append(what)
         if what is DISCONNECT or what is FAIL:
             self.given_up.append(what)
         return self.state
@@ -148,7 +153,7 @@ class Progress(object):
     @property
     def was_open(self):
         """True once the opening handshake was done."""
-        return self._inputs[:1] == [READY]
+        return self.inputs[:1] == OPENED
 
     @property
     def close_sent(self):

@@ -324,10 +324,10 @@ class WebSocket(Feeding, Members):
             self._observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(data))
 
     def _send(self, opcode, payload, compress):
-        state = self.state
-        if state.session is None or not state.core.state.may_send:
-            self._open_session()                # raises
-        state.session.send(opcode, payload, compress)
+        session = self.state.session
+        if session is None or self.state.core.inputs != states.OPENED:
+            session = self._open_session()      # it may be open for sending all the same
+        session.send(opcode, payload, compress)
         if self._observer is not None:
             self._observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload),
                                 compressed=bool(compress and self.supports_compression))
