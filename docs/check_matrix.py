@@ -335,26 +335,29 @@ def limited(function, *args, **kwargs):
     return found[0] if found else 'nothing after {} s'.format(LIMIT)
 
 
-def find_limit(url):
-    """The smallest of some sizes that is refused when it is announced: seen by the server."""
-    for size in (1, 4, 10, 16, 64, 256):
-        refused = threading.Event()
+def is_refused(client, url, size):
+    """Whether a message is refused when its size is announced: seen by the server."""
+    refused = threading.Event()
 
-        def script(sock, size=size * 2 ** 20 + 1):
-            shake_hands(sock)
-            time.sleep(0.2)
-            sock.sendall(b'\x82\x7f' + struct.pack('!Q', size))
-            sock.settimeout(1.5)
-            try:
-                while True:         # small masked frames of the client: pings, or a close frame
-                    head = sock.recv(2, socket.MSG_WAITALL)
-                    if head[:1] in (b'', b'\x88'):
-                        refused.set()
-                        return
-                    sock.recv(4 + (head[1] & 127), socket.MSG_WAITALL)
-            except socket.timeout:
-                pass            # it waits for the payload
-        yield size, url(script), refused
+    def script(sock):
+        shake_hands(sock)
+        time.sleep(0.2)
+        sock.sendall(b'\x82\x7f' + struct.pack('!Q', size))
+        sock.settimeout(1.5)
+        try:
+            while True:         # small masked frames of the client: pings, or a close frame
+                head = sock.recv(2, socket.MSG_WAITALL)
+                if head[:1] in (b'', b'\x88'):
+                    refused.set()
+                    return
+                sock.recv(4 + (head[1] & 127), socket.MSG_WAITALL)
+        except socket.timeout:
+            pass            # it waits for the payload
+
+    thread = threading.Thread(target=limited, args=(lambda: client.receive(client.open(url(script))),))
+    thread.daemon = True
+    thread.start()
+    return refused.wait(2.5)
 
 
 def dead_address():
@@ -410,14 +413,8 @@ def main(name):
     extensions = [line for line in heads[0].split(b'\r\n') if b'extensions' in line.lower()]
     say('compression offered by default', extensions or 'no')
     say('message of 2**62 bytes announced', limited(receive, then(b'\x82\x7f' + struct.pack('!Q', 2 ** 62))))
-    limit = 'none up to 256 MiB'
-    for size, place, refused in find_limit(url):
-        waiting = threading.Thread(target=limited, args=(lambda: client.receive(client.open(place)),))
-        waiting.daemon = True
-        waiting.start()
-        if refused.wait(2):
-            limit = 'refuses {} MiB + 1'.format(size)
-            break
+    refused = [size for size in (1, 4, 10, 16, 64, 256) if is_refused(client, url, size * 2 ** 20 + 1)]
+    limit = 'refuses {} MiB + 1'.format(refused[0]) if refused else 'none up to 256 MiB'
     say('limit of a message', limit)
     say('bad UTF-8 in an unfinished frame', limited(receive, then(b'\x81\x0a\xff\xff')))
     say('bad UTF-8, whole message', limited(receive, then(b'\x81\x02\xff\xff')))

@@ -599,8 +599,8 @@ def test_what_is_not_run_has_a_reason():
         with io.open(os.path.join(CHECKOUT, page), encoding='utf-8') as file:
             lines = file.read().splitlines()
         for number, line in enumerate(lines, 1):
-            is_directive = line.lstrip().startswith('.. ')
-            assert is_directive or not line.endswith('::'), '{}:{}: a block without a language'.format(page, number)
+            if line.endswith('::') and not line.lstrip().startswith('.. '):
+                raise AssertionError('{}:{}: a block without a language'.format(page, number))
 
 
 def test_text_is_what_a_block_prints_or_a_drawing():
