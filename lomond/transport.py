@@ -107,6 +107,7 @@ class PlainStream(_SocketStream):
                 data = self.sock.recv(len(view))
             except OS_ERRORS as error:
                 if would_block(error):
+                    self.sock.fileno()      # 2.7: raises for a socket that a handler has closed
                     return None
                 if was_interrupted(error):
                     continue
@@ -186,7 +187,7 @@ class _TlsBase(object):
                 if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF) or _is_eof(error):
                     # Without close_notify, too: the closing handshake of RFC 6455 tells
                     # whether something was cut off.
-                    if number == ssl.SSL_ERROR_EOF and error.reason is None and self._is_reset():
+                    if number == ssl.SSL_ERROR_EOF and not getattr(error, 'reason', None) and self._is_reset():
                         raise socket.error(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
                     return 0
                 raise

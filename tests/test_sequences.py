@@ -792,6 +792,19 @@ def test_reset():
     assert isinstance(played.last.error, OS_ERRORS) and not played.last.graceful
 
 
+def test_socket_closed_by_a_handler(certs):        # noqa: F811
+    """It is not theirs to close; the connection ends all the same (2.7 would wait for ever, or raise)."""
+    def script(peer):
+        peer.accept()
+        peer.text('x')
+        peer.read_end()
+    for context, options in ((None, {}), (server_context(certs.server), {'ssl_cafile': certs.ca})):
+        with Server(script, context=context) as server:
+            played = play(server.url, {'text': lambda ws, event: ws.session._sock.close()}, poll=30, options=options)
+        played.ended(GOOD + ' text disconnected', 'socket fail; ' + os.strerror(errno.EBADF))
+        assert played.elapsed < SLACK
+
+
 def test_reset_that_a_send_meets_first():
     """The kernel tells of it once; the loop's read sees an end of the stream behind it."""
     gone = Wait()
