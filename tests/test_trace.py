@@ -123,10 +123,8 @@ def test_automatic_pings_and_pongs_are_traced():
 
 def test_frames_of_a_close_that_nobody_called_are_traced():
     """As in 0.3.4: close_requested tells of each close frame of ours, once."""
-    for script, code in ((lambda peer: (peer.accept(), peer.send(close_frame(4000, b'why')), peer.read_close()), 4000),
-                         (lambda peer: (peer.accept(), peer.send(frame(CLOSE)), peer.read_close()), None),
-                         (lambda peer: (peer.accept(), peer.send(frame(3)), peer.read_close()), 1002)):
-        with Server(script) as server:
+    for data, code in ((close_frame(4000, b'why'), 4000), (frame(CLOSE), None), (frame(3), 1002)):
+        with Server(lambda peer: (peer.accept(), peer.send(data), peer.read_close())) as server:
             played, records = traced(server.url)
         assert [record['code'] for record in records['close_requested']] == [code]
         assert records['close_requested'][0]['reason'] == ('opcode 3 is reserved' if code == 1002 else '')
@@ -166,8 +164,8 @@ def test_records_of_a_session_of_ones_own():
     ws.close(1000, b'bye')
     list(ws.feed(close_frame(1000, b'ok')))
     assert records.stages() == [
-        'connect_start', 'handshake_ready', 'message_text', 'send_pong', 'message_ping', 'send_text', 'send_ping',
-        'close_requested', 'message_close']
+        'connect_start', 'handshake_ready', 'message_text', 'send_pong', 'message_ping', 'send_text',
+        'send_ping', 'close_requested', 'message_close']
     assert records['close_requested'][0]['reason'] == 'bye'
     assert records['connect_start'][0]['poll'] == 7
     ws.on_disconnect()
