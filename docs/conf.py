@@ -12,6 +12,7 @@ import diagram  # noqa: E402
 from sphinx.util import logging  # noqa: E402
 
 import lomond  # noqa: E402
+from lomond.cli import arguments  # noqa: E402
 
 project = 'lomond'
 author = 'the lomond authors'
@@ -36,6 +37,20 @@ toc_object_entries_show_parents = 'hide'
 smartquotes = False
 
 diagram.write(os.path.join(HERE, '_build', 'states.svg'))
+
+
+def write_help(path, *words):
+    """What a command says of itself, for the page of the command line."""
+    os.environ['COLUMNS'] = '90'
+    try:
+        arguments.parse(list(words) + ['--help'])
+    except arguments.Usage as usage:
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(usage.text + '\n')
+
+
+write_help(os.path.join(HERE, '_build', 'help.txt'))
+write_help(os.path.join(HERE, '_build', 'help-serve.txt'), 'serve')
 
 
 def without_rules(app, what, name, obj, options, lines):

@@ -47,6 +47,7 @@ import pytest
 from proxyserver import Proxy
 from proxyserver import Server as RawServer
 from test_floors import FLOOR_OF
+from test_trace import FIELDS
 
 from lomond import WebSocket, trust
 from lomond.compat import PY2, native
@@ -601,6 +602,10 @@ def test_what_is_not_run_has_a_reason():
         for number, line in enumerate(lines, 1):
             if line.endswith('::') and not line.lstrip().startswith('.. '):
                 raise AssertionError('{}:{}: a block without a language'.format(page, number))
+            if re.match(r'\s*\.\. (test:|code-block::)', line):
+                before = lines[number - 2]
+                assert not before.strip() or before.lstrip().startswith('.. test:'), (
+                    '{}:{}: without an empty line before it, it is part of a paragraph'.format(page, number))
 
 
 def test_text_is_what_a_block_prints_or_a_drawing():
@@ -649,6 +654,21 @@ def test_public_names_are_there():
     for name in names:
         owner, _, member = name.rpartition('.')
         assert hasattr(made[owner] if owner in made else find(owner), member) or find(name), name
+
+
+def test_trace_records_are_as_the_page_says():
+    with io.open(os.path.join(CHECKOUT, 'docs', 'reference', 'trace.rst'), encoding='utf-8') as file:
+        lines = file.read().splitlines()
+    shown, stage = {}, None
+    for line in lines:
+        row = re.match(r'``(\w+)``  +\S', line)
+        if row and row.group(1) != 'stage':
+            stage = row.group(1)
+        elif not re.match(' {60,}``', line):
+            continue
+        shown.setdefault(stage, set()).update(re.findall(r'``(\w+)``', line[70:]))
+    shown.pop(None, None)
+    assert shown == FIELDS
 
 
 def test_a_name_that_is_missing_is_found():
