@@ -16,31 +16,31 @@ from .fakes import ScriptedTransport, session_class  # noqa: F401
 from .link import ReceiveTimeout  # noqa: F401
 from .peer import ServerConnection  # noqa: F401
 from .scripts import (  # noqa: F401
-                      bad_frames,
-                      close_with,
-                      drop_after,
-                      echo,
-                      garbage,
-                      raw,
-                      redirect,
-                      reject,
-                      silent,
-                      stall_reads,
-                      unresponsive,
+    bad_frames,
+    close_with,
+    drop_after,
+    echo,
+    garbage,
+    raw,
+    redirect,
+    reject,
+    silent,
+    stall_reads,
+    unresponsive,
 )
 from .server import Server, ServerError  # noqa: F401
 from .steps import (  # noqa: F401
-                      ACCEPT,
-                      EOF,
-                      binary_frame,
-                      close_frame,
-                      continuation_frame,
-                      ping_frame,
-                      pong_frame,
-                      room,
-                      sends_fail,
-                      text_frame,
-                      until,
+    ACCEPT,
+    EOF,
+    binary_frame,
+    close_frame,
+    continuation_frame,
+    ping_frame,
+    pong_frame,
+    room,
+    sends_fail,
+    text_frame,
+    until,
 )
 
 # Native text: 2.7 takes nothing else.
