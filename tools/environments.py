@@ -268,6 +268,7 @@ def make(folder, name, interpreter, pins, log, virtualenv=None):
     """An environment of an interpreter with what the files in `pins` list; made when it is not there.
 
     It is kept under its name, and made anew when the interpreter or the text of a file has changed.
+    Without pins it has nothing but pip.
 
     :param folder: where environments are kept
     :param log: file that gets the output
@@ -302,7 +303,8 @@ def make(folder, name, interpreter, pins, log, virtualenv=None):
         if has_pins:
             step('pip for Python ' + interpreter.version, pip + ['-r', PINS_PIP], log)
         requirements = [word for path in pins for word in ('-r', path)]
-        step('pip for Python ' + interpreter.version, pip + requirements, log)
+        if requirements:
+            step('pip for Python ' + interpreter.version, pip + requirements, log)
         with open(ready, 'w') as text:
             text.write(key)
     return python

@@ -127,7 +127,7 @@ def test_unit_of_the_gateway(tmpdir):
         sys.executable, os.path.join(EXAMPLES, 'gateway.py')), text)
     path = tmpdir.join('gateway.service')
     path.write_text(text, encoding='utf-8')
-    done = subprocess.run([program('systemd-analyze'), 'verify', '--man=no', str(path)],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=50)
+    done = subprocess.run([program('systemd-analyze'), 'verify', '--man=no', str(path)], timeout=50,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     complaints = [line for line in done.stdout.decode('utf-8').splitlines() if 'gateway.service' in line]
     assert done.returncode == 0 and not complaints, done.stdout
