@@ -134,11 +134,8 @@ class WebsocketSession(object):
     def _resume(self, ready, now):
         self._ready, self._now = ready, now
         waiting = self._waiting
-        if ready and waiting is not None:
-            wake_fd = waiting.fileno()
-            for fd, _ in ready:
-                if fd == wake_fd:
-                    waiting.clear()
+        if ready and waiting is not None and waiting.fileno() in dict(ready):
+            waiting.clear()
 
     def send(self, opcode, payload, compress=False):
         """Check the state, compress, encode and write, as one act; from any thread.
@@ -273,7 +270,9 @@ class WebsocketSession(object):
             self._check('unable to connect', stage)
             if not getattr(self._connect, 'is_default', False):
                 sock, self._proxy = self._connect()
-                if self._stream is None or self._stream.sock is not sock:
+                if self._stream is not None and self._stream.sock is sock:
+                    sock.setblocking(False)
+                else:
                     self._stream = as_stream(sock)
             else:
                 for _ in self._dial_steps():
@@ -341,6 +340,7 @@ class WebsocketSession(object):
         for _ in self._dial_steps():
             self._resume(self._waiting.wait(self.waits(), self.next_deadline()),
                          self._waiting.monotonic())
+        self._stream.sock.settimeout(self.time_left())      # as in _wrap_socket: who calls it may use it
         return self._stream.sock, self._proxy
 
     _connect.is_default = True

@@ -187,7 +187,8 @@ class _TlsBase(object):
                 if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF) or _is_eof(error):
                     # Without close_notify, too: the closing handshake of RFC 6455 tells
                     # whether something was cut off.
-                    if number == ssl.SSL_ERROR_EOF and not getattr(error, 'reason', None) and self._is_reset():
+                    is_known = number != ssl.SSL_ERROR_EOF or getattr(error, 'reason', None)
+                    if not is_known and self._is_reset():
                         raise socket.error(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
                     return 0
                 raise

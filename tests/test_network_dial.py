@@ -585,6 +585,26 @@ def test_connect_overridden_calls_the_base(names):
               'unable to connect; connect timed out after 0.25s: .* no answer', LIMIT)
 
 
+@pytest.mark.parametrize('limit', [5.0, None])
+def test_what_the_base_connects_can_be_used(limit):
+    """A blocking socket with what is left of connect_timeout, as ``_wrap_socket`` gets one."""
+    timeouts = []
+
+    class Session(WebsocketSession):
+        def _connect(self):
+            sock, proxy = super(Session, self)._connect()
+            timeouts.append(sock.gettimeout())
+            return sock, proxy
+    with Server(bye) as server:
+        websocket = WebSocket(server.url(), proxies={})
+        for event in websocket.connect(session_class=Session, connect_timeout=limit):
+            if event.name == 'ready':
+                timeouts.append(websocket.session._sock.gettimeout())
+    first, later = timeouts
+    assert first is None if limit is None else 0 < first <= limit
+    assert later == 0
+
+
 def test_connected_sock_is_there_and_gone():
     socks = []
     with Server(bye) as server:
