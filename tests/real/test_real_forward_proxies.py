@@ -260,3 +260,22 @@ def test_proxy_of_the_environment(request, proxies, monkeypatch, variable):
     assert prove_echo(url, ['x'], proxies=None)[1].proxy == proxy.url('http')
     monkeypatch.setenv(str('NO_PROXY'), str('127.0.0.0/8'))
     assert prove_echo(url, ['x'], proxies=None)[1].proxy is None
+
+
+@pytest.mark.parametrize('target_scheme', ('ws', 'wss'))
+@pytest.mark.parametrize('kind, scheme', [('squid', 'http'), ('squid', 'https'), ('dante', 'socks5h')])
+def test_echo_while_both_send(request, proxies, kind, scheme, target_scheme):
+    """Twenty messages of half a megabyte are under way before the first comes back; TLS in TLS, too."""
+    skip_tls_in_tls(scheme, target_scheme)
+    websocket = client(target(request, target_scheme), proxies(kind).url(scheme))
+    message, back = counterparts.bytes_of(512 * 1024), 0
+    for event in websocket.connect(**counterparts.LIMITS):
+        if event.name == 'ready':
+            for _ in range(20):
+                websocket.send_binary(message)
+        elif event.name == 'binary':
+            assert event.data == message
+            back += 1
+            if back == 20:
+                websocket.close()
+    assert back == 20 and event.graceful
