@@ -329,6 +329,8 @@ class World(object):
             sys.path.remove(self.folder)
         for name in self._modules:
             sys.modules.pop(name, None)
+        for name in ('https_proxy', 'no_proxy'):    # a page has set them
+            os.environ.pop(name, None)
         for server in reversed(self.servers):
             server.__exit__(None, None, None)
 
