@@ -125,9 +125,9 @@ def install_npm(name):
 
 
 def make_certificates():
-    """A CA, and what it signed: a server, one of another name, a client."""
+    """A CA, and what it signed: a server, one of another name, a client (its key also with a password)."""
     home = os.path.join(REAL, 'certificates')
-    if os.path.exists(os.path.join(home, 'client.pem')):
+    if os.path.exists(os.path.join(home, 'locked.key')):
         return
     shutil.rmtree(home, ignore_errors=True)
     os.makedirs(home)
@@ -151,6 +151,8 @@ def make_certificates():
             for ending in ('.crt', '.key'):
                 with open(os.path.join(home, name + ending)) as text:
                     both.write(text.read())
+    run('openssl', 'pkey', '-aes256', '-passout', 'pass:secret', '-in', 'client.key', '-out', 'locked.key',
+        cwd=home)
     # Servers that begin as root give up their rights before they read.
     for name in os.listdir(home):
         os.chmod(os.path.join(home, name), 0o644)

@@ -113,11 +113,13 @@ def test_certificate_that_is_not_trusted(proxy, options, words):
     assert words in happened[1].reason.lower()
 
 
-@pytest.mark.parametrize('form', ('both', 'pair'))
+@pytest.mark.parametrize('form', ('both', 'pair', 'locked'))
 def test_client_certificate(proxy, form):
     pair = certificate('client.pem')
     if form == 'pair':
         pair = (certificate('client.crt'), certificate('client.key'))
+    elif form == 'locked':
+        pair = (certificate('client.crt'), certificate('locked.key'), 'secret')
     prove_echo(proxy.url(port=proxy.mutual), ssl_cafile=certificate('ca.pem'), ssl_cert=pair)
 
 
