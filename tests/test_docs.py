@@ -216,6 +216,49 @@ def _is_logged_in(request):
 
 serve_login.on_request = _is_logged_in
 
+
+def serve_basic(connection):
+    """Wants Basic authentication: me, s3cret."""
+    serve_feed(connection)
+
+
+def serve_digest(connection):
+    """Wants Digest authentication."""
+    serve_feed(connection)
+
+
+def _has_basic(request):
+    if request.get('authorization') == 'Basic bWU6czNjcmV0':
+        return None
+    return 401, [('WWW-Authenticate', 'Basic realm="prices"')], b''
+
+
+def _has_digest(request):
+    """RFC 7616, 3.4.1, computed here as a server does it."""
+    def digest(*parts):
+        return hashlib.md5(':'.join(parts).encode('ascii')).hexdigest()
+    given = dict(re.findall(r'(\w+)="?([^",]*)"?', request.get('authorization', '')))
+    if given:
+        wanted = digest(digest('me', 'prices', 's3cret'), 'n0nce', given['nc'], given['cnonce'], 'auth',
+                        digest('GET', request.target))
+        if (given['username'], given['nonce'], given['response']) == ('me', 'n0nce', wanted):
+            return None
+    return 401, [('WWW-Authenticate', 'Digest realm="prices", qop="auth", nonce="n0nce"')], b''
+
+
+def serve_moved(connection):
+    """What was at /old is at /feed."""
+    serve_feed(connection)
+
+
+def _is_moved(request):
+    return (307, [('Location', '/feed')], b'') if request.target == '/old' else None
+
+
+serve_basic.on_request = _has_basic
+serve_digest.on_request = _has_digest
+serve_moved.on_request = _is_moved
+
 serve_busy = reject(503, [('Retry-After', '7')], b'try again later')
 serve_missing = reject(404, [], b'there is nothing here')
 serve_echo = echo
