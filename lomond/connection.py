@@ -81,7 +81,7 @@ class Connection(SendingHalf):
         self.subprotocol = subprotocol
         self.extensions = set()
         self.close_received = False
-        self.sent_close_time = None     # seconds since Ready, kept by the driver
+        self.sent_close_time = None     # seconds since Ready; one store, of whoever has the close token
         self.eof = False
         self.hungry = True              # the iterator of events is exhausted
         self.intake = Intake()

@@ -35,7 +35,7 @@ BODY_WAIT = 1.0
 
 
 class Conversation(object):
-    """One connected stream; used by the loop's thread, apart from ``stop`` and the writer.
+    """One connected stream.  Its fields are the loop's, no lock guards them, but for the writer's.
 
     :param core: the :class:`~lomond.connection.Connection`, still waiting for its answer
     :param stream: the connected stream

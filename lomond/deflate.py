@@ -53,7 +53,7 @@ class PerMessageDeflate(object):
         # less MIN_LOOKAHEAD, 262 (MAX_DIST in deflate.h), so a window of 256 is enough for the peer.
         self._compressor_arguments = (level, zlib.DEFLATED, -max(window_bits, 9), mem_level)
         self._min_size = min_size
-        self._compressor = None
+        self._compressor = None         # guarded by the write lock; what follows is the reader's
         self._inflater = None
         self._in_message = False        # some of a message has been inflated, but not its end
         self._streams = 0               # that blocks with BFINAL set have ended in this message

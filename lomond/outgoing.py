@@ -118,7 +118,8 @@ class PingLog(object):
     __slots__ = ('_pings', 'latency')
 
     def __init__(self):
-        self.latency = None         # seconds of the newest answered one
+        self.latency = None         # seconds of the newest answered one; the loop's, read by anybody
+        # No lock: senders and the loop append, the loop alone takes; the ends of a deque are atomic.
         self._pings = collections.deque(maxlen=MAX_REMEMBERED_PINGS)
 
     def sent(self, payload, now):

@@ -25,13 +25,14 @@ class SendingHalf(states.Progress):
 
     def __init__(self, masks):
         super(SendingHalf, self).__init__()
+        # Written by the loop before the state moves, read by anybody behind it: no lock.
         self.failure = None             # the text of what failed the connection
         self.close_code = None          # code and reason of the peer's close frame
         self.close_reason = ''
         self.replies = Replies()
         self.pings = PingLog()
         self._encoder = Encoder(masks)       # guarded by the write lock
-        #: :meth:`~lomond.outgoing.Encoder.encode`, for the holder of the write lock: who may send was checked.
+        #: :meth:`~lomond.outgoing.Encoder.encode`, for who holds the write lock and may send.
         self.encode = self._encoder.encode
 
     @property

@@ -37,6 +37,7 @@ class WebsocketSession(object):
     waiting = Waiting       #: clock, waiting and wake-up; tests put their own here
 
     def __init__(self, websocket):
+        # No lock guards these: the loop's thread writes them, unless it says otherwise; others read.
         self._plan = websocket.plan     # dropped at the end: no reference cycle stays
         self._core = self._plan.core
         self._sock = None               # the connected socket, while there is one

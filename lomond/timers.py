@@ -30,7 +30,7 @@ def earliest(*times):
 
 
 class Timers(object):
-    """Poll, ping, pong and close deadlines.
+    """Poll, ping, pong and close deadlines; they are the loop's, no lock guards them.
 
     :param float poll: seconds between two Polls, above 0
     :param ping_rate: seconds between two pings; None or 0: no pings
@@ -51,7 +51,7 @@ class Timers(object):
         self.next_ping = None
         self.oldest_ping = None     # when the oldest unanswered ping was due or sent
         self.last_received = None   # when the newest bytes came
-        self.closed_at = None       # when close() was called
+        self.closed_at = None       # when close() was called: one store, of any thread
         self.echoed_at = None       # when a close frame of the server was answered
         self.failed_at = None       # when a failure's close frame was queued
 

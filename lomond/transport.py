@@ -149,9 +149,9 @@ class _TlsBase(object):
         import ssl
         self._ssl = ssl
         self._lock = threading.Lock()       # guards every call of the SSL object
-        self._inside = {}                   # the threads that have it, or wait for it
-        self.recv_wants = READ
-        self.send_wants = WRITE
+        self._inside = {}                   # the threads that have it, or wait for it; each its own key
+        self.recv_wants = READ              # written by who reads
+        self.send_wants = WRITE             # written by the holder of the write lock
 
     def handshake(self):
         """One step of the TLS handshake: None when it is done, else what to wait for."""
@@ -297,7 +297,7 @@ class TlsInTlsStream(_TlsBase):
         self._outgoing = self._ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, False, server_hostname)
         self._scratch = bytearray(TLS_CHUNK)
-        self._unsent = b''
+        self._unsent = b''                  # guarded by _lock, as the other four are
 
     @property
     def ssl_object(self):

@@ -199,8 +199,8 @@ class Waiting(object):
     """The clock and the waiting of one session's loop; used by one thread, but for ``wake``."""
 
     def __init__(self):
-        self._poller = None
-        self._wake_up = new_wake_up()
+        self._poller = None             # of the loop's thread alone
+        self._wake_up = new_wake_up()   # set to None by the loop; others take a reference first
 
     def monotonic(self):
         """Seconds of a clock that never goes back."""
