@@ -224,7 +224,7 @@ class Conversation(object):
                     countdown = 0
                 if countdown <= 0:
                     later = clock()
-                    step = min(step * 2, EVENTS_PER_CLOCK) if later - now < SLOW_HANDLER else 0
+                    step = min(step * 2 or 1, EVENTS_PER_CLOCK) if later - now < SLOW_HANDLER else 0
                     countdown = step
                     now = later
                     if timers.due(now, False) is not None:
