@@ -14,7 +14,6 @@ import os
 import subprocess
 
 import pytest
-
 from counterparts import DEBIAN, Counterpart, certificate, free_ports, needs, program
 
 USER, PASSWORD = 'user', 'secret: w\xf6rd'

@@ -10,7 +10,6 @@ import os
 import subprocess
 
 import pytest
-
 from counterparts import program
 
 _SCRIPT = 'while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 125; shift 2; done; shift; exec "$@"'

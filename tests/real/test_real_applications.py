@@ -9,15 +9,26 @@ import subprocess
 import time
 import uuid
 
+import counterparts
 import pytest
+from counterparts import (
+    CLOSED_BY_US,
+    DEBIAN,
+    NPM,
+    SERVERS,
+    Counterpart,
+    ScriptedServer,
+    WebSocket,
+    certificate,
+    environment_program,
+    names,
+    needs,
+    program,
+)
+from reverse_proxies import ReverseProxy
 from six.moves.urllib.request import Request, urlopen
 
-import counterparts
 import lomond
-from counterparts import (
-    CLOSED_BY_US, DEBIAN, NPM, SERVERS, Counterpart, ScriptedServer, WebSocket, certificate,
-    environment_program, names, needs, program)
-from reverse_proxies import ReverseProxy
 
 LOMOND = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
 CLOSED_BY_SERVER = ['connecting', 'connected', 'ready', 'closing', 'disconnected']
@@ -222,9 +233,10 @@ TOKEN = 'not-so-secret'
 def jupyter_command(self):
     self.environ.update((name, os.path.join(self.folder, name)) for name in (
         'JUPYTER_CONFIG_DIR', 'JUPYTER_RUNTIME_DIR', 'JUPYTER_DATA_DIR', 'IPYTHONDIR'))
-    return [environment_program('jupyter', 'python'), '-m', 'jupyter_server', '--ServerApp.ip=127.0.0.1', '--ServerApp.port=%d' % self.port,
-            '--ServerApp.port_retries=0', '--ServerApp.open_browser=False', '--ServerApp.allow_root=True',
-            '--ServerApp.root_dir=' + self.folder, '--IdentityProvider.token=' + TOKEN, '--log-level=ERROR']
+    return [environment_program('jupyter', 'python'), '-m', 'jupyter_server', '--ServerApp.ip=127.0.0.1',
+            '--ServerApp.port=%d' % self.port, '--ServerApp.port_retries=0', '--ServerApp.open_browser=False',
+            '--ServerApp.allow_root=True', '--ServerApp.root_dir=' + self.folder,
+            '--IdentityProvider.token=' + TOKEN, '--log-level=ERROR']
 
 
 @pytest.fixture(scope='module')

@@ -16,15 +16,18 @@ import threading
 import time
 
 import pytest
-
-import lomond
 from counterparts import HERE
 from proxyserver import Server, bye, dead_address
 from sandbox import with_files
 
+import lomond
+
 LOMOND = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
 LIMIT = 1.0
 SLACK = 1.5
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith('linux'),
+                                reason='needs mount namespaces, and all of 127.0.0.0/8')
 
 
 class NameServer(object):

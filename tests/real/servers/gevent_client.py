@@ -3,18 +3,19 @@
 from __future__ import absolute_import, division, print_function, unicode_literals
 
 from gevent import monkey
+
 monkey.patch_all()      # before anything else is imported
 
-import json     # noqa: E402
-import socket   # noqa: E402
-import sys      # noqa: E402
-import threading    # noqa: E402
-import time     # noqa: E402
+import json  # noqa: E402
+import socket  # noqa: E402
+import sys  # noqa: E402
+import threading  # noqa: E402
+import time  # noqa: E402
 
-import gevent   # noqa: E402
+import gevent  # noqa: E402
 
 sys.path.insert(0, sys.argv[1])
-from lomond import WebSocket    # noqa: E402
+from lomond import WebSocket  # noqa: E402
 
 
 def converse(number):
