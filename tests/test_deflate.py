@@ -122,6 +122,16 @@ def test_payloads_of_any_type(to_type):
         assert server.inflate(to_type(client.compress(to_type(message))), True, None) == message
 
 
+def test_a_peer_that_uses_more_than_was_agreed():
+    """15 bits, though 9 were agreed on."""
+    codec, _ = pair(False, False, 9)
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    for _ in range(2):
+        packed = compressor.compress(noise(30000)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        assert codec.inflate(packed[:-4], True, 30000) == noise(30000)
+    assert len(packed) < 1000, 'it looked back 30000 bytes'
+
+
 @pytest.mark.parametrize('is_client', [True, False])
 @pytest.mark.parametrize('bits', [8, 9, 10, 12, 15])
 @pytest.mark.parametrize('anew', [False, True])

@@ -296,6 +296,77 @@ class FakeSocket(object):
         self.closed = True
 
 
+@pytest.fixture
+def attempts(monkeypatch):
+    """Sockets whose connects are in progress, in the order in which they were made."""
+    class Attempt(FakeSocket):
+        def __init__(self, *args):
+            super(Attempt, self).__init__()
+            made.append(self)
+            self.number = 100 + len(made)
+
+        def fileno(self):
+            return self.number
+
+        def connect(self, where):
+            self.where = where
+            raise socket.error(errno.EINPROGRESS, 'in progress')
+
+        setblocking = setsockopt = lambda self, *args: None
+    made = []
+    monkeypatch.setattr(racer.socket, 'socket', Attempt)
+    monkeypatch.setattr(racer, 'set_cloexec', lambda fd: None)
+    return made
+
+
+class Steps(object):
+    """A race on a clock of our own."""
+
+    def __init__(self, *places):
+        self.now = 1000.0
+        self.race = Race(lambda: self.now)
+        self._steps = self.race.steps([(INET6 if len(place) > 2 else INET, socket.SOCK_STREAM, 0, '', place)
+                                       for place in places])
+
+    def at(self, now, *ready):
+        """Resume it at that time; False when it is over."""
+        self.now = 1000.0 + now
+        self.race.ready = tuple((sock.fileno(), WRITE) for sock in ready)
+        return next(self._steps, self) is None
+
+
+def test_attempts_are_spaced(attempts):
+    """250 ms between two, whatever else wakes it up; addresses are those of the resolver."""
+    steps = Steps(('192.0.2.1', 80), ('2001:db8::1', 80, 0, 7), ('192.0.2.2', 80))
+    for now, count in ((0, 1), (0.1, 1), (0.24, 1), (0.25, 2), (0.49, 2), (0.5, 3), (9, 3)):
+        assert steps.at(now)
+        assert len(attempts) == count, now
+        assert steps.race.deadline == (None if count == 3 else 1000 + 0.25 * count)
+        assert [fd for fd, _ in steps.race.waits] == [101, 102, 103][:count]
+    assert [sock.where for sock in attempts] == [
+        ('192.0.2.1', 80), ('2001:db8::1', 80, 0, 7), ('192.0.2.2', 80)]
+
+
+def test_refusal_starts_the_next_at_once(attempts):
+    steps = Steps(('192.0.2.1', 80), ('192.0.2.2', 80), ('192.0.2.3', 80))
+    steps.at(0)
+    steps.at(0.25)
+    attempts[1].so_error = errno.ECONNREFUSED
+    assert steps.at(0.3, attempts[1])
+    assert len(attempts) == 3 and attempts[1].closed and not attempts[0].closed
+    assert [fd for fd, _ in steps.race.waits] == [101, 103]
+
+
+def test_first_of_two_that_are_ready_wins(attempts):
+    steps = Steps(('192.0.2.1', 80), ('192.0.2.2', 80), ('192.0.2.3', 80))
+    for now in (0, 0.25, 0.5):
+        steps.at(now)
+    assert not steps.at(0.6, attempts[1], attempts[2])
+    assert steps.race.winner is attempts[1]
+    assert [sock.closed for sock in attempts] == [True, False, True]
+    assert steps.race.waits == () and steps.race.deadline is None
+
+
 @pytest.mark.parametrize('so_error, peer, goes_on, words', [
     (0, None, True, ''), (errno.ECONNREFUSED, None, False, 'x connection refused'),
     # Ready without being connected: FreeBSD and macOS have been seen to say so.

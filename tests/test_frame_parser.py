@@ -171,12 +171,13 @@ def mixed():
     zobj = zlib.compressobj(6, zlib.DEFLATED, -15)
     spam = b'spam ' * 20
     one, two, three, four = (deflate(data, zobj) for data in (spam, ENCODED * 50, spam, b''))
-    data = frame(TEXT, one, rsv=4) + frame(TEXT, b'plain') + frame(TEXT, two[:3], fin=False, rsv=4)
+    data = frame(TEXT, one, rsv=4) + frame(TEXT, b'plain') + frame(BINARY, b'p' * 200)
+    data += frame(TEXT, two[:3], fin=False, rsv=4)
     data += frame(PING, b'!') + frame(CONTINUATION, fin=False) + frame(CONTINUATION, two[3:])
     data += frame(BINARY)
     data += frame(BINARY, fin=False, rsv=4) + frame(CONTINUATION, three)
     data += frame(BINARY, four, rsv=4) + frame(BINARY, b'a', fin=False) + frame(CONTINUATION, b'b')
-    return data, [('text', 'spam ' * 20), ('text', 'plain'), ('send', PONG, b'!'), ('ping', b'!'),
+    return data, [('text', 'spam ' * 20), ('text', 'plain'), ('binary', b'p' * 200), ('send', PONG, b'!'), ('ping', b'!'),
                   ('text', SNOWMAN * 50), ('binary', b''), ('binary', b'spam ' * 20), ('binary', b''),
                   ('binary', b'ab')]
 

@@ -33,6 +33,7 @@ from proxyserver import (
 
 from lomond import WebSocket
 from lomond.auth import DigestAuth
+from lomond.session import WebsocketSession
 
 try:
     from http.cookiejar import CookieJar
@@ -430,6 +431,31 @@ def test_digest_has_one_budget():
     succeeds(got, ['connecting', 'connected', 'disconnected'])
     assert 'timed out' in got.last.reason
     assert LIMIT <= got.elapsed < LIMIT + SLACK
+
+
+@pytest.mark.parametrize('first', [
+    (b'401 No', [(b'WWW-Authenticate', b'Digest realm="x", nonce="n", qop=auth')]),
+    (b'302 Found', [(b'Location', b'/next')])])
+def test_one_deadline(first):
+    """It is set once for all the requests of a connection."""
+    deadlines = []
+
+    class Session(WebsocketSession):
+        def next_deadline(self):
+            deadlines.append(self._deadline)
+            return super(Session, self).next_deadline()
+
+    def script(peer):
+        peer.read_head()
+        if len(peer.server.heads) == 1:
+            peer.answer(*first)
+        else:
+            agree(peer)
+    with Server(script) as server:
+        succeeds(run(server.url(), session_class=Session, auth=DigestAuth('me', 's3cret'), max_redirects=1),
+                 GOOD if first[0].startswith(b'401') else GOOD[:2] + ['redirected'] + GOOD[1:])
+        assert len(server.heads) == 2
+    assert len(deadlines) >= 2 and len(set(deadlines)) == 1
 
 
 def test_digest_through_a_proxy():

@@ -72,6 +72,7 @@ def test_pong_queue_is_bounded():
 
 
 def test_exactly_the_bound():
+    assert MAX_QUEUED_PONGS == 65536
     replies = Replies()
     for _ in range(MAX_QUEUED_PONGS // 8):
         replies.queue_pong(b'ab')

@@ -23,7 +23,7 @@ from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, 
 from proxyserver import server_context
 from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread, play
 
-from lomond import WebSocket, conversation, errors
+from lomond import WebSocket, conversation, errors, timers
 from lomond.compat import OS_ERRORS, monotonic
 from lomond.session import WebsocketSession
 
@@ -236,6 +236,38 @@ def test_server_closes_and_its_echo_is_forced_away():
     with Server(script) as server:
         play(server.url, {'closing': lambda ws, event: ws.force_disconnect()}).ended(
             GOOD + ' closing disconnected', 'disconnected; force_disconnect', False, 1000)
+
+
+@pytest.mark.parametrize('data', [b'', frame(TEXT, b'late'), close_frame(1000)[:3]])
+def test_dropped_after_our_close(data):
+    """Unanswered: a close frame alone is no closing handshake."""
+    def script(peer):
+        peer.accept()
+        peer.read_close(1000, b'goodbye')
+        peer.send(data)
+        peer.finish()
+        peer.read_end()
+    with Server(script) as server:
+        play(server.url, {'ready': lambda ws, event: ws.close()}).ended(
+            GOOD + (' text' if data == frame(TEXT, b'late') else '') + ' disconnected', LOST)
+
+
+@pytest.mark.parametrize('name', ['closed', 'rejected'])
+def test_force_disconnect_in_the_last_handler(name):
+    """Disconnected is not graceful then, though all was said."""
+    def script(peer):
+        if name == 'rejected':
+            peer.read_request()
+            peer.send(b'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n')
+        else:
+            peer.accept()
+            peer.answer_close()
+        peer.read_end()
+    with Server(script) as server:
+        played = play(server.url, {'ready': lambda ws, event: ws.close(),
+                                   name: lambda ws, event: ws.force_disconnect()})
+    assert played.names.endswith(name + ' disconnected')
+    assert (played.last.reason, played.last.graceful) == ('disconnected; force_disconnect', False)
 
 
 def test_no_answer_to_close():
@@ -926,6 +958,23 @@ def test_violation_in_a_flood(secure, request):
         played = play(server.url, options=options)
     assert played.names == GOOD + ' text protocol_error disconnected'
     assert codes == [struct.pack(str('!H'), 1002)]
+
+
+def test_violation_ends_our_side_at_once(monkeypatch):
+    """The peer need not wait for the end of what is discarded."""
+    monkeypatch.setattr(timers, 'DISCARD_WAIT', 6.0)
+    waited = []
+
+    def script(peer):
+        peer.accept()
+        peer.send(b'\x83\x00')
+        peer.read_close()
+        start = monotonic()
+        assert peer.read_end() == 'fin'
+        waited.append(monotonic() - start)
+    with Server(script) as server:
+        assert play(server.url).names == GOOD + ' protocol_error disconnected'
+    assert waited[0] < 3.0
 
 
 def test_violation_and_a_peer_that_goes_on():

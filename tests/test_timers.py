@@ -51,6 +51,7 @@ def test_defaults():
     timers = Timers()
     assert (timers.poll, timers.ping_rate, timers.ping_timeout, timers.close_timeout) == (5.0, 30.0, None,
                                                                                           30.0)
+    assert (ECHO_WAIT, DISCARD_WAIT) == (30.0, 0.5)
 
 
 def test_poll_and_ping_at_ready():
@@ -79,6 +80,13 @@ def test_poll_and_ping_at_ready():
 ])
 def test_poll_and_ping(settings, times, expected):
     assert run(started(100, **settings), times) == expected
+
+
+def test_tiny_ping_rate():
+    """``now + 1e-9`` is ``now`` to a clock that has run for a while: a ping without end."""
+    timers = started(at=1e9, poll=50, ping_rate=1e-9)
+    timers.pinged(1e9)
+    assert timers.next_ping > 1e9
 
 
 def test_stop_pings():

@@ -459,6 +459,40 @@ def test_writing_by_script(steps, expected, wants):
     assert stream.script.calls == [('write', 7)] * len(steps)
 
 
+@pytest.mark.parametrize('first, second', [('read', 'write'), ('write', 'read')])
+def test_tls_object_is_in_one_threads_hands(first, second):
+    """While one thread is inside of it, another waits; SSL_read beside SSL_write crashes CPython."""
+    entered, leave, order = threading.Event(), threading.Event(), []
+
+    class Slow(Tls):
+        def _enter(self, name):
+            order.append(name)
+            if name == first:
+                entered.set()
+                assert leave.wait(10)
+                order.append(first + ' done')
+            return 1
+
+        def _read(self, place):
+            return self._enter('read')
+
+        def _write(self, data):
+            return self._enter('write')
+
+    stream = Slow()
+    calls = {'read': lambda: stream.recv_into(view()), 'write': lambda: stream.send(b'x')}
+    threads = [threading.Thread(target=calls[name]) for name in (first, second)]
+    threads[0].start()
+    assert entered.wait(10)
+    threads[1].start()
+    threads[1].join(0.1)            # it is as far as it comes
+    assert order == [first]
+    leave.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == [first, first + ' done', second]
+
+
 # -- TLS in TLS
 
 class Below(object):

@@ -1,0 +1,78 @@
+"""Deadlines of whole connections on a clock and a wire of a script (behaviour.md, section 6); nobody waits."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from lomond import WebSocket
+from lomond.testing import ACCEPT, EOF, ScriptedTransport, text_frame
+
+
+def play(wire, handlers=None, **settings):
+    """``[(seconds, event)]`` of one connection."""
+    websocket = WebSocket('ws://example.org/', proxies={})
+    timed = []
+    for event in websocket.connect(session_class=wire.session_class, **settings):
+        timed.append((wire.clock.elapsed, event))
+        handler = (handlers or {}).get(event.name)
+        if handler is not None:
+            handler(websocket)
+    return timed
+
+
+def times(timed, name):
+    return [when for when, event in timed if event.name == name]
+
+
+def gaps(timed, name):
+    found = times(timed, name)
+    return [after - before for before, after in zip(found, found[1:])]
+
+
+def test_poll_between_messages_whose_handler_is_slow():
+    """200 messages in one read, 50 ms each: Poll and pings keep to 100 ms and one handler."""
+    wire = ScriptedTransport([ACCEPT, b''.join([text_frame('x')] * 200), EOF])
+    timed = play(wire, {'text': lambda ws: wire.clock.advance(0.05)}, poll=0.1, ping_rate=0.1)
+    assert len(times(timed, 'text')) == 200 and timed[-1][0] > 9.9
+    # The first handler is not known to be slow: so many messages later the clock is read again.
+    assert max(gaps(timed, 'poll')[2:]) < 0.16
+    pings = [when for when, event in wire.events if event.name == 'ping']
+    assert len(pings) > 60 and max(after - before for before, after in zip(pings[2:], pings[3:])) < 0.16
+
+
+def test_poll_under_a_stream_of_messages():
+    """One in each read, and always one more: the loop never has nothing to do."""
+    class Stream(ScriptedTransport):
+        left = None                 # None: the request was not answered yet
+
+        def recv(self, size):
+            if not self.left:
+                data = super(Stream, self).recv(size)
+                self.left = 500 if self.left is None else 0
+                return data
+            self.left -= 1
+            self.clock.advance(0.01)
+            return text_frame('x')
+    wire = Stream([ACCEPT, EOF])
+    timed = play(wire, poll=0.1, ping_rate=0)
+    assert len(times(timed, 'text')) == 500
+    assert len(times(timed, 'poll')) >= 45 and max(gaps(timed, 'poll')) < 0.125
+
+
+def test_answered_pings_do_not_time_out():
+    """ping_timeout below ping_rate: an hour without a word but pongs."""
+    wire = ScriptedTransport([ACCEPT, 3600, text_frame('at last'), EOF], answers=True)
+    timed = play(wire, poll=1000, ping_rate=30, ping_timeout=2)
+    names = [event.name for _, event in timed]
+    assert 'unresponsive' not in names and names[-2:] == ['text', 'disconnected']
+    assert len(times(timed, 'pong')) == 120
+
+
+def test_each_deadline_is_its_own():
+    """behaviour.md: with poll=30 pings go every second, and limits end in time."""
+    wire = ScriptedTransport([ACCEPT, 60.5, EOF])
+    timed = play(wire, poll=30, ping_rate=1)
+    assert times(timed, 'poll') == [0, 30, 60]
+    assert [when for when, event in wire.events if event.name == 'ping'] == list(range(61))
+    for settings, handlers in ((dict(close_timeout=0.7, ping_rate=0), {'ready': lambda ws: ws.close()}),
+                               (dict(ping_timeout=0.7, ping_rate=20), {})):
+        timed = play(ScriptedTransport([ACCEPT]), handlers, poll=30, **settings)
+        assert timed[-1][1].name == 'disconnected' and abs(timed[-1][0] - 0.7) < 1e-6
