@@ -49,7 +49,7 @@ from proxyserver import Server as RawServer
 from test_floors import FLOOR_OF
 from test_trace import FIELDS
 
-from lomond import WebSocket, trust
+from lomond import WebSocket, events, trust
 from lomond.compat import PY2, native
 from lomond.response import Request, Response
 from lomond.session import WebsocketSession
@@ -699,6 +699,25 @@ def test_public_names_are_there():
     for name in names:
         owner, _, member = name.rpartition('.')
         assert hasattr(made[owner] if owner in made else find(owner), member) or find(name), name
+
+
+def test_each_event_is_in_the_table_with_what_it_has():
+    with io.open(os.path.join(CHECKOUT, 'docs', 'events.rst'), encoding='utf-8') as file:
+        lines = file.read().splitlines()
+    rows = {}
+    for line in lines:
+        row = re.match(r'``(\w+)`` +:class:`~lomond.events.(\w+)` +(.*)', line)
+        if row:
+            rows[row.group(2)] = (row.group(1), set(re.findall(r'``(\w+)``', row.group(3))))
+    kinds = [kind for kind in vars(events).values()
+             if isinstance(kind, type) and issubclass(kind, events.Event)]
+    for kind in kinds:
+        if kind in (events.Event, events.UnknownMessage):
+            continue
+        name, words = rows[kind.__name__]
+        assert name == kind.name
+        assert set(slot for slot in kind.__slots__ if not slot.startswith('_')) <= words, kind
+    assert len(rows) == len(kinds) - 2
 
 
 def test_trace_records_are_as_the_page_says():
