@@ -28,6 +28,10 @@ html_css_files = ['lomond.css']
 html_copy_source = False
 templates_path = []
 
+# A name that leads nowhere is an error.
+nitpicky = True
+nitpick_ignore = [('py:class', 'lomond.waiting.Waiting')]       # what a session waits with is no interface
+
 autodoc_member_order = 'bysource'
 add_module_names = False
 # The modules of 2.7 have no type hints; the stubs have them.

@@ -19,8 +19,8 @@ class ServerConnection(Link):
 
     Iterating it gives the client's events (``Text``, ``Binary``, ``Ping``, ``Pong``,
     ``Closing``, ``Closed``, ``ProtocolError``) until the connection is over.  Pings are answered,
-    and closes echoed, by themselves, in the order of :mod:`lomond.connection`: the echo of a close
-    is sent when the handler asks for the next event, or returns.
+    and closes echoed, by themselves: the echo of a close is sent when the handler asks for the next
+    event, or returns.
 
     Threads: ``receive``, ``receive_raw``, ``pause`` and the iteration belong to the handler's
     thread; ``send_*``, ``close`` and ``drop`` may be called from any thread; what is recorded may

@@ -72,7 +72,7 @@ class Server(object):
     :param max_message_size: most bytes of a message of the client, 64 MiB; None: no limit
     :param timeout: seconds: how long a handler waits for the client, unless it says otherwise; also for
         the opening and the closing handshake; None: no limit
-    :param raise_errors: False: leaving ``with`` raises nothing; :attr:`errors` tells
+    :param raise_errors: False: leaving ``with`` raises nothing; ``errors`` tells
     :param record_limit: most bytes of messages that are kept, of all connections, 64 MiB; the
         oldest are forgotten first
     :raises TypeError: a value of a wrong type
