@@ -17,7 +17,7 @@ from proxyserver import server_context
 from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread
 
 from lomond import WebSocket, errors
-from lomond.compat import monotonic
+from lomond.compat import PY2, monotonic
 from lomond.transport import TlsStream
 
 GOOD = 'connecting connected ready'
@@ -513,6 +513,8 @@ def test_nothing_is_left_of_many_connections():
         del server.peers[:], server._threads[:]
         gc.collect()
         after = open_descriptors(), threading.active_count(), resident()
+        print('500 connections: %d descriptors, %d threads, %d KiB left' % (
+            after[0] - before[0], after[1] - before[1], (after[2] - before[2]) // 1024))
         assert after[:2] <= before[:2]
         assert after[2] - before[2] < 3 * 1024 * 1024
     assert gc.garbage == []
@@ -565,9 +567,29 @@ def test_nothing_waits_for_the_collector(secure, request):
             unreachable = gc.collect()
         finally:
             gc.enable()
+    print('%d connections without the collector: %d descriptors, %d threads, %d bytes each left, %d objects' % (
+        count, after[0] - before[0], after[1] - before[1], (after[2] - before[2]) // count, unreachable))
     assert after[0] <= before[0] and after[1] <= before[1]
     assert after[2] - before[2] < 20000 * count
     assert unreachable < count, 'cycles are left to the collector'
+    assert gc.garbage == []
+
+
+@pytest.mark.skipif(PY2, reason='2.7 has no tracebacks in exceptions')
+def test_errors_of_events_hold_no_frames():
+    """Frames would keep the connection alive until the collector runs."""
+    def resets(peer):
+        peer.accept()
+        peer.reset()
+    with Server(resets) as server:
+        last = [event for event in WebSocket(server.url, proxies={})][-1:]
+    last += [event for event in WebSocket('ws://127.0.0.1:1/', proxies={})][-1:]
+    assert [event.name for event in last] == ['disconnected', 'connect_fail']
+    for event in last:
+        error = event.error
+        while error is not None:
+            assert error.__traceback__ is None
+            error = error.__context__
 
 
 def test_websocket_is_freed_with_its_last_reference():

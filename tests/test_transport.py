@@ -360,6 +360,8 @@ def test_tls_shutdown_leaves_no_clear_text(tls):
     with pytest.raises(OS_ERRORS):
         while True:
             stream.send(b'secret')
+    server.sendall(b'still encrypted')
+    assert receive(stream, 15) == b'still encrypted'
     server.settimeout(5)
     try:
         assert server.recv(100) == b''

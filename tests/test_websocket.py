@@ -19,6 +19,7 @@ from lomond.auth import DigestAuth
 from lomond.compat import PY2, monotonic, text_type
 from lomond.compression import Deflate
 from lomond.session import WebsocketSession
+from lomond.testing import ACCEPT, EOF, ScriptedTransport
 
 GOOD = 'connecting connected ready'
 URL = 'ws://example.test/'
@@ -549,6 +550,28 @@ def test_connect_in_another_thread_while_it_runs():
         thread.join()
     assert isinstance(thread.error, errors.WebSocketError)
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+
+
+def test_connection_that_begins_within_connect():
+    """Of another thread, between connect()'s look and the first next(): one goes on, the other is refused."""
+    class Racing(WebSocket):
+        rivals = None               # wires of those that are faster, while there are any
+        winner = None
+
+        def reset(self):
+            super(Racing, self).reset()
+            if self.rivals:
+                self.winner = self.connect(session_class=self.rivals.pop().session_class)
+                assert next(self.winner).name == 'connecting'
+
+    first, second = ScriptedTransport([ACCEPT, EOF]), ScriptedTransport([ACCEPT, EOF])
+    ws = Racing('ws://example.test/', proxies={})
+    ws.rivals = [first]
+    late = ws.connect(session_class=second.session_class)
+    with pytest.raises(errors.WebSocketError) as caught:
+        next(late)
+    assert 'runs already' in '{}'.format(caught.value)
+    assert [event.name for event in ws.winner][-1] == 'disconnected'
 
 
 def test_iter_calls_connect():

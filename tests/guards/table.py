@@ -170,21 +170,30 @@ G('1', 'drop after our close, unanswered: not graceful', 'states.py',
   "LOCAL_CLOSING = State('LOCAL_CLOSING', 'closing', may_pong=True, ends_graceful=True,",
   'sequences::dropped_after_our_close', 'states::flags')
 G('1', 'violation: the event before the close frame', 'connection.py',
-  'yield _stamp(core, ProtocolError(text, critical))\n                core.queue_close(code, text)',
-  'core.queue_close(code, text)\n                yield _stamp(core, ProtocolError(text, critical))',
+  'return _stamp(core, ProtocolError(text, critical))',
+  'core.queue_close(code, text)\n    return _stamp(core, ProtocolError(text, critical))',
   'connection::close_frame_of_a_failure_is_queued_after_its_event')
-G('1', 'violation: Close 1002', 'connection.py', 'False, Status.PROTOCOL_ERROR', 'False, Status.NORMAL',
+G('1', 'violation: Close 1002', 'connection.py',
+  'code = Status.PROTOCOL_ERROR',
+  'code = Status.NORMAL',
   'connection::close_codes_of_failures', 'sequences::violation')
-G('1', 'violation by size: Close 1009', 'connection.py', 'False, Status.MESSAGE_TOO_LARGE',
-  'False, Status.PROTOCOL_ERROR', 'connection::close_codes_of_failures', 'sequences::violation')
-G('1', 'invalid data: critical, Close 1007', 'connection.py', 'True, Status.BAD_DATA', 'False, Status.PROTOCOL_ERROR',
+G('1', 'violation by size: Close 1009', 'connection.py',
+  'code = Status.MESSAGE_TOO_LARGE',
+  'code = Status.PROTOCOL_ERROR',
+  'connection::close_codes_of_failures', 'sequences::violation')
+G('1', 'invalid data: critical, Close 1007', 'connection.py',
+  'code = Status.BAD_DATA',
+  'code = Status.PROTOCOL_ERROR',
   'connection::close_codes_of_failures', 'sequences::violation')
 G('1', 'violation: the error is the text of the Close', 'connection.py',
-  'core.queue_close(code, text)', 'core.queue_close(code)', 'frame_parser::wrong[rsv2]')
+  'close_frame.extend((code, text))',
+  'close_frame.extend((code,))',
+  'frame_parser::wrong[rsv2]')
 G('1', 'violation: our side is shut down after it', 'conversation.py', 'self.stream.shutdown_write()', 'pass',
   'sequences::violation_ends_our_side_at_once')
 G('1', 'violation: input is discarded', 'connection.py',
-  'while core.state is not states.DISCONNECTED:\n        intake.drop()', 'while core.state is not states.DISCONNECTED:\n        pass',
+  'core.intake.drop()                  # bytes',
+  'pass                  # bytes',
   'connection::bytes_after_the_end_are_not_kept')
 G('1', 'violation: for 0.5 s at most', 'timers.py', 'DISCARD_WAIT = 0.5', 'DISCARD_WAIT = 6.0',
   'timers::defaults', 'sequences::violation_and_a_peer_that_goes_on')
@@ -214,9 +223,12 @@ G('1', 'Connecting comes first', 'session.py', 'yield Connecting(plan.shown_url)
 G('1', 'nothing follows ConnectFail', 'session.py', 'yield ConnectFail(*failure)\n',
   'yield ConnectFail(*failure)\n            yield Disconnected(failure[0])\n', 'sequences::refused')
 G('1', 'no message after Closing or Closed', 'frame_parser.py',
-  'if opcode != Opcode.CLOSE:\n                continue\n            return', 'continue',
+  'if opcode != Opcode.CLOSE:\n                    continue\n                return',
+  'continue',
   'frame_parser::nothing_counts_after_close', 'frame_parser::generator_ends_after_a_close_frame')
-G('1', 'no message while force_disconnect() is under way', 'connection.py', 'if given_up:\n', 'if False:\n',
+G('1', 'no message while force_disconnect() is under way', 'frame_parser.py',
+  'if given_up:\n                return\n            if end',
+  'if end',
   'sequences::force_disconnect_drops_what_is_in_hand', 'connection::disconnect_between_two_messages')
 G('1', 'feed() yields nothing after the end', 'feeding.py', 'if core.state.is_closed:\n            return',
   'if False:\n            return', 'websocket::feed_refuses')
@@ -409,20 +421,28 @@ G('3', 'reserved bits', 'frame_parser.py', 'if first & 0x30:', 'if False:', 'fra
 G('3', 'reserved opcodes', 'frame_parser.py', 'if is_reserved(opcode):', 'if False:', 'frame_parser::wrong[opcode 3]')
 G('3', 'masked frames of a server', 'frame_parser.py', 'if is_masked and not expects_masked:', 'if False:',
   'frame_parser::wrong[masked]', 'frame_parser::wrong[masked ping]')
+G('3', 'unmasked frames of a client, on the short way', 'frame_parser.py', 'limit >= 65535 and not expects_masked', 'limit >= 65535',
+  'frame_parser::server_wants_masks')
 G('3', 'unmasked frames of a client', 'frame_parser.py', 'if expects_masked and not is_masked:', 'if False:',
   'frame_parser::server_wants_masks')
 G('3', 'control frames above 125 bytes', 'frame_parser.py', 'if length > MAX_CONTROL_PAYLOAD:', 'if False:',
   'frame_parser::wrong[ping of 126]')
 G('3', 'control frames that are fragmented', 'frame_parser.py', 'if not fin:\n', 'if False:\n',
   'frame_parser::wrong[fragmented ping]', 'frame_parser::wrong[fragmented close]')
-G('3', 'continuation with nothing to continue', 'frame_parser.py', "elif message is None:\n            raise",
-  'elif False:\n            raise', 'frame_parser::wrong[continuation]')
+G('3', 'continuation with nothing to continue', 'frame_parser.py',
+  'elif message is None:\n                raise',
+  'elif False:\n                raise',
+  'frame_parser::wrong[continuation]')
 G('3', 'a new message inside one', 'frame_parser.py', 'if message is not None:', 'if False:',
   'frame_parser::wrong[binary in a message]')
-G('3', 'a new small message inside one', 'frame_parser.py', 'and message is None and takes_small:', 'and takes_small:',
+G('3', 'a new small message inside one', 'frame_parser.py',
+  'if message is None:\n                        if first == 0x81:',
+  'if True:\n                        if first == 0x81:',
   'frame_parser::wrong[text in a message]')
 G('3', '64-bit length with the top bit', 'frame_parser.py', 'if length >= 1 << 63:', 'if False:', 'frame_parser::wrong[2**63]')
 G('3', '16-bit length that is not minimal', 'frame_parser.py', 'if length < 126:', 'if False:',
+  'frame_parser::wrong[125 in 16 bits]')
+G('3', '16-bit length that is not minimal, on the short way', 'frame_parser.py', '(second < 126 or stop - start > 125)', 'True',
   'frame_parser::wrong[125 in 16 bits]')
 G('3', '64-bit length that is not minimal', 'frame_parser.py', 'if length < 65536:', 'if False:',
   'frame_parser::wrong[65535 in 64 bits]')
@@ -451,7 +471,8 @@ G('3', 'UTF-8 fails inside a frame that is not complete', 'frame_parser.py', 'if
 G('3', 'UTF-8 may not end inside a character', 'message.py', 'text = self._decoder.decode(part, final)',
   'text = self._decoder.decode(part, False)', 'frame_parser::text_ends_inside_a_character')
 G('3', 'UTF-8 is checked in whole small frames', 'frame_parser.py',
-  'event.text = decode_utf8(buf[pos + 2:stop])     # raises', "event.text = buf[pos + 2:stop].decode('utf-8', 'replace')     # raises",
+  'event.text = decode_utf8(buf[start:stop])       # raises',
+  "event.text = buf[start:stop].decode('utf-8', 'replace')       # raises",
   'frame_parser::not_utf_8')
 G('3', 'UTF-8 is checked in compressed text', 'message.py', 'text = self._decoder.decode(part, final)',
   "text = bytes(part).decode('utf-8', 'replace')", 'frame_parser::not_utf_8_compressed', 'frame_parser::not_utf_8_in_fragments')
@@ -501,12 +522,16 @@ G('3', 'deflate: no more than what was asked for', 'compression.py', 'or server_
 
 # -- 4. Limits -----------------------------------------------------------------------------------
 
-G('4', 'a small message is within the limit, too', 'frame_parser.py', 'takes_small = limit > 125 and not expects_masked',
-  'takes_small = not expects_masked', 'frame_parser::exactly_the_limit_passes')
+G('4', 'a small message is within the limit, too', 'frame_parser.py',
+  'takes_plain = limit >= 65535 and not expects_masked',
+  'takes_plain = not expects_masked',
+  'frame_parser::exactly_the_limit_passes')
 G('4', 'a whole frame above the limit', 'frame_parser.py', 'elif length > limit:', 'elif False:', 'frame_parser::exactly_the_limit_passes')
 G('4', 'exactly the limit passes', 'frame_parser.py', 'elif length > limit:', 'elif length >= limit:', 'frame_parser::exactly_the_limit_passes')
 G('4', 'decided on the announced length', 'frame_parser.py', 'message.check_length(length)', 'pass',
   'frame_parser::decided_on_the_announced_length')
+G('4', 'decided on the sum of fragments, on the short way', 'frame_parser.py', 'message.check_length(stop - start)', 'pass',
+  'frame_parser::fragments_sum')
 G('4', '2**62 announced is refused by default', 'connection.py', 'DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024',
   'DEFAULT_MAX_MESSAGE_SIZE = None', 'frame_parser::2_to_the_62_is_refused_by_default')
 G('4', 'decided on the sum of fragments', 'message.py', 'if self._size + payload_length > limit:', 'if payload_length > limit:',
@@ -531,8 +556,9 @@ G('4', 'memory: small texts are joined', 'message.py', 'if len(self._texts) >= J
   'frame_parser::small_fragments_cost_little', 'frame_parser::small_fragments_are_not_kept')
 G('4', 'memory: an announced length is not believed', 'message.py', 'self._store.reserve(min(count, STEP))', 'self._store.reserve(count)',
   'message::reserve_is_not_believed_at_once')
-G('4', 'memory: the buffer does not grow without end', 'intake.py', 'and size < LARGEST_SIZE:\n            # One read filled it all: there is more where that came from.\n            self._grow(min(size * 2, LARGEST_SIZE))',
-  'and size:\n            self._grow(size * 2)',
+G('4', 'memory: the buffer does not grow without end', 'intake.py',
+  'self.room = min(self.room * 2, LARGEST_SIZE)',
+  'self.room = self.room * 2',
   'intake::doubles_when_one_read_fills_it')
 G('4', 'memory: a large binary is kept once', 'message.py', 'self.is_plain_binary = not is_text and inflate is None', 'self.is_plain_binary = False',
   'frame_parser::large_binary_is_kept_once')
@@ -678,7 +704,7 @@ G('7', 'one act under one lock', 'writer.py', 'if not self._lock.acquire(False):
 G('7', 'the state is checked under the lock', 'writer.py', 'if core.inputs != OPENED:\n                core.check_send()', 'pass',
   'threads::no_data_behind_a_close_frame')
 G('7', 'nothing but pongs after a close frame', 'outgoing.py', 'if self._close_taken:\n                continue', 'pass', 'outgoing::after_a_close_frame_only_pongs')
-G('7', 'never two close frames', 'states.py', 'self._close_token.pop()', 'self._close_token[0]', 'threads::close_in_many_threads_is_one_close_frame', 'states::races_for_the_close_frame')
+G('7', 'never two close frames', 'states.py', 'self._close_token.pop()', 'self._close_token[0]', 'states::races_for_the_close_frame')
 G('7', 'TLS: one thread at a time', 'transport.py', 'with self._lock:\n                    count = self._read(view)', 'if True:\n                    count = self._read(view)',
   'transport::tls_object_is_in_one_threads_hands')
 G('7', 'TLS: one thread at a time, writing', 'transport.py', 'with self._lock:\n                    count = self._write(data)', 'if True:\n                    count = self._write(data)',
@@ -687,17 +713,20 @@ G('7', 'TLS: writers wait outside of the lock', 'transport.py', 'self.send_wants
 G('7', 'TLS: a shutdown sends no clear text', 'transport.py', 'return super(self._ssl.SSLSocket, self.sock).shutdown', 'return self.sock.shutdown', 'transport::tls_shutdown_leaves_no_clear_text')
 G('7', 'TLS: a signal handler inside of it keeps off', 'writer.py', 'if self._is_entered is not None and self._is_entered():\n            return', 'if False:\n            return',
   'threads::signal_handler_inside_of_tls')
-G('7', 'close() wakes the loop at once', 'waiting.py', 'wake_up.set()', 'pass', 'threads::loop_is_woken_at_once', 'waiting::wake_from_another_thread')
+G('7', 'close() wakes the loop at once', 'waiting.py', 'wake_up.set()', 'pass', 'waiting::wake_from_another_thread', 'time::close_timeout_of_a_close_in_another_thread')
 G('7', 'force_disconnect() wakes the loop at once', 'session.py', 'talk.stop(reason)\n        self.wake()', 'pass', 'threads::loop_is_woken_at_once')
 G('7', 'a send inside of a send of the same thread raises', 'writer.py', 'if self._holder == get_ident():', 'if False:', 'threads::signal_handler_that_sends_inside_of_a_send')
-G('7', 'nothing is left: the socket', 'writer.py', 'self._tail = b\'\'\n            self._stream.close()', 'self._tail = b\'\'', 'threads::nothing_is_left_of_many_connections')
+G('7', 'nothing is left: the socket', 'writer.py', 'self._tail = b\'\'\n            self._stream.close()', 'self._tail = b\'\'', 'network_dial::connected_sock_is_there_and_gone')
 G('7', 'nothing is left: the wake-up', 'waiting.py', 'if self._read is not None:\n            try', 'if False:\n            try', 'threads::nothing_is_left_of_many_connections', 'waiting::descriptors_go_with_the_last_reference')
 G('7', 'nothing waits for the collector: the writer', 'conversation.py', 'Writer(core, stream, weakref.proxy(self),', 'Writer(core, stream, self,',
   'threads::nothing_waits_for_the_collector')
-G('7', 'nothing waits for the collector: the core', 'connection.py', '_events(weakref.proxy(self))', '_events(self)', 'connection::core_that_nobody_releases_is_no_cycle')
+G('7', 'nothing waits for the collector: the core', 'connection.py',
+  '_stages(weakref.proxy(self))',
+  '_stages(self)',
+  'connection::core_that_nobody_releases_is_no_cycle')
 G('7', 'nothing waits for the collector: callables of the handshake', 'handshake.py', 'finally:\n            self._on_response = self._process_extensions = None', 'finally:\n            pass',
   'handshake::no_cycles_after_the_outcome')
-G('7', 'nothing waits for the collector: tracebacks', 'compat.py', 'seen.__traceback__ = None', 'pass', 'threads::nothing_waits_for_the_collector')
+G('7', 'nothing waits for the collector: tracebacks', 'compat.py', 'seen.__traceback__ = None', 'pass', 'threads::errors_of_events_hold_no_frames')
 G('7', 'nothing waits for the collector: the buffer', 'connection.py', 'self.intake.release()', 'pass', 'connection::after_release')
 G('7', 'forks: masks of the child are its own', 'mask.py', 'if not self._stock or self._fork_id != process.fork_id:', 'if not self._stock:', 'mask::stock_is_dropped_when_the_fork_id_changes', 'mask::forked_child_has_other_keys')
 G('7', 'forks: the connection of the parent lives on', 'transport.py', 'if shutdown is not None and self._fork == fork_id():', 'if shutdown is not None:', 'transport::forked_child_leaves_it_alone')
@@ -707,7 +736,7 @@ G('7', 'masks come from os.urandom', 'mask.py', 'os.urandom(step)))', "b'abcd' *
 G('7', 'the client masks', 'connection.py', "Role('client', masks_outgoing=True,", "Role('client', masks_outgoing=False,", 'connection::client_masks_and_server_does_not')
 G('7', 'monkey patching: poll is looked up when it is made', 'waiting.py', "return _Poll() if hasattr(select, 'poll') else _Select()", 'return _Poll()', 'waiting::poller_is_looked_up_when_it_is_made')
 G('7', 'a descriptor is closed by its last user', 'writer.py', 'if self._holder in (None, get_ident()) and not self._closed:', 'if not self._closed:', 'writer::descriptor_is_closed_by_whoever_still_writes')
-G('7', 'one connection at a time', 'websocket.py', "if self._running is not None:\n            raise", 'if False:\n            raise', 'websocket::connect_in_another_thread_while_it_runs')
+G('7', 'one connection at a time', 'websocket.py', "if self._running is not None:\n            raise", 'if False:\n            raise', 'websocket::connection_that_begins_within_connect')
 G('7', 'a connect() while it runs changes nothing', 'websocket.py', 'if self._running is not None:\n            return', 'if False:\n            return', 'websocket::connect_while_it_runs')
 
 # -- 8. persist -----------------------------------------------------------------------------------
