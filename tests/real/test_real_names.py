@@ -16,7 +16,7 @@ import threading
 import time
 
 import pytest
-from counterparts import HERE
+from counterparts import HERE, program
 from proxyserver import Server, bye, dead_address
 from sandbox import with_files
 
@@ -144,3 +144,20 @@ def test_dead_first_address(dial):
     # Of two addresses the C library prefers the one that is like ours: the dead one.
     assert said[1] == ['127.0.0.1', '127.0.0.2']
     assert 0.2 < said[0]['ready'] < 1
+
+
+def test_zone_ids():
+    """A link-local address needs its zone, in either form; Host has none (RFC 6874, 4)."""
+    command = [program('unshare'), '-n', '--', program('true')]
+    program('ip')
+    if subprocess.call(command, stderr=subprocess.STDOUT):
+        pytest.skip('no network namespaces here')
+    output = subprocess.check_output(command[:3] + [
+        sys.executable, os.path.join(HERE, 'dial_zone.py'), LOMOND])
+    got = json.loads(output.decode('utf-8'))
+    host = 'Host: [fe80::1]:%d' % got['port']
+    good = [['disconnected', zoned, host, 'closed'] for zoned in (
+        'fe80::1%lo', 'fe80::1%lo', 'fe80::1%1', 'fe80::1%lo')]
+    assert got['found'][:4] == good
+    assert [row[0] for row in got['found'][4:]] == ['connect_fail'] * 2
+    assert got['found'][4][3] == 'unable to connect; [fe80::1]:%d invalid argument' % got['port']
