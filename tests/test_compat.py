@@ -313,3 +313,34 @@ def test_proxy_exceptions_of_windows(nowhere, name):
     assert compat._proxy_exceptions() == ['a', '<local>'] and asked == ['ProxyOverride']
     made.OpenKey = no_key
     assert compat._proxy_exceptions() == []
+
+
+@pytest.mark.parametrize('data', [b'', b'Hello', '\u2603\ud7ff\ue000\U0001f600'.encode('utf-8')])
+def test_utf_8_both_ways(data):
+    text = compat.decode_bytearray(bytearray(data))
+    assert text == data.decode('utf-8') and isinstance(text, compat.text_type)
+    assert compat.encode_utf8(text) == data
+
+
+def test_surrogates_are_no_utf_8():
+    with pytest.raises(ValueError):
+        compat.encode_utf8('a\ud800')
+    for data in (b'\xed\xa0\x80', b'a\xed\xbf\xbf', b'\xed', b'\xff'):
+        with pytest.raises(ValueError):
+            compat.decode_bytearray(bytearray(data))
+
+
+def test_without_frames():
+    """Neither the exception nor those it came from keep the frames they passed."""
+    try:
+        try:
+            raise KeyError('inner')
+        except KeyError:
+            raise ValueError('outer')
+    except ValueError as caught:
+        error = kept = caught
+    assert compat.without_frames(kept) is kept
+    while error is not None:
+        assert getattr(error, '__traceback__', None) is None
+        error = getattr(error, '__context__', None)
+    assert compat.without_frames(None) is None
