@@ -162,6 +162,13 @@ def strictness():
     say('ftp:', tried(WebSocket, 'ftp://x/'))
     say('no host', tried(WebSocket, 'ws://'))
 
+    say('close(), never connected', tried(WebSocket('ws://127.0.0.1:9/').close))
+    say('send_text, never connected', tried(WebSocket('ws://127.0.0.1:9/').send_text, 'x'))
+    taking = WebSocket(url_of(polite))
+    say('send_binary of a bytearray', limited(follow, taking, lambda event: event.name == 'ready' and (
+        taking.send_binary(bytearray(b'x')), taking.close()), close_timeout=1, poll=1))
+    say('reserved bits', limited(follow, WebSocket(url_of(open_and_send(b'\xc1\x00')))))
+
     early = WebSocket(url_of(lambda sock: heads.append(read_head(sock) + sock.recv(100)) or sink(sock)))
 
     def send_early(event):
