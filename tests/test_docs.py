@@ -701,6 +701,14 @@ def test_public_names_are_there():
         assert hasattr(made[owner] if owner in made else find(owner), member) or find(name), name
 
 
+def test_each_example_is_shown():
+    with io.open(os.path.join(CHECKOUT, 'docs', 'examples.rst'), encoding='utf-8') as file:
+        shown = re.findall(r'literalinclude:: \.\./examples/(\S+)', file.read())
+    folder = os.path.join(CHECKOUT, 'examples')
+    assert sorted(shown) == sorted(
+        name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name)))
+
+
 def test_each_event_is_in_the_table_with_what_it_has():
     with io.open(os.path.join(CHECKOUT, 'docs', 'events.rst'), encoding='utf-8') as file:
         lines = file.read().splitlines()
