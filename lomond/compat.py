@@ -242,24 +242,36 @@ def python_name():
 
 if hasattr(os, 'register_at_fork'):
     # os.getpid() asks the kernel each time: 100 ns, twice as long as all of this.
-    class _Process(object):
-        fork_id = 0
+    _forks = 0
 
     def _forked():
-        process.fork_id += 1
+        global _forks
+        _forks += 1
 
     os.register_at_fork(after_in_child=_forked)
+
+    def fork_id():
+        """A number that is another one in a forked child."""
+        return _forks
+
+    def make_own_stock():
+        """A list to be popped from, empty again in a forked child; it lives as long as the process."""
+        stock = []
+        os.register_at_fork(after_in_child=stock.clear)
+        return stock
 else:
-    class _Process(object):
-        fork_id = property(lambda self: os.getpid())
+    fork_id = os.getpid
 
-#: ``process.fork_id`` is another number in a forked child.
-process = _Process()
+    class _OwnStock(list):
+        _owner = None
 
+        def pop(self):
+            if self._owner != os.getpid():
+                del self[:]                 # first: another thread may look at the owner
+                self._owner = os.getpid()
+            return list.pop(self)
 
-def fork_id():
-    """``process.fork_id``, as a function."""
-    return process.fork_id
+    make_own_stock = _OwnStock
 
 
 IS_WINDOWS = sys.platform == 'win32'

@@ -9,7 +9,7 @@ import struct
 
 from .compat import integer_types, text_type, to_bytes, utf_8_decode
 from .errors import CriticalProtocolError, ProtocolError
-from .mask import HAS_WSACCEL, key_bytes, mask_behind, mask_payload
+from .mask import HAS_WSACCEL, make_masking_key, mask_behind, mask_payload, refill, stock
 from .status import Status
 
 #: Bits of the first octet of a frame, beside the opcode.
@@ -105,22 +105,27 @@ _places = {}            # shared by shapes; at most 95, 0.1 MiB
 _from_bytes = getattr(int, 'from_bytes', None)
 
 
-def _encode_behind(first, payload, key_number):
-    masking_key = key_bytes(key_number)
+def _encode_behind(first, payload):
+    masking_key = make_masking_key()
     return mask_behind(pack_header(first, len(payload), masking_key), payload, masking_key)
 
 
-def _encode_masked(first, payload, key_number):
+def _encode_masked(first, payload):
     # One XOR for header and payload: of the frame whose masking key is zero, and of the key wherever
     # it goes.  That is a number, too: the key times ``places``, which has a 1 for each.
     length = len(payload)
     if length >= MASK_BEHIND_FROM:
-        return _encode_behind(first, payload, key_number)
+        return _encode_behind(first, payload)
+    try:
+        key_number = stock.pop()
+    except IndexError:
+        key_number = refill()
     try:
         header, places, whole, size = _shapes[length << 8 | first]
     except KeyError:
         header, places, whole, size = _make_shape(first, length)
-    return (_from_bytes(header + payload, 'little') ^ key_number * places).to_bytes(whole, 'little')[:size]
+    frame = (_from_bytes(header + payload, 'little') ^ key_number * places).to_bytes(whole, 'little')
+    return frame if whole == size else frame[:size]
 
 
 def _make_shape(first, length):
@@ -138,8 +143,8 @@ def _make_shape(first, length):
     return shape
 
 
-#: ``encode_masked(first, payload, key_number)`` -> a whole frame of a client, bytes or bytearray: its first
-#: octet, up to 64 KiB of payload, a key of :meth:`lomond.mask.KeyPool.take_number`.
+#: ``encode_masked(first, payload)`` -> a whole frame of a client, with a key of its own, as bytes or
+#: bytearray; ``first`` is its first octet, ``payload`` has at most 64 KiB.
 encode_masked = _encode_behind if _from_bytes is None else _encode_masked
 
 

@@ -23,7 +23,7 @@ from __future__ import absolute_import, division, unicode_literals
 import os
 import struct
 
-from .compat import process
+from .compat import make_own_stock
 
 try:
     from wsaccel.xormask import XorMaskerSimple as _XorMasker
@@ -120,49 +120,33 @@ _mask.__doc__ = """XOR a payload with a masking key; to do it again takes it off
 mask_payload = _mask
 
 
-def make_masking_key():
-    """A fresh masking key: 4 bytes that nobody can foresee (RFC 6455, 5.3 and 10.3)."""
-    return os.urandom(4)
+# -- masking keys
+#
+# They must be such that nobody can foresee them (RFC 6455, 5.3 and 10.3): bytes of os.urandom.  Asking
+# the system for each takes 500 ns, a stock of them 25.  The stock is the process's, not the connection's:
+# an idle connection has none, and the end of a list is atomic, so it wants no lock and no byte is used twice.
 
-
-#: The 4 bytes of a key that was taken as a number.
+#: Bytes that are asked for at a time.
+STOCK_SIZE = 1024
+#: Keys as numbers: ``stock.pop()``, and ``refill()`` on IndexError.  A forked child finds it empty, for it
+#: would have its parent's keys.
+stock = make_own_stock()
+#: The 4 bytes of such a number, the lowest one first.
 key_bytes = struct.Struct(str('<I')).pack
+_unpack_keys = struct.Struct(str('{}I').format(STOCK_SIZE // 4)).unpack
 
 
-class KeyPool(object):
-    """Masking keys out of a stock of random bytes: asking the system for each takes 5 times as long.
+def refill():
+    """Fill the stock; the first key of it."""
+    keys = list(_unpack_keys(os.urandom(STOCK_SIZE)))
+    first = keys.pop()
+    stock.extend(keys)
+    return first
 
-    No byte is used twice, also not in a forked child (it drops the stock of its parent).  The
-    first stock is small, so that an idle connection costs nothing.
 
-    Not locked itself: whoever takes keys holds the connection's write lock.
-
-    :param size: most bytes that are asked for at a time, at least 4; as objects they take ten times as much
-    """
-
-    __slots__ = ('_stock', '_step', '_size', '_fork_id')
-
-    _FIRST_STEP = 64
-
-    def __init__(self, size=1024):
-        self._size = max(4, size // 4 * 4)
-        self._step = min(self._FIRST_STEP, self._size)
-        self._stock = []            # as numbers; the next one is the last
-        self._fork_id = process.fork_id
-
-    def take_number(self):
-        """The next 4 bytes, as a number whose first byte is the lowest one; used up by this."""
-        if not self._stock or self._fork_id != process.fork_id:
-            self._refill()
-        return self._stock.pop()
-
-    def take(self):
-        """The next 4 bytes; used up by this."""
-        return key_bytes(self.take_number())
-
-    def _refill(self):
-        self._fork_id = process.fork_id
-        step = self._step
-        self._stock = list(struct.unpack(str('<{}I').format(step // 4), os.urandom(step)))
-        self._stock.reverse()
-        self._step = min(step * 4, self._size)
+def make_masking_key():
+    """A fresh masking key: 4 bytes that nobody can foresee."""
+    try:
+        return key_bytes(stock.pop())
+    except IndexError:
+        return key_bytes(refill())

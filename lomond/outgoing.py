@@ -12,7 +12,7 @@ from types import GeneratorType
 
 from .compat import to_bytes
 from .frame import FIN, RSV1, encode_frame, encode_masked, pack_header
-from .mask import KeyPool, mask_behind
+from .mask import make_masking_key, mask_behind
 from .opcode import Opcode
 
 #: Messages are masked and sent in pieces of this many bytes: 1 MiB masks nearly twice as fast
@@ -170,22 +170,22 @@ def _snapshot(pings):
 class Encoder(object):
     """Frames of one side of a connection; guarded by its write lock.
 
-    Compression makes the order of encoding and the order on the wire the same thing, and no
-    masking key may be taken twice: so both are done by whoever writes, when he writes.
+    Compression makes the order of encoding and the order on the wire the same thing: so it is done
+    by whoever writes, when he writes.
 
     :param masks: True in the client (RFC 6455, 5.3)
     """
 
-    __slots__ = ('codec', '_keys')
+    __slots__ = ('codec', '_masks')
 
     def __init__(self, masks):
         #: What messages are compressed with, None for nothing.
         self.codec = None
-        self._keys = KeyPool() if masks else None
+        self._masks = masks
 
     def encode_control(self, opcode, payload):
         """The bytes of one control frame."""
-        return encode_frame(opcode, payload, None if self._keys is None else self._keys.take())
+        return encode_frame(opcode, payload, make_masking_key() if self._masks else None)
 
     def encode(self, opcode, payload, compress=False, fin=True):
         """One message, or one frame of it, to be written at once.
@@ -200,12 +200,11 @@ class Encoder(object):
             if packed is not None:
                 payload = packed
                 first |= RSV1
-        keys = self._keys
         if len(payload) > CHUNK:
-            return _encode_chunks(first, payload, None if keys is None else keys.take())
-        if keys is None:
-            return pack_header(first, len(payload)) + to_bytes(payload)
-        return encode_masked(first, payload, keys.take_number())
+            return _encode_chunks(first, payload, make_masking_key() if self._masks else None)
+        if self._masks:
+            return encode_masked(first, payload)
+        return pack_header(first, len(payload)) + to_bytes(payload)
 
     def encode_message(self, opcode, payload, compress=False, fin=True):
         """As :meth:`encode`; always an iterable, of bytes-like objects."""

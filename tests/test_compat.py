@@ -233,7 +233,7 @@ def test_fork_id():
 
 @pytest.mark.skipif(not hasattr(compat, '_forked'), reason='os.getpid is used before 3.7')
 def test_forks_are_counted(monkeypatch):
-    monkeypatch.setattr(compat.process, 'fork_id', 7)
+    monkeypatch.setattr(compat, '_forks', 7)
     compat._forked()
     assert fork_id() == 8
 

@@ -46,22 +46,22 @@ def test_close_that_makes_another_send_fail_is_written():
         assert peer.read_end() == 'fin'
 
     def send(ws):
-        core = ws.session._core
-        real = core.send_message
+        core, lock, asked = ws.session._core, ws.session._talk.writer._lock, []
 
-        def close_meanwhile(*args):
-            closer = threading.Thread(target=ws.close)
-            closer.start()
-            closer.join()
-            time.sleep(0.1)             # the loop looks, finds the lock taken, and waits
-            return real(*args)
-        time.sleep(0.1)                 # the loop waits
-        core.send_message = close_meanwhile
-        try:
-            with pytest.raises(errors.WebSocketClosing):
-                ws.send_text('refused')
-        finally:
-            del core.send_message
+        class Inputs(list):
+            def __ne__(self, other):            # a sender asks: may I?
+                if lock.locked() and not asked:
+                    asked.append(True)
+                    closer = threading.Thread(target=ws.close)
+                    closer.start()
+                    closer.join()
+                    time.sleep(0.1)             # the loop looks, finds the lock taken, and waits
+                return list(self) != other
+        time.sleep(0.1)                         # the loop waits
+        core.inputs = Inputs(core.inputs)
+        with pytest.raises(errors.WebSocketClosing):
+            ws.send_text('refused')
+        assert asked
     threads = []
     with Server(script) as server:
         played = play(server.url, {'ready': lambda ws, event: threads.append(in_thread(send, ws))},

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from lomond import errors, frame
+from lomond import errors, frame, mask
 from lomond.frame import (
     MAX_CONTROL_PAYLOAD,
     encode_close_payload,
@@ -17,7 +17,6 @@ from lomond.frame import (
     encode_masked,
     parse_close_payload,
 )
-from lomond.mask import key_bytes
 from lomond.status import Status
 
 KEY = b'\x37\xfa\x21\x3d'
@@ -100,9 +99,12 @@ def test_round_trip():
         assert read_frame(encode_frame(2, payload)) == (0x82, False, payload)
 
 
-def test_what_a_client_sends():
+def test_what_a_client_sends(monkeypatch):
     """Every length where the way changes, every number where a sign or a carry could show."""
     randoms = random.Random(7)
+    key = []                            # the stock is what is taken next
+    monkeypatch.setattr(frame, 'stock', key)
+    monkeypatch.setattr(mask, 'stock', key)
     edges = [frame.MASK_BEHIND_FROM + more for more in (-5, -4, -3, -2, -1, 0, 1)]
     lengths = list(range(300)) + edges + [randoms.randrange(300, 2100) for _ in range(40)] + [65535, 65536]
     numbers = [0, 1, 0x80, 0xff000000, 0x80000000, 0x7fffffff, 0xffffffff]
@@ -111,16 +113,17 @@ def test_what_a_client_sends():
         payload = (payload * (length // 500 + 1))[:length]
         for number in numbers + [randoms.randrange(2 ** 32) for _ in range(3)] if length < 300 else numbers[-2:]:
             for first, opcode, fin, rsv1 in ((0x81, 1, True, False), (0x42, 2, False, True), (0x00, 0, False, False)):
-                expected = encode_frame(opcode, payload, key_bytes(number), fin, rsv1)
-                assert bytes(encode_masked(first, payload, number)) == expected, (length, number)
+                expected = encode_frame(opcode, payload, mask.key_bytes(number), fin, rsv1)
+                key.append(number)
+                assert bytes(encode_masked(first, payload)) == expected, (length, number)
+                assert not key
 
 
 @pytest.mark.parametrize('to_type', [bytes, bytearray, memoryview])
 def test_what_a_client_sends_is_not_changed(to_type):
     for length in 0, 1, 125, 126, 300, 3000:
         payload = to_type(b'x' * length)
-        assert bytes(encode_masked(0x82, payload, 0x01020304)) == encode_frame(
-            2, b'x' * length, b'\x04\x03\x02\x01')
+        assert read_frame(bytes(encode_masked(0x82, payload))) == (0x82, True, b'x' * length)
         assert bytes(bytearray(payload)) == b'x' * length
 
 
@@ -132,7 +135,7 @@ def test_shapes_of_frames_are_bounded(monkeypatch):
     most = 0
     for first in 0x81, 0x82:
         for length in range(2048):
-            encode_masked(first, b'x' * length, 1)
+            encode_masked(first, b'x' * length)
             most = max(most, len(frame._shapes))
     assert most == frame.MOST_SHAPES
     assert len(frame._places) <= 95
@@ -259,3 +262,13 @@ def test_hostile_payloads():
         except (errors.ProtocolError, errors.CriticalProtocolError):
             continue
         assert code is None or encode_close_payload(code, reason) == payload
+
+
+def test_empty_stock_of_keys(monkeypatch):
+    stock = []
+    monkeypatch.setattr(frame, 'stock', stock)
+    monkeypatch.setattr(mask, 'stock', stock)
+    for size in 5, 5000:
+        assert read_frame(bytes(encode_masked(0x82, b'x' * size))) == (0x82, True, b'x' * size)
+        assert len(stock) == 255
+        del stock[:]

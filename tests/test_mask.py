@@ -7,13 +7,15 @@ import itertools
 import os
 import random
 import sys
+import threading
 import types
 
 import pytest
 
 import lomond
 from lomond import mask
-from lomond.mask import KeyPool, make_masking_key, mask_payload
+from lomond.compat import make_own_stock
+from lomond.mask import make_masking_key, mask_payload
 
 
 class Integer(object):
@@ -191,65 +193,73 @@ def urandom(monkeypatch):
     return fake
 
 
-def test_make_masking_key(urandom):
-    assert make_masking_key() == b'0000' and urandom.asked == [4]
+@pytest.fixture
+def stock(monkeypatch):
+    """An empty one, of this test alone."""
+    made = make_own_stock()
+    monkeypatch.setattr(mask, 'stock', made)
+    return made
+
+
+def test_make_masking_key(urandom, stock):
+    assert urandom.asked == []          # nothing at import
+    keys = [make_masking_key() for _ in range(1024)]
+    assert urandom.asked == [mask.STOCK_SIZE] * 4
+    assert len(set(keys)) == 1024
 
 
 def test_real_keys():
-    assert len(make_masking_key()) == 4 and len(KeyPool().take()) == 4
-    pool = KeyPool()
-    assert len(set(pool.take() for _ in range(2000)) | set(make_masking_key() for _ in range(50))) > 2040
+    keys = [make_masking_key() for _ in range(2000)]
+    assert set(len(key) for key in keys) == set([4]) and len(set(keys)) > 1990
 
 
-def test_pool_uses_no_byte_twice(urandom):
-    pool = KeyPool()
-    keys = [pool.take() for _ in range(5000)]
-    assert keys == [('%04x' % i).encode() for i in range(5000)]
+def test_numbers_are_keys(urandom, stock):
+    """Both ways to take from the stock: the bytes of the system, each once."""
+    with pytest.raises(IndexError):
+        stock.pop()
+    number = mask.refill()
+    taken = [mask.key_bytes(number)] + [make_masking_key() for _ in range(100)]
+    taken += [mask.key_bytes(stock.pop()) for _ in range(155)]
+    assert not stock and urandom.asked == [1024]
+    swap = sys.byteorder == 'big'
+    assert sorted(key[::-1] if swap else key for key in taken) == [('%04x' % i).encode() for i in range(256)]
 
 
-def test_pool_grows(urandom):
-    """An idle connection needs few keys: a large stock would be memory for nothing."""
-    pool = KeyPool()
-    assert urandom.asked == []
-    for _ in range(16 + 64 + 256 + 256):
-        pool.take()
-    assert urandom.asked == [64, 256, 1024, 1024]
+def test_no_key_twice_in_threads(urandom, stock):
+    """The stock has no lock."""
+    taken, threads = [], []
 
+    def take(mine):
+        for _ in range(3000):
+            mine.append(make_masking_key())
 
-@pytest.mark.parametrize('size, asked', [(0, 4), (4, 4), (7, 4), (8, 8), (100, 64)])
-def test_small_pools(urandom, size, asked):
-    pool = KeyPool(size)
-    keys = [pool.take() for _ in range(40)]
-    assert urandom.asked[0] == asked and max(urandom.asked) <= max(4, size)
-    assert keys == [('%04x' % i).encode() for i in range(40)]
-
-
-def test_stock_is_dropped_when_the_fork_id_changes(urandom, monkeypatch):
-    process = types.ModuleType(str('process'))
-    process.fork_id = 'parent'
-    monkeypatch.setattr(mask, 'process', process)
-    pool = KeyPool()
-    assert [pool.take(), pool.take()] == [b'0000', b'0001']
-    process.fork_id = 'child'
-    assert [pool.take(), pool.take()] == [b'0010', b'0011']
-    assert len(urandom.asked) == 2
+    for _ in range(4):
+        taken.append([])
+        threads.append(threading.Thread(target=take, args=(taken[-1],)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    keys = [key for mine in taken for key in mine]
+    assert len(keys) == 12000 == len(set(keys))
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork here')
-def test_forked_child_has_other_keys():
-    pool = KeyPool()
-    pool.take()
+@pytest.mark.parametrize('taken', [1, 256])
+def test_forked_child_has_other_keys(taken):
+    for _ in range(taken):
+        make_masking_key()
     readable, writable = os.pipe()
     child = os.fork()
     if not child:
         try:
-            os.write(writable, b''.join(pool.take() for _ in range(10)))
+            os.write(writable, b''.join(make_masking_key() for _ in range(300)))
         finally:
             os._exit(0)
     os.close(writable)
-    ours = [pool.take() for _ in range(10)]
-    theirs = os.read(readable, 100)
+    ours = [make_masking_key() for _ in range(300)]
+    theirs = os.read(readable, 2000)
     os.close(readable)
     os.waitpid(child, 0)
-    assert len(theirs) == 40
-    assert not set(ours) & set(theirs[at:at + 4] for at in range(0, 40, 4))
+    assert len(theirs) == 1200
+    assert not set(ours) & set(theirs[at:at + 4] for at in range(0, 1200, 4))
