@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import codecs
 import errno
+import io
 import os
 import re
 import socket
@@ -22,14 +23,18 @@ string_types = six.string_types
 integer_types = six.integer_types
 reraise = six.reraise
 BYTES_LIKE = (bytes, bytearray, memoryview)
+#: Whether ssl can read into the memory of a BytesIO: 2.7's lends none, PyPy's refuses its own.
+BYTES_IO_LENDS = hasattr(io.BytesIO, 'getbuffer') and '__pypy__' not in sys.builtin_module_names
 
 # What a socket may raise: on 2.7 ``socket.error`` is no OSError (bpo-10293), and
 # ``select.error`` is neither.
 if PY2:
     import select
     OS_ERRORS = (OSError, IOError, socket.error, select.error)
+    _FileNotFound = ()
 else:
     OS_ERRORS = (OSError,)
+    _FileNotFound = FileNotFoundError
 
 _WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
 _IN_PROGRESS = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY,
@@ -91,9 +96,16 @@ def to_text(value):
     return value
 
 
+def fspath(path):
+    """What a path object stands for (PyPy's ssl takes none); anything else as it is."""
+    return path.__fspath__() if hasattr(path, '__fspath__') else path
+
+
 def error_text(error):
     """What an exception says, as one line of text, whatever bytes or type are in it."""
-    if isinstance(error, EnvironmentError) and error.strerror:
+    if isinstance(error, _FileNotFound) and error.strerror in ('', 'Error'):
+        message = os.strerror(errno.ENOENT)     # PyPy's ssl says no more
+    elif isinstance(error, EnvironmentError) and error.strerror:
         message = error.strerror
     else:
         try:

@@ -9,6 +9,7 @@ from __future__ import absolute_import, division, unicode_literals
 import io
 
 from . import errors
+from .compat import BYTES_IO_LENDS
 from .utf8 import Utf8Decoder
 
 #: A length that nobody vouched for is believed in steps of this many bytes.
@@ -80,7 +81,7 @@ class _Store(object):
 
 
 class _PlainStore(object):
-    """The same for 2.7, whose BytesIO has no ``getbuffer``: a bytearray, copied at the end."""
+    """The same where ssl cannot read into a BytesIO (2.7, PyPy): a bytearray, copied at the end."""
 
     def __init__(self):
         self._data = bytearray()
@@ -107,7 +108,7 @@ class _PlainStore(object):
         return bytes(self._data)
 
 
-new_store = _Store if hasattr(io.BytesIO, 'getbuffer') else _PlainStore
+new_store = _Store if BYTES_IO_LENDS else _PlainStore
 
 
 class Message(object):

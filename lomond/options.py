@@ -7,7 +7,7 @@ whose sentence names it (but never a secret).
 from __future__ import absolute_import, division, unicode_literals
 
 from .auth import basic
-from .compat import encode_utf8, integer_types, text_type, to_text
+from .compat import encode_utf8, fspath, integer_types, text_type, to_text
 from .compression import Deflate
 from .cookies import cookie_text, is_jar
 from .handshake import check_header
@@ -227,8 +227,7 @@ def check_path(what, path):
     """A path, as text or bytes, without NUL; or None."""
     if path is None:
         return None
-    if hasattr(path, '__fspath__'):
-        path = path.__fspath__()
+    path = fspath(path)
     if not isinstance(path, (text_type, bytes)):
         raise TypeError('{} must be a path, not {}'.format(what, type(path).__name__))
     if not path:

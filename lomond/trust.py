@@ -16,7 +16,7 @@ import re
 import sys
 
 from . import errors
-from .compat import IS_WINDOWS, OS_ERRORS, error_text, integer_types, native, text_type, to_text
+from .compat import IS_WINDOWS, OS_ERRORS, error_text, fspath, integer_types, native, text_type, to_text
 from .url import ip_bytes, is_ip_address, printable
 
 _FINGERPRINT = re.compile('sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})\\Z')
@@ -41,7 +41,7 @@ class CertificateFail(errors.ConnectFail):
 # -- what the constructor was given ----------------------------------------------------------
 
 def _path_text(path):
-    path = path.__fspath__() if hasattr(path, '__fspath__') else path
+    path = fspath(path)
     return path.decode('utf-8', 'replace') if isinstance(path, bytes) else path
 
 
@@ -56,11 +56,11 @@ def _check_path(what, path):
 def _split_cert(cert):
     """(certificate, key, password) of any form that ``ssl_cert`` may have."""
     if not isinstance(cert, (tuple, list)):
-        return cert, None, None
+        return fspath(cert), None, None
     if len(cert) not in (2, 3):
         raise ValueError('ssl_cert must be a path, (certificate, key) or (certificate, key, password); '
                          'it has {} items'.format(len(cert)))
-    return tuple(cert) + (None,) * (3 - len(cert))
+    return tuple(fspath(part) for part in cert) + (None,) * (3 - len(cert))
 
 
 def parse_fingerprint(text):
@@ -164,10 +164,10 @@ def _hashed_names(path):
 def _load_cafile(context, cafile):
     try:
         if not os.path.isdir(cafile):
-            context.load_verify_locations(cafile=cafile)
+            context.load_verify_locations(cafile=fspath(cafile))
             return
         hashed = _hashed_names(_path_text(cafile))
-        context.load_verify_locations(capath=cafile)
+        context.load_verify_locations(capath=fspath(cafile))
     except OS_ERRORS + (ValueError,) as error:      # SSLError is one, and so is UnicodeError
         raise _cannot('read ssl_cafile', cafile, describe_error(error), error)
     if not hashed:

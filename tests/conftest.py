@@ -3,6 +3,7 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import os
+import platform
 
 import pytest
 
@@ -39,6 +40,9 @@ def _where_lomond_is():
 
 
 def pytest_configure(config):
+    if platform.python_implementation() == 'PyPy':
+        # A loop that was left by break, and its socket, go at once there, in whatever order.
+        config.addinivalue_line('filterwarnings', 'ignore::ResourceWarning')
     # tools/run_tests.py tests the wheel that it installed, never the checkout beside the tests.
     installed = os.environ.get('LOMOND_TESTED_IN')
     where = _where_lomond_is()

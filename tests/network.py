@@ -7,6 +7,7 @@ import re
 import time
 
 import pytest
+from helpers import collect_what_is_not_counted
 
 from lomond import WebSocket
 from lomond.compat import monotonic
@@ -86,8 +87,10 @@ def nothing_stays_open():
     if not os.path.isdir('/proc/self/fd'):
         yield
         return
+    collect_what_is_not_counted()
     before = open_descriptors()
     yield
+    collect_what_is_not_counted()
     for _ in range(50):
         if open_descriptors() <= before:
             return

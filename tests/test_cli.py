@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -610,6 +611,8 @@ def test_interrupt_while_waiting_to_connect_again():
 
 
 @posix
+@pytest.mark.skipif(platform.python_implementation() == 'PyPy',
+                    reason='PyPy installs its handler though SIGINT is ignored')
 def test_ignored_interrupts_stay_ignored(server):
     def ignore():
         signal.signal(signal.SIGINT, signal.SIG_IGN)

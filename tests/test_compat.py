@@ -344,3 +344,20 @@ def test_without_frames():
         assert getattr(error, '__traceback__', None) is None
         error = getattr(error, '__context__', None)
     assert compat.without_frames(None) is None
+
+
+@pytest.mark.skipif(compat.PY2, reason='PyPy 3 does so')
+@pytest.mark.parametrize('strerror', ['', 'Error'])
+def test_file_of_which_nothing_is_said(strerror):
+    """All that PyPy's ssl says of a file that is missing is an errno."""
+    assert compat.error_text(OSError(errno.ENOENT, strerror)) == os.strerror(errno.ENOENT)
+    assert compat.error_text(OSError(errno.ENOENT, 'not here')) == 'not here'
+
+
+def test_fspath():
+    class Path(object):
+        def __fspath__(self):
+            return 'a/b'
+
+    assert compat.fspath(Path()) == 'a/b'
+    assert compat.fspath(b'a') == b'a' and compat.fspath(None) is None

@@ -16,6 +16,7 @@ from helpers import (
     Log,
     close_frame,
     close_payload,
+    counted,
     facts,
     frame,
     mask,
@@ -605,6 +606,7 @@ SCENES = [(scene_fresh,), (scene_compressing,), (scene_between_messages,), (scen
           (scene_answered, REFUSAL), (scene_answered, b'no http'), (scene_answered, ANSWER[:9])]
 
 
+@counted
 @pytest.mark.parametrize('scene', SCENES, ids=[str(number) for number in range(len(SCENES))])
 def test_release_leaves_no_cycle(scene):
     gc.collect()
@@ -623,6 +625,7 @@ def test_release_leaves_no_cycle(scene):
         gc.enable()
 
 
+@counted
 @pytest.mark.parametrize('scene', SCENES, ids=[str(number) for number in range(len(SCENES))])
 def test_core_that_nobody_releases_is_no_cycle(scene):
     """Driven by feed() and forgotten: on 2.7 a suspended generator in a cycle is never freed."""
@@ -638,6 +641,7 @@ def test_core_that_nobody_releases_is_no_cycle(scene):
         gc.enable()
 
 
+@counted
 def test_unused_core_is_no_cycle():
     gc.disable()
     try:

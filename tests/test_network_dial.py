@@ -9,6 +9,7 @@ import socket
 import threading
 
 import pytest
+from helpers import collect_what_is_not_counted
 from network import (
     GOOD,
     LIMIT,
@@ -487,6 +488,7 @@ def test_left_while_dialing():
         for _event in websocket:
             break
         del _event
+        collect_what_is_not_counted()
         iterator = websocket.connect(connect_timeout=30)
         next(iterator)
         iterator.close()

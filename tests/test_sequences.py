@@ -7,6 +7,7 @@ certificates fail in ``test_network_*``.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import contextlib
 import errno
 import gc
 import os
@@ -19,7 +20,18 @@ import threading
 import time
 
 import pytest
-from helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, close_payload, frame
+from helpers import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    close_frame,
+    close_payload,
+    counted,
+    frame,
+)
 from proxyserver import server_context
 from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread, play
 
@@ -1133,8 +1145,9 @@ def leave_by_throw(ws, at, **settings):
 kept = []
 
 
-@pytest.mark.parametrize('leave', [leave_by_break, leave_by_exception, leave_by_with, leave_by_close,
-                                   leave_by_throw])
+@pytest.mark.parametrize('leave', [pytest.param(leave_by_break, marks=counted),
+                                   pytest.param(leave_by_exception, marks=counted),
+                                   leave_by_with, leave_by_close, leave_by_throw])
 @pytest.mark.parametrize('at', ['connecting', 'connected', 'ready', 'text', 'poll', 'closing', 'closed',
                                 'protocol_error', 'rejected'])
 def test_loop_is_left(leave, at):
@@ -1185,10 +1198,11 @@ class Closes(WebSocket):
     """Calls close() as soon as it is Ready."""
 
     def connect(self, **settings):
-        for event in super(Closes, self).connect(**settings):
-            if event.name == 'ready':
-                self.close()
-            yield event
+        with contextlib.closing(super(Closes, self).connect(**settings)) as events:
+            for event in events:
+                if event.name == 'ready':
+                    self.close()
+                yield event
 
 
 def test_loop_is_left_before_it_began():
@@ -1204,6 +1218,7 @@ def test_loop_is_left_before_it_began():
         Played(ws).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
+@counted
 def test_loop_is_left_and_begun_again():
     def script(peer):
         peer.accept(also=frame(TEXT, b'x'))
@@ -1376,6 +1391,7 @@ def test_everything_is_delivered_before_an_end(secure, request):
     assert (played.last.reason, played.last.graceful, played.last.code) == ('closed', True, 1001)
 
 
+@counted
 def test_nothing_is_left_behind():
     """A loop left in a thread that has ended; the collector is not needed."""
     def script(peer):

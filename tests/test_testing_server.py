@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from helpers import collect_what_is_not_counted
 from proxyserver import server_context
 
 import lomond.testing.pytest_plugin  # noqa: F401 - before a test changes the folder (2.7)
@@ -250,6 +251,9 @@ def test_drop_after():
     assert played.last.graceful
     with pytest.raises(ValueError):
         drop_after(-1)
+    with pytest.raises(TypeError) as caught:        # drop_after in place of drop_after(1)
+        drop_after(None)
+    assert str(caught.value) == 'messages must be a number, not NoneType'
 
 
 def test_close_with():
@@ -656,6 +660,7 @@ def test_nothing_is_left():
         for sock in held:
             sock.close()
         servers.append(server)
+    collect_what_is_not_counted()
     assert (threading.active_count(), descriptors()) == before
 
 

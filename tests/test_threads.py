@@ -12,7 +12,7 @@ import time
 import zlib
 
 import pytest
-from helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
+from helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, counted, frame
 from proxyserver import server_context
 from rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread
 
@@ -500,6 +500,7 @@ def connect_many(server, count):
                 break
 
 
+@counted
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='no /proc')
 def test_nothing_is_left_of_many_connections():
     with Server(ends) as server:
@@ -526,6 +527,7 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf(str('SC_PAGE_SIZE'))
 
 
+@counted
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='no /proc')
 @pytest.mark.parametrize('secure', [False, True])
 def test_nothing_waits_for_the_collector(secure, request):
@@ -592,6 +594,7 @@ def test_errors_of_events_hold_no_frames():
             error = error.__context__
 
 
+@counted
 def test_websocket_is_freed_with_its_last_reference():
     """Neither the iterator nor the session keeps it alive in a cycle."""
     import weakref

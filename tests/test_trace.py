@@ -8,7 +8,7 @@ import socket
 import time
 
 import pytest
-from helpers import BINARY, CLOSE, PING, TEXT, close_frame, frame
+from helpers import BINARY, CLOSE, PING, TEXT, close_frame, counted, frame
 from proxyserver import server_context
 from rawserver import Gone, Played, Server, Wait, in_thread, play
 
@@ -270,6 +270,7 @@ def test_disconnected_once(script, handlers, settings):
     assert len(records['disconnected']) == 1 and records.all[-1]['stage'] == 'disconnected'
 
 
+@counted
 def test_disconnected_of_a_loop_that_is_left():
     with Server(quiet) as server:
         records = Records()

@@ -9,7 +9,7 @@ request that answers it (as the parameter of :class:`~lomond.testing.Server`), a
 from __future__ import absolute_import, division, unicode_literals
 
 from .. import errors
-from ..compat import to_bytes
+from ..compat import integer_types, to_bytes
 from ..frame import encode_close_payload
 from ..handshake import encode_answer
 
@@ -135,6 +135,8 @@ def drop_after(messages, reset=False):
     :returns: a handler
     :raises ValueError: below 0
     """
+    if not isinstance(messages, integer_types):
+        raise TypeError('messages must be a number, not {}'.format(type(messages).__name__))
     if messages < 0:
         raise ValueError('messages is {}; 0 or more is allowed'.format(messages))
 
