@@ -31,7 +31,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 
-from table import GUARDS        # beside this file
+from table import GUARDS  # beside this file
 
 #: Seconds for one test: a guard that keeps something from hanging shows by it.
 TEST_LIMIT = 20
