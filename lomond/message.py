@@ -14,6 +14,8 @@ from .utf8 import Utf8Decoder
 
 #: A length that nobody vouched for is believed in steps of this many bytes.
 STEP = 16 * 1024 * 1024
+#: A message in fragments is kept in pieces of so many bytes, or a little more.
+PIECE = 1024 * 1024
 #: So many small texts are joined to one: a million fragments of a character must not
 #: cost a million objects.
 JOIN_AFTER = 1024
@@ -34,20 +36,29 @@ class _Store(object):
 
     ``io.BytesIO`` hands out its inner bytes object when nothing else refers to it
     (``getvalue``), and lets itself be written by ``recv_into`` (``getbuffer``): a payload of
-    16 MiB costs 16 MiB, once.
+    16 MiB costs 16 MiB, once.  What comes in fragments is kept in pieces that are joined at the
+    end: a BytesIO that grows to 16 MiB by 4 KiB is moved again and again, 13 ms instead of 4.
     """
 
     def __init__(self):
-        self._file = io.BytesIO()
-        self._size = 0
+        self._pieces = []           # bytes, in order; none of them grows any more
+        self._file = io.BytesIO()   # the newest piece
+        self._size = 0              # of that one
 
     def write(self, part):
+        if self._size >= PIECE:
+            self._end_piece()
         try:
             self._file.write(part)
         except BufferError:
             self._let_go()
             self._file.write(part)
         self._size += len(part)
+
+    def _end_piece(self):
+        self._pieces.append(self._file.getvalue())
+        self._file = io.BytesIO()
+        self._size = 0
 
     def _let_go(self):
         """Go on with a copy: a driver still holds a view of a place that was reserved."""
@@ -56,10 +67,12 @@ class _Store(object):
 
     def reserve(self, count):
         """A writable memoryview of ``count`` bytes behind what is there."""
+        if 0 < self._size < STEP:
+            self._end_piece()
         size = self._size
         if size == 0:
             self._file = io.BytesIO(bytes(count))       # calloc: untouched pages cost nothing
-        else:
+        else:                                           # one frame, in steps: it stays in one piece
             try:
                 self._extend(size + count)
             except BufferError:
@@ -77,7 +90,10 @@ class _Store(object):
         self._file.seek(self._size)
 
     def take(self):
-        return self._file.getvalue()
+        if not self._pieces:
+            return self._file.getvalue()
+        self._end_piece()
+        return b''.join(self._pieces)
 
 
 class _PlainStore(object):
