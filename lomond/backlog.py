@@ -21,17 +21,18 @@ PART_SIZE = 64 * 1024
 class Backlog(object):
     """Parts of a stream in order; used by the loop's thread.
 
+    :ivar parts: what is kept, a deque of ``(bytes, received_time)``
     :ivar end: None while the stream goes on; 0 at its end; the exception that broke it
     """
 
     def __init__(self):
         self.end = None
-        self._parts = collections.deque()       # (bytes, received_time)
+        self.parts = collections.deque()
         self._size = 0
 
     def __len__(self):
         """How many parts there are."""
-        return len(self._parts)
+        return len(self.parts)
 
     @property
     def takes_more(self):
@@ -40,12 +41,12 @@ class Backlog(object):
 
     def put(self, data, received_time):
         """Keep bytes that somebody has read."""
-        self._parts.append((data, received_time))
+        self.parts.append((data, received_time))
         self._size += len(data) + PART_COST
 
     def take(self):
         """The oldest part: ``(bytes, received_time)``."""
-        part = self._parts.popleft()
+        part = self.parts.popleft()
         self._size -= len(part[0]) + PART_COST
         return part
 
@@ -75,4 +76,4 @@ class Backlog(object):
 
     def clear(self):
         """Forget it all."""
-        self._parts.clear()
+        self.parts.clear()

@@ -120,7 +120,8 @@ class Connection(SendingHalf):
             self.eof = True
 
     def _begin(self, received_time, now):
-        self._check_hungry()
+        if not self.hungry:
+            self._check_hungry()
         self.hungry = False
         if self.events is None:
             # By a weak reference: a cycle through a suspended generator is never freed on 2.7.

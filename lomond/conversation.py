@@ -47,8 +47,7 @@ class Conversation(object):
     :param plan: ``follow(response)``, ``on_event``, ``on_sent``, ``on_reply``, ``on_received``
     """
 
-    def __init__(self, core, stream, timers, waiting, send_timeout, deadline, deadline_reason,
-                 plan):
+    def __init__(self, core, stream, timers, waiting, send_timeout, deadline, deadline_reason, plan):
         self.core = core
         self.stream = stream
         self.timers = timers
@@ -172,7 +171,8 @@ class Conversation(object):
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
             if pending or writer.has_tail():
                 writer.try_flush()
-            self._note_closing(now)
+            if core.close_received or timers.failed_at is not None:
+                self._note_closing(now)
             if self._stopped is not None:
                 self.ending = (self._stopped, False, None)
                 return
@@ -192,10 +192,12 @@ class Conversation(object):
             source = self._next_source()
             if source is None:
                 # All that has arrived was handed out.
-                for event in self._on_idle(now):
-                    yield event
-                if self.ending is not None:
-                    return
+                timers.oldest_ping = core.pings.oldest
+                if self.ready_at is None or self._end_fed or timers.due(now) is not None:
+                    for event in self._on_idle(now):
+                        yield event
+                    if self.ending is not None:
+                        return
                 reads = 0
                 if core.replies.is_waiting():
                     writer.try_flush()
@@ -241,12 +243,12 @@ class Conversation(object):
         """An iterator of the events of the next bytes, or None when there are none yet."""
         core = self.core
         backlog = self._backlog
-        if len(backlog):
+        if backlog.parts:
             data, received_time = backlog.take()
             return core.receive(data, received_time, self.clock())
         if backlog.end is None:
             try:
-                count = self.stream.recv_into(core.get_buffer())
+                count = self.stream.recv_into(core.intake.get_buffer())
             except OS_ERRORS as error:
                 backlog.end = without_frames(error)
             else:
@@ -293,7 +295,6 @@ class Conversation(object):
                     yield event
                 self._after(event)
             return
-        self.timers.oldest_ping = core.pings.oldest
         for event in self._on_time(now, True):
             yield event
 
