@@ -96,12 +96,14 @@ class _Store(object):
         return b''.join(self._pieces)
 
 
+_ZEROS = b'\0' * 65536
+
+
 class _PlainStore(object):
     """The same where ssl cannot read into a BytesIO (2.7, PyPy): a bytearray, copied at the end."""
 
     def __init__(self):
         self._data = bytearray()
-        self._place = None
 
     def write(self, part):
         try:
@@ -110,15 +112,15 @@ class _PlainStore(object):
             self._data = self._data + part
 
     def reserve(self, count):
-        self._place = bytearray(count)
-        return memoryview(self._place)
+        # In place and by little: what is put together, or made beside it, would be there a third
+        # time when it is copied.
+        size = len(self._data)
+        for left in range(count, 0, -len(_ZEROS)):
+            self.write(_ZEROS[:left])
+        return memoryview(self._data)[size:]
 
     def commit(self, count):
-        if self._data:
-            self._data = self._data + self._place
-        else:
-            self._data = self._place
-        self._place = None
+        """It is in its place already."""
 
     def take(self):
         return bytes(self._data)
