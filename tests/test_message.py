@@ -200,4 +200,4 @@ def test_views_that_are_kept(store):
 def test_reserve_is_not_believed_at_once(store):
     """A length of 2**62 costs no more than a step."""
     message = Message(False)
-    assert len(message.reserve(1 << 62)) == STEP
+    assert 1 << 20 <= len(message.reserve(1 << 62)) <= STEP
