@@ -54,7 +54,7 @@ def test_half_a_surrogate_pair():
     with pytest.raises(ValueError) as caught:
         basic('user', 'pass\ud800')
     assert str(caught.value) == 'password has half a surrogate pair; it cannot be encoded as UTF-8'
-    assert getattr(caught.value, '__context__', None) is None       # a UnicodeEncodeError carries the password
+    assert getattr(caught.value, '__context__', None) is None   # a UnicodeEncodeError carries the password
 
 
 # --- challenges ---

@@ -1,9 +1,14 @@
-"""Deadlines of whole connections on a clock and a wire of a script (behaviour.md, section 6); nobody waits."""
+"""Deadlines of whole connections on a made-up clock and wire (behaviour.md, section 6); nobody waits."""
 
 from __future__ import absolute_import, division, unicode_literals
 
-from lomond import WebSocket
-from lomond.testing import ACCEPT, EOF, ScriptedTransport, text_frame
+import errno
+import socket
+
+import pytest
+
+from lomond import WebSocket, errors
+from lomond.testing import ACCEPT, EOF, ScriptedTransport, close_frame, pong_frame, sends_fail, text_frame
 
 
 def play(wire, handlers=None, **settings):
@@ -64,6 +69,29 @@ def test_answered_pings_do_not_time_out():
     names = [event.name for _, event in timed]
     assert 'unresponsive' not in names and names[-2:] == ['text', 'disconnected']
     assert len(times(timed, 'pong')) == 120
+
+
+def test_no_pings_once_close_was_sent():
+    """They could not go out, so no pong would come, and a server that is slow to close would look dead."""
+    wire = ScriptedTransport([ACCEPT, pong_frame(b''), 10, close_frame(1000), EOF])
+    timed = play(wire, {'ready': lambda ws: ws.close()}, poll=100, ping_rate=1, ping_timeout=2)
+    assert [event.name for _, event in timed][-2:] == ['closed', 'disconnected']
+    assert timed[-1][0] == 10 and timed[-1][1].graceful
+    assert len(times(timed, 'poll')) == 1
+
+
+def test_what_had_arrived_is_delivered_after_a_failed_send():
+    """The server's reason to hang up is behind a message whose handler sends."""
+    def send(ws):
+        with pytest.raises(errors.TransportFail):
+            ws.send_text('into the void')
+    wire = ScriptedTransport([ACCEPT, text_frame('one'), sends_fail(socket.error(errno.EPIPE, 'Broken pipe')),
+                              text_frame('two'), close_frame(1009, 'too much'), EOF])
+    timed = play(wire, {'text': send}, ping_rate=0)
+    assert [event.name for _, event in timed if event.name != 'poll'][3:] == [
+        'text', 'text', 'closing', 'disconnected']
+    last = timed[-1][1]
+    assert (last.reason, last.graceful, last.code) == ('closed', True, 1009)
 
 
 def test_each_deadline_is_its_own():

@@ -177,7 +177,8 @@ def mixed():
     data += frame(BINARY)
     data += frame(BINARY, fin=False, rsv=4) + frame(CONTINUATION, three)
     data += frame(BINARY, four, rsv=4) + frame(BINARY, b'a', fin=False) + frame(CONTINUATION, b'b')
-    return data, [('text', 'spam ' * 20), ('text', 'plain'), ('binary', b'p' * 200), ('send', PONG, b'!'), ('ping', b'!'),
+    return data, [('text', 'spam ' * 20), ('text', 'plain'), ('binary', b'p' * 200),
+                  ('send', PONG, b'!'), ('ping', b'!'),
                   ('text', SNOWMAN * 50), ('binary', b''), ('binary', b'spam ' * 20), ('binary', b''),
                   ('binary', b'ab')]
 
@@ -498,6 +499,20 @@ def test_fragments_sum():
                  + frame(PING) + frame(CONTINUATION),
                  [('send', PONG, b''), ('ping', b''), ('text', 'x' * 100)],
                  'OPEN', make=limited(100))
+
+
+@pytest.mark.parametrize('opcode', [TEXT, BINARY])
+def test_fragments_of_usual_sizes_sum(opcode):
+    """Behind a limit that lets frames below 64 KiB go the short way."""
+    def data(last):
+        return (frame(opcode, b'x' * 40000, fin=False) + frame(CONTINUATION, b'x' * 40000, fin=False) +
+                frame(CONTINUATION, b'x' * last, fin=False) + frame(CONTINUATION))
+    log = Log(open_client(max_message_size=100000))
+    log.feed(data(20000))
+    assert len(log.entries) == 1 and len(log.entries[0][1]) == 100000
+    log = Log(open_client(max_message_size=100000))
+    log.feed(data(20001))
+    assert log.entries == too_large(100001, 100000)
 
 
 def test_limit_counts_bytes_not_characters():

@@ -38,6 +38,7 @@ def test_each_section_has_guards():
 def test_a_table_that_has_rotted_is_noticed():
     good = GUARDS[0]
     assert problem_of(good, PACKAGE, HERE) is None
-    for changes in (dict(old='no such text'), dict(old='import'), dict(new=good.old), dict(file='no_such_file.py'),
+    for changes in (dict(old='no such text'), dict(old='import'), dict(new=good.old),
+                    dict(file='no_such_file.py'),
                     dict(tests=('test_states.py::test_no_such',)), dict(tests=('test_no_such.py::test_x',))):
         assert problem_of(good._replace(**changes), PACKAGE, HERE) is not None, changes

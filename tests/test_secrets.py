@@ -37,14 +37,16 @@ REFUSED = [
     dict(url='ws://me:hunter2\n@host/'), dict(url='ws://me:hun/ter2hunter2@host/'),
     dict(url='ws://me:hunter2\ud800@host/'), dict(url='ws://h\xf6st..x/?token=hunter2'),
     dict(url='ws://host:0/?token=hunter2#hunter2'), dict(url='ws://host/ \t?token=hunter2'),
-    dict(url='ws://host/?token=hunter2\r\nX: y'), dict(url='me:hunter2@host'), dict(url=b'ws://me:hunter2@h\xff'),
+    dict(url='ws://host/?token=hunter2\r\nX: y'), dict(url='me:hunter2@host'),
+    dict(url=b'ws://me:hunter2@h\xff'),
     dict(proxies={'http': 'ftp://me:hunter2@p:1/'}), dict(proxies={'all': 'http://hunter2@p:99999'}),
     dict(proxies={'all': 'socks5://me:' + 'hunter2' * 50 + '@p:1'}),
     dict(proxies={'all': 'http://me:hunter2@p:1/path?hunter2'}), dict(proxies={'all': 'me:hunter2@p:x'}),
     dict(proxies={'all': ['http://me:hunter2@p']}),
     dict(auth=('me:x', 'hunter2')), dict(auth=('me', 'hunter2\n')), dict(auth=('me', 'hunter2\ud800')),
     dict(auth=('hunter2', 5)), dict(auth='me:hunter2'), dict(auth=('me', 'hunter2', 'x')),
-    dict(headers={'Authorization': 'Bearer hunter2\r\n'}), dict(headers={'Authorization: Bearer hunter2': 'x'}),
+    dict(headers={'Authorization': 'Bearer hunter2\r\n'}),
+    dict(headers={'Authorization: Bearer hunter2': 'x'}),
     dict(headers={'Authorization': ['hunter2']}), dict(headers=['Authorization: hunter2']),
     dict(headers={'X': 'hunter2\ud800\n'}), dict(headers='Authorization: hunter2'),
     dict(headers=[('Cookie', 'hunter2', 'x')]), dict(headers={'Sec-WebSocket-Key': 'hunter2'}),
@@ -71,12 +73,14 @@ def test_refusals_of_methods():
         with pytest.raises((ValueError, TypeError)) as caught:
             made.add_header(name, value)
         assert SECRET not in told(caught.value)
-    for values in (('me', 'hunter2\n'), ('me', b'hunter2\xff'), ('me', 'hunter2\ud800'), ('hunter2\x7f', 'x')):
+    for values in (('me', 'hunter2\n'), ('me', b'hunter2\xff'), ('me', 'hunter2\ud800'),
+                   ('hunter2\x7f', 'x')):
         with pytest.raises((ValueError, TypeError)) as caught:
             DigestAuth(*values)
         assert SECRET not in told(caught.value)
     user = (SECRET + '\x00') * 40
-    for make in (lambda: Socks4('host.test', 80, user, remote_dns=True), lambda: Socks5('host.test', 80, user)):
+    for make in (lambda: Socks4('host.test', 80, user, remote_dns=True),
+                 lambda: Socks5('host.test', 80, user)):
         with pytest.raises(ValueError) as caught:
             make()
         assert SECRET not in told(caught.value)
@@ -151,14 +155,15 @@ def test_redirects(caplog, location):
             peer.send(b'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
             return
         place = location.format(port=server.port)
-        peer.send('HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {}\r\n\r\n'.format(place).encode('ascii'))
+        peer.send(b'HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ' + place.encode('ascii') +
+                  b'\r\n\r\n')
     with Server(script, script) as server:
         events, said = everything(WebSocket(server.url, proxies={}, max_redirects=2), caplog)
     names = [event.name for event in events]
     assert names[-2:] == ['rejected', 'disconnected'] and ('redirected' in names) == ('next' in location)
     shown = said
     for event in events:
-        if event.name == 'redirected':      # the attribute is the URL that is asked; everything else tells less
+        if event.name == 'redirected':      # the attribute is the URL that is asked; all else tells less
             assert event.location.endswith('/next?code=hunter2') and 'me:' not in event.location
             shown = shown.replace('\n' + event.location + '\n', '\n')
     assert SECRET not in shown

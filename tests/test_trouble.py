@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Each reason that docs/trouble.rst shows is what a connection says, and each is made here (behaviour.md, section 1)."""
+"""What docs/trouble.rst shows is what a connection says, and each is made here (behaviour.md, section 1)."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -27,7 +27,8 @@ def literals():
         text = file.read()
     cells = re.findall(r'^   \* - .*?^     - (.*?)^     - (.*?)^     - (.*?)(?=^   \* - |^\S|\Z)', text,
                        re.MULTILINE | re.DOTALL)
-    found = [literal for cell in cells for column in cell for literal in re.findall('``(.*?)``', column, re.DOTALL)]
+    found = [literal for cell in cells for column in cell
+             for literal in re.findall('``(.*?)``', column, re.DOTALL)]
     return set(' '.join(literal.split()) for literal in found
                if re.search("; |reason=|valid UTF-8|at most", literal))
 
@@ -54,7 +55,8 @@ def through(proxy_answer, scheme):
         peer.send(proxy_answer)
         peer.wait_gone()
     with ProxyServer(script) as proxy:
-        return failed('ws://target.test/', proxies={'all': '{}://me:pw@127.0.0.1:{}'.format(scheme, proxy.port)})
+        url = '{}://me:pw@127.0.0.1:{}'.format(scheme, proxy.port)
+        return failed('ws://target.test/', proxies={'all': url})
 
 
 def said(script, handlers=None, options=None, **settings):
@@ -305,7 +307,8 @@ class World(object):
 def world(certs, monkeypatch):
     hanging = Wait()
     monkeypatch.setattr(socket, 'getaddrinfo', Names({
-        'unknown.test': socket.gaierror(socket.EAI_NONAME, 'Name or service not known'), 'hang.test': hanging}))
+        'unknown.test': socket.gaierror(socket.EAI_NONAME, 'Name or service not known'),
+        'hang.test': hanging}))
     yield World(certs, monkeypatch)
     hanging.set()
 
@@ -330,5 +333,6 @@ def test_row(world, row):
 def test_page_shows_nothing_else(world):
     """Each sentence of the page was said by one of the rows."""
     sentences = [sentence for row in ROWS for sentence in (_SAID.get(row) or row(world))]
-    alone = [literal for literal in literals() if not any(is_like(literal, sentence) for sentence in sentences)]
+    alone = [literal for literal in literals()
+             if not any(is_like(literal, sentence) for sentence in sentences)]
     assert alone == []

@@ -1,4 +1,4 @@
-"""The write lock, senders that wait, and what is kept meanwhile; wire and time are made up (behaviour.md, section 5)."""
+"""The write lock, and senders that wait, on a made-up wire and clock (behaviour.md, section 5)."""
 
 from __future__ import absolute_import, division, unicode_literals
 

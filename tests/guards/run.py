@@ -28,17 +28,18 @@ import tempfile
 import time
 import traceback
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-CHECKOUT = os.path.dirname(os.path.dirname(HERE))
-
 from table import GUARDS  # beside this file
 
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 #: Seconds for one test: a guard that keeps something from hanging shows by it.
 TEST_LIMIT = 20
 #: pytest's exit status when all went well, and when tests failed.
 GREEN, RED = 0, 1
 #: What takes long to import, and is the same for every run: each run is a fork of this process.
-SHARED = ('pytest', '_pytest.pytester', 'hypothesis', 'pytest_timeout', 'trustme', 'ssl', 'asyncio', 'unittest.mock')
+SHARED = ('pytest', '_pytest.pytester', 'hypothesis', 'pytest_timeout', 'trustme', 'ssl', 'asyncio',
+          'unittest.mock')
 #: What a failure leaves in the output.
 _FAILED = re.compile(r'\b[0-9]+ (?:failed|errors?)\b|^\++ Timeout \++', re.MULTILINE)
 _PASSED = re.compile(r'\b[0-9]+ passed')
@@ -108,8 +109,9 @@ class Copy(object):
     def run(self, tests, *options):
         """Run tests: ``(exit status, those that failed, output)``."""
         # The time limit by the method 'thread' ends the whole process: what hangs may be deaf to signals.
-        arguments = ['-q', '-p', 'no:cacheprovider', '-W', 'ignore::pytest.PytestAssertRewriteWarning', '-rfE', '--tb', 'line', '--timeout', str(TEST_LIMIT),
-                     '--timeout-method', 'thread'] + list(options) + [os.path.join('tests', test) for test in tests]
+        arguments = ['-q', '-p', 'no:cacheprovider', '-W', 'ignore::pytest.PytestAssertRewriteWarning',
+                     '-rfE', '--tb', 'line', '--timeout', str(TEST_LIMIT), '--timeout-method', 'thread']
+        arguments += list(options) + [os.path.join('tests', test) for test in tests]
         sys.stdout.flush()
         child = os.fork()
         if not child:
@@ -188,7 +190,8 @@ def main():
         tests = sorted(set(test for guard in guards for test in guard.tests))
         begun = time.time()
         status, red_before, output = copy.run(tests)
-        print('%d tests without a change: exit status %d after %.0f s' % (len(tests), status, time.time() - begun))
+        print('%d tests without a change: exit status %d after %.0f s' % (
+            len(tests), status, time.time() - begun))
         if status != GREEN:
             print(output[-3000:])
         if not _PASSED.search(output):

@@ -23,7 +23,8 @@ def G(section, name, file, old, new, *tests):
 # -- 1. Event sequences ------------------------------------------------------------------------
 
 G('1', 'server closes: its close is echoed', 'connection.py',
-  'elif core.state is states.REMOTE_CLOSING:', 'elif False:', 'frame_parser::close_is_echoed', 'sequences::server_closes')
+  'elif core.state is states.REMOTE_CLOSING:', 'elif False:',
+  'frame_parser::close_is_echoed', 'sequences::server_closes')
 G('1', 'server closes: the echo goes out after Closing was handled', 'connection.py',
   'return kind(core.close_code, core.close_reason)',
   'core.queue_close(core.close_code)\n    return kind(core.close_code, core.close_reason)',
@@ -33,39 +34,56 @@ G('1', 'server closes: sending while Closing is handled works', 'states.py',
   "'REMOTE_CLOSING', 'active', ends_graceful=True, refusal=errors.WebSocketClosing)",
   'sequences::server_closes', 'states::flags')
 G('1', 'client closes: TCP is closed at once after the answer', 'conversation.py',
-  "if name in ('closed', 'rejected'):", "if name == 'rejected':", 'sequences::client_closes')
-G('1', 'client closes: graceful', 'states.py', "CLOSED = State('CLOSED', 'closed', ends_graceful=True,",
-  "CLOSED = State('CLOSED', 'closed',", 'states::flags')
-G('1', 'both close at once: no echo', 'states.py', 'except IndexError:\n            return False',
-  'except IndexError:\n            return True', 'states::second_close_frame_is_never_made', 'states::races_for_the_close_frame')
-G('1', 'refused: the cause begins "unable to connect"', 'dialer.py', "_SERVER = 'unable to connect'",
-  "_SERVER = 'cannot connect'", 'sequences::refused')
-G('1', 'refused: every address is named', 'racer.py', "return ', '.join(self._failed + under_way)",
-  "return (self._failed + under_way)[-1]", 'network_dial::all_are_refused')
-G('1', 'refused: addresses that gave no answer are named, too', 'racer.py', 'self._failed + under_way',
-  'self._failed', 'network_dial::time_limit_names_every_address')
-G('1', 'name does not resolve: the words of the resolver', 'dialer.py', 'error_text(lookup.error)',
-  "'no such name'", 'network_dial::name_that_does_not_resolve')
-G('1', 'certificate: the own words of the verifier', 'trust.py', "text = _FRAME.sub('', text).rstrip('.')",
-  "text = 'certificate verify failed'", 'trust::describe')
-G('1', 'certificate: host and names, below 3.7 by ourselves', 'trust.py', 'if ip_bytes(host) not in addresses:',
-  'if False:', 'trust::address_not_in_the_certificate')
-G('1', 'proxy down: its own words', 'dialer.py', "_PROXY = 'unable to connect to proxy'",
-  "_PROXY = 'unable to connect'", 'network_proxy::proxy_is_down')
-G('1', 'proxy refuses: status and reason', 'proxy.py', 'if code >= 300 or code == 101:', 'if code == 101:',
+  "if name in ('closed', 'rejected'):", "if name == 'rejected':",
+  'sequences::client_closes')
+G('1', 'client closes: graceful', 'states.py',
+  "CLOSED = State('CLOSED', 'closed', ends_graceful=True,", "CLOSED = State('CLOSED', 'closed',",
+  'states::flags')
+G('1', 'both close at once: no echo', 'states.py',
+  'except IndexError:\n            return False', 'except IndexError:\n            return True',
+  'states::second_close_frame_is_never_made', 'states::races_for_the_close_frame')
+G('1', 'refused: the cause begins "unable to connect"', 'dialer.py',
+  "_SERVER = 'unable to connect'", "_SERVER = 'cannot connect'",
+  'sequences::refused')
+G('1', 'refused: every address is named', 'racer.py',
+  "return ', '.join(self._failed + under_way)", 'return (self._failed + under_way)[-1]',
+  'network_dial::all_are_refused')
+G('1', 'refused: addresses that gave no answer are named, too', 'racer.py',
+  'self._failed + under_way', 'self._failed',
+  'network_dial::time_limit_names_every_address')
+G('1', 'name does not resolve: the words of the resolver', 'dialer.py',
+  'error_text(lookup.error)', "'no such name'",
+  'network_dial::name_that_does_not_resolve')
+G('1', 'certificate: the own words of the verifier', 'trust.py',
+  "text = _FRAME.sub('', text).rstrip('.')", "text = 'certificate verify failed'",
+  'trust::describe')
+G('1', 'certificate: host and names, below 3.7 by ourselves', 'trust.py',
+  'if ip_bytes(host) not in addresses:', 'if False:',
+  'trust::address_not_in_the_certificate')
+G('1', 'proxy down: its own words', 'dialer.py',
+  "_PROXY = 'unable to connect to proxy'", "_PROXY = 'unable to connect'",
+  'network_proxy::proxy_is_down')
+G('1', 'proxy refuses: status and reason', 'proxy.py',
+  'if code >= 300 or code == 101:', 'if code == 101:',
   'proxy::connect_refused')
-G('1', 'proxy refuses: SOCKS5 authentication failed', 'proxy.py', 'if status:\n', 'if False:\n',
+G('1', 'proxy refuses: SOCKS5 authentication failed', 'proxy.py',
+  'if status:\n', 'if False:\n',
   'proxy::socks5_authentication_fails')
-G('1', 'proxy refuses: no acceptable authentication method', 'proxy.py', 'if method == 0xff:', 'if False:',
+G('1', 'proxy refuses: no acceptable authentication method', 'proxy.py',
+  'if method == 0xff:', 'if False:',
   'proxy::socks5_fails')
-G('1', 'proxy refuses: the SOCKS5 reply in words', 'proxy.py', "'SOCKS5 ' + self._REPLIES.get(reply, ",
-  "'SOCKS5 ' + {}.get(reply, ", 'proxy::socks5_fails')
-G('1', 'proxy refuses: the SOCKS4 reply in words', 'proxy.py', "'SOCKS4 ' + self._REPLIES.get(reply, ",
-  "'SOCKS4 ' + {}.get(reply, ", 'proxy::socks4_fails')
-G('1', 'proxy refuses: the socket is closed', 'session.py', 'self._dial = None\n            dial.close()',
-  'self._dial = None', 'network_proxy::proxy_is_silent')
-G('1', 'request cannot be sent: request failed', 'session.py', "'request failed; ' + describe_error(error)",
-  'describe_error(error)', 'sequences::request_cannot_be_sent')
+G('1', 'proxy refuses: the SOCKS5 reply in words', 'proxy.py',
+  "'SOCKS5 ' + self._REPLIES.get(reply, ", "'SOCKS5 ' + {}.get(reply, ",
+  'proxy::socks5_fails')
+G('1', 'proxy refuses: the SOCKS4 reply in words', 'proxy.py',
+  "'SOCKS4 ' + self._REPLIES.get(reply, ", "'SOCKS4 ' + {}.get(reply, ",
+  'proxy::socks4_fails')
+G('1', 'proxy refuses: the socket is closed', 'session.py',
+  'self._dial = None\n            dial.close()', 'self._dial = None',
+  'network_proxy::proxy_is_silent')
+G('1', 'request cannot be sent: request failed', 'session.py',
+  "'request failed; ' + describe_error(error)", 'describe_error(error)',
+  'sequences::request_cannot_be_sent')
 G('1', 'any step too long: ConnectFail with the stage', 'session.py',
   'if self._deadline is not None and self._waiting.monotonic() >= self._deadline:', 'if False:',
   'sequences::tcp_times_out', 'network_proxy::proxy_is_silent', 'network_tls::tls_that_never_ends')
@@ -73,88 +91,127 @@ G('1', 'too long after Connected: Disconnected with the stage', 'conversation.py
   'self.ending = (self._deadline_reason, False, None)', "self.ending = ('closed', False, None)",
   'sequences::upgrade_times_out')
 G('1', 'close() at Connecting: no connection is made', 'session.py',
-  'if self._stopped is not None or not self._core.state.is_active:', 'if False:', 'sequences::close_at_connecting')
-G('1', 'close() at Connecting: closed is in the reason', 'session.py', "problem + '; closed'", 'problem',
+  'if self._stopped is not None or not self._core.state.is_active:', 'if False:',
+  'sequences::close_at_connecting')
+G('1', 'close() at Connecting: closed is in the reason', 'session.py',
+  "problem + '; closed'", 'problem',
   'sequences::close_at_connecting')
 G('1', 'close() at Connected: no frame is sent', 'sending.py',
   'return payload if self.was_open and state is not states.DISCONNECTED else None', 'return payload',
   'sending::close_before_ready', 'sequences::close_at_connected')
-G('1', 'status other than 101: Rejected', 'handshake.py', 'if response.status_code != 101:', 'if False:',
+G('1', 'status other than 101: Rejected', 'handshake.py',
+  'if response.status_code != 101:', 'if False:',
   'handshake::rejected')
-G('1', 'Rejected ends graceful, and is_closed', 'states.py', "'REJECTED', 'closed', ends_graceful=True,",
-  "'REJECTED', 'closing',", 'states::flags')
+G('1', 'Rejected ends graceful, and is_closed', 'states.py',
+  "'REJECTED', 'closed', ends_graceful=True,", "'REJECTED', 'closing',",
+  'states::flags')
 G('1', 'Rejected: Disconnected is graceful', 'conversation.py',
   "if name in ('closed', 'rejected'):\n            self.ending = ('closed', True, None)",
   "if name in ('closed', 'rejected'):\n            self.ending = ('closed', name == 'closed', None)",
   'sequences::rejected')
 G('1', 'Rejected: feed() hands it out at the end of the head', 'connection.py',
-  'if _wants_body(core.collect_body, event.response):', 'if True:', 'connection::rejected_at_the_end_of_the_head')
-G('1', 'Rejected: the body is waited for', 'session.py', 'core.collect_body = plan.wants_body', 'pass',
+  'if _wants_body(core.collect_body, event.response):', 'if True:',
+  'connection::rejected_at_the_end_of_the_head')
+G('1', 'Rejected: the body is waited for', 'session.py',
+  'core.collect_body = plan.wants_body', 'pass',
   'sequences::rejected_with_a_body')
-G('1', 'Rejected: body ends at Content-Length', 'response.py', 'self._left = int(min(lengths))', 'pass',
+G('1', 'Rejected: body ends at Content-Length', 'response.py',
+  'self._left = int(min(lengths))', 'pass',
   'response::body', 'sequences::rejected_with_a_body')
-G('1', 'Rejected: body ends at the last chunk', 'response.py', 'self.is_complete = not line', 'pass',
+G('1', 'Rejected: body ends at the last chunk', 'response.py',
+  'self.is_complete = not line', 'pass',
   'response::body')
-G('1', 'Rejected: chunks are decoded', 'response.py', "if codings[-1].lower() == 'chunked':", 'if False:',
+G('1', 'Rejected: chunks are decoded', 'response.py',
+  "if codings[-1].lower() == 'chunked':", 'if False:',
   'response::body')
-G('1', 'Rejected: body ends with the stream', 'connection.py', 'lambda: core.body_over or core.eof',
-  'lambda: core.body_over', 'sequences::rejected_body_until_the_end')
-G('1', 'Rejected: 64 KiB of body at most', 'response.py', 'self.is_complete = (len(self._body) >= self._limit',
-  'self.is_complete = (False', 'response::body_limit')
+G('1', 'Rejected: body ends with the stream', 'connection.py',
+  'lambda: core.body_over or core.eof', 'lambda: core.body_over',
+  'sequences::rejected_body_until_the_end')
+G('1', 'Rejected: 64 KiB of body at most', 'response.py',
+  'self.is_complete = (len(self._body) >= self._limit', 'self.is_complete = (False',
+  'response::body_limit')
 G('1', 'Rejected: no more than 64 KiB are kept', 'response.py',
-  'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]', 'response::body_limit')
-G('1', 'Rejected: 1 s for the body', 'conversation.py', 'BODY_WAIT = 1.0', 'BODY_WAIT = 12.0',
+  'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]',
+  'response::body_limit')
+G('1', 'Rejected: 1 s for the body', 'conversation.py',
+  'BODY_WAIT = 1.0', 'BODY_WAIT = 12.0',
   'network_http::body_has_a_second')
 G('1', 'Rejected: a line of chunked coding has a limit', 'response.py',
-  'elif len(self._line) > _CHUNK_LINE_LIMIT:', 'elif False:', 'response::body')
-G('1', 'Upgrade wrong: Rejected', 'handshake.py', "if upgrade.lower() != 'websocket':", 'if False:',
+  'elif len(self._line) > _CHUNK_LINE_LIMIT:', 'elif False:',
+  'response::body')
+G('1', 'Upgrade wrong: Rejected', 'handshake.py',
+  "if upgrade.lower() != 'websocket':", 'if False:',
   'handshake::rejected')
-G('1', 'Upgrade missing: <header missing>', 'handshake.py', "'<header missing>'", "'websocket'",
+G('1', 'Upgrade missing: <header missing>', 'handshake.py',
+  "'<header missing>'", "'websocket'",
   'handshake::rejected')
-G('1', 'Accept missing: Rejected', 'handshake.py', 'if accept is None:', 'if False:', 'handshake::rejected')
+G('1', 'Accept missing: Rejected', 'handshake.py',
+  'if accept is None:', 'if False:',
+  'handshake::rejected')
 G('1', 'Accept wrong: compared byte for byte', 'handshake.py',
   "if accept != accept_value(self._key).decode('ascii'):",
-  "if accept.lower() != accept_value(self._key).decode('ascii').lower():", 'handshake::rejected')
-G('1', 'not HTTP/1.1: Rejected', 'handshake.py', "if response.http_ver != 'HTTP/1.1':", 'if False:',
+  "if accept.lower() != accept_value(self._key).decode('ascii').lower():",
   'handshake::rejected')
-G('1', 'status is exactly 101', 'response.py', "_STATUS_CODE.match(parts[1])", "parts[1].strip('+0').isdigit()",
+G('1', 'not HTTP/1.1: Rejected', 'handshake.py',
+  "if response.http_ver != 'HTTP/1.1':", 'if False:',
+  'handshake::rejected')
+G('1', 'status is exactly 101', 'response.py',
+  '_STATUS_CODE.match(parts[1])', "parts[1].strip('+0').isdigit()",
   'response::status_lines')
 G('1', 'Connection needs the token upgrade', 'handshake.py',
-  "missing = _missing_token(response, 'Connection', 'Upgrade')", 'missing = None', 'handshake::rejected')
+  "missing = _missing_token(response, 'Connection', 'Upgrade')", 'missing = None',
+  'handshake::rejected')
 G('1', 'Connection: upgrade is a token, no part of one', 'handshake.py',
   'if token.lower() in [element.lower() for element in head.get_list(name)]:',
-  "if token.lower() in head.get(name, '').lower():", 'handshake::rejected')
-G('1', 'subprotocol that was not offered: Rejected', 'handshake.py', 'if lines[0] not in self._protocols:',
-  'if False:', 'handshake::rejected')
-G('1', 'subprotocol twice: Rejected', 'handshake.py', 'if len(lines) > 1:', 'if False:', 'handshake::subprotocol')
-G('1', 'redirects: no second Connecting', 'session.py', 'yield Redirected(plan.shown_url, talk.again, talk.response)',
-  'yield Redirected(plan.shown_url, talk.again, talk.response)\n                yield Connecting(plan.shown_url)',
+  "if token.lower() in head.get(name, '').lower():",
+  'handshake::rejected')
+G('1', 'subprotocol that was not offered: Rejected', 'handshake.py',
+  'if lines[0] not in self._protocols:', 'if False:',
+  'handshake::rejected')
+G('1', 'subprotocol twice: Rejected', 'handshake.py',
+  'if len(lines) > 1:', 'if False:',
+  'handshake::subprotocol')
+G('1', 'redirects: no second Connecting', 'session.py',
+  'yield Redirected(plan.shown_url, talk.again, talk.response)',
+  'yield Redirected(plan.shown_url, talk.again, talk.response)\n'
+  '                yield Connecting(plan.shown_url)',
   'network_http::redirect')
-G('1', 'redirects: Rejected at the limit', 'plan.py', 'if state.redirects >= websocket.max_redirects:', 'if False:',
+G('1', 'redirects: Rejected at the limit', 'plan.py',
+  'if state.redirects >= websocket.max_redirects:', 'if False:',
   'network_http::redirects_without_end')
-G('1', 'redirects: none unless asked for', 'plan.py', 'not in _REDIRECTS or not websocket.max_redirects:',
-  'not in _REDIRECTS:', 'plan::redirects_are_not_asked_for')
-G('1', 'Digest shows nothing of the 401', 'plan.py', 'state.answer = value\n            state.shows_connected = False',
-  'state.answer = value', 'network_http::digest')
-G('1', 'drop before the answer: connection lost', 'conversation.py', "('socket fail; connection lost', False, None)",
-  "('closed', False, None)", 'sequences::drop_in_the_answer', 'sequences::dropped')
-G('1', 'header block above 64 KiB: at once', 'response.py', 'if end > self._limit:', 'if False:',
+G('1', 'redirects: none unless asked for', 'plan.py',
+  'not in _REDIRECTS or not websocket.max_redirects:', 'not in _REDIRECTS:',
+  'plan::redirects_are_not_asked_for')
+G('1', 'Digest shows nothing of the 401', 'plan.py',
+  'state.answer = value\n            state.shows_connected = False', 'state.answer = value',
+  'network_http::digest')
+G('1', 'drop before the answer: connection lost', 'conversation.py',
+  "('socket fail; connection lost', False, None)", "('closed', False, None)",
+  'sequences::drop_in_the_answer', 'sequences::dropped')
+G('1', 'header block above 64 KiB: at once', 'response.py',
+  'if end > self._limit:', 'if False:',
   'response::head_limit_without_an_end', 'sequences::no_http')
-G('1', '30 KiB of headers are fine', 'response.py', 'HEAD_LIMIT = BODY_LIMIT = 64 * 1024',
-  'HEAD_LIMIT = 16 * 1024\nBODY_LIMIT = 64 * 1024', 'handshake::thirty_kilobytes_of_headers')
-G('1', 'a first line that is no HTTP: at once', 'response.py', 'if not good:', 'if False:', 'sequences::no_http',
-  'response::no_http_is_noticed_at_once')
-G('1', 'no HTTP: critical', 'connection.py', 'ProtocolError(failure, True)', 'ProtocolError(failure, False)',
+G('1', '30 KiB of headers are fine', 'response.py',
+  'HEAD_LIMIT = BODY_LIMIT = 64 * 1024', 'HEAD_LIMIT = 16 * 1024\nBODY_LIMIT = 64 * 1024',
+  'handshake::thirty_kilobytes_of_headers')
+G('1', 'a first line that is no HTTP: at once', 'response.py',
+  'if not good:', 'if False:',
+  'sequences::no_http', 'response::no_http_is_noticed_at_once')
+G('1', 'no HTTP: critical', 'connection.py',
+  'ProtocolError(failure, True)', 'ProtocolError(failure, False)',
   'connection::no_http')
-G('1', 'reset: the text of the system', 'conversation.py', "'socket fail; ' + describe_error(error)",
-  "'socket fail; connection lost'", 'sequences::reset')
-G('1', 'reset while writing: what had come is delivered', 'conversation.py', 'self._read_the_last()\n',
-  'self._backlog.end = self.writer.error\n', 'backpressure::messages_before_a_failed_send_are_delivered')
-G('1', 'after both close frames: graceful whatever comes', 'states.py', "ECHOED = State('ECHOED', 'closing', ends_graceful=True,",
-  "ECHOED = State('ECHOED', 'closing',", 'sequences::anything_after_both_close_frames',
-  'sequences::server_closes_and_is_gone')
+G('1', 'reset: the text of the system', 'conversation.py',
+  "'socket fail; ' + describe_error(error)", "'socket fail; connection lost'",
+  'sequences::reset')
+G('1', 'reset while writing: what had come is delivered', 'conversation.py',
+  'self._read_the_last()\n', 'self._backlog.end = self.writer.error\n',
+  'backpressure::messages_before_a_failed_send_are_delivered')
+G('1', 'after both close frames: graceful whatever comes', 'states.py',
+  "ECHOED = State('ECHOED', 'closing', ends_graceful=True,", "ECHOED = State('ECHOED', 'closing',",
+  'sequences::anything_after_both_close_frames', 'sequences::server_closes_and_is_gone')
 G('1', 'server closes and is gone: graceful though no echo could go', 'states.py',
-  "'REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)", "'REMOTE_CLOSING', 'active', may_send=True)",
+  "'REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)",
+  "'REMOTE_CLOSING', 'active', may_send=True)",
   'states::flags')
 G('1', 'after SendTimeout: not graceful', 'conversation.py',
   'if state.ends_graceful and not isinstance(error, SendTimeout):', 'if state.ends_graceful:',
@@ -174,89 +231,105 @@ G('1', 'violation: the event before the close frame', 'connection.py',
   'core.queue_close(code, text)\n    return _stamp(core, ProtocolError(text, critical))',
   'connection::close_frame_of_a_failure_is_queued_after_its_event')
 G('1', 'violation: Close 1002', 'connection.py',
-  'code = Status.PROTOCOL_ERROR',
-  'code = Status.NORMAL',
+  'code = Status.PROTOCOL_ERROR', 'code = Status.NORMAL',
   'connection::close_codes_of_failures', 'sequences::violation')
 G('1', 'violation by size: Close 1009', 'connection.py',
-  'code = Status.MESSAGE_TOO_LARGE',
-  'code = Status.PROTOCOL_ERROR',
+  'code = Status.MESSAGE_TOO_LARGE', 'code = Status.PROTOCOL_ERROR',
   'connection::close_codes_of_failures', 'sequences::violation')
 G('1', 'invalid data: critical, Close 1007', 'connection.py',
-  'code = Status.BAD_DATA',
-  'code = Status.PROTOCOL_ERROR',
+  'code = Status.BAD_DATA', 'code = Status.PROTOCOL_ERROR',
   'connection::close_codes_of_failures', 'sequences::violation')
 G('1', 'violation: the error is the text of the Close', 'connection.py',
-  'close_frame.extend((code, text))',
-  'close_frame.extend((code,))',
+  'close_frame.extend((code, text))', 'close_frame.extend((code,))',
   'frame_parser::wrong[rsv2]')
-G('1', 'violation: our side is shut down after it', 'conversation.py', 'self.stream.shutdown_write()', 'pass',
+G('1', 'violation: our side is shut down after it', 'conversation.py',
+  'self.stream.shutdown_write()', 'pass',
   'sequences::violation_ends_our_side_at_once')
 G('1', 'violation: input is discarded', 'connection.py',
-  'core.intake.drop()                  # bytes',
-  'pass                  # bytes',
+  'core.intake.drop()                  # bytes', 'pass                  # bytes',
   'connection::bytes_after_the_end_are_not_kept')
-G('1', 'violation: for 0.5 s at most', 'timers.py', 'DISCARD_WAIT = 0.5', 'DISCARD_WAIT = 6.0',
+G('1', 'violation: for 0.5 s at most', 'timers.py',
+  'DISCARD_WAIT = 0.5', 'DISCARD_WAIT = 6.0',
   'timers::defaults', 'sequences::violation_and_a_peer_that_goes_on')
 G('1', 'violation: the socket is not closed before the Close went out', 'conversation.py',
   'self.timers.failed_at = self.clock()', "self.ending = ('disconnected; ' + event.error, False, None)",
   'sequences::violation')
 G('1', 'violation: disconnected; and the error', 'conversation.py',
   "elif state is states.FAILED:\n            self.ending = ('disconnected; ' + core.failure",
-  "elif state is states.FAILED:\n            self.ending = ('' + core.failure", 'sequences::violation')
-G('1', 'no answer to close(): the words', 'conversation.py', "server didn't respond to close packet within ",
-  'no answer within ', 'sequences::no_answer_to_close')
+  "elif state is states.FAILED:\n            self.ending = ('' + core.failure",
+  'sequences::violation')
+G('1', 'no answer to close(): the words', 'conversation.py',
+  "server didn't respond to close packet within ", 'no answer within ',
+  'sequences::no_answer_to_close')
 G('1', 'our echo, TCP left open: graceful', 'conversation.py',
   "elif what is timers.ECHO_TIMEOUT:\n                self.ending = ('closed', True",
   "elif what is timers.ECHO_TIMEOUT:\n                self.ending = ('closed', False",
   'sequences::tcp_left_open_after_our_echo')
-G('1', 'no pong: the words', 'conversation.py', "'exceeded {}s ping timeout'", "'no pong for {}s'",
+G('1', 'no pong: the words', 'conversation.py',
+  "'exceeded {}s ping timeout'", "'no pong for {}s'",
   'sequences::unresponsive')
-G('1', 'no pong: Close 1001 goes out', 'conversation.py', 'core.fail(Status.GOING_AWAY, reason)',
-  'core.move(states.FAIL)', 'sequences::unresponsive')
+G('1', 'no pong: Close 1001 goes out', 'conversation.py',
+  'core.fail(Status.GOING_AWAY, reason)', 'core.move(states.FAIL)',
+  'sequences::unresponsive')
 G('1', 'loop left: the socket is closed', 'session.py',
-  '        finally:\n            self._clean_up()\n\n    def waits', '        finally:\n            pass\n\n    def waits',
+  '        finally:\n            self._clean_up()\n\n    def waits',
+  '        finally:\n            pass\n\n    def waits',
   'sequences::loop_is_left')
-G('1', 'loop left: not active', 'session.py', 'self._ended_time = self.session_time\n        self._core.disconnect()',
-  'self._ended_time = self.session_time', 'sequences::loop_is_left')
-G('1', 'Connecting comes first', 'session.py', 'yield Connecting(plan.shown_url)\n        if', 'pass\n        if',
+G('1', 'loop left: not active', 'session.py',
+  'self._ended_time = self.session_time\n        self._core.disconnect()',
+  'self._ended_time = self.session_time',
+  'sequences::loop_is_left')
+G('1', 'Connecting comes first', 'session.py',
+  'yield Connecting(plan.shown_url)\n        if', 'pass\n        if',
   'sequences::server_closes')
-G('1', 'nothing follows ConnectFail', 'session.py', 'yield ConnectFail(*failure)\n',
-  'yield ConnectFail(*failure)\n            yield Disconnected(failure[0])\n', 'sequences::refused')
+G('1', 'nothing follows ConnectFail', 'session.py',
+  'yield ConnectFail(*failure)\n',
+  'yield ConnectFail(*failure)\n            yield Disconnected(failure[0])\n',
+  'sequences::refused')
 G('1', 'no message after Closing or Closed', 'frame_parser.py',
-  'if opcode != Opcode.CLOSE:\n                    continue\n                return',
-  'continue',
+  'if opcode != Opcode.CLOSE:\n                    continue\n                return', 'continue',
   'frame_parser::nothing_counts_after_close', 'frame_parser::generator_ends_after_a_close_frame')
 G('1', 'no message while force_disconnect() is under way', 'frame_parser.py',
-  'if given_up:\n                return\n            if end',
-  'if end',
+  'if given_up:\n                return\n            if end', 'if end',
   'sequences::force_disconnect_drops_what_is_in_hand', 'connection::disconnect_between_two_messages')
-G('1', 'feed() yields nothing after the end', 'feeding.py', 'if core.state.is_closed:\n            return',
-  'if False:\n            return', 'websocket::feed_refuses')
-G('1', 'feed() stops at the event that ends it', 'feeding.py', 'if core.state.is_closed:\n                    break',
-  'if False:\n                    break', 'websocket::feed_leaves_nothing_half_done')
+G('1', 'feed() yields nothing after the end', 'feeding.py',
+  'if core.state.is_closed:\n            return', 'if False:\n            return',
+  'websocket::feed_refuses')
+G('1', 'feed() stops at the event that ends it', 'feeding.py',
+  'if core.state.is_closed:\n                    break', 'if False:\n                    break',
+  'websocket::feed_leaves_nothing_half_done')
 G('1', 'text of the peer is escaped: status and headers', 'response.py',
-  "shown = value[:limit].encode('unicode_escape').decode('ascii')", 'shown = value[:limit]', 'response::escape',
-  'handshake::rejected')
+  "shown = value[:limit].encode('unicode_escape').decode('ascii')", 'shown = value[:limit]',
+  'response::escape', 'handshake::rejected')
 G('1', 'text of the peer is cut: status and headers', 'response.py',
-  "return shown + '...' if len(value) > limit else shown", 'return shown', 'response::escape')
-G('1', 'text of the peer is cut: certificates', 'trust.py', 'return printable(text, _CUT)', 'return text',
+  "return shown + '...' if len(value) > limit else shown", 'return shown',
+  'response::escape')
+G('1', 'text of the peer is cut: certificates', 'trust.py',
+  'return printable(text, _CUT)', 'return text',
   'trust::describe')
-G('1', 'text of the peer is escaped: Location', 'url.py', "shown = text[:limit].encode('unicode_escape').decode('ascii')",
-  'shown = text[:limit]', 'url::printable')
-G('1', 'text of the peer is cut: Location', 'url.py', "return shown[:limit] + '...' if len(text) > limit or len(shown) > limit else shown",
-  'return shown', 'url::printable')
-G('1', 'close frame of a failure is cut to 123 bytes', 'frame.py', 'if cut > MAX_CLOSE_REASON:', 'if False:',
+G('1', 'text of the peer is escaped: Location', 'url.py',
+  "shown = text[:limit].encode('unicode_escape').decode('ascii')", 'shown = text[:limit]',
+  'url::printable')
+G('1', 'text of the peer is cut: Location', 'url.py',
+  "return shown[:limit] + '...' if len(text) > limit or len(shown) > limit else shown", 'return shown',
+  'url::printable')
+G('1', 'close frame of a failure is cut to 123 bytes', 'frame.py',
+  'if cut > MAX_CLOSE_REASON:', 'if False:',
   'connection::reason_of_a_failure_is_cut', 'frame::longest_reason')
 G('1', 'order: answers are written before the next frame is looked at', 'connection.py',
-  "        for event in self.events:\n            if event is None:\n                break\n            yield event\n",
-  "        for event in list(iter(self.events.__next__, None)):\n            yield event\n",
+  '        for event in self.events:\n            if event is None:\n'
+  '                break\n            yield event\n',
+  '        for event in list(iter(self.events.__next__, None)):\n            yield event\n',
   'connection::iterator_is_lazy')
 G('1', 'order: a pong is written before its Ping', 'conversation.py',
-  "if pending:\n                        writer.try_flush()", 'if False:\n                        writer.try_flush()',
+  'if pending:\n                        writer.try_flush()',
+  'if False:\n                        writer.try_flush()',
   'sequences::pong_is_written_before_its_event')
-G('1', 'order: a pong is queued before its Ping', 'connection.py', 'core.replies.queue_pong(payload)\n        return Ping(payload)',
-  'return Ping(payload)', 'connection::pong_is_queued_before_its_event')
-G('1', 'order: what comes in the packet of the 101 is delivered', 'connection.py', 'if outcome.surplus:', 'if False:',
+G('1', 'order: a pong is queued before its Ping', 'connection.py',
+  'core.replies.queue_pong(payload)\n        return Ping(payload)', 'return Ping(payload)',
+  'connection::pong_is_queued_before_its_event')
+G('1', 'order: what comes in the packet of the 101 is delivered', 'connection.py',
+  'if outcome.surplus:', 'if False:',
   'connection::large_surplus', 'sequences::messages_in_the_packet_of_the_answer')
 
 
@@ -265,7 +338,8 @@ G('1', 'order: what comes in the packet of the 101 is delivered', 'connection.py
 G('2', 'connect_timeout is one budget, redirects and a challenge included', 'session.py',
   'failure = plan.restart()            # first',
   'self._deadline = self._connect_timeout and self._waiting.monotonic() + self._connect_timeout\n'
-  '            failure = plan.restart()            # first', 'network_http::one_deadline')
+  '            failure = plan.restart()            # first',
+  'network_http::one_deadline')
 G('2', 'connect_timeout holds until Ready', 'conversation.py',
   'if self._deadline is not None and now >= self._deadline:', 'if self._deadline is not None and False:',
   'network_dial::answer_that_comes_a_byte_at_a_time', 'network_dial::answer_that_never_comes')
@@ -273,508 +347,925 @@ G('2', 'connect_timeout: the loop wakes for it while dialing', 'session.py',
   'else earliest(self._dial.deadline, self._deadline)', 'else self._dial.deadline',
   'network_proxy::proxy_is_silent')
 G('2', 'connect_timeout: the loop wakes for it after Connected', 'conversation.py',
-  'return timers.earliest(self.timers.next_deadline(), self._deadline)', 'return self.timers.next_deadline()',
+  'return timers.earliest(self.timers.next_deadline(), self._deadline)',
+  'return self.timers.next_deadline()',
   'network_dial::answer_that_never_comes')
 G('2', 'connect_timeout ends a look-up that hangs', 'session.py',
-  'self._check(dial.problem, dial.stage, dial)\n                yield None\n                self._check(dial.problem, dial.stage, dial)',
+  'self._check(dial.problem, dial.stage, dial)\n'
+  '                yield None\n                self._check(dial.problem, dial.stage, dial)',
   'yield None',
   'network_dial::resolver_that_hangs')
-G('2', 'a look-up that hangs is left in a daemon thread', 'resolver.py', 'thread.daemon = True', 'pass',
+G('2', 'a look-up that hangs is left in a daemon thread', 'resolver.py',
+  'thread.daemon = True', 'pass',
   'resolver::threads_are_daemons')
 G('2', 'look-ups that hang are bounded: 8', 'resolver.py',
-  'if is_full and not any(known.wakes for known in table.known.values()):', 'if False:', 'resolver::left_behind',
-  'network_dial::resolver_that_hangs_for_all')
-G('2', 'look-ups at a time are bounded: 8', 'resolver.py', 'is_full = table.running >= MOST_AT_A_TIME',
-  'is_full = False', 'resolver::more_wait_for_their_turn')
-G('2', 'one look-up for one name', 'resolver.py', 'lookup = table.known.get(key)', 'lookup = None',
+  'if is_full and not any(known.wakes for known in table.known.values()):', 'if False:',
+  'resolver::left_behind', 'network_dial::resolver_that_hangs_for_all')
+G('2', 'look-ups at a time are bounded: 8', 'resolver.py',
+  'is_full = table.running >= MOST_AT_A_TIME', 'is_full = False',
+  'resolver::more_wait_for_their_turn')
+G('2', 'one look-up for one name', 'resolver.py',
+  'lookup = table.known.get(key)', 'lookup = None',
   'resolver::joined')
-G('2', 'getaddrinfo is looked up at call time', 'resolver.py', 'getaddrinfo = socket.getaddrinfo\n    host',
-  'getaddrinfo = _getaddrinfo\n    host', 'resolver::joined_only_when_the_resolver_is_the_same',
-  'resolver::addresses_of_a_patched_resolver')
-G('2', 'socket addresses of the resolver are used as they come', 'racer.py', 'sock.connect(where)',
-  'sock.connect(where[:2])', 'dialer::attempts_are_spaced')
-G('2', 'names are ASCII before the thread starts', 'url.py', 'host = ascii_name(host)\n',
-  'pass\n', 'url::good', 'network_dial::international_name')
-G('2', 'addresses: families take turns', 'racer.py', 'queue = collections.deque(interleave(addresses))',
-  'queue = collections.deque(addresses)', 'network_dial::families_take_turns')
-G('2', 'addresses: 250 ms between attempts', 'racer.py', 'ATTEMPT_DELAY = 0.25', 'ATTEMPT_DELAY = 5.0',
+G('2', 'getaddrinfo is looked up at call time', 'resolver.py',
+  'getaddrinfo = socket.getaddrinfo\n    host', 'getaddrinfo = _getaddrinfo\n    host',
+  'resolver::joined_only_when_the_resolver_is_the_same', 'resolver::addresses_of_a_patched_resolver')
+G('2', 'socket addresses of the resolver are used as they come', 'racer.py',
+  'sock.connect(where)', 'sock.connect(where[:2])',
+  'dialer::attempts_are_spaced')
+G('2', 'names are ASCII before the thread starts', 'url.py',
+  'host = ascii_name(host)\n', 'pass\n',
+  'url::good', 'network_dial::international_name')
+G('2', 'addresses: families take turns', 'racer.py',
+  'queue = collections.deque(interleave(addresses))', 'queue = collections.deque(addresses)',
+  'network_dial::families_take_turns')
+G('2', 'addresses: 250 ms between attempts', 'racer.py',
+  'ATTEMPT_DELAY = 0.25', 'ATTEMPT_DELAY = 5.0',
   'network_dial::dead_first_address')
 G('2', 'addresses: not all at once', 'racer.py',
   'while queue and self.winner is None and (not self._under_way or now >= next_at):',
-  'while queue and self.winner is None:', 'dialer::attempts_are_spaced')
-G('2', 'addresses: a refusal starts the next at once', 'racer.py', 'next_at = clock()       # a refusal', 'pass       # a refusal',
+  'while queue and self.winner is None:',
+  'dialer::attempts_are_spaced')
+G('2', 'addresses: a refusal starts the next at once', 'racer.py',
+  'next_at = clock()       # a refusal', 'pass       # a refusal',
   'dialer::refusal_starts_the_next_at_once')
-G('2', 'addresses: the first that connects wins', 'racer.py', 'if self.winner is None and fd in self._under_way',
-  'if fd in self._under_way', 'dialer::first_of_two_that_are_ready_wins')
-G('2', 'addresses: losers are closed', 'racer.py', 'for sock, _ in self._under_way.values():\n            sock.close()',
-  'for sock, _ in ():\n            sock.close()', 'dialer::first_of_two_that_are_ready_wins', 'dialer::first_that_connects_wins')
-G('2', 'redirects: http(s) means ws(s)', 'url.py', "'http': 'ws', 'https': 'wss'}", '}', 'url::resolve_location')
-G('2', 'redirects: relative Location', 'url.py', "path = base_path[:base_path.rindex('/') + 1] + path",
-  "path = '/' + path", 'url::resolve_location')
+G('2', 'addresses: the first that connects wins', 'racer.py',
+  'if self.winner is None and fd in self._under_way', 'if fd in self._under_way',
+  'dialer::first_of_two_that_are_ready_wins')
+G('2', 'addresses: losers are closed', 'racer.py',
+  'for sock, _ in self._under_way.values():\n            sock.close()',
+  'for sock, _ in ():\n            sock.close()',
+  'dialer::first_of_two_that_are_ready_wins', 'dialer::first_that_connects_wins')
+G('2', 'redirects: http(s) means ws(s)', 'url.py',
+  "'http': 'ws', 'https': 'wss'}", '}',
+  'url::resolve_location')
+G('2', 'redirects: relative Location', 'url.py',
+  "path = base_path[:base_path.rindex('/') + 1] + path", "path = '/' + path",
+  'url::resolve_location')
 G('2', 'redirects: Authorization, Cookie, Host of headers stay behind', 'plan.py',
-  "(b'authorization', b'cookie', b'host')", '()', 'plan::secrets_and_origins',
-  'network_http::secrets_stay_with_their_origin', 'network_http::host_stays_with_its_origin')
-G('2', 'redirects: auth and userinfo stay behind', 'plan.py', 'if state.is_astray:\n        return None',
-  'if False:\n        return None', 'network_http::secrets_stay_with_their_origin')
-G('2', 'redirects: cookies stay behind', 'plan.py', 'not (state.is_astray and not hasattr(', 'not (False and not hasattr(',
+  "(b'authorization', b'cookie', b'host')", '()',
+  'plan::secrets_and_origins', 'network_http::secrets_stay_with_their_origin',
+  'network_http::host_stays_with_its_origin')
+G('2', 'redirects: auth and userinfo stay behind', 'plan.py',
+  'if state.is_astray:\n        return None', 'if False:\n        return None',
   'network_http::secrets_stay_with_their_origin')
-G('2', 'redirects: Digest is not answered elsewhere', 'plan.py', 'state.answer is None and (\n                not state.is_astray)',
-  'state.answer is None', 'plan::digest_is_not_for_strangers')
-G('2', 'redirects: the answer to a challenge stays behind', 'plan.py', 'state.answer = None\n        state.target = value',
-  'state.target = value', 'plan::digest_is_answered_once_for_each_request')
-G('2', 'redirects: another scheme is another origin', 'url.py', 'self.origin_key = scheme, host, port',
-  'self.origin_key = host, port', 'url::same_origin')
-G('2', 'redirects: another port is another origin', 'url.py', 'self.origin_key = scheme, host, port',
-  'self.origin_key = scheme, host', 'url::same_origin')
-G('2', 'redirects: another host is another origin', 'url.py', 'self.origin_key = scheme, host, port',
-  'self.origin_key = scheme, port', 'url::same_origin')
-G('2', 'redirects: from wss to ws is refused', 'plan.py', 'if state.target.is_secure and not target.is_secure:', 'if False:',
+G('2', 'redirects: cookies stay behind', 'plan.py',
+  'not (state.is_astray and not hasattr(', 'not (False and not hasattr(',
+  'network_http::secrets_stay_with_their_origin')
+G('2', 'redirects: Digest is not answered elsewhere', 'plan.py',
+  'state.answer is None and (\n                not state.is_astray)', 'state.answer is None',
+  'plan::digest_is_not_for_strangers')
+G('2', 'redirects: the answer to a challenge stays behind', 'plan.py',
+  'state.answer = None\n        state.target = value', 'state.target = value',
+  'plan::digest_is_answered_once_for_each_request')
+G('2', 'redirects: another scheme is another origin', 'url.py',
+  'self.origin_key = scheme, host, port', 'self.origin_key = host, port',
+  'url::same_origin')
+G('2', 'redirects: another port is another origin', 'url.py',
+  'self.origin_key = scheme, host, port', 'self.origin_key = scheme, host',
+  'url::same_origin')
+G('2', 'redirects: another host is another origin', 'url.py',
+  'self.origin_key = scheme, host, port', 'self.origin_key = scheme, port',
+  'url::same_origin')
+G('2', 'redirects: from wss to ws is refused', 'plan.py',
+  'if state.target.is_secure and not target.is_secure:', 'if False:',
   'plan::redirects_that_are_refused', 'network_http::redirect_from_tls_is_refused')
-G('2', 'redirects: userinfo in a Location is dropped', 'url.py', "authority.rpartition('@')[2]", 'authority',
+G('2', 'redirects: userinfo in a Location is dropped', 'url.py',
+  "authority.rpartition('@')[2]", 'authority',
   'url::resolve_location_elsewhere')
-G('2', 'a challenge is answered once', 'plan.py', "hasattr(auth, 'answer') and state.answer is None and (",
-  "hasattr(auth, 'answer') and (", 'plan::digest_is_answered_once_for_each_request', 'network_http::digest_is_refused')
-G('2', 'CR, LF, NUL in header values are refused', 'handshake.py', 'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
+G('2', 'a challenge is answered once', 'plan.py',
+  "hasattr(auth, 'answer') and state.answer is None and (", "hasattr(auth, 'answer') and (",
+  'plan::digest_is_answered_once_for_each_request', 'network_http::digest_is_refused')
+G('2', 'CR, LF, NUL in header values are refused', 'handshake.py',
+  'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
   'handshake::bad_headers', 'websocket::refused', 'network_http::injection')
-G('2', 'header names are tokens', 'handshake.py', 'if not is_token(name):', 'if False:', 'handshake::bad_headers')
-G('2', 'subprotocols are tokens', 'options.py', "if not is_token(protocol.encode('utf-8')):", 'if False:',
+G('2', 'header names are tokens', 'handshake.py',
+  'if not is_token(name):', 'if False:',
+  'handshake::bad_headers')
+G('2', 'subprotocols are tokens', 'options.py',
+  "if not is_token(protocol.encode('utf-8')):", 'if False:',
   'websocket::refused')
-G('2', 'subprotocols are there once', 'options.py', 'if protocol in checked:', 'if False:', 'websocket::refused')
+G('2', 'subprotocols are there once', 'options.py',
+  'if protocol in checked:', 'if False:',
+  'websocket::refused')
 G('2', 'headers of the opening handshake are refused', 'options.py',
-  "if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):", 'if False:', 'websocket::refused')
-G('2', 'URL: white space, control characters, backslash', 'url.py', 'if _FORBIDDEN.search(text):', 'if False:',
+  "if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):", 'if False:',
+  'websocket::refused')
+G('2', 'URL: white space, control characters, backslash', 'url.py',
+  'if _FORBIDDEN.search(text):', 'if False:',
   'url::injection')
-G('2', 'URL: port 1 - 65535', 'url.py', 'if port and (not number or int(number.group(1)) > 65535):', 'if port and not number:',
+G('2', 'URL: port 1 - 65535', 'url.py',
+  'if port and (not number or int(number.group(1)) > 65535):', 'if port and not number:',
   'url::bad')
-G('2', 'URL: labels of at most 63', 'url.py', "if len(label) > 63:", 'if False:', 'url::bad')
-G('2', 'URL: no empty labels', 'url.py', 'if not label and (number == 0 or number < len(labels) - 1):', 'if False:',
+G('2', 'URL: labels of at most 63', 'url.py', 'if len(label) > 63:', 'if False:', 'url::bad')
+G('2', 'URL: no empty labels', 'url.py',
+  'if not label and (number == 0 or number < len(labels) - 1):', 'if False:',
   'url::bad')
-G('2', 'URL: no control characters in userinfo', 'url.py', "if _CONTROL.search(''.join(credentials)):", 'if False:',
+G('2', 'URL: no control characters in userinfo', 'url.py',
+  "if _CONTROL.search(''.join(credentials)):", 'if False:',
   'url::bad')
-G('2', 'resource: nothing that would end its line', 'handshake.py', 'if _BAD_IN_RESOURCE.search(resource) or not resource:',
-  'if not resource:', 'handshake::nothing_is_injected')
-G('2', 'TLS 1.2 or newer', 'trust.py', 'context.minimum_version = ssl.TLSVersion.TLSv1_2',
-  'context.minimum_version = ssl.TLSVersion.TLSv1', 'trust::minimum_version')
-G('2', 'TLS: no compression', 'trust.py', 'context.options |= ssl.OP_NO_COMPRESSION', 'context.options &= ~ssl.OP_NO_COMPRESSION',
+G('2', 'resource: nothing that would end its line', 'handshake.py',
+  'if _BAD_IN_RESOURCE.search(resource) or not resource:', 'if not resource:',
+  'handshake::nothing_is_injected')
+G('2', 'TLS 1.2 or newer', 'trust.py',
+  'context.minimum_version = ssl.TLSVersion.TLSv1_2', 'context.minimum_version = ssl.TLSVersion.TLSv1',
+  'trust::minimum_version')
+G('2', 'TLS: no compression', 'trust.py',
+  'context.options |= ssl.OP_NO_COMPRESSION', 'context.options &= ~ssl.OP_NO_COMPRESSION',
   'trust::context')
-G('2', 'TLS: certificates are required', 'trust.py', 'ssl.CERT_REQUIRED if checks_chain', 'ssl.CERT_OPTIONAL if checks_chain',
+G('2', 'TLS: certificates are required', 'trust.py',
+  'ssl.CERT_REQUIRED if checks_chain', 'ssl.CERT_OPTIONAL if checks_chain',
   'trust::context')
-G('2', 'TLS: the host name is checked', 'trust.py', 'context.check_hostname = checks_name', 'context.check_hostname = False',
+G('2', 'TLS: the host name is checked', 'trust.py',
+  'context.check_hostname = checks_name', 'context.check_hostname = False',
   'trust::context', 'trust::wrong_host')
-G('2', 'TLS: no verification only when asked', 'trust.py', 'checks_chain = bool(verify) and fingerprint is None',
-  'checks_chain = False', 'trust::context', 'network_tls::refused')
-G('2', 'TLS: a fingerprint is checked', 'trust.py', 'if digest != parse_fingerprint(fingerprint):', 'if False:',
+G('2', 'TLS: no verification only when asked', 'trust.py',
+  'checks_chain = bool(verify) and fingerprint is None', 'checks_chain = False',
+  'trust::context', 'network_tls::refused')
+G('2', 'TLS: a fingerprint is checked', 'trust.py',
+  'if digest != parse_fingerprint(fingerprint):', 'if False:',
   'trust::wrong_fingerprint')
-G('2', 'TLS: verify_peer is called', 'dialer.py', 'if route.wrap is None or not is_server:', 'if False:',
+G('2', 'TLS: verify_peer is called', 'dialer.py',
+  'if route.wrap is None or not is_server:', 'if False:',
   'network_tls::fingerprint')
 G('2', 'TLS: no SNI for addresses below 3.7', 'trust.py',
-  'if _matches_addresses(ssl) or (is_callers and', 'if True or (is_callers and', 'trust::server_name')
-G('2', 'TLS: SNI for names', 'trust.py', "return native(host[:-1] if host.endswith('.') else host)", 'return None',
+  'if _matches_addresses(ssl) or (is_callers and', 'if True or (is_callers and',
   'trust::server_name')
-G('2', 'TLS: the store of the system comes first', 'trust.py', "if context.cert_store_stats()['x509']:\n        return",
-  "if False:\n        return", 'trust::machine_store_is_enough')
-G('2', 'TLS: certifi when the machine has none', 'trust.py', 'context.load_verify_locations(cafile=path)', 'pass', 'trust::certifi')
-G('2', 'TLS: SSL_CERT_FILE is heeded', 'trust.py', 'context.load_default_certs()', 'pass', 'trust::machine_store',
-  'network_tls::environment_names_the_authorities')
-G('2', 'TLS: SSLKEYLOGFILE is heeded', 'trust.py', "if path and hasattr(context, 'keylog_filename'):", 'if False:', 'trust::key_log')
-G('2', 'TLS: a context of the caller is used as it is', 'dialer.py', "server = tls.get('context') or trust.make_context(",
-  'server = trust.make_context(', 'network_tls::context_is_used_as_it_is')
+G('2', 'TLS: SNI for names', 'trust.py',
+  "return native(host[:-1] if host.endswith('.') else host)", 'return None',
+  'trust::server_name')
+G('2', 'TLS: the store of the system comes first', 'trust.py',
+  "if context.cert_store_stats()['x509']:\n        return", 'if False:\n        return',
+  'trust::machine_store_is_enough')
+G('2', 'TLS: certifi when the machine has none', 'trust.py',
+  'context.load_verify_locations(cafile=path)', 'pass',
+  'trust::certifi')
+G('2', 'TLS: SSL_CERT_FILE is heeded', 'trust.py',
+  'context.load_default_certs()', 'pass',
+  'trust::machine_store', 'network_tls::environment_names_the_authorities')
+G('2', 'TLS: SSLKEYLOGFILE is heeded', 'trust.py',
+  "if path and hasattr(context, 'keylog_filename'):", 'if False:',
+  'trust::key_log')
+G('2', 'TLS: a context of the caller is used as it is', 'dialer.py',
+  "server = tls.get('context') or trust.make_context(", 'server = trust.make_context(',
+  'network_tls::context_is_used_as_it_is')
 G('2', 'TLS: the certificate of an https proxy is checked', 'dialer.py',
   "through = tls.get('context') or trust.make_context(\n                    tls.get('verify', True)",
-  "through = tls.get('context') or trust.make_context(\n                    False", 'network_proxy::https_proxy_without_certificate')
-G('2', 'TLS in TLS on 2.7: a sentence', 'dialer.py', "if not hasattr(ssl, 'MemoryBIO'):", 'if False:',
+  "through = tls.get('context') or trust.make_context(\n                    False",
+  'network_proxy::https_proxy_without_certificate')
+G('2', 'TLS in TLS on 2.7: a sentence', 'dialer.py',
+  "if not hasattr(ssl, 'MemoryBIO'):", 'if False:',
   'dialer::no_memory_bio')
-G('2', 'TLS: bytes of the proxy before TLS are refused', 'dialer.py', 'if self.surplus:', 'if False:',
+G('2', 'TLS: bytes of the proxy before TLS are refused', 'dialer.py',
+  'if self.surplus:', 'if False:',
   'network_proxy::bytes_before_tls_are_refused')
-G('2', 'proxies: bytes behind the answer are kept', 'session.py', 'if self._surplus:', 'if False:',
+G('2', 'proxies: bytes behind the answer are kept', 'session.py',
+  'if self._surplus:', 'if False:',
   'network_proxy::bytes_behind_the_answer_are_kept')
-G('2', 'proxies: an answer above 64 KiB', 'proxy.py', 'self._reader = HeadReader(_ANSWER_LIMIT)', 'self._reader = HeadReader(1 << 30)',
+G('2', 'proxies: an answer above 64 KiB', 'proxy.py',
+  'self._reader = HeadReader(_ANSWER_LIMIT)', 'self._reader = HeadReader(1 << 30)',
   'proxy::connect_fails')
-G('2', 'proxies: 1xx answers without end', 'proxy.py', 'self._left -= len(head)', 'pass', 'proxy::connect_news_without_end')
-G('2', 'proxies: an answer that is no HTTP', 'proxy.py', 'if code is None or not 100 <= code < 1000:', 'if code is None:',
+G('2', 'proxies: 1xx answers without end', 'proxy.py',
+  'self._left -= len(head)', 'pass',
+  'proxy::connect_news_without_end')
+G('2', 'proxies: an answer that is no HTTP', 'proxy.py',
+  'if code is None or not 100 <= code < 1000:', 'if code is None:',
   'proxy::connect_fails')
-G('2', 'proxies: garbage in SOCKS', 'proxy.py', 'if number not in allowed:', 'if False:', 'proxy::socks5_fails')
-G('2', 'proxies: one that hangs up', 'proxy.py', 'if not self.is_done:\n            self._fail', 'if False:\n            self._fail',
+G('2', 'proxies: garbage in SOCKS', 'proxy.py',
+  'if number not in allowed:', 'if False:',
+  'proxy::socks5_fails')
+G('2', 'proxies: one that hangs up', 'proxy.py',
+  'if not self.is_done:\n            self._fail', 'if False:\n            self._fail',
   'proxy::connect_fails', 'network_proxy::proxy_hangs_up')
-G('2', 'proxies: Proxy-Authorization goes to the proxy only', 'plan.py', "named = set(name.lower() for name, _ in pairs)",
+G('2', 'proxies: Proxy-Authorization goes to the proxy only', 'plan.py',
+  'named = set(name.lower() for name, _ in pairs)',
   "pairs.append((b'Proxy-Authorization', (websocket.proxies.get('http') or '').encode('ascii')))\n"
   '    named = set(name.lower() for name, _ in pairs)',
   'network_proxy::proxy')
-G('2', 'proxies: IPv6 in brackets in CONNECT', 'proxy.py', 'bracketed(_checked(host)[0])', '_checked(host)[0]',
+G('2', 'proxies: IPv6 in brackets in CONNECT', 'proxy.py',
+  'bracketed(_checked(host)[0])', '_checked(host)[0]',
   'proxy::connect_request', 'network_proxy::connect_line')
-G('2', 'proxies: user and password of SOCKS5 below 256', 'proxy_settings.py', "elif scheme.startswith('socks5') and any(",
-  'elif False and any(', 'proxy_settings::parse_proxy_refuses')
-G('2', 'NO_PROXY: a suffix begins at a dot', 'proxy_settings.py', "return ('.' + host).endswith('.' + name)",
-  'return host.endswith(name)', 'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: host:port', 'proxy_settings.py', 'if wanted and int(wanted) != port:', 'if False:', 'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: CIDR', 'proxy_settings.py', 'return shift >= 0 and not difference >> shift', 'return not difference',
+G('2', 'proxies: user and password of SOCKS5 below 256', 'proxy_settings.py',
+  "elif scheme.startswith('socks5') and any(", 'elif False and any(',
+  'proxy_settings::parse_proxy_refuses')
+G('2', 'NO_PROXY: a suffix begins at a dot', 'proxy_settings.py',
+  "return ('.' + host).endswith('.' + name)", 'return host.endswith(name)',
   'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: *', 'proxy_settings.py', "return entry == '*' or (", 'return False or (', 'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: for detected proxies only', 'proxy_settings.py', 'if not chosen or (detected and bypass_proxy(',
-  'if not chosen or (bypass_proxy(', 'proxy_settings::select_proxy_exceptions')
-G('2', 'HTTP_PROXY does not count in a CGI script', 'proxy_settings.py', "not (kind == 'http' and 'REQUEST_METHOD' in found)", 'True',
+G('2', 'NO_PROXY: host:port', 'proxy_settings.py',
+  'if wanted and int(wanted) != port:', 'if False:',
+  'proxy_settings::bypass_proxy')
+G('2', 'NO_PROXY: CIDR', 'proxy_settings.py',
+  'return shift >= 0 and not difference >> shift', 'return not difference',
+  'proxy_settings::bypass_proxy')
+G('2', 'NO_PROXY: *', 'proxy_settings.py',
+  "return entry == '*' or (", 'return False or (',
+  'proxy_settings::bypass_proxy')
+G('2', 'NO_PROXY: for detected proxies only', 'proxy_settings.py',
+  'if not chosen or (detected and bypass_proxy(', 'if not chosen or (bypass_proxy(',
+  'proxy_settings::select_proxy_exceptions')
+G('2', 'HTTP_PROXY does not count in a CGI script', 'proxy_settings.py',
+  "not (kind == 'http' and 'REQUEST_METHOD' in found)", 'True',
   'proxy_settings::environment_proxies')
 
 # -- 3. Frames -----------------------------------------------------------------------------------
 
-G('3', 'reserved bits', 'frame_parser.py', 'if first & 0x30:', 'if False:', 'frame_parser::wrong[rsv2]', 'frame_parser::wrong[rsv3]')
-G('3', 'reserved opcodes', 'frame_parser.py', 'if is_reserved(opcode):', 'if False:', 'frame_parser::wrong[opcode 3]')
-G('3', 'masked frames of a server', 'frame_parser.py', 'if is_masked and not expects_masked:', 'if False:',
+G('3', 'reserved bits', 'frame_parser.py',
+  'if first & 0x30:', 'if False:',
+  'frame_parser::wrong[rsv2]', 'frame_parser::wrong[rsv3]')
+G('3', 'reserved opcodes', 'frame_parser.py',
+  'if is_reserved(opcode):', 'if False:',
+  'frame_parser::wrong[opcode 3]')
+G('3', 'masked frames of a server', 'frame_parser.py',
+  'if is_masked and not expects_masked:', 'if False:',
   'frame_parser::wrong[masked]', 'frame_parser::wrong[masked ping]')
-G('3', 'unmasked frames of a client, on the short way', 'frame_parser.py', 'limit >= 65535 and not expects_masked', 'limit >= 65535',
+G('3', 'unmasked frames of a client, on the short way', 'frame_parser.py',
+  'limit >= 65535 and not expects_masked', 'limit >= 65535',
   'frame_parser::server_wants_masks')
-G('3', 'unmasked frames of a client', 'frame_parser.py', 'if expects_masked and not is_masked:', 'if False:',
+G('3', 'unmasked frames of a client', 'frame_parser.py',
+  'if expects_masked and not is_masked:', 'if False:',
   'frame_parser::server_wants_masks')
-G('3', 'control frames above 125 bytes', 'frame_parser.py', 'if length > MAX_CONTROL_PAYLOAD:', 'if False:',
+G('3', 'control frames above 125 bytes', 'frame_parser.py',
+  'if length > MAX_CONTROL_PAYLOAD:', 'if False:',
   'frame_parser::wrong[ping of 126]')
-G('3', 'control frames that are fragmented', 'frame_parser.py', 'if not fin:\n', 'if False:\n',
+G('3', 'control frames that are fragmented', 'frame_parser.py',
+  'if not fin:\n', 'if False:\n',
   'frame_parser::wrong[fragmented ping]', 'frame_parser::wrong[fragmented close]')
 G('3', 'continuation with nothing to continue', 'frame_parser.py',
-  'elif message is None:\n                raise',
-  'elif False:\n                raise',
+  'elif message is None:\n                raise', 'elif False:\n                raise',
   'frame_parser::wrong[continuation]')
-G('3', 'a new message inside one', 'frame_parser.py', 'if message is not None:', 'if False:',
+G('3', 'a new message inside one', 'frame_parser.py',
+  'if message is not None:', 'if False:',
   'frame_parser::wrong[binary in a message]')
 G('3', 'a new small message inside one', 'frame_parser.py',
   'if message is None:\n                        if first == 0x81:',
   'if True:\n                        if first == 0x81:',
   'frame_parser::wrong[text in a message]')
-G('3', '64-bit length with the top bit', 'frame_parser.py', 'if length >= 1 << 63:', 'if False:', 'frame_parser::wrong[2**63]')
-G('3', '16-bit length that is not minimal', 'frame_parser.py', 'if length < 126:', 'if False:',
+G('3', '64-bit length with the top bit', 'frame_parser.py',
+  'if length >= 1 << 63:', 'if False:',
+  'frame_parser::wrong[2**63]')
+G('3', '16-bit length that is not minimal', 'frame_parser.py',
+  'if length < 126:', 'if False:',
   'frame_parser::wrong[125 in 16 bits]')
-G('3', '16-bit length that is not minimal, on the short way', 'frame_parser.py', '(second < 126 or stop - start > 125)', 'True',
+G('3', '16-bit length that is not minimal, on the short way', 'frame_parser.py',
+  '(second < 126 or stop - start > 125)', 'True',
   'frame_parser::wrong[125 in 16 bits]')
-G('3', '64-bit length that is not minimal', 'frame_parser.py', 'if length < 65536:', 'if False:',
+G('3', '64-bit length that is not minimal', 'frame_parser.py',
+  'if length < 65536:', 'if False:',
   'frame_parser::wrong[65535 in 64 bits]')
-G('3', 'RSV1 without deflate', 'frame_parser.py', 'if first & 0x40 and not (rsv1_allowed and 0 < opcode < 8):',
-  'if first & 0x40 and not 0 < opcode < 8:', 'frame_parser::wrong[rsv1]')
-G('3', 'RSV1 on a control frame', 'frame_parser.py', '(rsv1_allowed and 0 < opcode < 8)', '(rsv1_allowed and 0 < opcode)',
+G('3', 'RSV1 without deflate', 'frame_parser.py',
+  'if first & 0x40 and not (rsv1_allowed and 0 < opcode < 8):', 'if first & 0x40 and not 0 < opcode < 8:',
+  'frame_parser::wrong[rsv1]')
+G('3', 'RSV1 on a control frame', 'frame_parser.py',
+  '(rsv1_allowed and 0 < opcode < 8)', '(rsv1_allowed and 0 < opcode)',
   'frame_parser::rsv1_elsewhere[rsv1 on a ping]')
-G('3', 'RSV1 on a continuation', 'frame_parser.py', '(rsv1_allowed and 0 < opcode < 8)', '(rsv1_allowed and opcode < 8)',
+G('3', 'RSV1 on a continuation', 'frame_parser.py',
+  '(rsv1_allowed and 0 < opcode < 8)', '(rsv1_allowed and opcode < 8)',
   'frame_parser::rsv1_elsewhere[rsv1 on a continuation]')
-G('3', 'checked on the header, before payload', 'frame_parser.py', 'need = 2                    # bytes that', 'need = 4                    # bytes that',
+G('3', 'checked on the header, before payload', 'frame_parser.py',
+  'need = 2                    # bytes that', 'need = 4                    # bytes that',
   'frame_parser::refused_at_the_first_bytes')
-G('3', 'close payload of 1 byte', 'frame.py', 'if len(payload) == 1:', 'if False:', 'frame::payload_of_one_byte',
-  'frame_parser::wrong[close of 1 byte]')
-G('3', 'close codes that may not be received', 'frame.py', 'if code in Status.invalid_codes:', 'if False:',
+G('3', 'close payload of 1 byte', 'frame.py',
+  'if len(payload) == 1:', 'if False:',
+  'frame::payload_of_one_byte', 'frame_parser::wrong[close of 1 byte]')
+G('3', 'close codes that may not be received', 'frame.py',
+  'if code in Status.invalid_codes:', 'if False:',
   'frame_parser::wrong[close code 1005]', 'frame_parser::wrong[close code 999]')
-G('3', 'close codes: the border at 5000', 'status.py', '(5000, 65535)', '(5001, 65535)',
+G('3', 'close codes: the border at 5000', 'status.py',
+  '(5000, 65535)', '(5001, 65535)',
   'frame_parser::wrong[close code 5000]')
-G('3', 'close reason that is not UTF-8: 1007', 'frame.py', "raise CriticalProtocolError('close reason",
-  "raise ProtocolError('close reason", 'frame_parser::close_reason_is_not_utf_8')
-G('3', 'close codes that may not be sent', 'frame.py', 'if not 1000 <= code < 5000 or code in Status.invalid_codes:', 'if False:',
+G('3', 'close reason that is not UTF-8: 1007', 'frame.py',
+  "raise CriticalProtocolError('close reason", "raise ProtocolError('close reason",
+  'frame_parser::close_reason_is_not_utf_8')
+G('3', 'close codes that may not be sent', 'frame.py',
+  'if not 1000 <= code < 5000 or code in Status.invalid_codes:', 'if False:',
   'frame::codes_out_of_range')
-G('3', 'UTF-8 fails at the first bad byte that has arrived', 'utf8.py', 'if not found or found.end() < len(held_back):', 'if False:',
+G('3', 'UTF-8 fails at the first bad byte that has arrived', 'utf8.py',
+  'if not found or found.end() < len(held_back):', 'if False:',
   'frame_parser::not_utf_8_fails_at_the_byte', 'utf8::every_split_fails_with_the_first_bad_byte')
-G('3', 'UTF-8 fails inside a frame that is not complete', 'frame_parser.py', 'if count or (fin and not left):', 'if not left:',
+G('3', 'UTF-8 fails inside a frame that is not complete', 'frame_parser.py',
+  'if count or (fin and not left):', 'if not left:',
   'frame_parser::not_utf_8_in_an_incomplete_frame')
-G('3', 'UTF-8 may not end inside a character', 'message.py', 'text = self._decoder.decode(part, final)',
-  'text = self._decoder.decode(part, False)', 'frame_parser::text_ends_inside_a_character')
+G('3', 'UTF-8 may not end inside a character', 'message.py',
+  'text = self._decoder.decode(part, final)', 'text = self._decoder.decode(part, False)',
+  'frame_parser::text_ends_inside_a_character')
 G('3', 'UTF-8 is checked in whole small frames', 'frame_parser.py',
   'event.text = decode_utf8(buf[start:stop])       # raises',
   "event.text = buf[start:stop].decode('utf-8', 'replace')       # raises",
   'frame_parser::not_utf_8')
-G('3', 'UTF-8 is checked in compressed text', 'message.py', 'text = self._decoder.decode(part, final)',
-  "text = bytes(part).decode('utf-8', 'replace')", 'frame_parser::not_utf_8_compressed', 'frame_parser::not_utf_8_in_fragments')
-G('3', 'UTF-8 is checked in whole compressed frames', 'frame_parser.py', 'event.text = decode_utf8(payload)',
-  "event.text = to_bytes(payload).decode('utf-8', 'replace')", 'frame_parser::not_utf_8_compressed')
-G('3', 'a ping between fragments changes nothing', 'frame_parser.py', 'event = on_control(opcode, payload)',
-  'event = on_control(opcode, payload)\n            message = None', 'frame_parser::good')
-G('3', 'pings after a close are not answered', 'states.py', "'REMOTE_CLOSING', 'active', may_send=True,",
-  "'REMOTE_CLOSING', 'active', may_send=True, may_pong=True,", 'states::flags')
-G('3', 'deflate: the offer', 'compression.py', "words.append('client_max_window_bits')", 'pass',
+G('3', 'UTF-8 is checked in compressed text', 'message.py',
+  'text = self._decoder.decode(part, final)', "text = bytes(part).decode('utf-8', 'replace')",
+  'frame_parser::not_utf_8_compressed', 'frame_parser::not_utf_8_in_fragments')
+G('3', 'UTF-8 is checked in whole compressed frames', 'frame_parser.py',
+  'event.text = decode_utf8(payload)', "event.text = to_bytes(payload).decode('utf-8', 'replace')",
+  'frame_parser::not_utf_8_compressed')
+G('3', 'a ping between fragments changes nothing', 'frame_parser.py',
+  'event = on_control(opcode, payload)', 'event = on_control(opcode, payload)\n            message = None',
+  'frame_parser::good')
+G('3', 'pings after a close are not answered', 'states.py',
+  "'REMOTE_CLOSING', 'active', may_send=True,",
+  "'REMOTE_CLOSING', 'active', may_send=True, may_pong=True,",
+  'states::flags')
+G('3', 'deflate: the offer', 'compression.py',
+  "words.append('client_max_window_bits')", 'pass',
   'compression::offer')
-G('3', 'deflate: inflate with 15 bits whatever was agreed', 'deflate.py', 'zlib.decompressobj(-15)', 'zlib.decompressobj(-9)',
+G('3', 'deflate: inflate with 15 bits whatever was agreed', 'deflate.py',
+  'zlib.decompressobj(-15)', 'zlib.decompressobj(-9)',
   'deflate::a_peer_that_uses_more_than_was_agreed')
-G('3', 'deflate: the agreed window is kept', 'deflate.py', '-max(window_bits, 9)', '-15', 'deflate::compressor_keeps_within_the_window')
-G('3', 'deflate: a message may be uncompressed', 'frame_parser.py', 'if compressed:\n', 'if codec is not None:\n',
+G('3', 'deflate: the agreed window is kept', 'deflate.py',
+  '-max(window_bits, 9)', '-15',
+  'deflate::compressor_keeps_within_the_window')
+G('3', 'deflate: a message may be uncompressed', 'frame_parser.py',
+  'if compressed:\n', 'if codec is not None:\n',
   'frame_parser::compressed_and_plain')
-G('3', 'deflate: no_context_takeover is kept', 'deflate.py', 'if not self._compress_anew:', 'if True:',
+G('3', 'deflate: no_context_takeover is kept', 'deflate.py',
+  'if not self._compress_anew:', 'if True:',
   'deflate::no_context_takeover')
-G('3', 'deflate: BFINAL loses nothing of this message', 'deflate.py', 'if inflater.unused_data:\n                result = self._inflate_on',
-  'if False:\n                result = self._inflate_on', 'deflate::finished_messages')
-G('3', 'deflate: BFINAL loses nothing of the context', 'deflate.py', 'if self._history:\n            self._trim_history()',
-  'if False:\n            self._trim_history()', 'deflate::far_matches_are_there_after_bfinal')
-G('3', 'deflate: blocks with BFINAL are bounded', 'deflate.py', 'if self._streams > _MOST_STREAMS:', 'if False:',
+G('3', 'deflate: BFINAL loses nothing of this message', 'deflate.py',
+  'if inflater.unused_data:\n                result = self._inflate_on',
+  'if False:\n                result = self._inflate_on',
+  'deflate::finished_messages')
+G('3', 'deflate: BFINAL loses nothing of the context', 'deflate.py',
+  'if self._history:\n            self._trim_history()', 'if False:\n            self._trim_history()',
+  'deflate::far_matches_are_there_after_bfinal')
+G('3', 'deflate: blocks with BFINAL are bounded', 'deflate.py',
+  'if self._streams > _MOST_STREAMS:', 'if False:',
   'deflate::too_many_streams')
-G('3', 'deflate: what follows BFINAL takes linear time', 'deflate.py', '_PIECE = 16 * 1024', '_PIECE = 1 << 30',
+G('3', 'deflate: what follows BFINAL takes linear time', 'deflate.py',
+  '_PIECE = 16 * 1024', '_PIECE = 1 << 30',
   'deflate::large_message_behind_bfinal')
-G('3', 'deflate: an empty message', 'deflate.py', 'return _EMPTY               # zlib', 'pass               # zlib',
+G('3', 'deflate: an empty message', 'deflate.py',
+  'return _EMPTY               # zlib', 'pass               # zlib',
   'deflate::compress_examples')
-G('3', 'deflate: an empty compressed message of the peer', 'deflate.py', 'if not data and not (final and self._in_message):', 'if False:',
+G('3', 'deflate: an empty compressed message of the peer', 'deflate.py',
+  'if not data and not (final and self._in_message):', 'if False:',
   'deflate::examples')
-G('3', 'deflate: garbage is 1007', 'deflate.py', 'except zlib.error as error:', 'except ZeroDivisionError as error:',
+G('3', 'deflate: garbage is 1007', 'deflate.py',
+  'except zlib.error as error:', 'except ZeroDivisionError as error:',
   'deflate::garbage', 'frame_parser::garbage_instead_of_deflate_data')
-G('3', 'deflate: zlib objects are freed at the end', 'connection.py', 'core.queue_close(core.close_code)\n    core.drop_codec()',
-  'core.queue_close(core.close_code)', 'connection::zlib_is_given_back_at_the_end')
-G('3', 'deflate: objects are made when needed', 'deflate.py', 'self._inflater = None\n        self._in_message = False',
-  'self._inflater = self._compressor = zlib.decompressobj(-15)\n        self._in_message = False', 'deflate::objects_are_made_when_needed')
-G('3', 'deflate: an extension that was not offered', 'compression.py', "if deflate is None or name != NAME:",
-  'if False:', 'compression::not_offered', 'handshake::extension_that_was_not_offered')
-G('3', 'deflate: an answer twice', 'compression.py', 'if parameters is not None:', 'if False:', 'compression::refused_answers')
-G('3', 'deflate: a parameter twice', 'compression.py', 'if name in read:', 'if False:', 'compression::refused_answers')
-G('3', 'deflate: a parameter that is unknown', 'compression.py', """raise CompressionParameterError("parameter '{}' of {} is unknown".format(escape(name), NAME))""",
-  'pass', 'compression::refused_answers')
-G('3', 'deflate: a flag with a value', 'compression.py', 'if value is not None:', 'if False:', 'compression::refused_answers')
-G('3', 'deflate: window bits of 8 - 15 only', 'compression.py', 'if bits is None and not (is_offer', 'if False and not (is_offer',
+G('3', 'deflate: zlib objects are freed at the end', 'connection.py',
+  'core.queue_close(core.close_code)\n    core.drop_codec()', 'core.queue_close(core.close_code)',
+  'connection::zlib_is_given_back_at_the_end')
+G('3', 'deflate: objects are made when needed', 'deflate.py',
+  'self._inflater = None\n        self._in_message = False',
+  'self._inflater = self._compressor = zlib.decompressobj(-15)\n        self._in_message = False',
+  'deflate::objects_are_made_when_needed')
+G('3', 'deflate: an extension that was not offered', 'compression.py',
+  'if deflate is None or name != NAME:', 'if False:',
+  'compression::not_offered', 'handshake::extension_that_was_not_offered')
+G('3', 'deflate: an answer twice', 'compression.py',
+  'if parameters is not None:', 'if False:',
   'compression::refused_answers')
-G('3', 'deflate: no more than what was asked for', 'compression.py', 'or server_bits > asked):', '):', 'compression::refused_answers')
+G('3', 'deflate: a parameter twice', 'compression.py',
+  'if name in read:', 'if False:',
+  'compression::refused_answers')
+G('3', 'deflate: a parameter that is unknown', 'compression.py',
+  'raise CompressionParameterError("parameter \'{}\' of {} is unknown".format(escape(name), NAME))',
+  'pass',
+  'compression::refused_answers')
+G('3', 'deflate: a flag with a value', 'compression.py',
+  'if value is not None:', 'if False:',
+  'compression::refused_answers')
+G('3', 'deflate: window bits of 8 - 15 only', 'compression.py',
+  'if bits is None and not (is_offer', 'if False and not (is_offer',
+  'compression::refused_answers')
+G('3', 'deflate: no more than what was asked for', 'compression.py',
+  'or server_bits > asked):', '):',
+  'compression::refused_answers')
 
 # -- 4. Limits -----------------------------------------------------------------------------------
 
 G('4', 'a small message is within the limit, too', 'frame_parser.py',
-  'takes_plain = limit >= 65535 and not expects_masked',
-  'takes_plain = not expects_masked',
+  'takes_plain = limit >= 65535 and not expects_masked', 'takes_plain = not expects_masked',
   'frame_parser::exactly_the_limit_passes')
-G('4', 'a whole frame above the limit', 'frame_parser.py', 'elif length > limit:', 'elif False:', 'frame_parser::exactly_the_limit_passes')
-G('4', 'exactly the limit passes', 'frame_parser.py', 'elif length > limit:', 'elif length >= limit:', 'frame_parser::exactly_the_limit_passes')
-G('4', 'decided on the announced length', 'frame_parser.py', 'message.check_length(length)', 'pass',
+G('4', 'a whole frame above the limit', 'frame_parser.py',
+  'elif length > limit:', 'elif False:',
+  'frame_parser::exactly_the_limit_passes')
+G('4', 'exactly the limit passes', 'frame_parser.py',
+  'elif length > limit:', 'elif length >= limit:',
+  'frame_parser::exactly_the_limit_passes')
+G('4', 'decided on the announced length', 'frame_parser.py',
+  'message.check_length(length)', 'pass',
   'frame_parser::decided_on_the_announced_length')
-G('4', 'decided on the sum of fragments, on the short way', 'frame_parser.py', 'message.check_length(stop - start)', 'pass',
-  'frame_parser::fragments_sum')
-G('4', '2**62 announced is refused by default', 'connection.py', 'DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024',
-  'DEFAULT_MAX_MESSAGE_SIZE = None', 'frame_parser::2_to_the_62_is_refused_by_default')
-G('4', 'decided on the sum of fragments', 'message.py', 'if self._size + payload_length > limit:', 'if payload_length > limit:',
+G('4', 'decided on the sum of fragments, on the short way', 'frame_parser.py',
+  'message.check_length(stop - start)', 'pass',
+  'frame_parser::fragments_of_usual_sizes_sum')
+G('4', '2**62 announced is refused by default', 'connection.py',
+  'DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024', 'DEFAULT_MAX_MESSAGE_SIZE = None',
+  'frame_parser::2_to_the_62_is_refused_by_default')
+G('4', 'decided on the sum of fragments', 'message.py',
+  'if self._size + payload_length > limit:', 'if payload_length > limit:',
   'frame_parser::fragments_sum', 'message::check_length')
-G('4', 'decided on the inflated bytes of a frame', 'frame_parser.py', 'payload = codec.inflate(payload, True, max_message_size)',
-  'payload = codec.inflate(payload, True, None)', 'frame_parser::limit_holds_after_inflating')
-G('4', 'decided on the inflated bytes of all fragments', 'message.py', 'None if limit is None else limit - self._size)', 'limit)',
+G('4', 'decided on the inflated bytes of a frame', 'frame_parser.py',
+  'payload = codec.inflate(payload, True, max_message_size)',
+  'payload = codec.inflate(payload, True, None)',
+  'frame_parser::limit_holds_after_inflating')
+G('4', 'decided on the inflated bytes of all fragments', 'message.py',
+  'None if limit is None else limit - self._size)', 'limit)',
   'message::limit_of_what_is_inflated')
-G('4', 'inflating: exactly the limit passes', 'deflate.py', 'if limit is not None and result is not None and len(result) > limit:',
-  'if limit is not None and result is not None and len(result) >= limit:', 'deflate::limit_is_exact')
-G('4', 'a bomb is not inflated', 'deflate.py', 'limit + 1 if limit is not None and limit < sys.maxsize else 0)\n            if inflater', '0)\n            if inflater',
+G('4', 'inflating: exactly the limit passes', 'deflate.py',
+  'if limit is not None and result is not None and len(result) > limit:',
+  'if limit is not None and result is not None and len(result) >= limit:',
+  'deflate::limit_is_exact')
+G('4', 'a bomb is not inflated', 'deflate.py',
+  'limit + 1 if limit is not None and limit < sys.maxsize else 0)\n            if inflater',
+  '0)\n            if inflater',
   'deflate::bomb')
-G('4', 'a bomb behind BFINAL is not inflated', 'deflate.py', 'piece, limit - size + 1 if limit is not None and limit < sys.maxsize else 0)',
-  'piece, 0)', 'deflate::bomb')
-G('4', 'the limit counts what is behind BFINAL', 'deflate.py', 'if limit is not None and size > limit:', 'if False:',
+G('4', 'a bomb behind BFINAL is not inflated', 'deflate.py',
+  'piece, limit - size + 1 if limit is not None and limit < sys.maxsize else 0)', 'piece, 0)',
+  'deflate::bomb')
+G('4', 'the limit counts what is behind BFINAL', 'deflate.py',
+  'if limit is not None and size > limit:', 'if False:',
   'deflate::limit_counts_all_streams_of_a_message')
-G('4', 'announced length of compressed data is bounded', 'message.py', 'elif payload_length > limit + (limit >> 3) + (limit >> 6) + 1024:',
-  'elif False:', 'message::check_length_of_compressed_data', 'frame_parser::announced_length_of_compressed_data')
-G('4', 'the error names size, limit and parameter', 'message.py', "'message is {} bytes; at most {} are allowed (max_message_size)'",
-  "'message is too large{}{}'", 'message::too_large', 'frame_parser::decided_on_the_announced_length')
-G('4', 'memory: small texts are joined', 'message.py', 'if len(self._texts) >= JOIN_AFTER:', 'if False:',
+G('4', 'announced length of compressed data is bounded', 'message.py',
+  'elif payload_length > limit + (limit >> 3) + (limit >> 6) + 1024:', 'elif False:',
+  'message::check_length_of_compressed_data', 'frame_parser::announced_length_of_compressed_data')
+G('4', 'the error names size, limit and parameter', 'message.py',
+  "'message is {} bytes; at most {} are allowed (max_message_size)'", "'message is too large{}{}'",
+  'message::too_large', 'frame_parser::decided_on_the_announced_length')
+G('4', 'memory: small texts are joined', 'message.py',
+  'if len(self._texts) >= JOIN_AFTER:', 'if False:',
   'frame_parser::small_fragments_cost_little', 'frame_parser::small_fragments_are_not_kept')
-G('4', 'memory: an announced length is not believed', 'message.py', 'self._store.reserve(min(count, STEP))', 'self._store.reserve(count)',
+G('4', 'memory: an announced length is not believed', 'message.py',
+  'self._store.reserve(min(count, STEP))', 'self._store.reserve(count)',
   'message::reserve_is_not_believed_at_once')
 G('4', 'memory: the buffer does not grow without end', 'intake.py',
-  'self.room = min(self.room * 2, LARGEST_SIZE)',
-  'self.room = self.room * 2',
+  'self.room = min(self.room * 2, LARGEST_SIZE)', 'self.room = self.room * 2',
   'intake::doubles_when_one_read_fills_it')
-G('4', 'memory: a large binary is kept once', 'message.py', 'self.is_plain_binary = not is_text and inflate is None', 'self.is_plain_binary = False',
+G('4', 'memory: a large binary is kept once', 'message.py',
+  'self.is_plain_binary = not is_text and inflate is None', 'self.is_plain_binary = False',
   'frame_parser::large_binary_is_kept_once')
-G('4', 'memory: what is inflated is no history', 'deflate.py', 'if self._history_size > _MOST_HISTORY:\n                    self._trim_history()\n        except',
-  'pass\n        except', 'deflate::history_is_small')
-G('4', 'memory: backlog of a send is limited', 'backlog.py', 'most = min(self._size + most, LIMIT)', 'most = self._size + most + LIMIT',
+G('4', 'memory: what is inflated is no history', 'deflate.py',
+  'if self._history_size > _MOST_HISTORY:\n                    self._trim_history()\n        except',
+  'pass\n        except',
+  'deflate::history_is_small')
+G('4', 'memory: backlog of a send is limited', 'backlog.py',
+  'most = min(self._size + most, LIMIT)', 'most = self._size + most + LIMIT',
   'writer::backlog_does_not_read_beyond_its_limit')
-G('4', 'memory: backlog of crumbs is limited', 'backlog.py', 'self._size += len(data) + PART_COST', 'self._size += len(data)',
+G('4', 'memory: backlog of crumbs is limited', 'backlog.py',
+  'self._size += len(data) + PART_COST', 'self._size += len(data)',
   'backpressure::backlog_of_crumbs_is_limited')
-G('4', 'memory: our unanswered pings are bounded', 'outgoing.py', 'maxlen=MAX_REMEMBERED_PINGS', 'maxlen=None', 'outgoing::ping_log_is_bounded')
-G('4', '65,536 fragments take linear time', 'message.py', 'self._texts.append(text)',
-  "self._texts[:] = [''.join(self._texts) + text]", 'frame_parser::many_fragments_take_linear_time')
-G('4', 'pongs that wait are bounded: 64 KiB', 'outgoing.py', '<= MAX_QUEUED_PONGS', '<= 1 << 40', 'outgoing::pong_queue_is_bounded',
-  'connection::pongs_are_bounded_when_they_cannot_be_written', 'backpressure::pongs_that_cannot_be_written_are_bounded')
-G('4', 'pongs: the bound is 64 KiB, no less', 'outgoing.py', 'MAX_QUEUED_PONGS = 64 * 1024', 'MAX_QUEUED_PONGS = 60 * 1024',
+G('4', 'memory: our unanswered pings are bounded', 'outgoing.py',
+  'maxlen=MAX_REMEMBERED_PINGS', 'maxlen=None',
+  'outgoing::ping_log_is_bounded')
+G('4', '65,536 fragments take linear time', 'message.py',
+  'self._texts.append(text)', "self._texts[:] = [''.join(self._texts) + text]",
+  'frame_parser::many_fragments_take_linear_time')
+G('4', 'pongs that wait are bounded: 64 KiB', 'outgoing.py',
+  '<= MAX_QUEUED_PONGS', '<= 1 << 40',
+  'outgoing::pong_queue_is_bounded', 'connection::pongs_are_bounded_when_they_cannot_be_written',
+  'backpressure::pongs_that_cannot_be_written_are_bounded')
+G('4', 'pongs: the bound is 64 KiB, no less', 'outgoing.py',
+  'MAX_QUEUED_PONGS = 64 * 1024', 'MAX_QUEUED_PONGS = 60 * 1024',
   'outgoing::exactly_the_bound')
-G('4', 'pongs: of a full queue the newest ping is answered', 'outgoing.py', 'self.newest_pong.append(pong)', 'pass',
+G('4', 'pongs: of a full queue the newest ping is answered', 'outgoing.py',
+  'self.newest_pong.append(pong)', 'pass',
   'outgoing::pong_queue_is_bounded')
-G('4', 'pongs: in order', 'outgoing.py', 'fits = fits and self._queued_size', 'fits = self._queued_size', 'outgoing::small_pong_does_not_overtake')
-G('4', 'pongs: all are answered when they can be', 'outgoing.py', 'self._taken_size += len(payload) + 6', 'pass',
-  'outgoing::sixty_thousand_pings_are_answered_when_they_can_be', 'backpressure::all_pings_are_answered_in_order')
-G('4', 'pongs: a busy lock drops none', 'writer.py', 'while self._lock.acquire(False):\n            blocked = True',
-  'if self._lock.locked(): core.replies.clear()\n        while self._lock.acquire(False):\n            blocked = True',
+G('4', 'pongs: in order', 'outgoing.py',
+  'fits = fits and self._queued_size', 'fits = self._queued_size',
+  'outgoing::small_pong_does_not_overtake')
+G('4', 'pongs: all are answered when they can be', 'outgoing.py',
+  'self._taken_size += len(payload) + 6', 'pass',
+  'outgoing::sixty_thousand_pings_are_answered_when_they_can_be',
+  'backpressure::all_pings_are_answered_in_order')
+G('4', 'pongs: a busy lock drops none', 'writer.py',
+  'while self._lock.acquire(False):\n            blocked = True',
+  'if self._lock.locked(): core.replies.clear()\n'
+  '        while self._lock.acquire(False):\n'
+  '            blocked = True',
   'backpressure::pongs_that_cannot_be_written_are_bounded')
 
 # -- 5. Sending and backpressure -----------------------------------------------------------------
 
-G('5', 'send_timeout: a peer that takes nothing', 'writer.py', 'if left <= 0:', 'if False:',
+G('5', 'send_timeout: a peer that takes nothing', 'writer.py',
+  'if left <= 0:', 'if False:',
   'backpressure::send_timeout_in_another_thread[ws]', 'backpressure::send_timeout_in_the_handler[ws]')
-G('5', 'send_timeout: nothing more goes on that wire', 'writer.py', 'if self.error is not None or self._closing:\n                self._check()',
-  'pass', 'writer::dead_wire_is_left_alone')
-G('5', 'send_timeout: no close frame on that wire either', 'writer.py', 'if self.error is None and not self._closing:\n                    blocked',
-  'if True:\n                    blocked', 'writer::dead_wire_is_left_alone')
-G('5', 'send_timeout: the loop ends in Disconnected', 'conversation.py', 'if self._backlog.end is None:           # a peer',
-  'if False:           # a peer', 'backpressure::send_timeout_though_the_peer_talks')
+G('5', 'send_timeout: nothing more goes on that wire', 'writer.py',
+  'if self.error is not None or self._closing:\n                self._check()', 'pass',
+  'writer::dead_wire_is_left_alone')
+G('5', 'send_timeout: no close frame on that wire either', 'writer.py',
+  'if self.error is None and not self._closing:\n                    blocked',
+  'if True:\n                    blocked',
+  'writer::dead_wire_is_left_alone')
+G('5', 'send_timeout: the loop ends in Disconnected', 'conversation.py',
+  'if self._backlog.end is None:           # a peer', 'if False:           # a peer',
+  'backpressure::send_timeout_though_the_peer_talks')
 G('5', 'send_timeout: a slow peer that takes something never fails', 'writer.py',
   'if unsent is not None and self._unsent is not None and unsent < self._unsent:', 'if False:',
   'writer::slow_peer_that_the_kernel_knows_of')
-G('5', 'send_timeout: only what becomes less is progress', 'writer.py', 'and unsent < self._unsent:', 'and unsent <= self._unsent:',
+G('5', 'send_timeout: only what becomes less is progress', 'writer.py',
+  'and unsent < self._unsent:', 'and unsent <= self._unsent:',
   'writer::kernel_that_tells_no_progress')
-G('5', 'send_timeout: progress begins the time anew', 'writer.py', 'rest = rest[count:]\n            self._begin_wait()',
-  'rest = rest[count:]', 'writer::slow_peer_that_takes_a_byte_at_a_time')
-G('5', 'send_timeout: TLS hides no progress', 'transport.py', 'if len(data) > TLS_CHUNK:', 'if False:', 'transport::tls_record_at_a_time')
-G('5', 'send_timeout: for automatic replies in front, too', 'writer.py', "if self._tail is not left:      # something went",
-  "if True:      # something went", 'writer::replies_in_front_that_cannot_go')
-G('5', 'send_timeout: automatic replies that go are progress', 'writer.py', "if self._tail is not left:      # something went",
-  "if False:      # something went", 'writer::replies_in_front_that_go_slowly')
-G('5', 'a send of a handler reads while it waits', 'conversation.py', 'self._fill_backlog()\n        reads = self._backlog.takes_more',
-  'reads = False', 'backpressure::echo_of_much_in_each_direction', 'writer::reading_pauses_when_it_is_full')
-G('5', 'a send of a handler keeps what it reads in order', 'backlog.py', 'part = self._parts.popleft()', 'part = self._parts.pop()',
+G('5', 'send_timeout: progress begins the time anew', 'writer.py',
+  'rest = rest[count:]\n            self._begin_wait()', 'rest = rest[count:]',
+  'writer::slow_peer_that_takes_a_byte_at_a_time')
+G('5', 'send_timeout: TLS hides no progress', 'transport.py',
+  'if len(data) > TLS_CHUNK:', 'if False:',
+  'transport::tls_record_at_a_time')
+G('5', 'send_timeout: for automatic replies in front, too', 'writer.py',
+  'if self._tail is not left:      # something went', 'if True:      # something went',
+  'writer::replies_in_front_that_cannot_go')
+G('5', 'send_timeout: automatic replies that go are progress', 'writer.py',
+  'if self._tail is not left:      # something went', 'if False:      # something went',
+  'writer::replies_in_front_that_go_slowly')
+G('5', 'a send of a handler reads while it waits', 'conversation.py',
+  'self._fill_backlog()\n        reads = self._backlog.takes_more', 'reads = False',
+  'backpressure::echo_of_much_in_each_direction', 'writer::reading_pauses_when_it_is_full')
+G('5', 'a send of a handler keeps what it reads in order', 'backlog.py',
+  'part = self.parts.popleft()', 'part = self.parts.pop()',
   'backpressure::what_came_during_a_send_is_delivered_in_order')
-G('5', 'what was kept is handed out before the socket is read', 'conversation.py', 'if len(backlog):\n            data', 'if False:\n            data',
+G('5', 'what was kept is handed out before the socket is read', 'conversation.py',
+  'if backlog.parts:', 'if False:',
   'backpressure::what_came_during_a_send_is_delivered_in_order')
-G('5', 'at least 64 MiB are kept', 'backlog.py', 'LIMIT = 80 * 1024 * 1024', 'LIMIT = 40 * 1024 * 1024', 'writer::at_least_64_mib_are_kept')
-G('5', 'beyond it reading pauses', 'conversation.py', 'reads = self._backlog.takes_more', 'reads = True', 'writer::reading_pauses_when_it_is_full')
-G('5', 'the loop never waits for a sender', 'writer.py', 'while self._lock.acquire(False):\n            blocked', 'while self._lock.acquire():\n            blocked',
+G('5', 'at least 64 MiB are kept', 'backlog.py',
+  'LIMIT = 80 * 1024 * 1024', 'LIMIT = 40 * 1024 * 1024',
+  'writer::at_least_64_mib_are_kept')
+G('5', 'beyond it reading pauses', 'conversation.py',
+  'reads = self._backlog.takes_more', 'reads = True',
+  'writer::reading_pauses_when_it_is_full')
+G('5', 'the loop never waits for a sender', 'writer.py',
+  'while self._lock.acquire(False):\n            blocked',
+  'while self._lock.acquire():\n            blocked',
   'writer::loop_never_waits_for_a_sender')
-G('5', 'a handler that waits for a sender reads on', 'writer.py', 'in_loop = self._loop.is_loop_thread()', 'in_loop = False',
+G('5', 'a handler that waits for a sender reads on', 'writer.py',
+  'in_loop = self._loop.is_loop_thread()', 'in_loop = False',
   'backpressure::handler_waits_for_another_thread_and_reads_on')
-G('5', 'a stuck sender: pings do not pile up', 'conversation.py', 'if core.pings.oldest is None or not core.replies.pending:', 'if True:',
+G('5', 'a stuck sender: pings do not pile up', 'conversation.py',
+  'if core.pings.oldest is None or not core.replies.pending:', 'if True:',
   'backpressure::pings_do_not_pile_up_while_a_sender_is_stuck')
-G('5', 'a stuck sender: it gets its exception soon', 'writer.py', "min(left, LOOK_UP))\n            if self._closing:",
-  "min(left, LOOK_UP))\n            if False:", 'writer::close_ends_whoever_waits[peer]')
-G('5', 'a stuck sender: one that waits for the lock, too', 'writer.py', 'raise self._dead()\n            if self._closing:',
-  'raise self._dead()\n            if False:', 'writer::close_ends_whoever_waits[lock]')
-G('5', 'a stuck sender: on a stream that nothing wakes', 'writer.py', 'LOOK_UP = 0.5', 'LOOK_UP = 30.0', 'backpressure::sender_over_a_stream_that_nothing_wakes')
-G('5', 'a stuck sender: the loop does not spin', 'writer.py', 'and not self._lock.locked() and (', 'and (', 'writer::nothing_to_write_while_another_is_writing')
-G('5', 'after a failed send what had arrived is delivered', 'conversation.py', 'self._backlog.fill(self.stream, self._received, LAST_READ)', 'pass',
-  'backpressure::messages_before_a_failed_send_are_delivered', 'backpressure::server_closes_while_we_are_sending')
-G('5', 'an exception inside of a frame ends the connection', 'writer.py', 'if begun:\n', 'if False:\n', 'backpressure::exception_inside_of_a_send_ends_the_connection')
-G('5', 'what was queued meanwhile is written', 'writer.py', 'if blocked or not core.replies.pending:', 'if True:',
+G('5', 'a stuck sender: it gets its exception soon', 'writer.py',
+  'min(left, LOOK_UP))\n            if self._closing:', 'min(left, LOOK_UP))\n            if False:',
+  'writer::close_ends_whoever_waits[peer]')
+G('5', 'a stuck sender: one that waits for the lock, too', 'writer.py',
+  'raise self._dead()\n            if self._closing:', 'raise self._dead()\n            if False:',
+  'writer::close_ends_whoever_waits[lock]')
+G('5', 'a stuck sender: on a stream that nothing wakes', 'writer.py',
+  'LOOK_UP = 0.5', 'LOOK_UP = 30.0',
+  'backpressure::sender_over_a_stream_that_nothing_wakes')
+G('5', 'a stuck sender: the loop does not spin', 'writer.py',
+  'and not self._lock.locked() and (', 'and (',
+  'writer::nothing_to_write_while_another_is_writing')
+G('5', 'after a failed send what had arrived is delivered', 'conversation.py',
+  'self._backlog.fill(self.stream, self._received, LAST_READ)', 'pass',
+  'deadlines::what_had_arrived_is_delivered_after_a_failed_send')
+G('5', 'an exception inside of a frame ends the connection', 'writer.py',
+  'if begun:\n', 'if False:\n',
+  'backpressure::exception_inside_of_a_send_ends_the_connection')
+G('5', 'what was queued meanwhile is written', 'writer.py',
+  'if blocked or not core.replies.pending:', 'if True:',
   'writer::reply_that_comes_between_the_last_look_and_the_release')
-G('5', 'what was queued while a send was refused is written', 'writer.py', 'if self._pending:\n            self.try_flush()', 'pass',
+G('5', 'what was queued while a send was refused is written', 'writer.py',
+  'if self._pending:\n            self.try_flush()', 'pass',
   'faults_quick::close_that_makes_another_send_fail_is_written')
 
 # -- 6. Time --------------------------------------------------------------------------------------
 
-G('6', 'the loop sleeps until the nearest deadline', 'timers.py', 'return earliest(self.next_poll, self.next_ping, self.ping_deadline(),\n                        self.close_deadline()[0])',
-  'return self.next_poll', 'timers::next_deadline', 'time::pings_have_their_own_pace')
-G('6', 'ping_timeout does not wait for poll', 'timers.py', 'self.next_ping, self.ping_deadline(),', 'self.next_ping, None,', 'time::ping_timeout_does_not_wait_for_poll')
-G('6', 'close_timeout does not wait for poll', 'timers.py', '                        self.close_deadline()[0])', '                        None)', 'timers::next_deadline')
-G('6', 'first Poll right after Ready', 'timers.py', 'self.next_poll = now\n        self.next_ping = now', 'self.next_poll = now + self.poll\n        self.next_ping = now',
-  'time::first_poll_and_first_ping_come_right_after_ready', 'timers::poll_and_ping_at_ready')
-G('6', 'first ping right after Ready', 'timers.py', 'self.next_ping = now if self.ping_rate else None', 'self.next_ping = now + self.ping_rate if self.ping_rate else None',
-  'time::first_poll_and_first_ping_come_right_after_ready', 'timers::poll_and_ping_at_ready')
-G('6', 'Poll between the messages of one read', 'conversation.py', 'if countdown <= 0:\n                    later', 'if False:\n                    later',
-  'time::poll_between_the_messages_of_one_read', 'time::first_poll_and_first_ping_come_right_after_ready')
-G('6', 'Poll: a slow handler makes it look at every message', 'conversation.py', 'if later - now < SLOW_HANDLER else 0', 'if True else 0',
-  'deadlines::poll_between_messages_whose_handler_is_slow')
-G('6', 'Poll: under a constant stream of messages', 'conversation.py', 'if timers.due(now, False) is not None:\n                for event in self._on_time(now, False):\n                    yield event\n                if self.ending is not None:\n                    return\n            if reads',
-  'if reads', 'deadlines::poll_under_a_stream_of_messages')
-G('6', 'Poll: at least poll seconds apart', 'timers.py', 'self.next_poll = now + self.poll', 'self.next_poll += self.poll', 'timers::poll_and_ping')
-G('6', 'Poll: others have their turn when its handler is slow', 'conversation.py', 'due.next_poll = max(due.next_poll, now + NEXT_TURN)', 'pass',
-  'time::poll_whose_handler_is_slower_than_poll')
-G('6', 'Poll: between Closing and Disconnected, too', 'timers.py', 'self.next_ping = None\n\n    def ping_deadline', 'self.next_ping = self.next_poll = None\n\n    def ping_deadline',
-  'timers::stop_pings')
-G('6', 'Poll: none before Ready', 'timers.py', 'self.next_poll = None       # None before Ready', 'self.next_poll = 0.0        # None before Ready',
-  'timers::nothing_before_ready', 'time::no_poll_before_ready')
-G('6', 'poll is above 0', 'options.py', "if not check_number('poll', poll) > 0:", 'if False:', 'websocket::settings_that_are_refused')
-G('6', 'ping_rate 0 or None: no pings', 'timers.py', 'self.ping_rate = ping_rate or None', 'self.ping_rate = ping_rate or 0.05', 'time::no_pings', 'timers::poll_and_ping')
-G('6', 'pings: no bursts after a pause', 'timers.py', 'self.next_ping = now + max(self.ping_rate, LEAST_RATE)', 'self.next_ping += max(self.ping_rate, LEAST_RATE)',
-  'timers::poll_and_ping', 'time::no_bursts_of_pings_after_a_pause')
-G('6', 'pings: a tiny ping_rate does not spin', 'timers.py', 'max(self.ping_rate, LEAST_RATE)', 'self.ping_rate', 'timers::tiny_ping_rate')
-G('6', 'pings stop at close', 'conversation.py', 'if core.state.may_send:\n                    due.pinged(now)', 'if True:\n                    due.pinged(now)',
-  'time::pings_stop_at_close')
-G('6', 'ping_timeout counts from the oldest unanswered ping', 'timers.py', 'if self.oldest_ping is None:\n            self.oldest_ping = now', 'self.oldest_ping = now',
-  'timers::ping_timeout_of_a_ping_that_cannot_be_written')
-G('6', 'ping_timeout: of the oldest, also in the log of pings', 'outgoing.py', 'return self._pings[0][1]', 'return self._pings[-1][1]',
-  'outgoing::ping_log', 'time::ping_timeout_counts_from_the_oldest_ping')
-G('6', 'ping_timeout: no ping outstanding, no timeout', 'timers.py', 'if self.ping_timeout is None or self.oldest_ping is None or (', 'if self.ping_timeout is None or (',
-  'timers::ping_timeout', 'time::no_ping_no_timeout')
-G('6', 'ping_timeout: answered pings do not time out', 'connection.py', 'latency=core.pings.answered(payload, core.now)', 'latency=None', 'deadlines::answered_pings_do_not_time_out')
-G('6', 'ping_timeout: any byte is life', 'timers.py', 'return max(self.oldest_ping, self.last_received) + self.ping_timeout', 'return self.oldest_ping + self.ping_timeout',
-  'timers::download_is_life', 'time::a_long_download_is_life')
-G('6', 'ping_timeout: bytes of the direct path are life, too', 'conversation.py', 'now = self.timers.last_received = self.clock()', 'now = self.clock()',
-  'time::a_long_download_is_life')
-G('6', 'ping_timeout: a ping that cannot be written counts', 'conversation.py', 'core.queue_ping(b\'\', now)', 'core.replies.queue(9, b\'\')', 'backpressure::ping_timeout_while_a_sender_is_stuck',
+G('6', 'the loop sleeps until the nearest deadline', 'timers.py',
+  'return earliest(self.next_poll, self.next_ping, self.ping_deadline(),\n'
+  '                        self.close_deadline()[0])',
+  'return self.next_poll',
+  'timers::next_deadline', 'time::pings_have_their_own_pace')
+G('6', 'ping_timeout does not wait for poll', 'timers.py',
+  'self.next_ping, self.ping_deadline(),', 'self.next_ping, None,',
   'time::ping_timeout_does_not_wait_for_poll')
-G('6', 'ping_timeout: a ping of the caller counts', 'sending.py', 'self.pings.sent(to_bytes(data), now)', 'pass', 'time::ping_of_the_caller_counts')
-G('6', 'ping_timeout: a ping of another thread wakes the loop', 'session.py', 'if opcode == Opcode.PING and self._timers.ping_timeout is not None:', 'if False:',
+G('6', 'close_timeout does not wait for poll', 'timers.py',
+  '                        self.close_deadline()[0])', '                        None)',
+  'timers::next_deadline')
+G('6', 'first Poll right after Ready', 'timers.py',
+  'self.next_poll = now\n        self.next_ping = now',
+  'self.next_poll = now + self.poll\n        self.next_ping = now',
+  'time::first_poll_and_first_ping_come_right_after_ready', 'timers::poll_and_ping_at_ready')
+G('6', 'first ping right after Ready', 'timers.py',
+  'self.next_ping = now if self.ping_rate else None',
+  'self.next_ping = now + self.ping_rate if self.ping_rate else None',
+  'time::first_poll_and_first_ping_come_right_after_ready', 'timers::poll_and_ping_at_ready')
+G('6', 'Poll between the messages of one read', 'conversation.py',
+  'if countdown <= 0:\n                    later', 'if False:\n                    later',
+  'time::poll_between_the_messages_of_one_read', 'time::first_poll_and_first_ping_come_right_after_ready')
+G('6', 'Poll: a slow handler makes it look at every message', 'conversation.py',
+  'if later - now < SLOW_HANDLER else 0', 'if True else 0',
+  'deadlines::poll_between_messages_whose_handler_is_slow')
+G('6', 'Poll: under a constant stream of messages', 'conversation.py',
+  'if timers.due(now, False) is not None:\n                for event in self._on_time(now, False):\n'
+  '                    yield event\n                if self.ending is not None:\n'
+  '                    return\n            if reads',
+  'if reads',
+  'deadlines::poll_under_a_stream_of_messages')
+G('6', 'Poll: at least poll seconds apart', 'timers.py',
+  'self.next_poll = now + self.poll', 'self.next_poll += self.poll',
+  'timers::poll_and_ping')
+G('6', 'Poll: others have their turn when its handler is slow', 'conversation.py',
+  'due.next_poll = max(due.next_poll, now + NEXT_TURN)', 'pass',
+  'time::poll_whose_handler_is_slower_than_poll')
+G('6', 'Poll: between Closing and Disconnected, too', 'timers.py',
+  'self.next_ping = None\n\n    def ping_deadline',
+  'self.next_ping = self.next_poll = None\n\n    def ping_deadline',
+  'timers::stop_pings')
+G('6', 'Poll: none before Ready', 'timers.py',
+  'self.next_poll = None       # None before Ready', 'self.next_poll = 0.0        # None before Ready',
+  'timers::nothing_before_ready', 'time::no_poll_before_ready')
+G('6', 'poll is above 0', 'options.py',
+  "if not check_number('poll', poll) > 0:", 'if False:',
+  'websocket::settings_that_are_refused')
+G('6', 'ping_rate 0 or None: no pings', 'timers.py',
+  'self.ping_rate = ping_rate or None', 'self.ping_rate = ping_rate or 0.05',
+  'time::no_pings', 'timers::poll_and_ping')
+G('6', 'pings: no bursts after a pause', 'timers.py',
+  'self.next_ping = now + max(self.ping_rate, LEAST_RATE)',
+  'self.next_ping += max(self.ping_rate, LEAST_RATE)',
+  'timers::poll_and_ping', 'time::no_bursts_of_pings_after_a_pause')
+G('6', 'pings: a tiny ping_rate does not spin', 'timers.py',
+  'max(self.ping_rate, LEAST_RATE)', 'self.ping_rate',
+  'timers::tiny_ping_rate')
+G('6', 'pings stop at close', 'conversation.py',
+  'if core.state.may_send:\n                    due.pinged(now)',
+  'if True:\n                    due.pinged(now)',
+  'deadlines::no_pings_once_close_was_sent')
+G('6', 'ping_timeout counts from the oldest unanswered ping', 'timers.py',
+  'if self.oldest_ping is None:\n            self.oldest_ping = now', 'self.oldest_ping = now',
+  'timers::ping_timeout_of_a_ping_that_cannot_be_written')
+G('6', 'ping_timeout: of the oldest, also in the log of pings', 'outgoing.py',
+  'return self._pings[0][1]', 'return self._pings[-1][1]',
+  'outgoing::ping_log', 'time::ping_timeout_counts_from_the_oldest_ping')
+G('6', 'ping_timeout: no ping outstanding, no timeout', 'timers.py',
+  'if self.ping_timeout is None or self.oldest_ping is None or (', 'if self.ping_timeout is None or (',
+  'timers::ping_timeout', 'time::no_ping_no_timeout')
+G('6', 'ping_timeout: answered pings do not time out', 'connection.py',
+  'latency=core.pings.answered(payload, core.now)', 'latency=None',
+  'deadlines::answered_pings_do_not_time_out')
+G('6', 'ping_timeout: any byte is life', 'timers.py',
+  'return max(self.oldest_ping, self.last_received) + self.ping_timeout',
+  'return self.oldest_ping + self.ping_timeout',
+  'timers::download_is_life', 'time::a_long_download_is_life')
+G('6', 'ping_timeout: bytes of the direct path are life, too', 'conversation.py',
+  'now = self.timers.last_received = self.clock()', 'now = self.clock()',
+  'time::a_long_download_is_life')
+G('6', 'ping_timeout: a ping that cannot be written counts', 'conversation.py',
+  "core.queue_ping(b'', now)", "core.replies.queue(9, b'')",
+  'backpressure::ping_timeout_while_a_sender_is_stuck', 'time::ping_timeout_does_not_wait_for_poll')
+G('6', 'ping_timeout: a ping of the caller counts', 'sending.py',
+  'self.pings.sent(to_bytes(data), now)', 'pass',
+  'time::ping_of_the_caller_counts')
+G('6', 'ping_timeout: a ping of another thread wakes the loop', 'session.py',
+  'if opcode == Opcode.PING and self._timers.ping_timeout is not None:', 'if False:',
   'time::ping_of_another_thread_counts')
-G('6', 'ping_timeout: what has arrived is read before judging', 'timers.py', 'if idle:\n', 'if True:\n', 'time::slow_handler_is_no_dead_peer', 'timers::ping_timeout')
-G('6', 'ping_timeout: not after our echo', 'timers.py', 'self.failed_at is not None or self.echoed_at is not None):', 'False):', 'timers::missing_pong_is_no_matter_after_the_echo')
-G('6', 'close_timeout counts from the close() call', 'session.py', 'timers.closed_at = talk.clock()', 'pass', 'time::close_timeout_counts_from_the_call', 'sequences::no_answer_to_close')
-G('6', 'close_timeout: close() wakes the loop', 'session.py', 'talk.writer.try_flush()\n        self.wake()', 'talk.writer.try_flush()', 'time::close_timeout_of_a_close_in_another_thread')
-G('6', 'close_timeout None or 0: never', 'timers.py', 'self.close_timeout = close_timeout or None', 'self.close_timeout = close_timeout or 0.3', 'timers::close_timeout', 'time::no_close_timeout')
-G('6', 'close_timeout: 30 s for TCP that is left open, then', 'timers.py', 'ECHO_WAIT = 30.0', 'ECHO_WAIT = 60.0', 'timers::defaults')
-G('6', 'close_timeout: a late answer in the socket counts', 'conversation.py', 'if not idle and now < self._give_up_at:', 'if False:', 'time::late_answer_in_the_socket_counts')
-G('6', 'close_timeout: under a stream of messages', 'conversation.py', 'if self._give_up_at is None:\n', 'if True:\n', 'sequences::no_answer_to_close_under_a_stream_of_messages')
-G('6', 'monotonic on 2.7: backward steps are no time', 'compat.py', 'if now < last:', 'if False:', 'compat::backward_steps_of_the_clock_are_no_time')
-G('6', 'EINTR ends nothing: waiting', 'waiting.py', 'found = self._poll.poll(timeout)\n        except OS_ERRORS as error:\n            if not was_interrupted(error):',
-  'found = self._poll.poll(timeout)\n        except OS_ERRORS as error:\n            if True:', 'waiting::interruption')
-G('6', 'EINTR ends nothing: reading', 'transport.py', 'if was_interrupted(error):\n                    continue\n                raise\n            view', 'raise\n            view', 'transport::errors')
-G('6', 'EINTR ends nothing: writing', 'transport.py', 'if not was_interrupted(error):\n                    raise', 'raise', 'transport::errors')
-G('6', 'a time limit below a millisecond is waited for', 'waiting.py', 'int(math.ceil(timeout * 1000))', 'int(timeout * 1000)', 'waiting::time_below_a_millisecond_is_waited_for')
-G('6', 'one wait is at most a day', 'waiting.py', 'min(max(deadline - self.monotonic(), 0), LONGEST)', 'max(deadline - self.monotonic(), 0)', 'waiting::deadlines')
-G('6', 'idle: no wake-ups but the deadlines', 'waiting.py', 'timeout = LONGEST\n', 'timeout = 0.01\n        deadline = None\n', 'time::idle_connection_sleeps', 'waiting::deadlines')
+G('6', 'ping_timeout: what has arrived is read before judging', 'timers.py',
+  'if idle:\n', 'if True:\n',
+  'time::slow_handler_is_no_dead_peer', 'timers::ping_timeout')
+G('6', 'ping_timeout: not after our echo', 'timers.py',
+  'self.failed_at is not None or self.echoed_at is not None):', 'False):',
+  'timers::missing_pong_is_no_matter_after_the_echo')
+G('6', 'close_timeout counts from the close() call', 'session.py',
+  'timers.closed_at = talk.clock()', 'pass',
+  'time::close_timeout_counts_from_the_call', 'sequences::no_answer_to_close')
+G('6', 'close_timeout: close() wakes the loop', 'session.py',
+  'talk.writer.try_flush()\n        self.wake()', 'talk.writer.try_flush()',
+  'time::close_timeout_of_a_close_in_another_thread')
+G('6', 'close_timeout None or 0: never', 'timers.py',
+  'self.close_timeout = close_timeout or None', 'self.close_timeout = close_timeout or 0.3',
+  'timers::close_timeout', 'time::no_close_timeout')
+G('6', 'close_timeout: 30 s for TCP that is left open, then', 'timers.py',
+  'ECHO_WAIT = 30.0', 'ECHO_WAIT = 60.0',
+  'timers::defaults')
+G('6', 'close_timeout: a late answer in the socket counts', 'conversation.py',
+  'if not idle and now < self._give_up_at:', 'if False:',
+  'time::late_answer_in_the_socket_counts')
+G('6', 'close_timeout: under a stream of messages', 'conversation.py',
+  'if self._give_up_at is None:\n', 'if True:\n',
+  'sequences::no_answer_to_close_under_a_stream_of_messages')
+G('6', 'monotonic on 2.7: backward steps are no time', 'compat.py',
+  'if now < last:', 'if False:',
+  'compat::backward_steps_of_the_clock_are_no_time')
+G('6', 'EINTR ends nothing: waiting', 'waiting.py',
+  'found = self._poll.poll(timeout)\n        except OS_ERRORS as error:\n'
+  '            if not was_interrupted(error):',
+  'found = self._poll.poll(timeout)\n        except OS_ERRORS as error:\n            if True:',
+  'waiting::interruption')
+G('6', 'EINTR ends nothing: reading', 'transport.py',
+  'if was_interrupted(error):\n                    continue\n                raise\n            view',
+  'raise\n            view',
+  'transport::errors')
+G('6', 'EINTR ends nothing: writing', 'transport.py',
+  'if not was_interrupted(error):\n                    raise', 'raise',
+  'transport::errors')
+G('6', 'a time limit below a millisecond is waited for', 'waiting.py',
+  'int(math.ceil(timeout * 1000))', 'int(timeout * 1000)',
+  'waiting::time_below_a_millisecond_is_waited_for')
+G('6', 'one wait is at most a day', 'waiting.py',
+  'min(max(deadline - self.monotonic(), 0), LONGEST)', 'max(deadline - self.monotonic(), 0)',
+  'waiting::deadlines')
+G('6', 'idle: no wake-ups but the deadlines', 'waiting.py',
+  'timeout = LONGEST\n', 'timeout = 0.01\n        deadline = None\n',
+  'time::idle_connection_sleeps', 'waiting::deadlines')
 
 # -- 7. Threads -----------------------------------------------------------------------------------
 
-G('7', 'one act under one lock', 'writer.py', 'if not self._lock.acquire(False):\n            self._wait_for_lock()\n        begun = False',
-  'self._lock = threading.Lock(); self._lock.acquire()\n        begun = False', 'threads::messages_of_eight_threads_arrive_intact[ws]')
-G('7', 'the state is checked under the lock', 'writer.py', 'if core.inputs != OPENED:\n                core.check_send()', 'pass',
+G('7', 'one act under one lock', 'writer.py',
+  'if not self._lock.acquire(False):\n            self._wait_for_lock()\n        begun = False',
+  'self._lock = threading.Lock(); self._lock.acquire()\n        begun = False',
+  'threads::messages_of_eight_threads_arrive_intact[ws]')
+G('7', 'the state is checked under the lock', 'writer.py',
+  'if core.inputs != OPENED:\n                core.check_send()', 'pass',
   'threads::no_data_behind_a_close_frame')
-G('7', 'nothing but pongs after a close frame', 'outgoing.py', 'if self._close_taken:\n                continue', 'pass', 'outgoing::after_a_close_frame_only_pongs')
-G('7', 'never two close frames', 'states.py', 'self._close_token.pop()', 'self._close_token[0]', 'states::races_for_the_close_frame')
-G('7', 'TLS: one thread at a time', 'transport.py', 'with self._lock:\n                    count = self._read(view)', 'if True:\n                    count = self._read(view)',
+G('7', 'nothing but pongs after a close frame', 'outgoing.py',
+  'if self._close_taken:\n                continue', 'pass',
+  'outgoing::after_a_close_frame_only_pongs')
+G('7', 'never two close frames', 'states.py',
+  'self._close_token.pop()', 'self._close_token[0]',
+  'states::races_for_the_close_frame')
+G('7', 'TLS: one thread at a time', 'transport.py',
+  'with self._lock:\n                    count = self._read(view)',
+  'if True:\n                    count = self._read(view)',
   'transport::tls_object_is_in_one_threads_hands')
-G('7', 'TLS: one thread at a time, writing', 'transport.py', 'with self._lock:\n                    count = self._write(data)', 'if True:\n                    count = self._write(data)',
+G('7', 'TLS: one thread at a time, writing', 'transport.py',
+  'with self._lock:\n                    count = self._write(data)',
+  'if True:\n                    count = self._write(data)',
   'transport::tls_object_is_in_one_threads_hands')
-G('7', 'TLS: writers wait outside of the lock', 'transport.py', 'self.send_wants = WRITE\n                    return None', 'continue', 'transport::writing_by_script')
-G('7', 'TLS: a shutdown sends no clear text', 'transport.py', 'return super(self._ssl.SSLSocket, self.sock).shutdown', 'return self.sock.shutdown', 'transport::tls_shutdown_leaves_no_clear_text')
-G('7', 'TLS: a signal handler inside of it keeps off', 'writer.py', 'if self._is_entered is not None and self._is_entered():\n            return', 'if False:\n            return',
+G('7', 'TLS: writers wait outside of the lock', 'transport.py',
+  'self.send_wants = WRITE\n                    return None', 'continue',
+  'transport::writing_by_script')
+G('7', 'TLS: a shutdown sends no clear text', 'transport.py',
+  'return super(self._ssl.SSLSocket, self.sock).shutdown', 'return self.sock.shutdown',
+  'transport::tls_shutdown_leaves_no_clear_text')
+G('7', 'TLS: a signal handler inside of it keeps off', 'writer.py',
+  'if self._is_entered is not None and self._is_entered():\n            return',
+  'if False:\n            return',
   'threads::signal_handler_inside_of_tls')
-G('7', 'close() wakes the loop at once', 'waiting.py', 'wake_up.set()', 'pass', 'waiting::wake_from_another_thread', 'time::close_timeout_of_a_close_in_another_thread')
-G('7', 'force_disconnect() wakes the loop at once', 'session.py', 'talk.stop(reason)\n        self.wake()', 'pass', 'threads::loop_is_woken_at_once')
-G('7', 'a send inside of a send of the same thread raises', 'writer.py', 'if self._holder == get_ident():', 'if False:', 'threads::signal_handler_that_sends_inside_of_a_send')
-G('7', 'nothing is left: the socket', 'writer.py', 'self._tail = b\'\'\n            self._stream.close()', 'self._tail = b\'\'', 'network_dial::connected_sock_is_there_and_gone')
-G('7', 'nothing is left: the wake-up', 'waiting.py', 'if self._read is not None:\n            try', 'if False:\n            try', 'threads::nothing_is_left_of_many_connections', 'waiting::descriptors_go_with_the_last_reference')
-G('7', 'nothing waits for the collector: the writer', 'conversation.py', 'Writer(core, stream, weakref.proxy(self),', 'Writer(core, stream, self,',
+G('7', 'close() wakes the loop at once', 'waiting.py',
+  'wake_up.set()', 'pass',
+  'waiting::wake_from_another_thread', 'time::close_timeout_of_a_close_in_another_thread')
+G('7', 'force_disconnect() wakes the loop at once', 'session.py',
+  'talk.stop(reason)\n        self.wake()', 'pass',
+  'threads::loop_is_woken_at_once')
+G('7', 'a send inside of a send of the same thread raises', 'writer.py',
+  'if self._holder == get_ident():', 'if False:',
+  'threads::signal_handler_that_sends_inside_of_a_send')
+G('7', 'nothing is left: the socket', 'writer.py',
+  "self._tail = b''\n            self._stream.close()", "self._tail = b''",
+  'network_dial::connected_sock_is_there_and_gone')
+G('7', 'nothing is left: the wake-up', 'waiting.py',
+  'if self._read is not None:\n            try', 'if False:\n            try',
+  'threads::nothing_is_left_of_many_connections', 'waiting::descriptors_go_with_the_last_reference')
+G('7', 'nothing waits for the collector: the writer', 'conversation.py',
+  'Writer(core, stream, weakref.proxy(self),', 'Writer(core, stream, self,',
   'threads::nothing_waits_for_the_collector')
 G('7', 'nothing waits for the collector: the core', 'connection.py',
-  '_stages(weakref.proxy(self))',
-  '_stages(self)',
+  '_stages(weakref.proxy(self))', '_stages(self)',
   'connection::core_that_nobody_releases_is_no_cycle')
-G('7', 'nothing waits for the collector: callables of the handshake', 'handshake.py', 'finally:\n            self._on_response = self._process_extensions = None', 'finally:\n            pass',
+G('7', 'nothing waits for the collector: callables of the handshake', 'handshake.py',
+  'finally:\n            self._on_response = self._process_extensions = None',
+  'finally:\n            pass',
   'handshake::no_cycles_after_the_outcome')
-G('7', 'nothing waits for the collector: tracebacks', 'compat.py', 'seen.__traceback__ = None', 'pass', 'threads::errors_of_events_hold_no_frames')
-G('7', 'nothing waits for the collector: the buffer', 'connection.py', 'self.intake.release()', 'pass', 'connection::after_release')
-G('7', 'forks: masks of the child are its own', 'mask.py', 'if not self._stock or self._fork_id != process.fork_id:', 'if not self._stock:', 'mask::stock_is_dropped_when_the_fork_id_changes', 'mask::forked_child_has_other_keys')
-G('7', 'forks: the connection of the parent lives on', 'transport.py', 'if shutdown is not None and self._fork == fork_id():', 'if shutdown is not None:', 'transport::forked_child_leaves_it_alone')
-G('7', 'forks: look-ups begin anew', 'resolver.py', 'if table.fork != fork_id():', 'if False:', 'resolver::forked_child_asks_anew')
-G('7', 'masks: no byte is used twice', 'mask.py', 'return self._stock.pop()', 'return self._stock[-1]', 'mask::pool_uses_no_byte_twice')
-G('7', 'masks come from os.urandom', 'mask.py', 'os.urandom(step)))', "b'abcd' * (step // 4)))", 'mask::pool_uses_no_byte_twice', 'outgoing::masks_are_new_each_time')
-G('7', 'the client masks', 'connection.py', "Role('client', masks_outgoing=True,", "Role('client', masks_outgoing=False,", 'connection::client_masks_and_server_does_not')
-G('7', 'monkey patching: poll is looked up when it is made', 'waiting.py', "return _Poll() if hasattr(select, 'poll') else _Select()", 'return _Poll()', 'waiting::poller_is_looked_up_when_it_is_made')
-G('7', 'a descriptor is closed by its last user', 'writer.py', 'if self._holder in (None, get_ident()) and not self._closed:', 'if not self._closed:', 'writer::descriptor_is_closed_by_whoever_still_writes')
-G('7', 'one connection at a time', 'websocket.py', "if self._running is not None:\n            raise", 'if False:\n            raise', 'websocket::connection_that_begins_within_connect')
-G('7', 'a connect() while it runs changes nothing', 'websocket.py', 'if self._running is not None:\n            return', 'if False:\n            return', 'websocket::connect_while_it_runs')
+G('7', 'nothing waits for the collector: tracebacks', 'compat.py',
+  'seen.__traceback__ = None', 'pass',
+  'threads::errors_of_events_hold_no_frames')
+G('7', 'nothing waits for the collector: the buffer', 'connection.py',
+  'self.intake.release()', 'pass',
+  'connection::after_release')
+G('7', 'forks: masks of the child are its own', 'compat.py',
+  'os.register_at_fork(after_in_child=stock.clear)', 'pass',
+  'mask::forked_child_has_other_keys')
+G('7', 'forks: the connection of the parent lives on', 'transport.py',
+  'if shutdown is not None and self._fork == fork_id():', 'if shutdown is not None:',
+  'transport::forked_child_leaves_it_alone')
+G('7', 'forks: look-ups begin anew', 'resolver.py',
+  'if table.fork != fork_id():', 'if False:',
+  'resolver::forked_child_asks_anew')
+G('7', 'masks: no byte is used twice', 'mask.py',
+  'first = keys.pop()', 'first = keys[-1]',
+  'mask::numbers_are_keys', 'mask::no_key_twice_in_threads')
+G('7', 'masks come from os.urandom', 'mask.py',
+  'os.urandom(STOCK_SIZE)', "b'abcd' * (STOCK_SIZE // 4)",
+  'mask::real_keys', 'mask::numbers_are_keys')
+G('7', 'the client masks', 'connection.py',
+  "Role('client', masks_outgoing=True,", "Role('client', masks_outgoing=False,",
+  'connection::client_masks_and_server_does_not')
+G('7', 'monkey patching: poll is looked up when it is made', 'waiting.py',
+  "return _Poll() if hasattr(select, 'poll') else _Select()", 'return _Poll()',
+  'waiting::poller_is_looked_up_when_it_is_made')
+G('7', 'a descriptor is closed by its last user', 'writer.py',
+  'if self._holder in (None, get_ident()) and not self._closed:', 'if not self._closed:',
+  'writer::descriptor_is_closed_by_whoever_still_writes')
+G('7', 'one connection at a time', 'websocket.py',
+  'if self._running is not None:\n            raise', 'if False:\n            raise',
+  'websocket::connection_that_begins_within_connect')
+G('7', 'a connect() while it runs changes nothing', 'websocket.py',
+  'if self._running is not None:\n            return', 'if False:\n            return',
+  'websocket::connect_while_it_runs')
 
 # -- 8. persist -----------------------------------------------------------------------------------
 
-G('8', 'delay: min_wait + random * 2**retries', 'backoff.py', 'delay = min_wait + random * min(max_wait - min_wait, 2.0 ** min(retries, 22))', 'delay = min_wait', 'backoff::delay')
-G('8', 'delay: within max_wait', 'backoff.py', 'random * min(max_wait - min_wait, 2.0 ** min(retries, 22))', 'random * 2.0 ** min(retries, 22)', 'backoff::delay')
-G('8', 'delay: no number grows without bound', 'backoff.py', '2.0 ** min(retries, 22)', '2.0 ** retries', 'backoff::delay')
-G('8', 'delay: finite whatever is asked for', 'backoff.py', 'return float(min(delay, LONGEST_DELAY))', 'return float(delay)', 'backoff::delay')
-G('8', 'Retry-After: at least min_wait', 'backoff.py', 'delay = max(min_wait, min(asked, max(max_wait, LONGEST_RETRY_AFTER)))', 'delay = min(asked, max(max_wait, LONGEST_RETRY_AFTER))', 'backoff::delay_that_was_asked_for')
-G('8', 'Retry-After: at most max(max_wait, 3600)', 'backoff.py', 'min(asked, max(max_wait, LONGEST_RETRY_AFTER))', 'asked', 'backoff::delay_that_was_asked_for')
-G('8', 'Retry-After: thirty digits', 'backoff.py', 'return min(float(text), LONGEST_DELAY)', 'return float(text)', 'backoff::retry_after')
-G('8', 'Retry-After: negative, nan, inf are ignored', 'backoff.py', "if re.match(r'[0-9]+\\Z', text):", "if re.match(r'[-+0-9a-z]+\\Z', text):", 'backoff::retry_after_unreadable')
-G('8', 'Retry-After: a date that is past is 0', 'backoff.py', 'min(max(date - now, 0.0), LONGEST_DELAY)', 'min(date - now, LONGEST_DELAY)', 'backoff::retry_after')
-G('8', 'Retry-After: the year 9999', 'backoff.py', 'min(max(date - now, 0.0), LONGEST_DELAY)', 'max(date - now, 0.0)', 'backoff::retry_after')
-G('8', 'Retry-After: dates that are none', 'backoff.py', 'if hour > 23 or minute > 59 or second > 60:', 'if False:', 'backoff::retry_after_unreadable')
-G('8', 'Retry-After: not when it is not respected', 'persist.py', 'header = _retry_after(cause) if respect_retry_after else None', 'header = _retry_after(cause)', 'persist::retry_after')
-G('8', 'retries grow with each failure in a row', 'persist.py', 'retries = 0 if is_stable else retries + 1', 'retries = 0 if is_stable else 1', 'persist::failures', 'persist::flapping_server')
-G('8', 'a server that accepts and drops is backed off from', 'persist.py', 'ready_at is not None and compat.monotonic() - ready_at >= stable_after or', 'ready_at is not None or', 'persist::flapping_server', 'persist::stable_after')
-G('8', 'retries are 0 after stable_after', 'persist.py', 'ready_at is not None and compat.monotonic() - ready_at >= stable_after or', 'False or', 'persist::stable_after')
-G('8', 'retries are 0 after a graceful end with messages', 'persist.py', "has_message and getattr(event, 'graceful', False))", 'False)', 'persist::good_connections')
-G('8', 'a graceful end alone is no success', 'persist.py', "has_message and getattr(event, 'graceful', False))", "getattr(event, 'graceful', False))", 'persist::failures')
-G('8', 'Rejected is the cause, not its Disconnected', 'persist.py', 'elif name in _ENDINGS and cause is None:', 'elif name in _ENDINGS:', 'persist::rejected_is_the_cause')
-G('8', 'connect() gets three keywords', 'persist.py', 'if value != CONNECT_DEFAULTS[name])', 'if True)', 'persist::connect_keywords')
-G('8', 'exit_event: close 1001', 'persist.py', "self._call('close', Status.GOING_AWAY, 'going away')", "self._call('close')", 'persist::exit_event_in_a_connection', 'persist::live_exit_event')
-G('8', 'exit_event: dropped after 0.9 s', 'persist.py', 'EXIT_GRACE = 0.85', 'EXIT_GRACE = 9.0', 'persist::exit_event_in_a_connection')
-G('8', 'exit_event: seen within 0.25 s', 'persist.py', 'POLL_EXIT = 0.1', 'POLL_EXIT = 2.0', 'persist::live_exit_event')
-G('8', 'exit_event: no BackOff follows', 'persist.py', 'if watch.is_over():\n                return\n\n            retries', 'retries', 'persist::exit_event_in_a_connection')
-G('8', 'exit_event: over though it cannot be disconnected', 'persist.py', 'if watch.must_leave:', 'if False:', 'persist::exit_event_with_a_double')
-G('8', 'exit_event: set between two connections', 'persist.py', 'if self._deadline is not None:\n            self._close()', 'if False:\n            self._close()', 'persist::watch_between_connections')
-G('8', 'exit_event: one thread, a daemon', 'persist.py', 'self._thread.daemon = True', 'pass', 'persist::one_thread_for_all_connections')
-G('8', 'exit_event: the thread ends', 'persist.py', 'self.is_running = False\n        self._stopped.set()', 'self.is_running = False', 'persist::the_thread_ends_with_the_generator')
-G('8', 'exit_event: wait(delay) once for a BackOff', 'persist.py', 'if exit_event.wait(delay):', 'if exit_event.wait(delay / 2) or exit_event.wait(delay / 2):', 'persist::failures')
-G('8', 'max_retries: N attempts', 'persist.py', 'if max_retries is not None and retries >= max_retries:', 'if max_retries is not None and retries > max_retries:', 'persist::max_retries')
-G('8', 'retry_on False: GaveUp', 'persist.py', 'if answer is False:', 'if False:', 'persist::retry_on')
-G('8', 'retry_on: a number is bounded', 'persist.py', "return min(_seconds('the result of retry_on', answer), LONGEST_DELAY)", 'return answer', 'persist::retry_on_nonsense')
-G('8', 'leaving closes the connection', 'persist.py', 'connection.close()', 'pass', 'persist::leaving_closes_the_connection')
-G('8', 'transient: not certificates', 'backoff.py', "if ssl is not None and isinstance(error, ssl.CertificateError):\n        return False", 'pass', 'backoff::transient_connect_fail')
-G('8', 'transient: not a fingerprint', 'backoff.py', '"certificate|fingerprint mismatch|', '"certificate|', 'backoff::transient_connect_fail')
-G('8', 'transient: HTTP 408, 425, 429, 5xx', 'backoff.py', 'return status in (408, 425, 429) or (', 'return status in (408, 425) or (', 'backoff::transient_answers')
-G('8', 'transient: close codes', 'backoff.py', 'return code in _CLOSE_CODES\n', 'return True', 'backoff::transient_close_codes')
-G('8', 'transient: not a peer that broke the protocol', 'backoff.py', 'return not isinstance(getattr(event, \'error\', None),\n                              (errors.ProtocolError, errors.CriticalProtocolError))', 'return True', 'backoff::transient_ends')
+G('8', 'delay: min_wait + random * 2**retries', 'backoff.py',
+  'delay = min_wait + random * min(max_wait - min_wait, 2.0 ** min(retries, 22))', 'delay = min_wait',
+  'backoff::delay')
+G('8', 'delay: within max_wait', 'backoff.py',
+  'random * min(max_wait - min_wait, 2.0 ** min(retries, 22))', 'random * 2.0 ** min(retries, 22)',
+  'backoff::delay')
+G('8', 'delay: no number grows without bound', 'backoff.py',
+  '2.0 ** min(retries, 22)', '2.0 ** retries',
+  'backoff::delay')
+G('8', 'delay: finite whatever is asked for', 'backoff.py',
+  'return float(min(delay, LONGEST_DELAY))', 'return float(delay)',
+  'backoff::delay')
+G('8', 'Retry-After: at least min_wait', 'backoff.py',
+  'delay = max(min_wait, min(asked, max(max_wait, LONGEST_RETRY_AFTER)))',
+  'delay = min(asked, max(max_wait, LONGEST_RETRY_AFTER))',
+  'backoff::delay_that_was_asked_for')
+G('8', 'Retry-After: at most max(max_wait, 3600)', 'backoff.py',
+  'min(asked, max(max_wait, LONGEST_RETRY_AFTER))', 'asked',
+  'backoff::delay_that_was_asked_for')
+G('8', 'Retry-After: thirty digits', 'backoff.py',
+  'return min(float(text), LONGEST_DELAY)', 'return float(text)',
+  'backoff::retry_after')
+G('8', 'Retry-After: negative, nan, inf are ignored', 'backoff.py',
+  "if re.match(r'[0-9]+\\Z', text):", "if re.match(r'[-+0-9a-z]+\\Z', text):",
+  'backoff::retry_after_unreadable')
+G('8', 'Retry-After: a date that is past is 0', 'backoff.py',
+  'min(max(date - now, 0.0), LONGEST_DELAY)', 'min(date - now, LONGEST_DELAY)',
+  'backoff::retry_after')
+G('8', 'Retry-After: the year 9999', 'backoff.py',
+  'min(max(date - now, 0.0), LONGEST_DELAY)', 'max(date - now, 0.0)',
+  'backoff::retry_after')
+G('8', 'Retry-After: dates that are none', 'backoff.py',
+  'if hour > 23 or minute > 59 or second > 60:', 'if False:',
+  'backoff::retry_after_unreadable')
+G('8', 'Retry-After: not when it is not respected', 'persist.py',
+  'header = _retry_after(cause) if respect_retry_after else None', 'header = _retry_after(cause)',
+  'persist::retry_after')
+G('8', 'retries grow with each failure in a row', 'persist.py',
+  'retries = 0 if is_stable else retries + 1', 'retries = 0 if is_stable else 1',
+  'persist::failures', 'persist::flapping_server')
+G('8', 'a server that accepts and drops is backed off from', 'persist.py',
+  'ready_at is not None and compat.monotonic() - ready_at >= stable_after or', 'ready_at is not None or',
+  'persist::flapping_server', 'persist::stable_after')
+G('8', 'retries are 0 after stable_after', 'persist.py',
+  'ready_at is not None and compat.monotonic() - ready_at >= stable_after or', 'False or',
+  'persist::stable_after')
+G('8', 'retries are 0 after a graceful end with messages', 'persist.py',
+  "has_message and getattr(event, 'graceful', False))", 'False)',
+  'persist::good_connections')
+G('8', 'a graceful end alone is no success', 'persist.py',
+  "has_message and getattr(event, 'graceful', False))", "getattr(event, 'graceful', False))",
+  'persist::failures')
+G('8', 'Rejected is the cause, not its Disconnected', 'persist.py',
+  'elif name in _ENDINGS and cause is None:', 'elif name in _ENDINGS:',
+  'persist::rejected_is_the_cause')
+G('8', 'connect() gets three keywords', 'persist.py',
+  'if value != CONNECT_DEFAULTS[name])', 'if True)',
+  'persist::connect_keywords')
+G('8', 'exit_event: close 1001', 'persist.py',
+  "self._call('close', Status.GOING_AWAY, 'going away')", "self._call('close')",
+  'persist::exit_event_in_a_connection', 'persist::live_exit_event')
+G('8', 'exit_event: dropped after 0.9 s', 'persist.py',
+  'EXIT_GRACE = 0.85', 'EXIT_GRACE = 9.0',
+  'persist::exit_event_in_a_connection')
+G('8', 'exit_event: seen within 0.25 s', 'persist.py',
+  'POLL_EXIT = 0.1', 'POLL_EXIT = 2.0',
+  'persist::live_exit_event')
+G('8', 'exit_event: no BackOff follows', 'persist.py',
+  'if watch.is_over():\n                return\n\n            retries', 'retries',
+  'persist::exit_event_in_a_connection')
+G('8', 'exit_event: over though it cannot be disconnected', 'persist.py',
+  'if watch.must_leave:', 'if False:',
+  'persist::exit_event_with_a_double')
+G('8', 'exit_event: set between two connections', 'persist.py',
+  'if self._deadline is not None:\n            self._close()', 'if False:\n            self._close()',
+  'persist::watch_between_connections')
+G('8', 'exit_event: one thread, a daemon', 'persist.py',
+  'self._thread.daemon = True', 'pass',
+  'persist::one_thread_for_all_connections')
+G('8', 'exit_event: the thread ends', 'persist.py',
+  'self.is_running = False\n        self._stopped.set()', 'self.is_running = False',
+  'persist::the_thread_ends_with_the_generator')
+G('8', 'exit_event: wait(delay) once for a BackOff', 'persist.py',
+  'if exit_event.wait(delay):', 'if exit_event.wait(delay / 2) or exit_event.wait(delay / 2):',
+  'persist::failures')
+G('8', 'max_retries: N attempts', 'persist.py',
+  'if max_retries is not None and retries >= max_retries:',
+  'if max_retries is not None and retries > max_retries:',
+  'persist::max_retries')
+G('8', 'retry_on False: GaveUp', 'persist.py',
+  'if answer is False:', 'if False:',
+  'persist::retry_on')
+G('8', 'retry_on: a number is bounded', 'persist.py',
+  "return min(_seconds('the result of retry_on', answer), LONGEST_DELAY)", 'return answer',
+  'persist::retry_on_nonsense')
+G('8', 'leaving closes the connection', 'persist.py',
+  'connection.close()', 'pass',
+  'persist::leaving_closes_the_connection')
+G('8', 'transient: not certificates', 'backoff.py',
+  'if ssl is not None and isinstance(error, ssl.CertificateError):\n        return False', 'pass',
+  'backoff::transient_connect_fail')
+G('8', 'transient: not a fingerprint', 'backoff.py',
+  '"certificate|fingerprint mismatch|', '"certificate|',
+  'backoff::transient_connect_fail')
+G('8', 'transient: HTTP 408, 425, 429, 5xx', 'backoff.py',
+  'return status in (408, 425, 429) or (', 'return status in (408, 425) or (',
+  'backoff::transient_answers')
+G('8', 'transient: close codes', 'backoff.py',
+  'return code in _CLOSE_CODES\n', 'return True',
+  'backoff::transient_close_codes')
+G('8', 'transient: not a peer that broke the protocol', 'backoff.py',
+  "return not isinstance(getattr(event, 'error', None),\n"
+  '                              (errors.ProtocolError, errors.CriticalProtocolError))',
+  'return True',
+  'backoff::transient_ends')
