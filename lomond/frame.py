@@ -85,23 +85,23 @@ def encode_frame(opcode, payload, masking_key=None, fin=True, rsv1=False):
 
 # -- what a client sends
 #
-# The bytes of encode_frame, sooner.  Measured in microseconds for a whole frame on CPython 3.11 (3.13),
-# its calls included:
+# The bytes of encode_frame, sooner.  Measured in microseconds for a whole frame and its key on CPython
+# 3.11 (3.13):
 #
-#     payload     one integer     stripes         wsaccel         encode_frame, without wsaccel
-#     32 B        0.34 (0.41)     1.10 (1.48)     0.50 (0.62)     0.41 (0.53)
-#     256 B       0.66 (0.74)                     0.65 (0.76)     0.80 (0.90)
-#     1 KiB       1.90 (2.08)     2.19 (2.55)                     2.15 (2.46)
-#     2 KiB       3.31 (3.54)     3.22 (3.55)                     3.29 (3.52)
-#     64 KiB      110 (113)       70 (70)                         115 (114)
+#     payload     one integer     stripes         wsaccel         key and encode_frame, without wsaccel
+#     32 B        0.48 (0.56)     1.20 (1.61)     0.63 (0.77)     0.51 (0.63)
+#     256 B       0.79 (0.90)     1.46 (1.83)     0.76 (0.89)     0.90 (1.00)
+#     1 KiB       2.13 (2.31)     2.29 (2.62)     1.32 (1.42)     2.25 (2.56)
+#     2 KiB       3.82 (4.11)     3.29 (3.63)                     3.39 (3.62)
+#     64 KiB      115 (120)       69 (74)                         115 (114)
 
 #: From here on (bytes of payload) one integer is not the fastest way any more.
-MASK_BEHIND_FROM = 256 if HAS_WSACCEL else 2048
+MASK_BEHIND_FROM = 256 if HAS_WSACCEL else 1300
 #: So many shapes of frames (first octet and length) are kept: 0.3 MiB at most.
 MOST_SHAPES = 1024
 
 _shapes = {}
-_places = {}            # shared by shapes; at most 95, 0.1 MiB
+_places = {}            # shared by shapes; at most 327, 0.2 MiB
 _from_bytes = getattr(int, 'from_bytes', None)
 
 
@@ -132,8 +132,6 @@ def _make_shape(first, length):
     header = pack_header(first, length, b'\0\0\0\0')
     before = len(header) - 4
     keys = 1 + (length + 3) // 4
-    if keys > 32:
-        keys = (keys + 7) // 8 * 8      # some bytes too many, which are cut off, for fewer numbers
     places = _places.get((before, keys))
     if places is None:
         places = _places[before, keys] = _from_bytes(b'\0' * before + b'\1\0\0\0' * keys, 'little')

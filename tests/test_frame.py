@@ -131,14 +131,14 @@ def test_what_a_client_sends_is_not_changed(to_type):
 def test_shapes_of_frames_are_bounded(monkeypatch):
     monkeypatch.setattr(frame, '_shapes', {})
     monkeypatch.setattr(frame, '_places', {})
-    monkeypatch.setattr(frame, 'MASK_BEHIND_FROM', 2048)    # also where wsaccel is
+    monkeypatch.setattr(frame, 'MASK_BEHIND_FROM', 1300)    # also where wsaccel is
     most = 0
     for first in 0x81, 0x82:
-        for length in range(2048):
+        for length in range(1300):
             encode_masked(first, b'x' * length)
             most = max(most, len(frame._shapes))
     assert most == frame.MOST_SHAPES
-    assert len(frame._places) <= 95
+    assert len(frame._places) <= 327
 
 
 # -- close frames
