@@ -225,8 +225,8 @@ def _stages(core):
         close_frame = []                    # code and text of a failure's
         failed = functools.partial(_on_failure, core, close_frame)
         yield parse_frames(
-            core.intake, functools.partial(_on_control, core), core.codec, core.role.expects_masked,
-            core.max_message_size, core.given_up, failed)
+            core.intake, functools.partial(_on_control, core), failed, core.codec,
+            core.role.expects_masked, core.max_message_size, core.given_up)
         if close_frame:                     # the event was handled
             core.queue_close(*close_frame)
         elif core.state is states.REMOTE_CLOSING:       # Closing was handled: the echo

@@ -19,23 +19,21 @@ from .utf8 import decode as decode_utf8
 DIRECT = 64 * 1024
 
 
-def parse_frames(intake, on_control, codec=None, expects_masked=False, max_message_size=None,
-                 given_up=(), on_failure=None):
+def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=False,
+                 max_message_size=None, given_up=()):
     """Parse one direction of a connection, from the first frame on.
 
     :param Intake intake: where the bytes arrive
     :param on_control: called with ``(opcode, payload)`` for each ping, pong and close frame,
         returns the event to hand out
+    :param on_failure: called with the error (ProtocolError, PayloadTooLarge, CriticalProtocolError)
+        when the peer broke the protocol, returns the event to hand out, or None
     :param codec: the :class:`~lomond.compression.PerMessageDeflate` of the connection, or None
     :param expects_masked: True in the server, whose client must mask (5.1)
     :param max_message_size: most bytes of a message, after inflating; None for no limit
     :param given_up: not empty once nothing more is to be handed out
-    :param on_failure: called with the error when the peer broke the protocol, returns the event
-        to hand out, or None
     :returns: a generator of events and Nones; it ends after a close frame, after a violation,
         and when it was given up
-    :raises ProtocolError, PayloadTooLarge, CriticalProtocolError: the peer broke the
-        protocol, and there is no ``on_failure``
     """
     new_event = object.__new__
     rsv1_allowed = codec is not None
@@ -264,8 +262,6 @@ def parse_frames(intake, on_control, codec=None, expects_masked=False, max_messa
                 yield event
                 event = None            # a large message must not live on here
     except (errors.ProtocolError, errors.CriticalProtocolError) as error:
-        if on_failure is None:
-            raise
         # Here, and not in a generator around this one: each hop costs every message 20 ns.
         event = on_failure(error)
         if event is not None:

@@ -129,12 +129,8 @@ class PingLog(object):
     @property
     def oldest(self):
         """When the oldest unanswered ping was sent, or None."""
-        if not self._pings:         # asked for at every wait: an exception costs 0.4 us
-            return None
-        try:
-            return self._pings[0][1]
-        except IndexError:
-            return None
+        # For the loop, which alone takes; at every wait: an exception costs 0.4 us.
+        return self._pings[0][1] if self._pings else None
 
     def answered(self, payload, now):
         """A pong came: forget the pings it answers, which are its own and all before it.

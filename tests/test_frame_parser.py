@@ -419,7 +419,7 @@ def test_generator_ends_after_a_close_frame():
         seen.append((opcode, payload))
         return Pong(payload)
 
-    parsing = parse_frames(intake, on_control)
+    parsing = parse_frames(intake, on_control, None)
     assert next(parsing) is None
     data = frame(PONG, b'1') + close_frame(1000) + frame(TEXT, b'x')
     intake.get_buffer()[:len(data)] = data

@@ -197,6 +197,33 @@ def test_views_that_are_kept(store):
     assert message.take() == expected
 
 
+def test_a_view_of_the_last_step_that_is_kept(store, monkeypatch):
+    """A frame above STEP grows in its place, or goes on in a copy of it."""
+    monkeypatch.setattr(message_module, 'STEP', 1000)
+    message = Message(False)
+    views = []
+    for octet in b'a', b'b', b'c':
+        views.append(message.reserve(5000))
+        views[-1][:] = octet * 1000
+        message.commit(1000)
+    assert message.take() == b'a' * 1000 + b'b' * 1000 + b'c' * 1000
+
+
+def test_pieces(store, monkeypatch):
+    """What comes in small parts is joined, in order, whatever comes between."""
+    monkeypatch.setattr(message_module, 'PIECE', 100)
+    message = Message(False)
+    expected = b''
+    for number in range(1000):
+        part = (b'%d ' % number) * (number % 7)
+        message.add(part)
+        expected += part
+        if number % 100 == 50:
+            fill(message, part)
+            expected += part
+    assert message.take() == expected
+
+
 def test_reserve_is_not_believed_at_once(store):
     """A length of 2**62 costs no more than a step."""
     message = Message(False)
