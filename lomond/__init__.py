@@ -6,14 +6,15 @@
 ...     print(' '.join(event.name for event in WebSocket(server.url, proxies={})))
 connecting connected ready poll closing disconnected
 
-Its modules are attributes of the package, imported when they are first asked for (PEP 562), or
-at once where Python cannot do that (2.7 and 3.6).
+Its modules are attributes of the package, imported when they are first asked for (PEP 562; 2.7 and
+3.6, which do not know it, get a module with a class of its own).
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
 import importlib
 import sys
+import types
 
 from ._version import __version__  # noqa: F401 - ruff cannot read the list below
 
@@ -32,16 +33,29 @@ def __getattr__(name):
         value = importlib.import_module('lomond.' + name)
     else:
         raise AttributeError('module {!r} has no attribute {!r}'.format(__name__, name))
-    globals()[name] = value
+    setattr(sys.modules[__name__], name, value)
     return value
 
 
 def __dir__():
-    return sorted(set(globals()) | set(_MODULES) | set(__all__))
+    return sorted(set(vars(sys.modules[__name__])) | set(_MODULES) | set(__all__))
 
 
-if not getattr(sys.modules[__name__], '_is_lazy', False):      # nobody calls __getattr__ here
-    for _name in _MODULES:
-        if _name != 'testing':
-            __getattr__(_name)
-    __getattr__('WebSocket')
+class _Package(types.ModuleType):
+    """A module that asks the functions above, where Python itself does not."""
+
+    def __getattr__(self, name):
+        return __getattr__(name)
+
+    def __dir__(self):
+        return __dir__()
+
+
+_module = sys.modules[__name__]
+if not getattr(_module, '_is_lazy', False):     # nobody has asked __getattr__
+    try:
+        _module.__class__ = _Package            # 3.6
+    except TypeError:                           # 2.7: another module takes its place
+        _package = _Package(__name__, __doc__)
+        vars(_package).update(vars(_module))    # with _module: without it these globals would be emptied
+        sys.modules[__name__] = _package

@@ -96,42 +96,34 @@ class _Store(object):
         return b''.join(self._pieces)
 
 
+_ZEROS = b'\0' * 65536
+
+
 class _PlainStore(object):
-    """The same where ssl cannot read into a BytesIO (2.7, PyPy): pieces of a megabyte, joined at the end.
-
-    One bytearray that grows would cost more than twice the message: wherever it cannot grow in its
-    place it is copied, and the room that it leaves is of no use to the copy that is handed out.
-    """
-
-    _PIECE = 1024 * 1024
+    """The same where ssl cannot read into a BytesIO (2.7, PyPy): a bytearray, copied at the end."""
 
     def __init__(self):
-        self._pieces = []
-        self._newest = bytearray()
-        self._place = None
+        self._data = bytearray()
 
     def write(self, part):
-        self._newest += part
-        if len(self._newest) >= self._PIECE:
-            self._end_piece()
-
-    def _end_piece(self):
-        if self._newest:
-            self._pieces.append(bytes(self._newest))
-            self._newest = bytearray()
+        try:
+            self._data += part
+        except BufferError:         # a driver still holds a view of it
+            self._data = self._data + part
 
     def reserve(self, count):
-        self._place = bytearray(min(count, self._PIECE))
-        return memoryview(self._place)
+        # In place and by little: what is put together, or made beside it, would be there a third
+        # time when it is copied.
+        size = len(self._data)
+        for left in range(count, 0, -len(_ZEROS)):
+            self.write(_ZEROS[:left])
+        return memoryview(self._data)[size:]
 
     def commit(self, count):
-        self._end_piece()
-        self._pieces.append(bytes(self._place))
-        self._place = None
+        """It is in its place already."""
 
     def take(self):
-        self._end_piece()
-        return b''.join(self._pieces)
+        return bytes(self._data)
 
 
 new_store = _Store if BYTES_IO_LENDS else _PlainStore

@@ -110,7 +110,9 @@ class _ExitWatch(_NoWatch):
         self.is_running = False
         self._stopped.set()
         # The collector may finish an abandoned persist() in any thread, in this one too.
-        if self._thread.ident not in (None, self._get_ident()):
+        # At Python's end modules are emptied before generators close, and nothing is to be waited for.
+        is_exit = getattr(threading, 'current_thread', None) is None
+        if not is_exit and self._thread.ident not in (None, self._get_ident()):
             self._thread.join(0.25)
 
     def _run(self):

@@ -371,3 +371,36 @@ def test_import_loads_nothing_heavy():
     loaded = output.split()
     assert 'lomond.websocket' in loaded or 'lomond' in loaded
     assert [name for name in loaded if is_within(name, LAZY)] == []
+
+
+USE_LAZILY = """
+import sys, threading
+import lomond
+assert 'lomond.websocket' not in sys.modules
+assert {'websocket', 'errors', 'WebSocket', '__version__', '__path__'} <= set(dir(lomond))
+for name in ('websocket', 'events', 'errors', 'session', 'status', 'response', 'constants', 'opcode', 'persist'):
+    module = getattr(lomond, name)
+    assert module is sys.modules['lomond.' + name] and vars(lomond)[name] is module
+assert lomond.WebSocket is lomond.websocket.WebSocket
+from lomond import WebSocket, persist, errors
+assert persist is lomond.persist and errors is lomond.errors and WebSocket is lomond.WebSocket
+import lomond.utf8
+assert lomond.utf8 is sys.modules['lomond.utf8'] and sys.modules['lomond'] is lomond
+assert lomond.__doc__ and lomond.__file__ and lomond.__version__
+try:
+    lomond.nothing
+except AttributeError as error:
+    assert 'nothing' in str(error)
+else:
+    raise AssertionError('lomond.nothing is something')
+assert not hasattr(lomond, 'nothing')
+import gc
+gc.collect()
+exec('from lomond import *')
+assert lomond.WebSocket('ws://example.test/').is_active
+"""
+
+
+def test_modules_are_attributes_from_the_first_use_on():
+    """On each Python: `import lomond` costs nothing, and all of it is there."""
+    subprocess.check_call([sys.executable, '-W', 'error', '-c', USE_LAZILY])

@@ -140,7 +140,7 @@ def _crossing(count):
                            ['read_end']])
         with Switching():
             for race in range(count):
-                watch = Watch(world, peer=peer, settings=dict(poll=30, close_timeout=0.02))
+                watch = Watch(world, peer=peer, settings=dict(poll=30, close_timeout=10.0))
 
                 def send(watch=watch):
                     try:
