@@ -60,8 +60,9 @@ def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=Fals
 
             # The frames that make up nearly all traffic: unmasked, below 64 KiB, and here as a whole;
             # a message of one frame (0x81 is final text, 0x82 final binary, 0xC1 and 0xC2 the
-            # same compressed), or a fragment behind the first.  32 bytes take 0.3 us so, 1 KiB 0.5; by the way of all
-            # other frames 1.0 and 1.2.  What is not so falls through, and is looked at again there.
+            # same compressed), or a fragment behind the first.  32 bytes take 0.3 us so, 1 KiB 0.5; by
+            # the way of all other frames 1.0 and 1.2.  What is not so falls through, and is looked at
+            # again there.
             if second < 127 and takes_plain:
                 if second < 126:
                     start = pos + 2

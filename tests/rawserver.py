@@ -406,7 +406,8 @@ class Played(object):
         ws = self.websocket
         found = None
         while True:
-            before, found = found, ((ws.is_active, ws.is_closing, ws.is_closed), (ws.state.closing, ws.state.closed))
+            before, found = found, ((ws.is_active, ws.is_closing, ws.is_closed),
+                                    (ws.state.closing, ws.state.closed))
             if found == before:
                 return found
 

@@ -45,7 +45,8 @@ def reconnects(world, rng):
     """persist() against a server that drops, refuses, resets and closes in turn."""
     ends = [[['open'], ['drop']], [['read_head'], ['send', b'HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n']],
             [['open'], ['send', chaos.chaos_peer.frame(1, b'x')], ['reset']],
-            [['open'], ['send', chaos.chaos_peer.close_frame(1012)], ['read_close']], [['read_head'], ['drop']],
+            [['open'], ['send', chaos.chaos_peer.close_frame(1012)], ['read_close']],
+            [['read_head'], ['drop']],
             [['open'], ['send', chaos.chaos_peer.frame(3)], ['read_end']]]
     rng.shuffle(ends)
     way = rng.choice(['ws', 'wss', 'http', 'wss by socks5'])
@@ -83,7 +84,8 @@ def rounds(rng, words):
     """The rounds without end: each order holds all of them once, and conversations and reconnects between."""
     faults = [one for one in ALL if one.limit <= 40 and one.group != 'many' and
               '48 MB' not in one.name and words.lower() in (one.group + ': ' + one.name).lower()]
-    own = [chaos.Scenario('soak', function.__name__, '', lambda world, function=function: function(world, rng))
+    own = [chaos.Scenario('soak', function.__name__, '', lambda world,
+                          function=function: function(world, rng))
            for function in (reconnects, conversations)]
     while True:
         rng.shuffle(faults)
@@ -259,7 +261,8 @@ class Soak(object):
         for at in sorted(set(int(round(number * step)) for number in range(ROWS))):
             one = self.samples[at]
             lines.append('%6.1f %7d %12d %11.1f %12d %8d %8d' % (
-                one.minutes, one.rounds, one.connections, one.memory, one.descriptors, one.threads, one.objects))
+                one.minutes, one.rounds, one.connections, one.memory, one.descriptors, one.threads,
+                one.objects))
         resident = self.resident
         lines.append('resident: %d echoes, the slowest %.2f s, lost %d times' % (
             resident.echoes, resident.slowest, len(resident.lost)))
@@ -277,7 +280,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description='Faults and reconnects for a long time; nothing may grow.')
     parser.add_argument('--minutes', type=float, default=5.0, help='how long (5)')
     parser.add_argument('--seed', type=int, default=1, help='another seed, another order (1)')
-    parser.add_argument('--cpu', type=float, default=0.4, metavar='CORES', help='of the processor, peers included (0.4)')
+    parser.add_argument('--cpu', type=float, default=0.4, metavar='CORES',
+                        help='of the processor, peers included (0.4)')
     parser.add_argument('-k', default='', metavar='WORDS', help='faults with these words in group or name')
     settings = parser.parse_args(arguments)
     for name in list(os.environ):

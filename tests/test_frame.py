@@ -111,8 +111,10 @@ def test_what_a_client_sends(monkeypatch):
     for length in lengths:
         payload = bytes(bytearray(randoms.randrange(256) for _ in range(min(length, 500))))
         payload = (payload * (length // 500 + 1))[:length]
-        for number in numbers + [randoms.randrange(2 ** 32) for _ in range(3)] if length < 300 else numbers[-2:]:
-            for first, opcode, fin, rsv1 in ((0x81, 1, True, False), (0x42, 2, False, True), (0x00, 0, False, False)):
+        more = [randoms.randrange(2 ** 32) for _ in range(3)]
+        for number in numbers + more if length < 300 else numbers[-2:]:
+            for first, opcode, fin, rsv1 in ((0x81, 1, True, False), (0x42, 2, False, True),
+                                             (0x00, 0, False, False)):
                 expected = encode_frame(opcode, payload, mask.key_bytes(number), fin, rsv1)
                 key.append(number)
                 assert bytes(encode_masked(first, payload)) == expected, (length, number)

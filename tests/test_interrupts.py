@@ -1,4 +1,4 @@
-"""Ctrl-C at any line: a connection is left at each line that it runs, and nothing stays behind (behaviour.md, 1)."""
+"""Ctrl-C at any line: a connection is left at each line that it runs; nothing stays (behaviour.md, 1)."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -144,7 +144,8 @@ def interrupt_at(lines):
         connection = Connection()
         with Interrupt(line) as interrupt:
             interrupted += connection.run()
-        problems += ['%s (line event %d): %s' % (interrupt.places[-1], line, problem) for problem in connection.left()]
+        problems += ['%s (line event %d): %s' % (interrupt.places[-1], line,
+                                                 problem) for problem in connection.left()]
         connection.end()
     assert not problems, '\n'.join(problems)
     # some come out of what is finished by its last reference, where Python swallows them

@@ -129,7 +129,8 @@ def test_mask_behind(masker, to_type):
         for length in (0, 1, 2, 3, 4, 5, 1001, 65536):
             payload = (b'0123456789abc' * 6000)[:length]
             kept = to_type(payload)
-            assert behind(header, kept, b'\x01\x80\xff\x00') == header + plain_xor(b'\x01\x80\xff\x00', payload)
+            assert behind(header, kept, b'\x01\x80\xff\x00') == header + plain_xor(b'\x01\x80\xff\x00',
+                                                                                   payload)
             assert bytes(bytearray(kept)) == payload
 
 

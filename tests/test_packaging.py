@@ -18,9 +18,6 @@ CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 VERSIONS = ('2.7', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13')
 
-#: Announced, not there.
-PENDING = {'SECURITY.md', os.path.join('tests', 'guards', 'run.py')}
-
 python3 = pytest.mark.skipif(sys.version_info < (3, 6),
                              reason='the scripts of tools/ are written for Python 3')
 installed = pytest.mark.skipif(not os.environ.get('LOMOND_TESTED_IN'),
@@ -68,7 +65,7 @@ def test_manifest_names_what_is_there():
         words = line.split()
         if words[0] in ('include', 'graft'):
             missing = [word for word in words[1:] if not os.path.exists(os.path.join(CHECKOUT, word))]
-            assert not set(missing) - PENDING
+            assert not missing
     assert '\nlint:' in read('Makefile')
 
 
@@ -122,7 +119,7 @@ def test_checks_are_there():
         assert name in targets()
         for path in one.pins + [os.path.join(CHECKOUT, words[0]) for words in one.commands
                                 if words[0].endswith('.py')]:
-            assert os.path.exists(path) or os.path.relpath(path, CHECKOUT) in PENDING, (name, path)
+            assert os.path.exists(path), (name, path)
     hooks = read('.pre-commit-config.yaml')
     assert set(re.findall(r'tools/check.py (\w+)', hooks)) <= set(check.CHECKS)
     assert re.findall('repo: (.*)', hooks) == ['local']

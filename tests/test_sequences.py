@@ -364,7 +364,8 @@ def test_ends_of_tls(certs, how, closes):       # noqa: F811
     else:
         assert played.names == GOOD + ' text disconnected'
         assert not played.last.graceful
-        assert played.last.reason == ('socket fail; ' + os.strerror(errno.ECONNRESET) if how == 'reset' else LOST)
+        reset = 'socket fail; ' + os.strerror(errno.ECONNRESET)
+        assert played.last.reason == (reset if how == 'reset' else LOST)
     assert played.elapsed < 2
 
 
@@ -844,7 +845,8 @@ def test_socket_closed_by_a_handler(certs):        # noqa: F811
         peer.read_end()
     for context, options in ((None, {}), (server_context(certs.server), {'ssl_cafile': certs.ca})):
         with Server(script, context=context) as server:
-            played = play(server.url, {'text': lambda ws, event: ws.session._sock.close()}, poll=30, options=options)
+            played = play(server.url, {'text': lambda ws, event: ws.session._sock.close()}, poll=30,
+                          options=options)
         played.ended(GOOD + ' text disconnected', 'socket fail; ' + os.strerror(errno.EBADF))
         assert played.elapsed < SLACK
 

@@ -22,7 +22,8 @@ def test_flat_lines():
     assert judge([Sample(number) for number in range(40)]) == []
 
 
-@pytest.mark.parametrize('name, growth', [('memory', 0.3), ('descriptors', 0.1), ('threads', 0.1), ('objects', 41)])
+@pytest.mark.parametrize('name, growth',
+                         [('memory', 0.3), ('descriptors', 0.1), ('threads', 0.1), ('objects', 41)])
 def test_lines_that_rise(name, growth):
     problem, = judge([Sample(number, **{name: growth}) for number in range(40)])
     assert problem.startswith(name + ' grew from ')

@@ -124,7 +124,7 @@ def test_automatic_pings_and_pongs_are_traced():
 def test_frames_of_a_close_that_nobody_called_are_traced():
     """As in 0.3.4: close_requested tells of each close frame of ours, once."""
     for data, code in ((close_frame(4000, b'why'), 4000), (frame(CLOSE), None), (frame(3), 1002)):
-        with Server(lambda peer: (peer.accept(), peer.send(data), peer.read_close())) as server:
+        with Server(lambda peer, data=data: (peer.accept(), peer.send(data), peer.read_close())) as server:
             played, records = traced(server.url)
         assert [record['code'] for record in records['close_requested']] == [code]
         assert records['close_requested'][0]['reason'] == ('opcode 3 is reserved' if code == 1002 else '')

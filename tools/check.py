@@ -99,7 +99,7 @@ def run_check(name, arguments):
         path = os.path.join(CHECKOUT, words[0])
         program = [path] if words[0].endswith('.py') else ['-m', words[0]]
         command = [python] + program + [python if word == sys.executable else word for word in words[1:]]
-        print('%s: %s' % (name, ' '.join(words)), flush=True)
+        print('%s: %s' % (name, ' '.join(program + command[1 + len(program):])), flush=True)
         status = subprocess.call(command + arguments, cwd=check.folder, env=environ)
         if status:
             print('%s: exit status %d' % (name, status), flush=True)
