@@ -30,7 +30,6 @@ import traceback
 
 from table import GUARDS  # beside this file
 
-
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 #: Seconds for one test: a guard that keeps something from hanging shows by it.
