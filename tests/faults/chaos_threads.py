@@ -136,8 +136,9 @@ for _way in ('ws', 'wss'):
 def _crossing(count):
     """The server closes while threads send: our echo is the last frame."""
     def function(world):
+        # The end of its direction ends the client, once the echo is out; and it reads on.
         peer = world.peer([['open'], ['read_frame'], ['send', close_frame(1001)], ['read_close'],
-                           ['read_end']])
+                           ['finish'], ['read_end']])
         with Switching():
             for race in range(count):
                 watch = Watch(world, peer=peer, settings=dict(poll=30, close_timeout=10.0))
