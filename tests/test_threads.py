@@ -38,7 +38,7 @@ def nervous():
     """The interpreter switches threads all the time."""
     if hasattr(sys, 'setswitchinterval'):
         before, setter = sys.getswitchinterval(), sys.setswitchinterval
-        setter(1e-5)
+        setter(1e-6)
     else:
         before, setter = sys.getcheckinterval(), sys.setcheckinterval
         setter(1)
