@@ -13,12 +13,16 @@ Its modules are attributes of the package, imported when they are first asked fo
 from __future__ import absolute_import, division, unicode_literals
 
 import importlib
+import os
 import sys
 import types
 
 from ._version import __version__  # noqa: F401 - ruff cannot read the list below
 
 __all__ = [str('WebSocket'), str('__version__')]       # native: 2.7 takes nothing else
+
+# Modules are imported later, perhaps in another directory (2.7 keeps sys.path's '' as it is).
+__path__ = [os.path.abspath(place) for place in __path__]
 
 _MODULES = ('compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response', 'session',
             'status', 'testing', 'websocket')

@@ -404,3 +404,18 @@ assert lomond.WebSocket('ws://example.test/').is_active
 def test_modules_are_attributes_from_the_first_use_on():
     """On each Python: `import lomond` costs nothing, and all of it is there."""
     subprocess.check_call([sys.executable, '-W', 'error', '-c', USE_LAZILY])
+
+
+USE_ELSEWHERE = """
+import os
+import lomond
+os.chdir(os.sep)
+from lomond import WebSocket, persist, testing
+"""
+
+
+def test_modules_are_found_after_a_change_of_directory():
+    """A daemon goes to / behind its imports; 2.7 leaves a relative sys.path as it is."""
+    import lomond
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
+    subprocess.check_call([sys.executable, '-c', USE_ELSEWHERE], cwd=folder)
