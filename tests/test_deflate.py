@@ -403,6 +403,20 @@ def test_bomb(flush, limit):
     assert peak < 16 * MIB
 
 
+@pytest.mark.skipif(tracemalloc is None, reason='no tracemalloc before 3.4')
+def test_bomb_behind_bfinal():
+    """The inflater that goes on behind the block has the same limit."""
+    bomb = Finisher().message([(b'Hello', True)])[:-1] + pair()[0].compress(b'\0' * (64 * MIB))
+    codec = pair()[0]
+    tracemalloc.start()
+    try:
+        assert codec.inflate(bomb, True, MIB) is None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * MIB
+
+
 def test_bomb_in_parts():
     bomb, codec, left = make_bomb(zlib.Z_FULL_FLUSH), pair()[0], 10 * MIB
     for at in range(0, len(bomb), 1500):

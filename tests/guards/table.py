@@ -772,7 +772,7 @@ G('4', 'a bomb is not inflated', 'deflate.py',
   'deflate::bomb')
 G('4', 'a bomb behind BFINAL is not inflated', 'deflate.py',
   'piece, limit - size + 1 if limit is not None and limit < sys.maxsize else 0)', 'piece, 0)',
-  'deflate::bomb')
+  'deflate::bomb_behind_bfinal')
 G('4', 'the limit counts what is behind BFINAL', 'deflate.py',
   'if limit is not None and size > limit:', 'if False:',
   'deflate::limit_counts_all_streams_of_a_message')
@@ -1101,7 +1101,7 @@ G('7', 'a send inside of a send of the same thread raises', 'writer.py',
   'threads::signal_handler_that_sends_inside_of_a_send')
 G('7', 'nothing is left: the socket', 'writer.py',
   "self._tail = b''\n            self._stream.close()", "self._tail = b''",
-  'network_dial::connected_sock_is_there_and_gone')
+  'sequences::nothing_is_left_behind')
 G('7', 'nothing is left: the wake-up', 'waiting.py',
   'if self._read is not None:\n            try', 'if False:\n            try',
   'threads::nothing_is_left_of_many_connections', 'waiting::descriptors_go_with_the_last_reference')
