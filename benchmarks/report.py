@@ -233,10 +233,13 @@ def plot(title, results, clients):
            'font-size="12">'.format(_WIDTH, height),
            '<rect width="100%" height="100%" fill="#ffffff"/>',
            '<text x="10" y="20" font-size="15" font-weight="bold">{}</text>'.format(_escape(title))]
-    for number, client in enumerate(shown):
-        at = 16 + number * (_WIDTH - 20) // len(shown)
+    # Each name has the room that it needs; what is left lies between them.
+    gap = (_WIDTH - 30 - sum(20 + 6.7 * len(client) for client in shown)) / max(len(shown), 1)
+    at = 16
+    for client in shown:
         out.append('<circle cx="{}" cy="40" r="5" fill="{}"/><text x="{}" y="44">{}</text>'.format(
-            at, _COLOURS.get(client, '#adb5bd'), at + 9, _escape(client)))
+            int(at), _COLOURS.get(client, '#adb5bd'), int(at) + 9, _escape(client)))
+        at += 20 + 6.7 * len(client) + gap
     for power in range(int(low), int(high) + 1):
         at = x(2.0 ** power)
         out.append('<line x1="{0:.1f}" y1="{1}" x2="{0:.1f}" y2="{2}" stroke="{3}"/>'.format(
