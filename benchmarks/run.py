@@ -341,8 +341,8 @@ def show_all(document, plot):
         for line in report.summary(name, python['results']) + python['remarks']:
             say(line)
         if plot:
-            title = 'CPU per message: how many times less than lomond 0.3.4 (CPython {}; more is better)'.format(
-                python['full_version'])
+            title = ('CPU per message: how many times less than lomond 0.3.4 '
+                     '(CPython {}; more is better)').format(python['full_version'])
             with open(plot.replace('{}', name), 'w', encoding='utf-8') as svg:
                 svg.write(report.plot(title, python['results'], document['clients']))
 
