@@ -175,12 +175,15 @@ class Fleeting(object):
     def popleft(self):
         raise IndexError
 
+    def __getitem__(self, at):
+        raise IndexError
+
 
 def test_ping_log_in_threads():
     assert _snapshot(Fleeting(3)) == [(b'x', 1.0)]
     log = PingLog()
     log._pings = Fleeting()
-    assert log.answered(b'x', 2.0) is None
+    assert log.answered(b'x', 2.0) is None and log.oldest is None
     log = PingLog()
     stop = []
 
