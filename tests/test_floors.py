@@ -378,7 +378,8 @@ import sys, threading
 import lomond
 assert 'lomond.websocket' not in sys.modules
 assert {'websocket', 'errors', 'WebSocket', '__version__', '__path__'} <= set(dir(lomond))
-for name in ('websocket', 'events', 'errors', 'session', 'status', 'response', 'constants', 'opcode', 'persist'):
+for name in ('websocket', 'events', 'errors', 'session', 'status', 'response', 'constants', 'opcode',
+             'persist'):
     module = getattr(lomond, name)
     assert module is sys.modules['lomond.' + name] and vars(lomond)[name] is module
 assert lomond.WebSocket is lomond.websocket.WebSocket

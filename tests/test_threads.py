@@ -569,8 +569,10 @@ def test_nothing_waits_for_the_collector(secure, request):
             unreachable = gc.collect()
         finally:
             gc.enable()
-    print('%d connections without the collector: %d descriptors, %d threads, %d bytes each, %d objects left' % (
-        count, after[0] - before[0], after[1] - before[1], (after[2] - before[2]) // count, unreachable))
+    print('%d connections without the collector: '
+          '%d descriptors, %d threads, %d bytes each, %d objects left' % (
+              count, after[0] - before[0], after[1] - before[1], (after[2] - before[2]) // count,
+              unreachable))
     assert after[0] <= before[0] and after[1] <= before[1]
     assert after[2] - before[2] < 20000 * count
     assert unreachable < count, 'cycles are left to the collector'

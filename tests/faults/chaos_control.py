@@ -18,6 +18,7 @@ from chaos import (
     Watch,
     add,
     close,
+    collect,
     force,
     monotonic,
     scenario,
@@ -217,6 +218,7 @@ def _interrupt(phase):
             _catch(watch)
             took = monotonic() - sent[0]
             watch.iterator = None
+            collect()
         finally:
             signal.signal(signal.SIGINT, before)
         assert took < 0.6, took

@@ -259,6 +259,7 @@ def _leave(way, at, how):
             watch.iterator.close()
         else:
             watch.iterator = None           # what ``for`` had; nothing else refers to it
+            chaos.collect()
         assert left, watch.names
         assert chaos.monotonic() - left[0] < 0.6
         ws = watch.ws

@@ -358,7 +358,7 @@ def _large(size):
                       ['repeat', b'x' * 65536, size // 65536], ['send', close_frame(1000)],
                       ['read_close']]
             with Memory() as memory:
-                run(world, script, do={'binary': lambda watch: seen.append(len(watch.event.data))},
+                run(world, script, do={'binary': lambda watch, seen=seen: seen.append(len(watch.event.data))},
                     expect=dict(names=GOOD + ' binary closing disconnected', reason='closed'))
             assert seen == [size]
             assert memory.peak < 2.2 * size, memory.peak / size
