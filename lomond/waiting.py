@@ -12,7 +12,8 @@ import select
 import socket
 import time
 
-from .compat import IS_WINDOWS, OS_ERRORS, monotonic, set_cloexec, was_interrupted, would_block
+from .compat import IS_WINDOWS, OS_ERRORS, set_cloexec, was_interrupted, would_block
+from .compat import monotonic as monotonic  # for whoever drives a session; checkers want the name twice
 
 READ = 1
 WRITE = 2

@@ -12,6 +12,7 @@ from lomond.errors import ConnectFail, HandshakeError
 from lomond.events import Event, Ready, Text
 from lomond.response import Response
 from lomond.session import WebsocketSession
+from lomond.waiting import READ, monotonic
 
 if TYPE_CHECKING:
     from lomond.events import AnyEvent
@@ -134,7 +135,8 @@ def drive(session: WebsocketSession) -> None:
         wait = None if deadline is None else deadline - session.monotonic()
         for fd, mask in session.waits():
             print(fd, mask, wait)
-        for event in session.process((), session.monotonic()):
+        ready = [(fd, mask & READ) for fd, mask in session.waits()]
+        for event in session.process(ready, monotonic()):
             print(event.name)
     session.queue_message(1, b'text')
     session.wake()
