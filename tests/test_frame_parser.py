@@ -186,6 +186,8 @@ def mixed():
 def test_compressed_and_plain():
     data, expected = mixed()
     check_parser(data, expected, 'OPEN', make=deflating())
+    # With a small limit nothing goes the short way of the parser.
+    check_parser(data, expected, 'OPEN', make=deflating(max_message_size=1000))
 
 
 def test_compressed_message_without_octets():

@@ -40,15 +40,15 @@ def is_like(literal, said):
     return re.match(pattern + r'\Z', said) is not None
 
 
-def failed(url, **options):
+def failed(url, limit=PATIENCE, **options):
     """The reason of a connection that does not come about."""
     options.setdefault('proxies', {})
-    events = list(WebSocket(url, **options).connect(connect_timeout=LIMIT, poll=30))
+    events = list(WebSocket(url, **options).connect(connect_timeout=limit, poll=30))
     assert [event.name for event in events] == ['connecting', 'connect_fail']
     return events[-1].reason
 
 
-def through(proxy_answer, scheme):
+def through(proxy_answer, scheme, limit=PATIENCE):
     def script(peer):
         if scheme == 'http':
             peer.read_head()
@@ -56,7 +56,7 @@ def through(proxy_answer, scheme):
         peer.wait_gone()
     with ProxyServer(script) as proxy:
         url = '{}://me:pw@127.0.0.1:{}'.format(scheme, proxy.port)
-        return failed('ws://target.test/', proxies={'all': url})
+        return failed('ws://target.test/', limit, proxies={'all': url})
 
 
 def said(script, handlers=None, options=None, **settings):
@@ -118,7 +118,7 @@ def refused(world):
 
 def nobody_answers(world):
     with dead_address() as where:
-        return [failed('ws://127.0.0.1:{}/'.format(where[1]))]
+        return [failed('ws://127.0.0.1:{}/'.format(where[1]), LIMIT)]
 
 
 def name_is_not_known(world):
@@ -126,12 +126,12 @@ def name_is_not_known(world):
 
 
 def resolver_does_not_answer(world):
-    return [failed('ws://hang.test/')]
+    return [failed('ws://hang.test/', LIMIT)]
 
 
 def resolver_does_not_answer_at_all(world):
     world.monkeypatch.setattr(resolver, 'MOST_AT_A_TIME', 1)
-    return [failed('ws://hang.test/'), failed('ws://hang.test:81/')]
+    return [failed('ws://hang.test/', LIMIT), failed('ws://hang.test:81/', LIMIT)]
 
 
 def not_trusted(world):
@@ -160,12 +160,12 @@ def proxy_does_not_reach_it(world):
 
 
 def proxy_says_nothing_or_nonsense(world):
-    return [through(b'', 'http'), through(b'SSH-2.0-x\r\n', 'http')]
+    return [through(b'', 'http', LIMIT), through(b'SSH-2.0-x\r\n', 'http')]
 
 
 def tls_gets_no_answer(world):
     with Server(lambda peer: peer.server.over.wait(PATIENCE)) as server:
-        return [failed(server.url.replace('ws:', 'wss:'))]
+        return [failed(server.url.replace('ws:', 'wss:'), LIMIT)]
 
 
 def no_tls(world):
@@ -181,9 +181,9 @@ def no_request(world):
         def build_request(self):
             return b'x' * 30000000
     found = []
-    for script in (lambda peer: (peer.recv(100), peer.reset()), take_nothing):
+    for script, limit in ((lambda peer: (peer.recv(100), peer.reset()), PATIENCE), (take_nothing, 2 * LIMIT)):
         with Server(script, receive_buffer=4096) as server:
-            events = list(Big(server.url, proxies={}).connect(connect_timeout=LIMIT))
+            events = list(Big(server.url, proxies={}).connect(connect_timeout=limit))
             assert events[-1].stage == 'upgrade'
             found.append(events[-1].reason)
     return found

@@ -659,7 +659,7 @@ G('3', 'UTF-8 is checked in whole compressed frames', 'frame_parser.py',
   'event.text = decode_utf8(payload)', "event.text = to_bytes(payload).decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_compressed')
 G('3', 'a ping between fragments changes nothing', 'frame_parser.py',
-  'event = on_control(opcode, payload)', 'event = on_control(opcode, payload)\n            message = None',
+  'event = on_control(opcode, payload)', 'event = on_control(opcode, payload)\n                message = None',
   'frame_parser::good')
 G('3', 'pings after a close are not answered', 'states.py',
   "'REMOTE_CLOSING', 'active', may_send=True,",
@@ -695,7 +695,7 @@ G('3', 'deflate: what follows BFINAL takes linear time', 'deflate.py',
   'deflate::large_message_behind_bfinal')
 G('3', 'deflate: an empty message', 'deflate.py',
   'return _EMPTY               # zlib', 'pass               # zlib',
-  'deflate::compress_examples')
+  'deflate::empty_messages_without_zlib')
 G('3', 'deflate: an empty compressed message of the peer', 'deflate.py',
   'if not data and not (final and self._in_message):', 'if False:',
   'deflate::examples')
@@ -1269,3 +1269,43 @@ G('8', 'transient: not a peer that broke the protocol', 'backoff.py',
   '                              (errors.ProtocolError, errors.CriticalProtocolError))',
   'return True',
   'backoff::transient_ends')
+
+# -- s. Secrets (api.md, section 8; SECURITY.md) --------------------------------------------------
+
+G('s', 'secrets: the password of a URL', 'url.py',
+  "return text[:colon] + ':***' + text[at:]", 'return text',
+  'url::mask_password', 'secrets::userinfo[me:hunter2@]')
+G('s', 'secrets: a user alone in a URL', 'url.py',
+  "return text[:start] + '***' + text[at:]", 'return text',
+  'secrets::userinfo[hunter2@]', 'secrets::userinfo[hunter2:@]')
+G('s', 'secrets: the query of a Location that is refused', 'url.py',
+  'cut_query(mask_password(text))', 'mask_password(text)',
+  'secrets::redirects')
+G('s', 'secrets: the query of a redirect to clear text', 'plan.py',
+  'escape(cut_query(target.masked))', 'escape(target.masked)',
+  'secrets::redirect_to_clear_text')
+G('s', 'secrets: the query of a Location in a repr', 'events.py',
+  "if name == 'location' else value", "if False else value",
+  'events::repr_hides_credentials', 'secrets::redirects')
+G('s', 'secrets: the userinfo in the repr of an event', 'events.py',
+  "value = _USERINFO.sub(native('//***@'), value)", 'pass',
+  'events::repr_hides_credentials')
+G('s', 'secrets: the credentials of a proxy', 'proxy_settings.py',
+  "self.safe = _USERINFO.sub(lambda match: match.group(1) or '', text, 1)", 'self.safe = text',
+  'secrets::reprs', 'network_proxy::proxy')
+G('s', 'secrets: the codec tells no header', 'options.py',
+  'except UnicodeError:\n        pass', 'except UnicodeError:\n        raise',
+  'secrets::refusals')
+G('s', 'secrets: the codec tells no password', 'auth.py',
+  'except UnicodeError:\n        pass', 'except UnicodeError:\n        raise',
+  'secrets::refusals', 'auth::half_a_surrogate_pair')
+G('s', 'secrets: the password of a DigestAuth', 'auth.py',
+  """return native("DigestAuth('{}', '***')".format(escape(self._user.decode('utf-8'))))""",
+  """return native("DigestAuth('{}', '{}')".format(self._user.decode('utf-8'), self._password.decode('utf-8')))""",
+  'auth::repr_shows_no_password', 'secrets::reprs')
+G('s', 'secrets: a header without a colon on the command line', 'cli/arguments.py',
+  "begin + '...' if begin != word else word", 'word',
+  'cli::usage')
+G('s', 'secrets: a URL too many on the command line', 'cli/arguments.py',
+  "message = re.sub('//[^/?#]*@', '//***@', message)", 'pass',
+  'cli::usage')
