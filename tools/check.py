@@ -2,6 +2,7 @@
 """The checks that want an environment of their own; it must not know what they find.
 
     python3 tools/check.py lint            ruff
+    python3 tools/check.py floors          what a module imports, and its stub, by two tests
     python3 tools/check.py types           mypy, pyright and stubtest, against the built wheel
     python3 tools/check.py docs            Sphinx, warnings are errors; docs/_build/html
     python3 tools/check.py faults ...      tests/faults/run.py; so do soak and guards
@@ -52,6 +53,8 @@ def _types():
 
 CHECKS = {
     'lint': Check(['tools/pins-lint.txt'], [['ruff', 'check', '.']]),
+    'floors': Check(['tools/pins-tests.txt'],
+                    [['pytest', '-q', '-p', 'no:cacheprovider', 'tests/test_floors.py', 'tests/test_typing.py']]),
     'types': Check(['tools/pins-types.txt'], list(_types()), TYPING, on_wheel=True),
     'docs': Check(['docs/requirements.txt', 'tools/pins-demo.txt'],
                   [['sphinx', '-W', '--keep-going', '-b', 'html', 'docs', 'docs/_build/html']]),
