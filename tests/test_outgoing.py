@@ -150,7 +150,7 @@ def test_latency_needs_both_times(sent, received):
     log = PingLog()
     log.sent(b'', sent)
     assert log.answered(b'', received) is None
-    assert log.latency is None
+    assert log.latency is None and log.oldest is None
 
 
 def test_ping_log_is_bounded():
