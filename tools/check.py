@@ -53,8 +53,8 @@ def _types():
 
 CHECKS = {
     'lint': Check(['tools/pins-lint.txt'], [['ruff', 'check', '.']]),
-    'floors': Check(['tools/pins-tests.txt'],
-                    [['pytest', '-q', '-p', 'no:cacheprovider', 'tests/test_floors.py', 'tests/test_typing.py']]),
+    'floors': Check(['tools/pins-tests.txt'], [['pytest', '-q', '-p', 'no:cacheprovider',
+                                                'tests/test_floors.py', 'tests/test_typing.py']]),
     'types': Check(['tools/pins-types.txt'], list(_types()), TYPING, on_wheel=True),
     'docs': Check(['docs/requirements.txt', 'tools/pins-demo.txt'],
                   [['sphinx', '-W', '--keep-going', '-b', 'html', 'docs', 'docs/_build/html']]),
