@@ -568,7 +568,9 @@ def no_threads_left():
     before = set(threading.enumerate())
     yield
     left = [thread for thread in set(threading.enumerate()) - before if thread.name == 'lomond-persist']
-    assert left == []
+    for thread in left:
+        thread.join(5)              # it has been told; a busy machine lets it run later
+        assert not thread.is_alive()
 
 
 class OnlyWait(object):
