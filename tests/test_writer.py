@@ -285,6 +285,14 @@ def test_at_least_64_mib_are_kept():
     assert 64 << 20 <= len(kept) * len(part) < 80 << 20
 
 
+def test_backlog_keeps_the_order():
+    kept = Backlog()
+    for number in range(3):
+        kept.put(b'%d' % number if str is not bytes else str(number), float(number))
+    assert [kept.take() for _ in range(3)] == [(b'0', 0.0), (b'1', 1.0), (b'2', 2.0)]
+    assert not kept.parts
+
+
 def test_backlog_does_not_read_beyond_its_limit(monkeypatch):
     monkeypatch.setattr(backlog, 'LIMIT', 1 << 20)
 

@@ -872,7 +872,7 @@ G('5', 'a send of a handler reads while it waits', 'conversation.py',
   'backpressure::echo_of_much_in_each_direction', 'writer::reading_pauses_when_it_is_full')
 G('5', 'a send of a handler keeps what it reads in order', 'backlog.py',
   'part = self.parts.popleft()', 'part = self.parts.pop()',
-  'backpressure::what_came_during_a_send_is_delivered_in_order')
+  'writer::backlog_keeps_the_order')
 G('5', 'what was kept is handed out before the socket is read', 'conversation.py',
   'if backlog.parts:', 'if False:',
   'backpressure::what_came_during_a_send_is_delivered_in_order')
@@ -914,7 +914,8 @@ G('5', 'what was queued meanwhile is written', 'writer.py',
   'if blocked or not core.replies.pending:', 'if True:',
   'writer::reply_that_comes_between_the_last_look_and_the_release')
 G('5', 'what was queued while a send was refused is written', 'writer.py',
-  'if self._pending:\n            self.try_flush()', 'pass',
+  'if self._pending:\n            self.try_flush()\n        if self.wants_write():\n            self._loop.wake()',
+  'pass',
   'faults_quick::close_that_makes_another_send_fail_is_written')
 
 # -- 6. Time --------------------------------------------------------------------------------------
