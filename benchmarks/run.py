@@ -33,7 +33,7 @@ from surroundings import CLIENTS, NO_DEFLATE, Failed
 from workloads import BY_NAME, CPU_MODES, WORKLOADS, stream_name, sum_cycle
 
 #: Seconds of CPU that one measurement should take, so that the start of a stream is nothing.
-BUDGET, QUICK_BUDGET = 0.3, 0.1
+BUDGET, QUICK_BUDGET = 0.2, 0.1
 #: At most so many times the count of the table.
 MOST_TIMES = 60
 #: Seconds for one measurement, however slow the client is.
