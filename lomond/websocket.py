@@ -275,7 +275,7 @@ class WebSocket(Feeding, Members):
             data = options.flat_view(data)
         self._send(Opcode.BINARY, data, compress)
 
-    def send_json(_self, _obj=Ellipsis, **kwargs):
+    def send_json(self, _obj=Ellipsis, **kwargs):
         """Send an object, or keywords, as JSON in a text message.
 
         ``send_json([1, 2])``, ``send_json(subscribe=u'prices')``; with neither it is ``{}``.  From any
@@ -292,7 +292,7 @@ class WebSocket(Feeding, Members):
             text = json.dumps(kwargs if _obj is Ellipsis else _obj)
         except ValueError as error:     # an object inside of itself; bytes on 2.7
             raise TypeError('not serialisable as JSON: {}'.format(error))
-        _self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
+        self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
 
     def send_ping(self, data=b''):
         """Send a ping (RFC 6455, 5.5.2); from any thread, errors as in :meth:`send_text`.
