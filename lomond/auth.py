@@ -6,26 +6,24 @@ It must not know who asks, an origin server (WWW-Authenticate, Authorization) or
 
 from __future__ import absolute_import, division, unicode_literals
 
-import base64
 import binascii
 import os
-import re
 
-from .compat import encode_utf8, native, text_type, to_text
-from .response import TOKEN_CHARACTERS, escape
+from .compat import Pattern, encode_utf8, native, text_type, to_text
+from .response import TCHAR, TOKEN_CHARACTERS, escape
 
-_TOKEN = re.compile('[' + re.escape(TOKEN_CHARACTERS.decode('ascii')) + ']+')
-_TOKEN68 = re.compile('[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|\\Z))')
-_BLANKS = re.compile('[ \t]*')
-_SEPARATORS = re.compile('[ \t,]*')
+_TOKEN = Pattern(TCHAR + '+')
+_TOKEN68 = Pattern('[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|\\Z))')
+_BLANKS = Pattern('[ \t]*')
+_SEPARATORS = Pattern('[ \t,]*')
 # A quoted string (RFC 7230, 3.2.6); one that does not end goes to the end of the line.
-_QUOTED = re.compile('"([^"\\\\]*(?:\\\\.[^"\\\\]*)*)"?', re.DOTALL)
-_QUOTED_PAIR = re.compile('\\\\(.)', re.DOTALL)
-_CONTROL = re.compile('[\x00-\x1f\x7f]')
-_NOT_FOR_HEADERS = re.compile('[^\x20-\x7e\x80-\xff]')
-_SPECIAL = re.compile('(["\\\\])')
+_QUOTED = Pattern('(?s)"([^"\\\\]*(?:\\\\.[^"\\\\]*)*)"?')
+_QUOTED_PAIR = Pattern('(?s)\\\\(.)')
+_CONTROL = Pattern('[\x00-\x1f\x7f]')
+_NOT_FOR_HEADERS = Pattern('[^\x20-\x7e\x80-\xff]')
+_SPECIAL = Pattern('(["\\\\])')
 
-_NOT_ASCII = re.compile(b'[\x80-\xff]')
+_NOT_ASCII = Pattern(b'[\x80-\xff]')
 _PLAIN = TOKEN_CHARACTERS.decode('ascii').translate(dict.fromkeys(map(ord, "'*%")))
 
 # By the name in a challenge; "-sess" may be added to each.
@@ -49,7 +47,7 @@ def basic(user, password):
     user, password = _check('user', user), _check('password', password)
     if b':' in user:
         raise ValueError('user has a colon; Basic authentication cannot carry it')
-    return 'Basic ' + base64.b64encode(user + b':' + password).decode('ascii')
+    return 'Basic ' + binascii.b2a_base64(user + b':' + password)[:-1].decode('ascii')
 
 
 def parse_challenges(header_lines):

@@ -5,13 +5,12 @@ It must not know what a message is; what is agreed on here is done in :mod:`lomo
 
 from __future__ import absolute_import, division, unicode_literals
 
-import re
 import sys
 
-from .compat import integer_types, native, to_text
+from .compat import Pattern, integer_types, native, to_text
 from .deflate import PerMessageDeflate  # noqa: F401 - users of compression need one module
 from .errors import CompressionParameterError, HandshakeError
-from .response import escape
+from .response import TCHAR, escape
 
 NAME = 'permessage-deflate'
 
@@ -113,14 +112,13 @@ class DeflateParameters(object):
 
 # -- negotiation
 
-_TCHAR = "[!#-'*+.0-9A-Z^-z|~-]"        # RFC 7230, 3.2.6; spelt out it takes 2 ms more to compile
-_BETWEEN = re.compile('[ \t,]*')
-_EXTENSION = re.compile('(' + _TCHAR + '+)[ \t]*(?=[;,]|\\Z)')
+_BETWEEN = Pattern('[ \t,]*')
+_EXTENSION = Pattern('(' + TCHAR + '+)[ \t]*(?=[;,]|\\Z)')
 # What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).  No value behind
 # the "=" is let through: whoever knows the parameter has the better words for it.
-_PARAMETER = re.compile(
+_PARAMETER = Pattern(
     ';[ \t]*({tchar}+)[ \t]*(?:(=)[ \t]*({tchar}+|"(?:\\\\?{tchar})*")?[ \t]*)?(?=[;,]|\\Z)'.format(
-        tchar=_TCHAR))
+        tchar=TCHAR))
 
 
 def parse_extensions(values):

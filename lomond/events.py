@@ -6,17 +6,16 @@ they are the same object.  ``copy``, and pickle from protocol 2 on, work when th
 
 from __future__ import absolute_import, division, unicode_literals
 
-import re
 import time
 
-from .compat import native, text_type
+from .compat import Pattern, native, text_type
 
 #: Most units of a message that a repr shows: a line of a log must not be as long as a payload.
 CUT_PAYLOAD = 24
 #: The same for reasons and URLs: room for a cause that names several addresses.
 CUT_TEXT = 256
 _URLS = frozenset(('url', 'location', 'proxy'))
-_USERINFO, _QUERY = re.compile('//[^/?#]*@'), re.compile(r'\?.+', re.DOTALL)
+_USERINFO, _QUERY = Pattern('//[^/?#]*@'), Pattern(r'(?s)\?.+')
 
 
 def _show(value, cut, unit):

@@ -5,26 +5,25 @@ It must not know what comes after it: what arrived behind the head is handed on 
 
 from __future__ import absolute_import, division, unicode_literals
 
-import base64
+import binascii
 import os
-import re
 
 from . import compression, constants
-from .compat import error_text, integer_types, text_type
+from .compat import Pattern, error_text, integer_types, text_type
 from .constants import WS_KEY, WS_VERSION
 from .errors import HandshakeError
 from .events import Ready, Rejected
 from .response import TOKEN_CHARACTERS, HeadReader, Request, Response, escape, is_token, split_list
 
 _VERSION = text_type(WS_VERSION)
-_BAD_IN_VALUE = re.compile(b'[\x00-\x08\x0a-\x1f\x7f]')
-_BAD_IN_RESOURCE = re.compile(b'[^\x21-\x7e]')
-_BAD_IN_TARGET = re.compile(b'[\x00-\x20\x7f]')     # of a server: it takes other octets as they are
+_BAD_IN_VALUE = Pattern(b'[\x00-\x08\x0a-\x1f\x7f]')
+_BAD_IN_RESOURCE = Pattern(b'[^\x21-\x7e]')
+_BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # of a server: it takes other octets as they are
 # 16 octets in base64 are 22 characters and two of padding.
-_KEY = re.compile('[A-Za-z0-9+/]{22}==\\Z')
+_KEY = Pattern('[A-Za-z0-9+/]{22}==\\Z')
 # RFC 7231, 6.5.15: a 426 says what to upgrade to.
 _UPGRADE = (('Upgrade', 'websocket'), ('Connection', 'close, Upgrade'))
-_HTTP_VERSION = re.compile('HTTP/[0-9][.][0-9]\\Z')
+_HTTP_VERSION = Pattern('HTTP/[0-9][.][0-9]\\Z')
 
 _REASON_PHRASES = {
     101: 'Switching Protocols', 200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found',
@@ -43,12 +42,12 @@ def accept_value(key):
     :returns: bytes
     """
     import hashlib
-    return base64.b64encode(hashlib.sha1(key + WS_KEY).digest())
+    return binascii.b2a_base64(hashlib.sha1(key + WS_KEY).digest())[:-1]        # less its newline
 
 
 def make_key():
     """A fresh value of Sec-WebSocket-Key: 16 random octets in base64 (bytes; RFC 6455, 4.1)."""
-    return base64.b64encode(os.urandom(16))
+    return binascii.b2a_base64(os.urandom(16))[:-1]
 
 
 def check_header(name, value):

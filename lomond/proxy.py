@@ -5,12 +5,11 @@ It must not know sockets, TLS or clocks: a conversation takes bytes and gives by
 
 from __future__ import absolute_import, division, unicode_literals
 
-import re
 import struct
 
 from . import constants
 from .auth import basic
-from .compat import text_type, to_bytes
+from .compat import Pattern, text_type, to_bytes
 from .errors import CriticalProtocolError, ProxyFail
 from .proxy_settings import (  # noqa: F401 - so that users of proxies need one module
     ProxyUrl,
@@ -26,7 +25,7 @@ from .url import ascii_name, bracketed, ip_bytes, printable
 # All that a proxy may say before the tunnel stands.
 _ANSWER_LIMIT = 64 * 1024
 
-_CONTROL = re.compile(r'[\x00-\x1f\x7f]')
+_CONTROL = Pattern(r'[\x00-\x1f\x7f]')
 
 
 class _Conversation(object):

@@ -7,18 +7,18 @@ from __future__ import absolute_import, division, unicode_literals
 
 import binascii
 import os
-import re
 import sys
 
-from .compat import native, system_proxies, text_type, to_text
+from .compat import Pattern, native, system_proxies, text_type, to_text
 from .url import ascii_name, bracketed, cut_query, ip_bytes, mask_password, printable, split_url
 
 # A proxy's default port; 1080 is IANA's for SOCKS.
 _PORTS = {'http': 80, 'https': 443, 'socks4': 1080, 'socks4a': 1080, 'socks5': 1080, 'socks5h': 1080}
 _KINDS = ('ws', 'wss', 'http', 'https', 'all')
 
-_USERINFO = re.compile(r'((?:[^:/?#@]*:)?//)?[^/?#]*@')
-_EXCEPTION = re.compile(r'(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?\Z')
+_USERINFO = Pattern(r'((?:[^:/?#@]*:)?//)?[^/?#]*@')
+_SEPARATORS, _BITS = Pattern(r'[\s,;]+'), Pattern('[0-9]{1,3}\\Z')
+_EXCEPTION = Pattern(r'(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?\Z')
 
 
 class ProxyUrl(object):
@@ -176,7 +176,7 @@ def bypass_proxy(no_proxy, host, port):
     """
     host = host.partition('%')[0].rstrip('.').lower()
     packed = ip_bytes(host)
-    return any(_is_excepted(entry, host, packed, port) for entry in re.split(r'[\s,;]+', no_proxy.lower()))
+    return any(_is_excepted(entry, host, packed, port) for entry in _SEPARATORS.split(no_proxy.lower()))
 
 
 def _is_excepted(entry, host, packed, port):
@@ -190,6 +190,7 @@ def _is_excepted(entry, host, packed, port):
     if name.startswith('*.'):
         name = name[1:]
     if '*' in name:
+        import re
         return bool(re.match('.*'.join(map(re.escape, name.split('*'))) + r'\Z', host))
     if packed is not None:
         return _is_in_network(name, packed)
@@ -207,7 +208,7 @@ def _is_in_network(name, packed):
         address += '.0' * (3 - address.count('.'))      # macOS: 169.254/16
     network = ip_bytes(address)
     size = len(packed) * 8
-    if network is None or len(network) != len(packed) or (slash and not re.match('[0-9]{1,3}\\Z', bits)):
+    if network is None or len(network) != len(packed) or (slash and not _BITS.match(bits)):
         return False
     shift = size - int(bits) if slash else 0
     difference = int(binascii.hexlify(network), 16) ^ int(binascii.hexlify(packed), 16)

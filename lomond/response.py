@@ -6,9 +6,8 @@ octets are the peer's: only :class:`HeadReader` may refuse them, all else takes 
 
 from __future__ import absolute_import, division, unicode_literals
 
-import re
 
-from .compat import BYTES_LIKE, native, text_type, to_bytes, to_text
+from .compat import BYTES_LIKE, Pattern, native, text_type, to_bytes, to_text
 from .errors import CriticalProtocolError
 
 #: Octets of a header block, and of a kept body, unless the caller says otherwise.
@@ -18,16 +17,19 @@ HEAD_LIMIT = BODY_LIMIT = 64 * 1024
 TOKEN_CHARACTERS = (b"!#$%&'*+-.^_`|~0123456789"
                     b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz')
 
+#: One such character, in a regular expression.
+TCHAR = "[!#-'*+.0-9A-Z^-z|~-]"         # spelt out it takes 2 ms more to compile
+
 # A chunk's size line, a line of the trailer: nobody sends a longer one in good faith.
 _CHUNK_LINE_LIMIT = 4096
 
-_HEAD_END = re.compile(b'\n\r?\n')
+_HEAD_END = Pattern(b'\n\r?\n')
 # A number as everybody writes it.  int() would also take '+101', '1_01', ' 101' and, before it
 # refuses (4300 digits, from 3.11 on), spend quadratic time on long ones.
-_STATUS_CODE = re.compile('(?:0|[1-9][0-9]{0,8})\\Z')
-_LENGTH = re.compile('[0-9]{1,18}\\Z')
-_CHUNK_SIZE = re.compile(b'[0-9A-Fa-f]{1,15}\\Z')
-_QUOTES = re.compile('\\\\.|"', re.DOTALL)
+_STATUS_CODE = Pattern('(?:0|[1-9][0-9]{0,8})\\Z')
+_LENGTH = Pattern('[0-9]{1,18}\\Z')
+_CHUNK_SIZE = Pattern(b'[0-9A-Fa-f]{1,15}\\Z')
+_QUOTES = Pattern('(?s)\\\\.|"')
 
 
 def is_token(data):

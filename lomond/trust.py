@@ -12,20 +12,19 @@ from __future__ import absolute_import, division, unicode_literals
 
 import binascii
 import os
-import re
 import sys
 
 from . import errors
-from .compat import IS_WINDOWS, OS_ERRORS, error_text, fspath, integer_types, native, text_type, to_text
+from .compat import IS_WINDOWS, OS_ERRORS, Pattern, error_text, fspath, integer_types, native, text_type, to_text
 from .url import ip_bytes, is_ip_address, printable
 
-_FINGERPRINT = re.compile('sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})\\Z')
+_FINGERPRINT = Pattern('sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})\\Z')
 # What OpenSSL looks for in a directory: the hash of a subject's name, and a number.
-_HASHED_NAME = re.compile('[0-9a-f]{8}\\.[0-9]+\\Z')
+_HASHED_NAME = Pattern('[0-9a-f]{8}\\.[0-9]+\\Z')
 # How Python frames OpenSSL's words: "[SSL: REASON] words (_ssl.c:1006)".
-_FRAME = re.compile(r'\A\[[^\]]*\] *| *\(_ssl\.c:[0-9]+\)')
-_ALERT = re.compile(r'\A(?:sslv3|tlsv1|tlsv13|ssl/tls) alert (.+)\Z')
-_CERTIFICATE_ALERT = re.compile(r'alert (?:unknown ca|.*certificate)')
+_FRAME = Pattern(r'\A\[[^\]]*\] *| *\(_ssl\.c:[0-9]+\)')
+_ALERT = Pattern(r'\A(?:sslv3|tlsv1|tlsv13|ssl/tls) alert (.+)\Z')
+_CERTIFICATE_ALERT = Pattern(r'alert (?:unknown ca|.*certificate)')
 # What OpenSSL says when an answer is no TLS record at all.
 _NO_TLS = ('wrong version number', 'unknown protocol', 'http request', 'packet length too long',
            'record layer failure')

@@ -6,30 +6,29 @@ It must not know sockets, requests or what a proxy is; it opens and resolves not
 from __future__ import absolute_import, division, unicode_literals
 
 import binascii
-import re
 import socket
 
-from .compat import BYTES_LIKE, OS_ERRORS, native, text_type, to_bytes, to_text
+from .compat import BYTES_LIKE, OS_ERRORS, Pattern, native, text_type, to_bytes, to_text
 
 # http and https are aliases, as in a browser's WebSocket; https is never clear text.
 _SCHEMES = {'ws': 'ws', 'wss': 'wss', 'http': 'ws', 'https': 'wss'}
 _DEFAULT_PORTS = {'ws': 80, 'wss': 443}
 
 # RFC 3986, appendix B, without the fragment.
-_REFERENCE = re.compile(r'(?:([A-Za-z][A-Za-z0-9+.\-]*):)?(?://([^/?]*))?([^?]*)(\?.*)?\Z', re.DOTALL)
-_BEGIN_OF_AUTHORITY = re.compile(r'(?:[^:/?#@]*:)?//')
-_END_OF_AUTHORITY = re.compile(r'[/?#]')
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\\]|[^\S ]', re.UNICODE)
-_CONTROL = re.compile(r'[\x00-\x1f\x7f]')
-_PORT = re.compile(r'0*([1-9][0-9]{0,4})\Z')
-_LABEL = re.compile(r'[A-Za-z0-9_\-]+\Z')
-_DOTS = re.compile('[.\u3002\uff0e\uff61]')         # RFC 3490, 3.1: what separates labels
-_ADDRESS = re.compile(r'[0-9A-Fa-f:.]+\Z')
-_ZONE = re.compile(r'[A-Za-z0-9._~:@+\-]+\Z')
-_PLAIN_AUTHORITY = re.compile(r'(?:\[[^\]]*\]|[^:]*)(?::[0-9]{0,5})?\Z')
-_ESCAPE = re.compile(b'%([0-9A-Fa-f]{2})')
-_TO_ESCAPE = re.compile(b'[\x80-\xff ]')
-_SURROGATE = re.compile(b'\xed[\xa0-\xbf][\x80-\xbf]')      # 2.7's codec lets them pass
+_REFERENCE = Pattern(r'(?s)(?:([A-Za-z][A-Za-z0-9+.\-]*):)?(?://([^/?]*))?([^?]*)(\?.*)?\Z')
+_BEGIN_OF_AUTHORITY = Pattern(r'(?:[^:/?#@]*:)?//')
+_END_OF_AUTHORITY = Pattern(r'[/?#]')
+_FORBIDDEN = Pattern(r'(?u)[\x00-\x1f\x7f-\x9f\\]|[^\S ]')
+_CONTROL = Pattern(r'[\x00-\x1f\x7f]')
+_PORT = Pattern(r'0*([1-9][0-9]{0,4})\Z')
+_LABEL = Pattern(r'[A-Za-z0-9_\-]+\Z')
+_DOTS = Pattern('[.\u3002\uff0e\uff61]')         # RFC 3490, 3.1: what separates labels
+_ADDRESS = Pattern(r'[0-9A-Fa-f:.]+\Z')
+_ZONE = Pattern(r'[A-Za-z0-9._~:@+\-]+\Z')
+_PLAIN_AUTHORITY = Pattern(r'(?:\[[^\]]*\]|[^:]*)(?::[0-9]{0,5})?\Z')
+_ESCAPE = Pattern(b'%([0-9A-Fa-f]{2})')
+_TO_ESCAPE = Pattern(b'[\x80-\xff ]')
+_SURROGATE = Pattern(b'\xed[\xa0-\xbf][\x80-\xbf]')      # 2.7's codec lets them pass
 
 
 def printable(text, limit=200):

@@ -9,13 +9,12 @@ can only become a surrogate, ``F4 90`` is above U+10FFFF): bytes it holds back a
 
 from __future__ import absolute_import, division, unicode_literals
 
-import re
 
-from .compat import to_bytes, utf_8_decode
+from .compat import Pattern, to_bytes, utf_8_decode
 from .errors import CriticalProtocolError
 
 # A character that is not complete but may become one (RFC 3629, 4).
-_UNFINISHED = re.compile(
+_UNFINISHED = Pattern(
     b'(?:[\xc2-\xdf]'
     b'|\xe0[\xa0-\xbf]?|[\xe1-\xec\xee\xef][\x80-\xbf]?|\xed[\x80-\x9f]?'
     b'|(?:\xf0(?:[\x90-\xbf][\x80-\xbf]?)?|[\xf1-\xf3](?:[\x80-\xbf][\x80-\xbf]?)?'

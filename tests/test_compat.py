@@ -18,6 +18,7 @@ import pytest
 from lomond import compat
 from lomond.compat import (
     PY2,
+    Pattern,
     acquire,
     encode_utf8,
     error_number,
@@ -248,6 +249,41 @@ def test_versions():
     assert compat.IS_WINDOWS == (sys.platform == 'win32')
     assert compat.text_type is type('') and isinstance('', compat.string_types) and isinstance(5,
         compat.integer_types)
+
+
+def test_an_exception_is_raised_again_with_its_traceback():
+    def fail():
+        raise ValueError('once')
+
+    with pytest.raises(ValueError) as first:
+        fail()
+    with pytest.raises(ValueError) as second:
+        compat.reraise(first.type, first.value, first.tb)
+    assert second.value is first.value and second.traceback[-1].name == 'fail'
+
+
+def test_integers():
+    assert isinstance(5, compat.integer_types) and isinstance(1 << 70, compat.integer_types)
+    assert not isinstance(5.0, compat.integer_types)
+
+
+# --- regular expressions ---
+
+def test_a_pattern_is_compiled_once_when_it_is_used(monkeypatch):
+    compiled = []
+    compile_now = compat._compile
+    monkeypatch.setattr(compat, '_compile', lambda text: compiled.append(text) or compile_now(text))
+    text, octets = Pattern('(?s)a(.)'), Pattern(b'[0-9]+')
+    assert compiled == []
+    for _ in range(3):
+        assert text.match('a\n').group(1) == '\n' and text.match('b') is None
+    assert compiled == ['(?s)a(.)']
+    assert octets.sub(b'n', b'a1b22') == b'anbn' and octets.pattern == b'[0-9]+'
+
+
+def test_a_pattern_has_what_a_regular_expression_has():
+    with pytest.raises(AttributeError):
+        Pattern('a').nothing
 
 
 # --- urllib's proxies ---

@@ -467,6 +467,9 @@ def test_an_idle_connection_sleeps_until_its_deadlines():
 #: What costs 5 to 25 ms each, and is imported when it is first needed.
 DEAR = ('ssl', 'urllib.request', 'urllib2', 'json', 'email', 'logging', 'hashlib', 'http.client', 'httplib',
         'certifi', 'asyncio')
+#: Regular expressions are compiled when an input needs them: an eighth of all that an import costs.
+#: 2.7 has to import ``re`` itself, as some modules of 3.6's standard library do.
+NOT_YET = ('six', 'base64') + (('re',) if sys.version_info >= (3, 7) else ())
 
 _PROGRAM = """
 import sys
@@ -481,4 +484,4 @@ def test_import_pulls_in_nothing_dear(statement):
     output = subprocess.check_output([sys.executable, '-c', _PROGRAM.format(statement)])
     imported = set(output.decode('ascii').split())
     assert any(name.startswith('lomond') for name in imported)
-    assert not imported.intersection(DEAR)
+    assert not imported.intersection(DEAR + NOT_YET)

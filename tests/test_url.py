@@ -520,4 +520,4 @@ def test_floor():
     with io.open(url_module.__file__.replace('.pyc', '.py'), encoding='utf-8') as source:
         tree = ast.parse(source.read().encode('utf-8'))
     names = set(alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names)
-    assert names == set(['binascii', 're', 'socket'])
+    assert names == set(['binascii', 'socket'])
