@@ -28,8 +28,10 @@ def tell_systemd(state):
 
 def main(url):
     leave = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *args: leave.set())
+    numbers = signal.SIGTERM, signal.SIGINT
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    # No signal handler: it runs in the thread of wait(), and set() may want the lock that wait() holds.
+    threading.Thread(target=lambda: (signal.sigwait(numbers), leave.set()), daemon=True).start()
     websocket = WebSocket(url)
     for event in persist(websocket, poll=10, ping_timeout=60, exit_event=leave, retry_on=transient):
         try:

@@ -211,7 +211,9 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     :param exit_event: a ``threading.Event``, or anything with its ``wait(timeout)`` and, to be
         heeded at once, its ``is_set()``.  Within a second of its being set, in whatever phase,
         the iteration is over: a connection is closed with 1001, and dropped when the server
-        has not answered after 0.9 s.  Needs one daemon thread.  None: goes on for ever
+        has not answered after 0.9 s.  Needs one daemon thread.  None: goes on for ever.  A
+        ``threading.Event`` must not be set in a signal handler: the lock that ``set()`` takes may
+        be held by the ``wait()`` which the handler has interrupted
     :param bool respect_retry_after: True: a ``Retry-After`` header of a refusal (RFC 9110, 10.2.3)
         replaces the pause, within ``min_wait .. max(max_wait, 3600)`` seconds
     :param auto_pong: as in :meth:`WebSocket.connect() <lomond.websocket.WebSocket.connect>`, and so
