@@ -121,7 +121,7 @@ def to_text(value):
 
 def reraise(kind, value, traceback):
     """Raise an exception again, with the traceback that it had."""
-    import six      # 1 ms, here and below
+    import six  # 1 ms, here and below
     six.reraise(kind, value, traceback)
 
 

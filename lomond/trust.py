@@ -14,8 +14,8 @@ import binascii
 import os
 import sys
 
-from . import errors
-from .compat import IS_WINDOWS, OS_ERRORS, Pattern, error_text, fspath, integer_types, native, text_type, to_text
+from . import compat, errors
+from .compat import IS_WINDOWS, OS_ERRORS, Pattern, error_text, fspath, native, text_type, to_text
 from .url import ip_bytes, is_ip_address, printable
 
 _FINGERPRINT = Pattern('sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})\\Z')
@@ -93,7 +93,7 @@ def check_options(verify, cafile, context, cert, fingerprint):
         ``ssl_fingerprint``
     """
     # None would be "do not verify", and that is nothing to fall into.
-    if not isinstance(verify, integer_types):
+    if not isinstance(verify, compat.integer_types):
         raise TypeError('ssl_verify must be True or False, not {}'.format(type(verify).__name__))
     if cafile is not None:
         _check_path('ssl_cafile', cafile)

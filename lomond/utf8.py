@@ -9,7 +9,6 @@ can only become a surrogate, ``F4 90`` is above U+10FFFF): bytes it holds back a
 
 from __future__ import absolute_import, division, unicode_literals
 
-
 from .compat import Pattern, to_bytes, utf_8_decode
 from .errors import CriticalProtocolError
 

@@ -283,7 +283,7 @@ def test_a_pattern_is_compiled_once_when_it_is_used(monkeypatch):
 
 def test_a_pattern_has_what_a_regular_expression_has():
     with pytest.raises(AttributeError):
-        Pattern('a').nothing
+        assert Pattern('a').nothing
 
 
 # --- urllib's proxies ---
