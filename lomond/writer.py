@@ -11,6 +11,7 @@ write are one act under one lock.  Who may wait for what:
 from __future__ import absolute_import, division, unicode_literals
 
 import errno
+import sys
 import threading
 from types import GeneratorType
 
@@ -338,7 +339,7 @@ class Writer(object):
 
         but a holder that compresses for a minute is no peer that takes nothing.
         """
-        if self._holder == get_ident():
+        if self._is_nested():
             raise errors.WebSocketError(_NESTED)
         in_loop = self._loop.is_loop_thread()
         while True:
@@ -359,6 +360,19 @@ class Writer(object):
             if self._closing:
                 raise errors.TransportFail('socket fail; the connection was closed during a send')
 
+    def _is_nested(self):
+        """True in a signal handler that has interrupted this thread while it has the lock."""
+        if self._holder is not None:
+            return self._holder == get_ident()
+        # Perhaps between the lock and the name of its holder.  To note more would cost each send; to look
+        # for the interrupted method costs only who finds the lock taken.
+        frame = sys._getframe(2).f_back
+        while frame is not None:
+            if frame.f_code in _LOCKERS and frame.f_locals.get('self') is self:
+                return True
+            frame = frame.f_back
+        return False
+
     def _break(self, error):
         """The wire is dead: nothing more goes out, and the loop ends the connection."""
         if self.error is None:
@@ -375,3 +389,7 @@ class Writer(object):
         error = type(self.error)(text_type(self.error))
         error.error = getattr(self.error, 'error', None)
         return error
+
+
+#: What takes the lock, in its own frame.
+_LOCKERS = frozenset(method.__code__ for method in (Writer.try_flush, Writer.write, Writer.send))

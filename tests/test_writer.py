@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import sys
 import threading
 
 import pytest
@@ -14,6 +15,8 @@ from lomond.compat import to_bytes
 from lomond.conversation import Conversation
 from lomond.waiting import READ, WRITE
 from lomond.writer import Writer
+
+WRITER = Writer.send.__code__.co_filename
 
 
 class Stream(object):
@@ -273,6 +276,78 @@ def test_descriptor_is_closed_by_whoever_still_writes():
     assert stream.calls.count('close') == 1
     with pytest.raises(errors.WebSocketClosed):
         writer.send(TEXT, b'y')
+
+
+# -- signal handlers
+
+class HandlerAt(object):
+    """A signal handler of this thread before the n-th line of the writer that is run from here on."""
+
+    def __init__(self, number, handler):
+        self.left, self._handler = number, handler
+
+    def __enter__(self):
+        self._before = sys.gettrace()
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self._before)
+
+    def _call(self, frame, event, argument):
+        return self._line if frame.f_code.co_filename == WRITER else None
+
+    def _line(self, frame, event, argument):
+        if event == 'line':
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                self._handler('%s:%d' % (frame.f_code.co_name, frame.f_lineno))
+        return self._line
+
+
+def send_in_handler(number, outer, in_loop, monkeypatch):
+    """``(place, was refused)`` of a send in a handler before that line; None when there are not so many."""
+    writer, stream, loop, core = make(send_timeout=None)
+    expected = set([b'pong', b'x'] if outer == 'send' else [b'pong'])
+    waited, found = [], []
+
+    def wait(*_):
+        waited.append(1)
+        assert len(waited) < 20, 'it waits for itself'
+        return False
+
+    def handler(place):
+        try:
+            writer.send(TEXT, b'inside')
+            expected.add(b'inside')
+            found.append((place, False))
+        except errors.WebSocketError as error:
+            assert 'signal handler' in '{}'.format(error)
+            found.append((place, True))
+    loop.is_loop_thread = lambda: in_loop
+    loop.wait_in_send = wait
+    monkeypatch.setattr('lomond.writer.acquire', wait)
+    core.replies.queue_pong(b'pong')
+    with HandlerAt(number, handler) as at:
+        writer.send(TEXT, b'x') if outer == 'send' else writer.try_flush()
+    if at.left > 0:
+        return None
+    assert set(payload for _, payload in payloads(stream)) == expected
+    assert writer.error is None and not writer.has_tail()
+    writer.send(TEXT, b'the lock is free')
+    return found[0]
+
+
+@pytest.mark.parametrize('outer', ['send', 'try_flush'])
+@pytest.mark.parametrize('in_loop', [True, False])
+def test_signal_handler_that_sends_before_any_line(outer, in_loop, monkeypatch):
+    """It is refused while this thread has the lock, also with nobody's name on it; else its message goes."""
+    found = []
+    while None not in found:
+        found.append(send_in_handler(len(found) + 1, outer, in_loop, monkeypatch))
+    refusals = [was_refused for _, was_refused in found[:-1]]
+    assert refusals.count(True) > 10 and refusals.count(False) > 3
 
 
 # -- what is read meanwhile

@@ -1098,7 +1098,7 @@ G('7', 'force_disconnect() wakes the loop at once', 'session.py',
   'talk.stop(reason)\n        self.wake()', 'pass',
   'threads::loop_is_woken_at_once')
 G('7', 'a send inside of a send of the same thread raises', 'writer.py',
-  'if self._holder == get_ident():', 'if False:',
+  'if self._is_nested():', 'if False:',
   'threads::signal_handler_that_sends_inside_of_a_send')
 G('7', 'nothing is left: the socket', 'writer.py',
   "self._tail = b''\n            self._stream.close()", "self._tail = b''",
@@ -1146,6 +1146,9 @@ G('7', 'monkey patching: poll is looked up when it is made', 'waiting.py',
 G('7', 'a descriptor is closed by its last user', 'writer.py',
   'if self._holder in (None, get_ident()) and not self._closed:', 'if not self._closed:',
   'writer::descriptor_is_closed_by_whoever_still_writes')
+G('7', 'a send in a signal handler is refused before the lock has a name on it', 'writer.py',
+  'frame = sys._getframe(2).f_back', 'frame = None',
+  'writer::signal_handler_that_sends_before_any_line')
 G('7', 'one connection at a time', 'websocket.py',
   'if self._running is not None:\n            raise', 'if False:\n            raise',
   'websocket::connection_that_begins_within_connect')
