@@ -47,7 +47,7 @@ class Feeding(object):
             raise TypeError('data must be bytes, bytearray or memoryview, not {}'.format(
                 type(data).__name__))
         core = self.state.core
-        if core.state.is_closed:
+        if core.state.is_closed:        # also by one that was left unfinished, which is no error then
             return
         if not isinstance(data, bytes):
             data = options.flat_view(data)
@@ -60,8 +60,6 @@ class Feeding(object):
                 if observer is not None:
                     observer.on_event(event)
                 yield event
-                if core.state.is_closed:
-                    break
             self._write_replies(core)
             is_done = True
         finally:

@@ -292,12 +292,9 @@ G('1', 'no message after Closing or Closed', 'frame_parser.py',
 G('1', 'no message while force_disconnect() is under way', 'frame_parser.py',
   'if given_up:\n                return\n            if end', 'if end',
   'sequences::force_disconnect_drops_what_is_in_hand', 'connection::disconnect_between_two_messages')
-G('1', 'feed() yields nothing after the end', 'feeding.py',
-  'if core.state.is_closed:\n            return', 'if False:\n            return',
-  'websocket::feed_refuses')
-G('1', 'feed() stops at the event that ends it', 'feeding.py',
-  'if core.state.is_closed:\n                    break', 'if False:\n                    break',
-  'websocket::feed_leaves_nothing_half_done')
+G('1', 'feed() yields nothing after the end, though an earlier one was left', 'feeding.py',
+  'if core.state.is_closed: ', 'if False: ',
+  'websocket::feed_that_is_abandoned')
 G('1', 'text of the peer is escaped: status and headers', 'response.py',
   "shown = value[:limit].encode('unicode_escape').decode('ascii')", 'shown = value[:limit]',
   'response::escape', 'handshake::rejected')
