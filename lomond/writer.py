@@ -88,8 +88,15 @@ class Writer(object):
 
     def wants_write(self):
         """True when there is something to write and nobody is writing."""
-        return bool(self.error is None and not self._closing and not self._lock.locked() and (
-            self.has_tail() or self._core.replies.is_waiting() or not self._stream.flush()))
+        if self.error is not None or self._closing or self._lock.locked():
+            return False
+        if self.has_tail() or self._core.replies.is_waiting():
+            return True
+        try:
+            return not self._stream.flush()     # it may write
+        except OS_ERRORS as error:
+            self._break(error)
+            return False
 
     def is_done(self):
         """True when nothing is left to write; else the loop is woken when whoever writes is done."""
@@ -349,8 +356,6 @@ class Writer(object):
                     if self._lock.acquire(False):
                         return
                     self._loop.wait_in_send(0, self._loop.clock() + LOOK_UP)
-                    if self._lock.acquire(False):
-                        return
                 finally:
                     self._loop_waits = False
             elif acquire(self._lock, LOOK_UP):

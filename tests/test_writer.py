@@ -2,6 +2,8 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
+import socket
 import sys
 import threading
 
@@ -276,6 +278,17 @@ def test_descriptor_is_closed_by_whoever_still_writes():
     assert stream.calls.count('close') == 1
     with pytest.raises(errors.WebSocketClosed):
         writer.send(TEXT, b'y')
+
+
+def test_reset_while_the_loop_asks_what_to_wait_for():
+    """TLS in TLS keeps bytes in this process, and asking tries to send them: no exception of the loop's."""
+    writer, stream, loop, _ = make()
+
+    def flush():
+        raise socket.error(errno.ECONNRESET, 'Connection reset by peer')
+    stream.is_buffered, stream.flush = True, flush
+    assert not writer.wants_write() and loop.wakes
+    assert 'reset by peer' in '{}'.format(writer.error) and writer.reset is not None
 
 
 # -- signal handlers

@@ -899,7 +899,7 @@ G('5', 'a stuck sender: on a stream that nothing wakes', 'writer.py',
   'LOOK_UP = 0.5', 'LOOK_UP = 30.0',
   'backpressure::sender_over_a_stream_that_nothing_wakes')
 G('5', 'a stuck sender: the loop does not spin', 'writer.py',
-  'and not self._lock.locked() and (', 'and (',
+  'or self._closing or self._lock.locked():', 'or self._closing:',
   'writer::nothing_to_write_while_another_is_writing')
 G('5', 'after a failed send what had arrived is delivered', 'conversation.py',
   'self._backlog.fill(self.stream, self._received, LAST_READ)', 'pass',
