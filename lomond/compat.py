@@ -62,8 +62,6 @@ class Pattern(object):
 _WOULD_BLOCK = frozenset((errno.EAGAIN, errno.EWOULDBLOCK))
 _IN_PROGRESS = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY,
                           getattr(errno, 'WSAEWOULDBLOCK', errno.EWOULDBLOCK)))
-_RESET = frozenset((errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN,
-                    getattr(errno, 'WSAECONNRESET', errno.ECONNRESET)))
 
 
 def error_number(error):
@@ -82,11 +80,6 @@ def would_block(error):
 def is_in_progress(error):
     """True when a non-blocking ``connect`` has begun and is not done."""
     return error_number(error) in _IN_PROGRESS
-
-
-def is_reset(error):
-    """True when the peer, or a shutdown on our side, has ended the connection."""
-    return error_number(error) in _RESET
 
 
 def was_interrupted(error):

@@ -388,7 +388,3 @@ class BodyReader(object):
             self.is_complete = bool(line)
         else:
             self.is_complete = not line
-
-    def feed_eof(self):
-        """The stream has ended, and the body with it."""
-        self.is_complete = True

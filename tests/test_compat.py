@@ -25,7 +25,6 @@ from lomond.compat import (
     error_text,
     fork_id,
     is_in_progress,
-    is_reset,
     join_bytes,
     monotonic,
     native,
@@ -56,7 +55,6 @@ def test_error_number(number):
         assert error_number(error) == number
         assert would_block(error) == (number == errno.EAGAIN)
         assert was_interrupted(error) == (number == errno.EINTR)
-        assert is_reset(error) == (number == errno.ECONNRESET)
         assert is_in_progress(error) == (number in (errno.EINPROGRESS, errno.EAGAIN))
 
 

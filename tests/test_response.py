@@ -333,12 +333,10 @@ def test_kind():
 
 # --- BodyReader ---
 
-def body_of(headers, data, size, status=404, limit=65536, eof=False):
+def body_of(headers, data, size, status=404, limit=65536):
     reader = BodyReader(Response(b'HTTP/1.1 %d x\r\n' % status + headers + b'\r\n'), limit)
     for start in range(0, len(data), size):
         reader.feed(data[start:start + size])
-    if eof:
-        reader.feed_eof()
     assert isinstance(reader.body, bytes)
     return reader.body, reader.is_complete
 
@@ -395,7 +393,6 @@ BODIES = [
 @pytest.mark.parametrize('size', [1, 2, 3, 7, 10 ** 6])
 def test_body(headers, data, body, is_complete, size):
     assert body_of(headers, data, size) == (body, is_complete)
-    assert body_of(headers, data, size, eof=True) == (body, True)
 
 
 @pytest.mark.parametrize('status, is_complete', [
