@@ -17,6 +17,9 @@ from .utf8 import decode as decode_utf8
 
 #: From so many missing bytes on, a binary payload is read into its final place.
 DIRECT = 64 * 1024
+#: From so many bytes on, text is decoded out of the buffer: a slice of it and ``bytearray.decode`` take
+#: 0.10 us instead of 0.15 for 128 bytes, but 1.28 instead of 0.97 for 16 KiB.
+NO_SLICE = 4 * 1024
 
 
 def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=False,
@@ -76,10 +79,13 @@ def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=Fals
                     if message is None:
                         if first == 0x81:
                             event = new_event(Text)
-                            try:
-                                event.text = decode_bytearray(buf[start:stop])
-                            except UnicodeDecodeError:
-                                event.text = decode_utf8(buf[start:stop])       # raises, and says where
+                            if second < 126 or stop - start < NO_SLICE:
+                                try:
+                                    event.text = decode_bytearray(buf[start:stop])
+                                except UnicodeDecodeError:
+                                    event.text = decode_utf8(buf[start:stop])       # raises, and says where
+                            else:
+                                event.text = decode_utf8(view[start:stop])
                             event.received_time = received_time
                             pos = stop
                             need = 2
@@ -92,6 +98,23 @@ def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=Fals
                             pos = stop
                             need = 2
                             yield event
+                            continue
+                        if rsv1_allowed and (first == 0xC1 or first == 0xC2):
+                            data = codec.inflate(view[start:stop], True, max_message_size)
+                            if data is None:
+                                raise too_large(None, max_message_size)
+                            if first == 0xC1:
+                                event = new_event(Text)
+                                event.text = decode_utf8(data)
+                            else:
+                                event = new_event(Binary)
+                                event.data = data
+                            data = None
+                            event.received_time = received_time
+                            pos = stop
+                            need = 2
+                            yield event
+                            event = None        # it may have inflated to a large message
                             continue
                     elif first == 0:
                         message.check_length(stop - start)

@@ -10,14 +10,20 @@ import base64
 import errno
 import gc
 import hashlib
+import os
 import socket
 import subprocess
 import sys
+import zlib
 
 import pytest
 from helpers import BINARY, CONTINUATION, TEXT, Reader, frame, open_client
 
 from lomond import WebSocket
+from lomond.compression import DeflateParameters
+from lomond.deflate import PerMessageDeflate
+from lomond.frame_parser import parse_frames
+from lomond.intake import Intake
 from lomond.mask import HAS_WSACCEL, mask_payload
 from lomond.session import WebsocketSession
 from lomond.waiting import READ, WRITE, Waiting
@@ -260,6 +266,37 @@ def test_the_parser_is_resumed_once_for_each_message():
         if event is None:
             break
     assert resumed == 101
+
+
+# The lines of the parser that run for one message; by the way of all other frames 45 and more.
+@pytest.mark.parametrize('size, is_compressed, most_lines', [
+    (30, False, 24), (1000, False, 24), (8000, False, 24), (30, True, 28), (1000, True, 28)])
+@pytest.mark.parametrize('kind', ['text', 'binary'])
+def test_a_whole_message_takes_the_short_way_of_the_parser(kind, size, is_compressed, most_lines):
+    payload = base64.b64encode(os.urandom(size))[:size]
+    if is_compressed:
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    data = frame(FIRST[kind], payload, rsv=4 if is_compressed else 0) * 100
+    intake = Intake()
+    intake.put_back(data)
+    codec = PerMessageDeflate(DeflateParameters(server_no_context_takeover=True), True)
+    events = parse_frames(intake, None, None, codec)
+    lines = []
+
+    def trace(stack, what, _):
+        if stack.f_code.co_name == 'parse_frames':
+            lines.append(what)
+            return trace
+
+    kept = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        count = sum(1 for _ in iter(lambda: next(events), None))
+    finally:
+        sys.settrace(kept)
+    assert count == 100
+    assert lines.count('line') <= most_lines * 100 + 20, lines.count('line')
 
 
 def test_all_fragments_of_one_read_take_one_resumption():

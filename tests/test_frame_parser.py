@@ -552,6 +552,30 @@ def test_bomb():
         assert log.entries == inflates(1 << 20)
 
 
+def test_small_bomb():
+    """A whole frame of a few bytes that inflates to more than the limit."""
+    for opcode in (TEXT, BINARY):
+        data = frame(opcode, deflate(b'a' * 70000), rsv=4)
+        assert len(data) < 126
+        log = Log(deflating(max_message_size=69999)())
+        log.feed(data)
+        assert log.entries == inflates(69999)
+    check_parser(data * 2, [('binary', b'a' * 70000)] * 2, 'OPEN',
+                 make=deflating(max_message_size=70000, server_no_context_takeover=True))
+
+
+@pytest.mark.parametrize('size', [4095, 4096, 5000, 65535])
+def test_texts_around_the_size_from_which_nothing_is_copied(size):
+    text = SNOWMAN + 'x' * (size - 3)
+    for data in (frame(TEXT, text.encode('utf-8')), frame(TEXT, ENCODED + b'x' * (size - 3))):
+        log = Log(open_client())
+        log.feed(data * 2 + frame(TEXT, b'next'))
+        assert log.entries == [('text', text)] * 2 + [('text', 'next')]
+    log = Log(open_client())
+    log.feed(frame(TEXT, b'x' * (size - 1) + b'\xff'))
+    assert log.entries == utf_8('byte 0xff at offset %d' % (size - 1))
+
+
 def growth(work, *arguments):
     """The most bytes that were allocated at once during a call, and its result."""
     gc.collect()
