@@ -235,25 +235,22 @@ class Writer(object):
         if count is None:
             self._rest = memoryview(data)
             return 0
-        if self.on_sent is not None:
-            self.on_sent(count)
+        on_sent = self.on_sent          # once: the loop may set it to None
+        if on_sent is not None:
+            on_sent(count)
         if count != len(data):
             self._rest = memoryview(data)[count:]
         return count
 
     def _write_rest(self):
         """Write what :meth:`_write` left over, waiting for the peer."""
-        rest, self._rest = self._rest, None
         self._begin_wait()
-        while len(rest):
-            count = self._send(rest)
-            if count is None:
+        while self._rest is not None:
+            rest, self._rest = self._rest, None
+            if self._write(rest):
+                self._begin_wait()
+            else:
                 self._wait_for_peer()
-                continue
-            if self.on_sent is not None:
-                self.on_sent(count)
-            rest = rest[count:]
-            self._begin_wait()
 
     def _drain(self):
         """Write the tail and the queue without waiting; False when something is left."""
@@ -288,8 +285,9 @@ class Writer(object):
             if opcode == Opcode.CLOSE and core.sent_close_time is None:
                 core.sent_close_time = self._loop.session_time
             self._tail = core.encode_reply(opcode, payload)
-            if self.on_reply is not None:
-                self.on_reply(opcode, payload)
+            on_reply = self.on_reply
+            if on_reply is not None:
+                on_reply(opcode, payload)
             return True
 
     def _drain_all(self):

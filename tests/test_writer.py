@@ -291,6 +291,27 @@ def test_reset_while_the_loop_asks_what_to_wait_for():
     assert 'reset by peer' in '{}'.format(writer.error) and writer.reset is not None
 
 
+@pytest.mark.parametrize('takes', [1 << 30, 3])
+@pytest.mark.parametrize('calls', range(3))
+def test_trace_that_ends_while_a_sender_reports(takes, calls):
+    """The loop forgets the observers at the end, between any two looks of a sender."""
+    class Ended(Writer):
+        looks = 0
+
+        @property
+        def on_sent(self):
+            self.looks += 1
+            return told.append if self.looks <= calls else None
+
+        @on_sent.setter
+        def on_sent(self, value):
+            """That of the constructor."""
+    told, core, stream, loop = [], open_client(), Stream(lambda now: takes), Loop()
+    stream.loop = loop
+    Ended(core, stream, loop, 1.0).send(TEXT, b'0123456789')
+    assert payloads(stream) == [(TEXT, b'0123456789')]
+
+
 # -- signal handlers
 
 class HandlerAt(object):

@@ -853,7 +853,7 @@ G('5', 'send_timeout: only what becomes less is progress', 'writer.py',
   'and unsent < self._unsent:', 'and unsent <= self._unsent:',
   'writer::kernel_that_tells_no_progress')
 G('5', 'send_timeout: progress begins the time anew', 'writer.py',
-  'rest = rest[count:]\n            self._begin_wait()', 'rest = rest[count:]',
+  'if self._write(rest):\n                self._begin_wait()', 'if self._write(rest):\n                pass',
   'writer::slow_peer_that_takes_a_byte_at_a_time')
 G('5', 'send_timeout: TLS hides no progress', 'transport.py',
   'if len(data) > TLS_CHUNK:', 'if False:',
