@@ -35,6 +35,8 @@ class ConnectionState(object):
         self.session = None
         self.core = None
         self.target = target        # a Url, None while a callable was not asked
+        #: The URL of events and records, without a password; a redirect does not change it.
+        self.shown_url = '' if target is None else target.masked
         self.pairs = None           # what ``headers`` gave for this connection
         self.answer = None          # the Authorization that a challenge asked for
         self.redirects = 0
@@ -84,8 +86,7 @@ class Plan(object):
     @property
     def shown_url(self):
         """The URL of events and records, without a password."""
-        target = self._websocket.first_target
-        return '' if target is None else target.masked
+        return self._state.shown_url
 
     @property
     def shows_connected(self):
@@ -235,6 +236,7 @@ def prepare_request(websocket, state):
     if state.target is None:
         websocket.first_target = None       # of the connection before; this one may raise
         state.target = websocket.first_target = parse_url(websocket.url())
+        state.shown_url = state.target.masked
     if state.pairs is None:
         headers = websocket.headers
         state.pairs = header_pairs(headers() if callable(headers) else headers)
@@ -287,15 +289,14 @@ def _authorization(websocket, state):
 class _Observer(object):
     """Trace records and log lines of one connection; made only when somebody listens."""
 
-    def __init__(self, websocket, trace, logger):
-        self._websocket = websocket
+    def __init__(self, state, trace, logger):
+        self._state = state         # not the WebSocket, which refers to us: no cycle
         self._trace = trace
         self._logger = logger
         self._close_requested = False
 
     def emit(self, stage, **values):
-        target = self._websocket.first_target
-        record = dict(values, stage=stage, url='' if target is None else target.masked)
+        record = dict(values, stage=stage, url=self._state.shown_url)
         if self._logger is not None:
             self._logger.debug('%s %s', stage, record)
         if self._trace is not None:
@@ -344,10 +345,10 @@ def make_observer(websocket):
     """An observer, or None when nobody listens: then nothing is paid for one."""
     import logging
     logger = logging.getLogger('lomond')
-    trace = websocket.trace
+    trace, state = websocket.trace, websocket.state
     if trace and not callable(trace):
-        return _Observer(websocket, None, logger)
+        return _Observer(state, None, logger)
     if logger.isEnabledFor(logging.DEBUG):
-        return _Observer(websocket, trace or None, logger)
-    return _Observer(websocket, trace, None) if trace else None
+        return _Observer(state, trace or None, logger)
+    return _Observer(state, trace, None) if trace else None
 

@@ -597,8 +597,9 @@ def test_errors_of_events_hold_no_frames():
 
 
 @counted
-def test_websocket_is_freed_with_its_last_reference():
-    """Neither the iterator nor the session keeps it alive in a cycle."""
+@pytest.mark.parametrize('trace', [None, repr, True], ids=['', 'trace', 'log'])
+def test_websocket_is_freed_with_its_last_reference(trace):
+    """Neither the iterator, nor the session, nor who observes it keeps it alive in a cycle."""
     import weakref
 
     def script(peer):
@@ -611,7 +612,7 @@ def test_websocket_is_freed_with_its_last_reference():
     try:
         with Server(script) as server:
             for leave in (True, False):
-                ws = WebSocket(server.url, proxies={})
+                ws = WebSocket(server.url, proxies={}, trace=trace)
                 for event in ws:
                     if leave and event.name == 'text':
                         break
