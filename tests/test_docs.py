@@ -31,6 +31,7 @@ import gc
 import hashlib
 import importlib
 import io
+import logging
 import os
 import re
 import shlex
@@ -415,12 +416,17 @@ def world(request, certificates, monkeypatch, tmpdir):
         monkeypatch.setattr(importlib.import_module('lomond.persist'), 'threading', _Threading())
     if block.word('trust') != 'system':
         monkeypatch.setenv(native('SSL_CERT_FILE'), native(certificates.ca))
+    loggers = [logging.getLogger(), logging.getLogger('lomond')]
+    before = [(logger.level, logger.handlers[:]) for logger in loggers]
     world = World(block, certificates, monkeypatch, folder)
     bridge = Bridge(os.path.join(folder, 'agent.sock'), world.plain.port)
     yield world
     bridge.stop()
     monkeypatch.undo()
     world.stop()
+    for logger, (level, handlers) in zip(loggers, before):
+        logger.setLevel(level)          # a block may switch the log on
+        logger.handlers[:] = handlers
 
 
 class Bridge(object):
