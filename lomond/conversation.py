@@ -1,7 +1,6 @@
 """The loop of a connected stream, from the answer to the request to the end.
 
-It ties the core (bytes), the timers (numbers), the stream and the writer together, and must
-not know how the stream came about, nor ``WebSocket``.
+It ties core, timers, stream and writer together; it must not know how the stream came about, nor WebSocket.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -10,11 +9,10 @@ import weakref
 
 from . import states, timers
 from .backlog import Backlog
-from .compat import OS_ERRORS, get_ident, text_type, without_frames
-from .errors import SendTimeout
+from .compat import OS_ERRORS, get_ident, without_frames
+from .ending import ending_by_state
 from .events import Binary, Poll, Text, Unresponsive
 from .status import Status
-from .trust import describe_error
 from .waiting import READ
 from .writer import Writer
 
@@ -24,6 +22,9 @@ EVENTS_PER_CLOCK = 16
 SLOW_HANDLER = 0.005
 #: So many reads in a row before other connections of the same loop get their turn.
 READS_IN_A_ROW = 32
+#: A look for more behind what was read is what a stream wants; it costs an exchange of messages 2 us: after
+#: so many in vain it is left out (a wait comes first), but for one of 16, which sees whether it is so still.
+LOOKS_IN_VAIN, ONE_LOOK_OF = 2, 16
 #: How long a Poll that is overdue already waits for other things (seconds).
 NEXT_TURN = 0.001
 #: How long the answer to close() is looked for among what has arrived, once the time is up (seconds).
@@ -66,6 +67,8 @@ class Conversation(object):
         self._deadline_reason = deadline_reason
         self._stopped = None            # a forced end; written once, by any thread
         self._busy = False              # more may be there to read without waiting
+        self._waits = (None,)           # the newest answer of waits()
+        self._was_short = False         # the newest read had room for more
         self._half_closed = False
         self._give_up_at = None         # when an answer to close() is not looked for any more
         self._backlog = Backlog()       # read, and not fed yet; it knows how the stream ended
@@ -74,31 +77,27 @@ class Conversation(object):
     # -- for the session
 
     def waits(self):
-        """What the stream waits for: ``((fileno, mask),)``."""
+        """What is waited for: ``((fileno, mask), (wake-up, READ))``; the same object while it is the same."""
         stream = self.stream
         mask = stream.recv_wants
         if self.writer.wants_write():
             mask |= stream.send_wants
-        return ((stream.fileno(), mask),)
+        if (stream.fileno(), mask) != self._waits[0]:
+            self._waits = ((stream.fileno(), mask), (self._waiting.fileno(), READ))
+        return self._waits
 
     def next_deadline(self, now):
         """The nearest deadline, or None."""
         if self._busy:
             return now
-        self.timers.oldest_ping = self.core.pings.oldest
-        return timers.earliest(self.timers.next_deadline(), self._deadline)
+        if self.timers.ping_timeout is not None:
+            self.timers.oldest_ping = self.core.pings.oldest
+        when = self.timers.next_deadline()
+        return when if self._deadline is None else timers.earliest(when, self._deadline)
 
     def put_back(self, data):
         """Bytes of the stream that somebody else has read; before the first wait."""
         self._backlog.put(data, self._waiting.time())
-
-    def find_cause(self):
-        """The exception that says most about a write that failed: the peer may have said why."""
-        try:
-            self.stream.recv_into(self.core.get_buffer())
-        except OS_ERRORS as error:      # a TLS alert that came behind the handshake
-            return error
-        return getattr(self.writer.error, 'error', None) or self.writer.error
 
     def stop(self, reason):
         """End it without a close frame, from any thread."""
@@ -165,11 +164,11 @@ class Conversation(object):
         core, writer, clock, timers = self.core, self.writer, self.clock, self.timers
         pending = core.replies.pending
         observe = self._plan.on_event           # None when nobody listens
-        reads = 0
+        reads = in_vain = 0
         now = clock()
         while True:
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
-            if pending or writer.has_tail():
+            if pending or writer.tail or writer.chunks is not None:
                 writer.try_flush()
             if core.close_received or timers.failed_at is not None:
                 self._note_closing(now)
@@ -183,13 +182,22 @@ class Conversation(object):
                     yield event
                 if self.ending is not None:
                     return
+                now = clock()
             if reads >= READS_IN_A_ROW:
                 reads = 0
                 self._busy = True
                 yield None
                 self._busy = False
                 now = clock()
-            source = self._next_source()
+            if reads and in_vain >= LOOKS_IN_VAIN and in_vain % ONE_LOOK_OF and self._poll_tells_all():
+                in_vain += 1
+                reads = 0                   # what is missing is judged after a look
+                yield None
+                now = clock()
+                continue
+            source = self._next_source(now)
+            if reads:
+                in_vain = in_vain + 1 if source is None else 0
             if source is None:
                 # All that has arrived was handed out.
                 timers.oldest_ping = core.pings.oldest
@@ -239,25 +247,35 @@ class Conversation(object):
             core.hungry = True
             now = clock()               # a handler may have been slow
 
-    def _next_source(self):
+    def _poll_tells_all(self):
+        """True when a wait would tell of everything there is to read; it is no matter yet what is missing."""
+        backlog, stream = self._backlog, self.stream
+        try:
+            return (self._was_short and self.ready_at is not None and not backlog.parts and
+                    backlog.end is None and stream.poll_tells_all and stream.fileno() >= 0)
+        except OS_ERRORS:           # 2.7: a handler has closed it
+            return False
+
+    def _next_source(self, now):
         """An iterator of the events of the next bytes, or None when there are none yet."""
-        core = self.core
-        backlog = self._backlog
+        core, backlog = self.core, self._backlog
         if backlog.parts:
             data, received_time = backlog.take()
-            return core.receive(data, received_time, self.clock())
+            return core.receive(data, received_time, now)
         if backlog.end is None:
             try:
-                count = self.stream.recv_into(core.intake.get_buffer())
+                place = core.intake.get_buffer()
+                count = self.stream.recv_into(place)
             except OS_ERRORS as error:
                 backlog.end = without_frames(error)
             else:
                 if count is None:
                     return None
+                self._was_short = count < len(place)
                 if self._plan.on_received is not None:
                     self._plan.on_received(count)
                 if count:
-                    now = self.timers.last_received = self.clock()
+                    self.timers.last_received = now
                     core.advance(count, self._waiting.time(), now)
                     return core.events
                 backlog.end = 0
@@ -277,7 +295,7 @@ class Conversation(object):
         """Nothing is left to hand out: judge what is missing, and end what has ended."""
         core = self.core
         if self._end_fed:
-            self._end_by_state()
+            self.ending = ending_by_state(core, self.writer, self._backlog.end)
             return
         if core.state is states.REJECTED and self.response is None:
             self._deadline = min(now + BODY_WAIT, self._deadline or now + BODY_WAIT)
@@ -380,21 +398,3 @@ class Conversation(object):
         if self.ending is not None and self._stopped is not None:
             self.ending = (self._stopped, False, None)
         return self.ending is not None
-
-    def _end_by_state(self):
-        """The stream has ended, or the wire is dead: what that means says the state."""
-        core = self.core
-        state = core.state
-        error = self._backlog.end or self.writer.reset
-        if isinstance(self.writer.error, SendTimeout):
-            error = self.writer.error
-        if state.ends_graceful and not isinstance(error, SendTimeout):
-            self.ending = ('closed', True, None)
-        elif state is states.FAILED:
-            self.ending = ('disconnected; ' + core.failure, False, None)
-        elif error is None:
-            self.ending = ('socket fail; connection lost', False, None)
-        elif error is self.writer.error:
-            self.ending = (text_type(error), False, getattr(error, 'error', None) or error)
-        else:
-            self.ending = ('socket fail; ' + describe_error(error), False, error)

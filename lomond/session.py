@@ -17,6 +17,7 @@ from . import errors
 from .compat import OS_ERRORS, error_text, monotonic, text_type, without_frames
 from .conversation import Conversation
 from .dialer import Dial, DialFail
+from .ending import find_cause
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .opcode import Opcode
 from .timers import Timers, earliest
@@ -85,8 +86,7 @@ class WebsocketSession(object):
                 if event is not None:
                     yield event
                     continue
-                ready = self._waiting.wait(self.waits(), self.next_deadline())
-                self._resume(ready, self._waiting.monotonic())
+                self._resume(self._waiting.wait(self.waits(), self.next_deadline()), self._now)
         finally:
             self._clean_up()
 
@@ -94,10 +94,10 @@ class WebsocketSession(object):
         """What is waited for now: ``((fileno, READ | WRITE), ...)``; it changes between calls."""
         if self._waiting is None or self.is_over:
             return ()
+        if self._talk is not None and self._dial is None:
+            return self._talk.waits()
         waits = ((self._waiting.fileno(), READ),)
-        if self._dial is not None:
-            return tuple(self._dial.waits) + waits
-        return waits if self._talk is None else self._talk.waits() + waits
+        return waits if self._dial is None else tuple(self._dial.waits) + waits
 
     def next_deadline(self):
         """When :meth:`process` is to be called at the latest (monotonic), or None."""
@@ -134,9 +134,10 @@ class WebsocketSession(object):
 
     def _resume(self, ready, now):
         self._ready, self._now = ready, now
-        waiting = self._waiting
-        if ready and waiting is not None and waiting.fileno() in dict(ready):
-            waiting.clear()
+        if self._waiting is not None:
+            for fd, _ in ready or ():
+                if fd == self._waiting.fileno():
+                    self._waiting.clear()
 
     def send(self, opcode, payload, compress=False):
         """Check the state, compress, encode and write, as one act; from any thread.
@@ -285,7 +286,7 @@ class WebsocketSession(object):
                 talk.writer.try_flush()
                 self._check('request failed', stage)        # first: what was shut down is broken, too
                 if talk.writer.error is not None:
-                    error = talk.find_cause()
+                    error = find_cause(self._core, self._stream, talk.writer)
                     raise DialFail('request failed; ' + describe_error(error), stage, error)
                 if not talk.writer.has_tail():
                     return
@@ -339,8 +340,7 @@ class WebsocketSession(object):
         :raises Exception: any; it becomes :class:`~lomond.events.ConnectFail` with its text
         """
         for _ in self._dial_steps():
-            self._resume(self._waiting.wait(self.waits(), self.next_deadline()),
-                         self._waiting.monotonic())
+            self._resume(self._waiting.wait(self.waits(), self.next_deadline()), self._now)
         self._stream.sock.settimeout(self.time_left())      # as in _wrap_socket: who calls it may use it
         return self._stream.sock, self._proxy
 

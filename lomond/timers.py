@@ -101,6 +101,9 @@ class Timers(object):
 
     def next_deadline(self):
         """The nearest of all deadlines, or None."""
+        if self.ping_timeout is None and (
+                self.closed_at is self.echoed_at is self.failed_at is None):
+            return earliest(self.next_poll, self.next_ping)     # as a rule, at every wait
         return earliest(self.next_poll, self.next_ping, self.ping_deadline(),
                         self.close_deadline()[0])
 
@@ -118,7 +121,7 @@ class Timers(object):
             return POLL
         if self.next_ping is not None and now >= self.next_ping:
             return PING
-        if idle:
+        if idle and self.ping_timeout is not None:
             when = self.ping_deadline()
             if when is not None and now >= when:
                 return PING_TIMEOUT

@@ -30,6 +30,7 @@ class _SocketStream(object):
     send_wants = WRITE
     is_tls = False
     is_buffered = False             # ``send`` may leave bytes in this process
+    poll_tells_all = False          # a wait tells of all there is, behind a read that did not fill its place
 
     def __init__(self, sock):
         self.sock = sock
@@ -97,6 +98,7 @@ class PlainStream(_SocketStream):
         super(PlainStream, self).__init__(sock)
         self._recv_into = getattr(sock, 'recv_into', None)
         self._send = sock.send
+        self.poll_tells_all = type(sock) is socket.socket       # who knows what another object keeps?
 
     def recv_into(self, view):
         """The number of bytes put into ``view``, 0 at the end, None when there are none yet."""
@@ -144,6 +146,7 @@ class _TlsBase(object):
 
     is_tls = True
     is_buffered = False
+    poll_tells_all = False
 
     def __init__(self):
         import ssl
@@ -250,6 +253,8 @@ def _is_eof(error):
 
 class TlsStream(_TlsBase, _SocketStream):
     """TLS over a socket: an ``ssl.SSLSocket`` that does not block."""
+
+    poll_tells_all = True           # OpenSSL reads one record of the socket, and a short read was all of it
 
     def __init__(self, sock):
         _TlsBase.__init__(self)

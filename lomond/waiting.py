@@ -138,9 +138,10 @@ class _Poll(object):
     def __init__(self):
         self._poll = select.poll()          # looked up now: gevent replaces it
         self._registered = ()
+        self._asked = {}
 
     def wait(self, waits, timeout):
-        if waits != self._registered:
+        if waits is not self._registered and waits != self._registered:
             for fd, _ in self._registered:
                 try:
                     self._poll.unregister(fd)
@@ -151,6 +152,7 @@ class _Poll(object):
                     self._poll.register(fd, (select.POLLIN if mask & READ else 0) |
                                         (select.POLLOUT if mask & WRITE else 0))
             self._registered = tuple((fd, mask) for fd, mask in waits if mask)
+            self._asked = dict(waits)
         timeout = None if timeout is None else int(math.ceil(timeout * 1000))
         try:
             found = self._poll.poll(timeout)
@@ -161,14 +163,13 @@ class _Poll(object):
         if not found:
             return ()
         bad = select.POLLHUP | select.POLLERR | select.POLLNVAL
-        asked = dict(waits)
-        ready = []
+        ready = ()
         for fd, bits in found:
-            mask = (READ if bits & (select.POLLIN | bad) else 0) | (
-                WRITE if bits & (select.POLLOUT | bad) else 0)
-            if mask & asked[fd]:
-                ready.append((fd, mask & asked[fd]))
-        return tuple(ready)
+            mask = self._asked[fd] & ((READ if bits & (select.POLLIN | bad) else 0) | (
+                WRITE if bits & (select.POLLOUT | bad) else 0))
+            if mask:
+                ready += ((fd, mask),)
+        return ready
 
 
 class _Select(object):
@@ -203,9 +204,8 @@ class Waiting(object):
         self._poller = None             # of the loop's thread alone
         self._wake_up = new_wake_up()   # set to None by the loop; others take a reference first
 
-    def monotonic(self):
-        """Seconds of a clock that never goes back."""
-        return monotonic()
+    #: Seconds of a clock that never goes back.  No method: it is read three times in a round trip.
+    monotonic = staticmethod(monotonic)
 
     def time(self):
         """Seconds since the epoch."""
@@ -222,7 +222,9 @@ class Waiting(object):
             self._poller = new_poller()
         timeout = LONGEST
         if deadline is not None:
-            timeout = min(max(deadline - self.monotonic(), 0), LONGEST)
+            timeout = deadline - self.monotonic()
+            if not 0 <= timeout <= LONGEST:         # comparing costs a quarter of min() and max()
+                timeout = min(max(timeout, 0), LONGEST)
         return self._poller.wait(waits, timeout)
 
     def fileno(self):

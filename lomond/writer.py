@@ -21,8 +21,7 @@ from .opcode import Opcode
 from .states import OPENED
 from .waiting import wait_for
 
-#: A sender that waits looks up this often (seconds), so that it ends even on a stream that no
-#: shutdown can wake.
+#: A sender that waits looks up this often (seconds): it ends even on a stream that no shutdown wakes.
 LOOK_UP = 0.5
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
@@ -35,8 +34,7 @@ class Writer(object):
     :param stream: where bytes go
     :param loop: the session: ``is_loop_thread()``, ``wait_in_send(mask, deadline)``,
         ``wake()``, ``session_time``, ``clock``
-    :param send_timeout: seconds without progress until :class:`~lomond.errors.SendTimeout`;
-        None for no limit
+    :param send_timeout: seconds without progress until :class:`.SendTimeout`; None for no limit
     :param on_sent: called with the number of bytes after each write, or None
     :param on_reply: called with opcode and payload of each automatic frame, or None
     """
@@ -55,11 +53,11 @@ class Writer(object):
         self.on_reply = on_reply
         self._lock = threading.Lock()
         self._holder = None         # guarded by _lock: the thread that uses core and stream under it
-        self._tail = b''            # guarded by _lock: the rest of a reply, first to go
+        self.tail = b''             # guarded by _lock: the rest of a reply, first to go
         self._progress = 0.0        # guarded by _lock: when the peer last took something
         self._unsent = None         # guarded by _lock: what the kernel had at the last look
         self._rest = None           # guarded by _lock: what one write left over
-        self._chunks = None         # guarded by _lock: more of a queued message
+        self.chunks = None          # guarded by _lock: more of a queued message
         self.error = None           # set once, by the holder of _lock: the wire is dead
         self._closing = False       # set once, by the loop: the last user of the descriptor closes it
         self._closed = False        # set by that last user; closing twice does no harm
@@ -88,9 +86,11 @@ class Writer(object):
 
     def wants_write(self):
         """True when there is something to write and nobody is writing."""
-        if self.error is not None or self._closing or self._lock.locked():
+        waits = bool(self._pending or self.tail or self._newest_pong) or self.chunks is not None
+        if (not (waits or self._stream.is_buffered) or self.error is not None       # as a rule, at every wait
+                or self._closing or self._lock.locked()):
             return False
-        if self.has_tail() or self._core.replies.is_waiting():
+        if waits:
             return True
         try:
             return not self._stream.flush()     # it may write
@@ -105,7 +105,7 @@ class Writer(object):
 
     def has_tail(self):
         """True when part of a reply could not be written yet."""
-        return len(self._tail) > 0 or self._chunks is not None
+        return len(self.tail) > 0 or self.chunks is not None
 
     @property
     def reset(self):
@@ -116,7 +116,7 @@ class Writer(object):
     def write(self, data):
         """Raw bytes: the request; part of it may stay behind as the tail."""
         with self._lock:
-            self._tail = self._tail + data if self._tail else data
+            self.tail = self.tail + data if self.tail else data
 
     def close(self):
         """End both directions; wakes blocked senders.  The last user closes the descriptor."""
@@ -129,7 +129,7 @@ class Writer(object):
         # taken for ever.  Whoever becomes the holder after this look finds _closing set, and keeps off;
         # and in this very thread no send goes on any more.
         if self._holder in (None, get_ident()) and not self._closed:
-            self._tail = b''
+            self.tail = b''
             self._stream.close()
             self._closed = True         # last: what Ctrl-C has cut off is done again
 
@@ -154,7 +154,7 @@ class Writer(object):
             self._holder = get_ident()  # inside: see _close_if_free
             if self.error is not None or self._closing:
                 self._check()
-            if pending or self._tail or self._chunks is not None:
+            if pending or self.tail or self.chunks is not None:
                 begun = True
                 self._drain_all()
                 begun = False
@@ -193,7 +193,7 @@ class Writer(object):
                 self._break(errors.TransportFail('a send was interrupted inside of a frame'))
             self._holder = None
             self._lock.release()
-            if (pending or self._tail or self._loop_waits or self._closing or self._newest_pong or
+            if (pending or self.tail or self._loop_waits or self._closing or self._newest_pong or
                     self._is_buffered):
                 self._after_send()
 
@@ -255,36 +255,36 @@ class Writer(object):
     def _drain(self):
         """Write the tail and the queue without waiting; False when something is left."""
         while True:
-            if not self._tail and not self._next_tail():
+            if not self.tail and not self._next_tail():
                 return self._stream.flush()
-            count = self._write(self._tail)
-            if count == len(self._tail):
-                self._tail = b''
+            count = self._write(self.tail)
+            if count == len(self.tail):
+                self.tail = b''
             else:
                 if count:
-                    self._tail = self._rest
+                    self.tail = self._rest
                 return False
 
     def _next_tail(self):
         """Encode what is queued next; False when there is nothing."""
         core = self._core
         while True:
-            if self._chunks is not None:
-                for chunk in self._chunks:
-                    self._tail = chunk
+            if self.chunks is not None:
+                for chunk in self.chunks:
+                    self.tail = chunk
                     return True
-                self._chunks = None
+                self.chunks = None
             item = core.replies.next()
             if item is None:
                 return False
             opcode, payload = item
             if opcode in (Opcode.TEXT, Opcode.BINARY):
                 encoded = core.encode(opcode, *payload)
-                self._chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
+                self.chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
                 continue
             if opcode == Opcode.CLOSE and core.sent_close_time is None:
                 core.sent_close_time = self._loop.session_time
-            self._tail = core.encode_reply(opcode, payload)
+            self.tail = core.encode_reply(opcode, payload)
             on_reply = self.on_reply
             if on_reply is not None:
                 on_reply(opcode, payload)
@@ -293,10 +293,10 @@ class Writer(object):
     def _drain_all(self):
         """Write the tail and the queue, waiting for the peer."""
         self._begin_wait()
-        left = self._tail
+        left = self.tail
         while not self._drain():
-            if self._tail is not left:      # something went
-                left = self._tail
+            if self.tail is not left:      # something went
+                left = self.tail
                 self._begin_wait()
             self._wait_for_peer()
 
@@ -384,7 +384,7 @@ class Writer(object):
                 error = errors.TransportFail('socket fail; ' + error_text(cause))
                 error.error = cause
             self.error = error
-        self._tail = b''
+        self.tail = b''
         self._loop.wake()
 
     def _dead(self):

@@ -28,7 +28,7 @@ FLOORS = (
     # 4  the outside
     'waiting backlog transport tls writer proxy trust resolver racer dialer',
     # 5  drivers
-    'conversation feeding members plan session',
+    'conversation ending feeding members plan session',
     # 6  facade
     'websocket persist testing cli',
 )
@@ -51,7 +51,8 @@ SAME_FLOOR = {
     'dialer': 'proxy racer transport tls trust resolver waiting',
     'racer': 'waiting',
     'resolver': 'waiting',
-    'session': 'conversation',
+    'conversation': 'ending',
+    'session': 'conversation ending',
     'testing': 'websocket',
     'cli': 'websocket persist testing',
     'persist': 'websocket',

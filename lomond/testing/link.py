@@ -121,6 +121,7 @@ class Link(object):
         except OS_ERRORS as error:          # the client has gone already
             self.error = error
             return False
+        self._stream.poll_tells_all = False     # receive(timeout=0) is to look, not to wait first
         self._timers = Timers(poll=LONGEST, ping_rate=None, close_timeout=timeout)
         self._talk = Conversation(
             self._core, self._stream, self._timers, waiting, timeout, deadline,

@@ -185,8 +185,8 @@ G('1', 'redirects: none unless asked for', 'plan.py',
 G('1', 'Digest shows nothing of the 401', 'plan.py',
   'state.answer = value\n            state.shows_connected = False', 'state.answer = value',
   'network_http::digest')
-G('1', 'drop before the answer: connection lost', 'conversation.py',
-  "('socket fail; connection lost', False, None)", "('closed', False, None)",
+G('1', 'drop before the answer: connection lost', 'ending.py',
+  "'socket fail; connection lost', False, None", "'closed', False, None",
   'sequences::drop_in_the_answer', 'sequences::dropped')
 G('1', 'header block above 64 KiB: at once', 'response.py',
   'if end > self._limit:', 'if False:',
@@ -200,7 +200,7 @@ G('1', 'a first line that is no HTTP: at once', 'response.py',
 G('1', 'no HTTP: critical', 'connection.py',
   'ProtocolError(failure, True)', 'ProtocolError(failure, False)',
   'connection::no_http')
-G('1', 'reset: the text of the system', 'conversation.py',
+G('1', 'reset: the text of the system', 'ending.py',
   "'socket fail; ' + describe_error(error)", "'socket fail; connection lost'",
   'sequences::reset')
 G('1', 'reset while writing: what had come is delivered', 'conversation.py',
@@ -213,7 +213,7 @@ G('1', 'server closes and is gone: graceful though no echo could go', 'states.py
   "'REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)",
   "'REMOTE_CLOSING', 'active', may_send=True)",
   'states::flags')
-G('1', 'after SendTimeout: not graceful', 'conversation.py',
+G('1', 'after SendTimeout: not graceful', 'ending.py',
   'if state.ends_graceful and not isinstance(error, SendTimeout):', 'if state.ends_graceful:',
   'backpressure::send_timeout_is_not_graceful_though_the_server_closed')
 G('1', 'after force_disconnect: not graceful', 'conversation.py',
@@ -254,9 +254,9 @@ G('1', 'violation: for 0.5 s at most', 'timers.py',
 G('1', 'violation: the socket is not closed before the Close went out', 'conversation.py',
   'self.timers.failed_at = self.clock()', "self.ending = ('disconnected; ' + event.error, False, None)",
   'sequences::violation')
-G('1', 'violation: disconnected; and the error', 'conversation.py',
-  "elif state is states.FAILED:\n            self.ending = ('disconnected; ' + core.failure",
-  "elif state is states.FAILED:\n            self.ending = ('' + core.failure",
+G('1', 'violation: disconnected; and the error', 'ending.py',
+  "if state is states.FAILED:\n        return 'disconnected; ' + core.failure",
+  "if state is states.FAILED:\n        return '' + core.failure",
   'sequences::violation')
 G('1', 'no answer to close(): the words', 'conversation.py',
   "server didn't respond to close packet within ", 'no answer within ',
@@ -344,8 +344,8 @@ G('2', 'connect_timeout: the loop wakes for it while dialing', 'session.py',
   'else earliest(self._dial.deadline, self._deadline)', 'else self._dial.deadline',
   'network_proxy::proxy_is_silent')
 G('2', 'connect_timeout: the loop wakes for it after Connected', 'conversation.py',
-  'return timers.earliest(self.timers.next_deadline(), self._deadline)',
-  'return self.timers.next_deadline()',
+  'return when if self._deadline is None else timers.earliest(when, self._deadline)',
+  'return when',
   'network_dial::answer_that_never_comes')
 G('2', 'connect_timeout ends a look-up that hangs', 'session.py',
   'self._check(dial.problem, dial.stage, dial)\n'
@@ -859,10 +859,10 @@ G('5', 'send_timeout: TLS hides no progress', 'transport.py',
   'if len(data) > TLS_CHUNK:', 'if False:',
   'transport::tls_record_at_a_time')
 G('5', 'send_timeout: for automatic replies in front, too', 'writer.py',
-  'if self._tail is not left:      # something went', 'if True:      # something went',
+  'if self.tail is not left:      # something went', 'if True:      # something went',
   'writer::replies_in_front_that_cannot_go')
 G('5', 'send_timeout: automatic replies that go are progress', 'writer.py',
-  'if self._tail is not left:      # something went', 'if False:      # something went',
+  'if self.tail is not left:      # something went', 'if False:      # something went',
   'writer::replies_in_front_that_go_slowly')
 G('5', 'a send of a handler reads while it waits', 'conversation.py',
   'self._fill_backlog()\n        reads = self._backlog.takes_more', 'reads = False',
@@ -899,7 +899,7 @@ G('5', 'a stuck sender: on a stream that nothing wakes', 'writer.py',
   'LOOK_UP = 0.5', 'LOOK_UP = 30.0',
   'backpressure::sender_over_a_stream_that_nothing_wakes')
 G('5', 'a stuck sender: the loop does not spin', 'writer.py',
-  'or self._closing or self._lock.locked():', 'or self._closing:',
+  'or self._closing or self._lock.locked()', 'or self._closing',
   'writer::nothing_to_write_while_another_is_writing')
 G('5', 'after a failed send what had arrived is delivered', 'conversation.py',
   'self._backlog.fill(self.stream, self._received, LAST_READ)', 'pass',
@@ -945,7 +945,7 @@ G('6', 'Poll: a slow handler makes it look at every message', 'conversation.py',
 G('6', 'Poll: under a constant stream of messages', 'conversation.py',
   'if timers.due(now, False) is not None:\n                for event in self._on_time(now, False):\n'
   '                    yield event\n                if self.ending is not None:\n'
-  '                    return\n            if reads',
+  '                    return\n                now = clock()\n            if reads',
   'if reads',
   'deadlines::poll_under_a_stream_of_messages')
 G('6', 'Poll: at least poll seconds apart', 'timers.py',
@@ -995,7 +995,7 @@ G('6', 'ping_timeout: any byte is life', 'timers.py',
   'return self.oldest_ping + self.ping_timeout',
   'timers::download_is_life', 'time::a_long_download_is_life')
 G('6', 'ping_timeout: bytes of the direct path are life, too', 'conversation.py',
-  'now = self.timers.last_received = self.clock()', 'now = self.clock()',
+  'self.timers.last_received = now\n                    core.advance', 'core.advance',
   'time::a_long_download_is_life')
 G('6', 'ping_timeout: a ping that cannot be written counts', 'conversation.py',
   "core.queue_ping(b'', now)", "core.replies.queue(9, b'')",
@@ -1007,7 +1007,7 @@ G('6', 'ping_timeout: a ping of another thread wakes the loop', 'session.py',
   'if opcode == Opcode.PING and self._timers.ping_timeout is not None:', 'if False:',
   'time::ping_of_another_thread_counts')
 G('6', 'ping_timeout: what has arrived is read before judging', 'timers.py',
-  'if idle:\n', 'if True:\n',
+  'if idle and self.ping_timeout is not None:', 'if self.ping_timeout is not None:',
   'time::slow_handler_is_no_dead_peer', 'timers::ping_timeout')
 G('6', 'ping_timeout: not after our echo', 'timers.py',
   'self.failed_at is not None or self.echoed_at is not None):', 'False):',
@@ -1030,6 +1030,15 @@ G('6', 'close_timeout: a late answer in the socket counts', 'conversation.py',
 G('6', 'close_timeout: under a stream of messages', 'conversation.py',
   'if self._give_up_at is None:\n', 'if True:\n',
   'sequences::no_answer_to_close_under_a_stream_of_messages')
+G('6', 'no look is left out where bytes may be kept that no wait tells of', 'transport.py',
+  'self.poll_tells_all = type(sock) is socket.socket', 'self.poll_tells_all = True',
+  'looks::no_look_is_left_out_at_an_object_that_may_keep_bytes')
+G('6', 'no wait for a socket that was closed', 'conversation.py',
+  ' and stream.fileno() >= 0', '',
+  'looks::socket_that_a_handler_has_closed')
+G('6', 'looks that were left out are tried again', 'conversation.py',
+  ' and in_vain % ONE_LOOK_OF and', ' and',
+  'looks::a_stream_of_small_reads_is_looked_for_again')
 G('6', 'monotonic on 2.7: backward steps are no time', 'compat.py',
   'if now < last:', 'if False:',
   'compat::backward_steps_of_the_clock_are_no_time')
@@ -1049,7 +1058,7 @@ G('6', 'a time limit below a millisecond is waited for', 'waiting.py',
   'int(math.ceil(timeout * 1000))', 'int(timeout * 1000)',
   'waiting::time_below_a_millisecond_is_waited_for')
 G('6', 'one wait is at most a day', 'waiting.py',
-  'min(max(deadline - self.monotonic(), 0), LONGEST)', 'max(deadline - self.monotonic(), 0)',
+  'timeout = min(max(timeout, 0), LONGEST)', 'timeout = max(timeout, 0)',
   'waiting::deadlines')
 G('6', 'idle: no wake-ups but the deadlines', 'waiting.py',
   'timeout = LONGEST\n', 'timeout = 0.01\n        deadline = None\n',
@@ -1098,7 +1107,7 @@ G('7', 'a send inside of a send of the same thread raises', 'writer.py',
   'if self._is_nested():', 'if False:',
   'threads::signal_handler_that_sends_inside_of_a_send')
 G('7', 'nothing is left: the socket', 'writer.py',
-  "self._tail = b''\n            self._stream.close()", "self._tail = b''",
+  "self.tail = b''\n            self._stream.close()", "self.tail = b''",
   'sequences::nothing_is_left_behind')
 G('7', 'nothing is left: the wake-up', 'waiting.py',
   'if self._read is not None:\n            try', 'if False:\n            try',
