@@ -14,7 +14,8 @@ from .compat import OS_ERRORS, error_text, text_type
 from .proxy import make_conversation
 from .racer import Race
 from .resolver import look_up
-from .transport import PlainStream, TlsInTlsStream, TlsStream, as_stream
+from .tls import TlsInTlsStream
+from .transport import PlainStream, TlsStream, as_stream
 from .url import is_ip_address
 
 _SERVER = 'unable to connect'

@@ -16,7 +16,8 @@ from proxyserver import (
 
 from lomond import transport
 from lomond.compat import OS_ERRORS
-from lomond.transport import TLS_CHUNK, PlainStream, TlsInTlsStream, TlsStream, as_stream
+from lomond.tls import TlsInTlsStream
+from lomond.transport import TLS_CHUNK, PlainStream, TlsStream, as_stream
 from lomond.waiting import READ, WRITE, wait_for
 
 needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS wants ssl.MemoryBIO')
@@ -385,7 +386,7 @@ def ssl_error(number, text='x'):
     return ssl.SSLError(number, text)
 
 
-class Tls(transport._TlsBase):
+class Tls(transport.TlsBase):
     """The base of TLS over a script."""
 
     def __init__(self, *steps):
@@ -436,6 +437,49 @@ def test_reading_by_script(steps, expected, wants):
         assert stream.recv_into(view(7)) == expected
     assert stream.recv_wants == wants
     assert stream.script.calls == [('read', 7)] * len(steps)
+
+
+FULL = TLS_CHUNK
+
+
+@pytest.mark.parametrize('steps, sizes', [
+    # what is not a full record is the last there is, as a rule: asking for more costs more than it brings
+    ([5], [5]), ([FULL - 1], [FULL - 1]),
+    ([FULL, 5], [FULL + 5]), ([FULL, FULL, FULL, 7], [3 * FULL + 7]),
+    ([FULL] * 5 + [1], [4 * FULL, FULL + 1]),           # a sender wants the lock, too
+    ([FULL, WANT_READ, WANT_READ], [FULL, None]), ([FULL, WANT_WRITE, WANT_WRITE, 3], [FULL, None, 3]),
+    ([FULL, INTERRUPTED, 5], [FULL, 5]), ([FULL, AGAIN, 5], [FULL, None, 5]),
+    ([FULL, 0, 0], [FULL, 0]),
+    ([FULL, ssl_error(ssl.SSL_ERROR_EOF)], [FULL, 0]), ([FULL, RESET], [FULL, RESET]),
+    ([FULL, FULL, BROKEN, 5], [2 * FULL, BROKEN, 5]), ([FULL, ssl.SSLError()], [FULL, ssl.SSLError()])])
+def test_full_records_are_read_in_a_row(steps, sizes):
+    """What is wrong behind them is told by the next call, once."""
+    stream = Tls(*steps)
+    place = view(100000)
+    for size in sizes:
+        if isinstance(size, Exception):
+            with pytest.raises(type(size)):
+                stream.recv_into(place)
+        else:
+            assert stream.recv_into(place) == size
+    assert len(stream.script.calls) == len(steps)
+
+
+def test_records_in_a_row_stay_in_their_place():
+    stream = Tls(FULL, 10, 5)
+    assert stream.recv_into(view(FULL + 10)) == FULL + 10
+    assert stream.recv_into(view(FULL)) == 5
+    assert stream.script.calls == [('read', FULL + 10), ('read', 10), ('read', FULL)]
+
+
+def test_tls_records_in_a_row(tls):
+    stream, server = tls
+    data = os.urandom(10 * FULL + 77)
+    thread = threading.Thread(target=server.sendall, args=(data,))
+    thread.start()
+    got = receive(stream, len(data), view(3 * FULL + 5))
+    thread.join()
+    assert got == data
 
 
 def test_reading_wants_what_it_wanted_last():

@@ -1080,8 +1080,8 @@ G('7', 'never two close frames', 'states.py',
   'self._close_token.pop()', 'self._close_token[0]',
   'states::races_for_the_close_frame')
 G('7', 'TLS: one thread at a time', 'transport.py',
-  'with self._lock:\n                    count = self._read(view)',
-  'if True:\n                    count = self._read(view)',
+  'with self._lock:\n                    count = self._read_records(view)',
+  'if True:\n                    count = self._read_records(view)',
   'transport::tls_object_is_in_one_threads_hands')
 G('7', 'TLS: one thread at a time, writing', 'transport.py',
   'with self._lock:\n                    count = self._write(data)',
