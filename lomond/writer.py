@@ -25,6 +25,7 @@ from .waiting import wait_for
 LOOK_UP = 0.5
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
+_INTERRUPTED = 'a send was interrupted inside of a frame'
 
 
 class Writer(object):
@@ -78,6 +79,9 @@ class Writer(object):
                     blocked = not self._drain()
             except OS_ERRORS as error:
                 self._break(error)
+            except BaseException:           # Ctrl-C: nobody knows what of the frame went
+                self._break(errors.TransportFail(_INTERRUPTED))
+                raise
             finally:
                 self._release()
             # Somebody may have appended after the drain, and tried the lock in vain.
@@ -153,7 +157,7 @@ class Writer(object):
         try:
             self._holder = get_ident()  # inside: see _close_if_free
             if self.error is not None or self._closing:
-                self._check()
+                self._refuse()
             if pending or self.tail or self.chunks is not None:
                 begun = True
                 self._drain_all()
@@ -188,9 +192,8 @@ class Writer(object):
             raise self._dead()
         finally:
             if begun:
-                # Ctrl-C, or a signal handler that raised, inside of a frame: the rest of it
-                # is lost, and whatever came next would be read as its payload.
-                self._break(errors.TransportFail('a send was interrupted inside of a frame'))
+                # Ctrl-C in a frame, say: its rest is lost, and what came next would be read as that.
+                self._break(errors.TransportFail(_INTERRUPTED))
             self._holder = None
             self._lock.release()
             if (pending or self.tail or self._loop_waits or self._closing or self._newest_pong or
@@ -208,12 +211,11 @@ class Writer(object):
         if self.wants_write():
             self._loop.wake()           # the loop is to wait until the rest can go
 
-    def _check(self):
+    def _refuse(self):
         if self.error is not None:
             raise self._dead()
-        if self._closing:
-            self._core.check_send()
-            raise errors.WebSocketClosed('nothing can be sent, the connection is over')
+        self._core.check_send()
+        raise errors.WebSocketClosed('nothing can be sent, the connection is over')
 
     def _release(self):
         self._holder = None

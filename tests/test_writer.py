@@ -384,6 +384,41 @@ def test_signal_handler_that_sends_before_any_line(outer, in_loop, monkeypatch):
     assert refusals.count(True) > 10 and refusals.count(False) > 3
 
 
+def record_replies(core):
+    """The list to which each reply of a core is added once it is encoded."""
+    encoded, encode_reply = [], core.encode_reply
+
+    def encode(opcode, payload):
+        encoded.append(encode_reply(opcode, payload))
+        return encoded[-1]
+    core.encode_reply = encode
+    return encoded
+
+
+@pytest.mark.parametrize('takes', [1 << 30, 3])
+def test_interrupt_amid_a_reply(takes):
+    """Ctrl-C of a thread that called close(): no byte of a frame goes twice, however the loop goes on."""
+    def interrupt(place):
+        raise KeyboardInterrupt
+    for number in range(1, 1000):
+        writer, stream, _, core = make(takes=lambda now: takes)
+        encoded = record_replies(core)
+        core.replies.queue_pong(b'first')
+        core.replies.queue_pong(b'second')
+        try:
+            with HandlerAt(number, interrupt) as at:
+                writer.try_flush()
+        except KeyboardInterrupt:
+            pass
+        if at.left > 0:
+            break
+        for _ in range(20):
+            writer.try_flush()
+        assert b''.join(encoded).startswith(stream.written)
+        assert writer.error is not None or writer._lock.locked() or len(payloads(stream)) == 2
+    assert 20 < number < 1000
+
+
 # -- what is read meanwhile
 
 def test_at_least_64_mib_are_kept():

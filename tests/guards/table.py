@@ -837,7 +837,7 @@ G('5', 'send_timeout: a peer that takes nothing', 'writer.py',
   'if left <= 0:', 'if False:',
   'backpressure::send_timeout_in_another_thread[ws]', 'backpressure::send_timeout_in_the_handler[ws]')
 G('5', 'send_timeout: nothing more goes on that wire', 'writer.py',
-  'if self.error is not None or self._closing:\n                self._check()', 'pass',
+  'if self.error is not None or self._closing:\n                self._refuse()', 'pass',
   'writer::dead_wire_is_left_alone')
 G('5', 'send_timeout: no close frame on that wire either', 'writer.py',
   'if self.error is None and not self._closing:\n                    blocked',
