@@ -226,6 +226,8 @@ class TlsBase(object):
             if not (isinstance(error, self._ssl.SSLError) and error.args and error.args[0] in (
                     self._ssl.SSL_ERROR_WANT_READ, self._ssl.SSL_ERROR_WANT_WRITE)):
                 self._late = without_frames(error)
+        if self._late is not None or not more:
+            self.poll_tells_all = False     # an end that was read, and that only the next call tells of
         return count
 
     def send(self, data):

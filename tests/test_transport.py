@@ -465,6 +465,16 @@ def test_full_records_are_read_in_a_row(steps, sizes):
     assert len(stream.script.calls) == len(steps)
 
 
+@pytest.mark.parametrize('second, tells_all', [
+    (5, True), (WANT_READ, True), (0, False), (RESET, False), (ssl_error(ssl.SSL_ERROR_EOF), False)])
+def test_end_behind_a_record_is_looked_for(second, tells_all):
+    """The socket may never become readable for it: close_notify was read, and TCP stays open."""
+    stream = Tls(FULL, second)
+    stream.poll_tells_all = True
+    stream.recv_into(view(100000))
+    assert stream.poll_tells_all is tells_all
+
+
 def test_records_in_a_row_stay_in_their_place():
     stream = Tls(FULL, 10, 5)
     assert stream.recv_into(view(FULL + 10)) == FULL + 10

@@ -1033,6 +1033,9 @@ G('6', 'close_timeout: under a stream of messages', 'conversation.py',
 G('6', 'no look is left out where bytes may be kept that no wait tells of', 'transport.py',
   'self.poll_tells_all = type(sock) is socket.socket', 'self.poll_tells_all = True',
   'looks::no_look_is_left_out_at_an_object_that_may_keep_bytes')
+G('6', 'no look is left out behind the end of TLS', 'transport.py',
+  'if self._late is not None or not more:', 'if False:',
+  'transport::end_behind_a_record_is_looked_for')
 G('6', 'no wait for a socket that was closed', 'conversation.py',
   ' and stream.fileno() >= 0', '',
   'looks::socket_that_a_handler_has_closed')
