@@ -604,7 +604,7 @@ G('3', '16-bit length that is not minimal', 'frame_parser.py',
   'if length < 126:', 'if False:',
   'frame_parser::wrong[125 in 16 bits]')
 G('3', '16-bit length that is not minimal, on the short way', 'frame_parser.py',
-  '(second < 126 or stop - start > 125)', 'True',
+  'start + size if size > 125 else end + 1', 'start + size',
   'frame_parser::wrong[125 in 16 bits]')
 G('3', '64-bit length that is not minimal', 'frame_parser.py',
   'if length < 65536:', 'if False:',
@@ -744,7 +744,7 @@ G('4', 'decided on the announced length', 'frame_parser.py',
   'message.check_length(length)', 'pass',
   'frame_parser::decided_on_the_announced_length')
 G('4', 'decided on the sum of fragments, on the short way', 'frame_parser.py',
-  'message.check_length(stop - start)', 'pass',
+  'message.check_length(size)', 'pass',
   'frame_parser::fragments_of_usual_sizes_sum')
 G('4', '2**62 announced is refused by default', 'connection.py',
   'DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024', 'DEFAULT_MAX_MESSAGE_SIZE = None',
