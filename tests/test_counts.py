@@ -18,7 +18,7 @@ import sys
 import zlib
 
 import pytest
-from helpers import BINARY, CONTINUATION, TEXT, Reader, frame, open_client
+from helpers import BINARY, CONTINUATION, IS_COUNTED, TEXT, Reader, frame, open_client
 
 from lomond import WebSocket
 from lomond.compression import DeflateParameters
@@ -29,9 +29,10 @@ from lomond.mask import HAS_WSACCEL, mask_payload
 from lomond.session import WebsocketSession
 from lomond.waiting import READ, WRITE, Waiting
 
-tracemalloc = None
-if sys.version_info >= (3, 6):
+try:
     import tracemalloc
+except ImportError:             # 2.7; PyPy
+    tracemalloc = None
 
 MIB = 1024 * 1024
 FIRST = {'text': TEXT, 'binary': BINARY}
@@ -210,7 +211,7 @@ def peak_of(function):
         tracemalloc.stop()
 
 
-needs_tracemalloc = pytest.mark.skipif(tracemalloc is None, reason='tracemalloc came with Python 3')
+needs_tracemalloc = pytest.mark.skipif(tracemalloc is None, reason='this Python has no tracemalloc')
 
 
 # --- receiving ---
@@ -602,8 +603,8 @@ def test_an_idle_connection_sleeps_until_its_deadlines():
 DEAR = ('ssl', 'urllib.request', 'urllib2', 'json', 'email', 'logging', 'hashlib', 'http.client', 'httplib',
         'certifi', 'asyncio')
 #: Regular expressions are compiled when an input needs them: an eighth of all that an import costs.
-#: 2.7 has to import ``re`` itself, as some modules of 3.6's standard library do.
-NOT_YET = ('six', 'base64') + (('re',) if sys.version_info >= (3, 7) else ())
+#: 2.7 has to import ``re`` itself, as some modules of the standard library of 3.6 and of PyPy do.
+NOT_YET = ('six', 'base64') + (('re',) if sys.version_info >= (3, 7) and IS_COUNTED else ())
 
 _PROGRAM = """
 import sys
