@@ -14,7 +14,6 @@ from .compat import OS_ERRORS, error_text, text_type
 from .proxy import make_conversation
 from .racer import Race
 from .resolver import look_up
-from .tls import TlsInTlsStream
 from .transport import PlainStream, TlsStream, as_stream
 from .url import is_ip_address
 
@@ -280,6 +279,7 @@ class Dial(object):
             else:
                 name = trust.server_name(context, host, not own)
                 if self.stream.is_tls:
+                    from .tls import TlsInTlsStream
                     self.stream = TlsInTlsStream(context, self.stream, name)
                 else:
                     self.stream = TlsStream(context.wrap_socket(
