@@ -164,6 +164,7 @@ class Client(object):
 
     def _end(self):
         """The exit status, and the last words."""
+        self._feed.let_end()
         self._console.finish()
         if self._output_fail is not None:
             if self._output_fail.is_pipe:

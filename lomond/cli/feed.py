@@ -11,6 +11,9 @@ import time
 from .. import errors
 from ..compat import OS_ERRORS, error_text, utf_8_decode
 
+#: Seconds for a thread that has only to return; none of what it calls last waits for anything.
+LAST_MOMENT = 1.0
+
 
 class InputFail(Exception):
     """The input cannot be read, or is not what can be sent."""
@@ -98,6 +101,7 @@ class Feed(threading.Thread):
         self.daemon = True
         self.gate = Gate()
         self.is_pending = False
+        self._is_at_its_end = False     # set before the last call, which may end the connection
         self._messages = messages
         self._send = send
         self._tries_again = tries_again
@@ -115,14 +119,25 @@ class Feed(threading.Thread):
                     return
                 self.is_pending = False
         except OS_ERRORS as error:
+            self._is_at_its_end = True
             self._fail(InputFail('the input cannot be read: {}'.format(error_text(error))))
             return
         except InputFail as error:
+            self._is_at_its_end = True
             self._fail(error)
             return
         if self._wait is not None:
             time.sleep(self._wait)
+            self._is_at_its_end = True
             self._finish()
+
+    def let_end(self):
+        """Wait for a thread that has only to return: 2.7 complains of one that outlives its modules.
+
+        One that waits for input does not return, and does no harm.
+        """
+        if self._is_at_its_end:
+            self.join(LAST_MOMENT)
 
     def _deliver(self, message, number):
         """Send it; the number of the connection that took it, None when none will."""
