@@ -17,6 +17,7 @@ import time
 
 import pytest
 
+from lomond import errors
 from lomond.cli import arguments, client, console, feed, interrupts, output
 from lomond.compat import monotonic
 from lomond.testing import Server, close_with, drop_after, echo, reject, silent, unresponsive
@@ -346,6 +347,28 @@ def test_thread_of_the_input_ends_before_the_program():
     threading.Timer(0.05, goes_on.set).start()
     thread.let_end()
     assert not thread.is_alive()
+
+
+def test_message_that_was_sent_counts_at_once():
+    """The thread of the input may be slower to note it than the connection is to end."""
+    is_sending, goes_on = threading.Event(), threading.Event()
+
+    def send(message):
+        is_sending.set()
+        goes_on.wait(5)
+        if message == 'refused':
+            raise errors.WebSocketClosed('over')
+    for message, expected in (('taken', False), ('refused', True)):
+        thread = feed.Feed([message], send, False, None, None, None)
+        assert not thread.has_unsent()
+        thread.start()
+        thread.gate.open()
+        assert is_sending.wait(5)
+        threading.Timer(0.05, goes_on.set).start()
+        assert thread.has_unsent() is expected
+        thread.join(5)
+        is_sending.clear()
+        goes_on.clear()
 
 
 @posix

@@ -176,7 +176,7 @@ class Client(object):
         if self._input_fail is not None:
             self._tell('lomond', error_text(self._input_fail))
             return USAGE
-        if self._feed.is_pending:
+        if self._feed.has_unsent():
             self._tell('lomond', 'the connection ended before all of the input was sent')
         return self._status
 

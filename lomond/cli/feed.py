@@ -92,15 +92,15 @@ class Feed(threading.Thread):
     :param wait: seconds from the end of the input until ``finish``; None: it is not called
     :param finish: function without arguments
     :param fail: function of the :class:`InputFail` that ended the input
-
-    :ivar is_pending: True while a message is there that is not sent
     """
 
     def __init__(self, messages, send, tries_again, wait, finish, fail):
         super(Feed, self).__init__(name='lomond input')
         self.daemon = True
         self.gate = Gate()
-        self.is_pending = False
+        self._is_unsent = False         # a message is there that no connection has taken
+        self._settled = threading.Event()       # whether one was taken is known
+        self._settled.set()
         self._is_at_its_end = False     # set before the last call, which may end the connection
         self._messages = messages
         self._send = send
@@ -113,11 +113,9 @@ class Feed(threading.Thread):
         number = self.gate.wait_after(0)
         try:
             for message in self._messages:
-                self.is_pending = True
                 number = self._deliver(message, number)
                 if number is None:
                     return
-                self.is_pending = False
         except OS_ERRORS as error:
             self._is_at_its_end = True
             self._fail(InputFail('the input cannot be read: {}'.format(error_text(error))))
@@ -142,10 +140,19 @@ class Feed(threading.Thread):
     def _deliver(self, message, number):
         """Send it; the number of the connection that took it, None when none will."""
         while True:
+            self._settled.clear()
             try:
                 self._send(message)
+                self._is_unsent = False
                 return number
             except errors.WebSocketError:       # the loop over the events tells why
+                self._is_unsent = True
                 if not self._tries_again:
                     return None
+            finally:
+                self._settled.set()
             number = self.gate.wait_after(number)
+
+    def has_unsent(self):
+        """True when a message was read that no connection took; once the connection is over."""
+        return not self._settled.wait(LAST_MOMENT) or self._is_unsent
