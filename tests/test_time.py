@@ -95,7 +95,9 @@ def test_poll_keeps_its_pace():
 def test_poll_under_a_stream_of_messages():
     def script(peer):
         peer.accept()
-        data = frame(BINARY, b'x' * 500) * 100
+        # Large ones: the player keeps every event, and the collector walks through hundreds of
+        # thousands of them for longer than the gap that is allowed.
+        data = frame(BINARY, b'x' * 16000) * 4
         try:
             while True:
                 peer.send(data)
