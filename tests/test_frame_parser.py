@@ -343,6 +343,13 @@ def test_not_utf_8_compressed(payload, what):
                  make=deflating())
 
 
+@pytest.mark.parametrize('payload, what', NOT_UTF_8)
+def test_not_utf_8_below_a_small_limit(payload, what):
+    """A limit below 64 KiB has the parser take its long way."""
+    for data in (frame(TEXT, payload), frame(TEXT, deflate(payload), rsv=4)):
+        check_parser(data, utf_8(what), 'FAILED', make=deflating(max_message_size=1000))
+
+
 def test_not_utf_8_fails_at_the_byte():
     """conformance.md, 1 (6.4.*): not when the frame is whole, nor the character."""
     for payload, what in NOT_UTF_8:

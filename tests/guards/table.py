@@ -653,8 +653,11 @@ G('3', 'UTF-8 is checked in compressed text', 'message.py',
   'text = self._decoder.decode(part, final)', "text = bytes(part).decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_compressed', 'frame_parser::not_utf_8_in_fragments')
 G('3', 'UTF-8 is checked in whole compressed frames', 'frame_parser.py',
-  'event.text = decode_utf8(payload)', "event.text = to_bytes(payload).decode('utf-8', 'replace')",
+  'event.text = decode_utf8(data)', "event.text = data.decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_compressed')
+G('3', 'UTF-8 is checked in whole frames, on the long way', 'frame_parser.py',
+  'event.text = decode_utf8(payload)', "event.text = to_bytes(payload).decode('utf-8', 'replace')",
+  'frame_parser::not_utf_8_below_a_small_limit')
 G('3', 'a ping between fragments changes nothing', 'frame_parser.py',
   'event = on_control(opcode, payload)', 'event = on_control(opcode, payload)\n                message = None',
   'frame_parser::good')
