@@ -97,6 +97,16 @@ def test_stop_pings():
     assert timers.next_deadline() == 150
 
 
+@pytest.mark.parametrize('ping_timeout, closed_at', [(None, None), (60, None), (None, 100), (60, 100)])
+def test_next_ping_is_a_deadline(ping_timeout, closed_at):
+    """Whatever else there is to wait for."""
+    timers = started(poll=30, ping_rate=1, ping_timeout=ping_timeout)
+    timers.polled(100)
+    timers.pinged(100)
+    timers.closed_at = closed_at
+    assert timers.next_deadline() == 101
+
+
 # sent: when the oldest unanswered ping was; received: the newest bytes
 @pytest.mark.parametrize('ping_timeout, oldest, received, deadline', [
     (None, 100, 100, None), (0, 100, 100, None), (2, None, 100, None),

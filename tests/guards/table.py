@@ -921,10 +921,11 @@ G('5', 'what was queued while a send was refused is written', 'writer.py',
 # -- 6. Time --------------------------------------------------------------------------------------
 
 G('6', 'the loop sleeps until the nearest deadline', 'timers.py',
-  'return earliest(self.next_poll, self.next_ping, self.ping_deadline(),\n'
-  '                        self.close_deadline()[0])',
-  'return self.next_poll',
-  'timers::next_deadline', 'time::pings_have_their_own_pace')
+  'return earliest(self.next_poll, self.next_ping) ', 'return self.next_poll ',
+  'timers::next_ping_is_a_deadline', 'time::pings_have_their_own_pace')
+G('6', 'the loop sleeps until the nearest deadline, with a ping_timeout too', 'timers.py',
+  'return earliest(self.next_poll, self.next_ping, self', 'return earliest(self.next_poll, None, self',
+  'timers::next_ping_is_a_deadline')
 G('6', 'ping_timeout does not wait for poll', 'timers.py',
   'self.next_ping, self.ping_deadline(),', 'self.next_ping, None,',
   'time::ping_timeout_does_not_wait_for_poll')
