@@ -168,9 +168,8 @@ def bypass_proxy(no_proxy, host, port):
 
     :param no_proxy: text; entries are separated by commas, semicolons or blanks: a host, which stands for all
         hosts below it, too (``example.com``, ``.example.com``, ``*.example.com``), ``host:port``, an IP
-        address
-        (IPv6 also in brackets), a network (``10.0.0.0/8``, ``fd00::/8``), a pattern (``192.168.*``),
-        ``<local>`` (names without a dot), ``*``
+        address (IPv6 also in brackets), a network (``10.0.0.0/8``, ``fd00::/8``), a pattern
+        (``192.168.*``), ``<local>`` (names without a dot), ``*``
     :param host: text, IPv6 without brackets
     :param port: int
     """

@@ -1,4 +1,4 @@
-"""Masking by every way there is, and the pool of keys."""
+"""Masking by every way there is, and the stock of keys."""
 
 from __future__ import absolute_import, division, unicode_literals
 
