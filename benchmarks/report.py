@@ -196,9 +196,11 @@ def summary(python, results):
 
 # --- the plot ---
 
-_COLOURS = {SUBJECT: '#d6336c', BASE: '#868e96', 'websocket-client': '#f59f00', 'websockets': '#2b8a3e',
-            'wsproto': '#7048e8', 'aiohttp': '#1971c2', 'picows': '#0c8599', LIMIT: '#212529'}
-_ROW, _LEFT, _RIGHT, _TOP, _WIDTH = 24, 260, 30, 64, 900
+_COLOURS = {SUBJECT: '#d6336c', 'lomond+wsaccel': '#faa2c1', BASE: '#868e96',
+            'websocket-client': '#f59f00', 'websockets': '#2b8a3e', 'wsproto': '#7048e8', 'aiohttp': '#1971c2', 'picows': '#0c8599', LIMIT: '#212529'}
+_ROW, _LEFT, _RIGHT, _TOP, _WIDTH = 24, 260, 50, 64, 900
+#: The scale goes from here to there (powers of two): who parses nothing may be a thousand times as fast.
+_BEGIN, _END = -2, 5
 
 
 def _escape(text):
@@ -220,12 +222,12 @@ def plot(title, results, clients):
             if points:
                 rows.append((workload.title, points))
     values = [value for _, points in rows for value in points.values()] or [1]
-    low = math.floor(math.log(min(values + [1]), 2))
-    high = max(math.ceil(math.log(max(values + [2]), 2)), low + 1)
+    low = max(math.floor(math.log(min(values + [1]), 2)), _BEGIN)
+    high = max(min(math.ceil(math.log(max(values + [2]), 2)), _END), low + 1)
     scale = (_WIDTH - _LEFT - _RIGHT) / float(high - low)
 
     def x(value):
-        return _LEFT + (math.log(value, 2) - low) * scale
+        return _LEFT + (min(max(math.log(value, 2), low), high) - low) * scale
 
     height = _TOP + _ROW * len(rows) + 30
     shown = [client for client in clients if any(client in points for _, points in rows)]
@@ -244,8 +246,8 @@ def plot(title, results, clients):
         at = x(2.0 ** power)
         out.append('<line x1="{0:.1f}" y1="{1}" x2="{0:.1f}" y2="{2}" stroke="{3}"/>'.format(
             at, _TOP - 8, height - 24, '#868e96' if power == 0 else '#e9ecef'))
-        out.append('<text x="{:.1f}" y="{}" text-anchor="middle" fill="#495057">{:g}x</text>'.format(
-            at, height - 8, 2.0 ** power))
+        out.append('<text x="{:.1f}" y="{}" text-anchor="middle" fill="#495057">{:g}x{}</text>'.format(
+            at, height - 8, 2.0 ** power, {_BEGIN: ' or less', _END: ' or more'}.get(power, '')))
     for number, (name, points) in enumerate(rows):
         y = _TOP + _ROW * number + _ROW // 2
         out.append('<text x="10" y="{}">{}</text>'.format(y + 4, _escape(name)))

@@ -94,7 +94,8 @@ class Bench:
         return subprocess.Popen([self.python.executables[client.environment]] + arguments,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 cwd=self._streams.folder,       # with -c the checkout would be found in ours
-                                env=surroundings.child_environ(**more), start_new_session=True)
+                                env=surroundings.child_environ(**more), start_new_session=True,
+                                preexec_fn=surroundings.pin_client)
 
     def _job(self, workload, count):
         """What a child is told."""
@@ -283,7 +284,7 @@ def measure_all(options):
     workloads = [workload for workload in WORKLOADS if (
         workload.name in options.workloads if options.workloads else workload.quick or not options.quick)]
     wanted = [client for client in CLIENTS
-              if (client.name in options.clients if options.clients else client.default)]
+              if not options.clients or client.name in options.clients]
     found, remarks = surroundings.environments.find(names)
     for name in names:
         if name not in found:
@@ -351,8 +352,7 @@ def list_names():
     say(report.format_table([['workload', 'what', 'quick']] + [
         [workload.name, workload.title, 'yes' if workload.quick else ''] for workload in WORKLOADS]))
     say('')
-    say('clients: ' + ', '.join(
-        client.name + ('' if client.default else ' (when named)') for client in CLIENTS))
+    say('clients: ' + ', '.join(client.name for client in CLIENTS))
 
 
 def main(arguments=None):

@@ -20,18 +20,18 @@ CHECKOUT = environments.CHECKOUT
 Failed = environments.Failed
 
 #: A client that is measured; environment: 'peers' or 'wsaccel'; package: what pip calls it.
-Client = namedtuple('Client', 'name module environment package checkout default')
+Client = namedtuple('Client', 'name module environment package checkout')
 
 CLIENTS = (
-    Client('lomond', 'lomond_client', 'peers', None, True, True),
-    Client('0.3.4', 'lomond_client', 'wsaccel', 'lomond', False, True),
-    Client('websocket-client', 'websocket_client', 'wsaccel', 'websocket-client', False, True),
-    Client('websockets', 'websockets_client', 'peers', 'websockets', False, True),
-    Client('wsproto', 'wsproto_client', 'peers', 'wsproto', False, True),
-    Client('aiohttp', 'aiohttp_client', 'peers', 'aiohttp', False, True),
-    Client('picows', 'picows_client', 'peers', 'picows', False, True),
-    Client('limit', 'limit', 'peers', None, False, True),
-    Client('lomond+wsaccel', 'lomond_client', 'wsaccel', None, True, False),
+    Client('lomond', 'lomond_client', 'peers', None, True),
+    Client('lomond+wsaccel', 'lomond_client', 'wsaccel', None, True),
+    Client('0.3.4', 'lomond_client', 'wsaccel', 'lomond', False),
+    Client('websocket-client', 'websocket_client', 'wsaccel', 'websocket-client', False),
+    Client('websockets', 'websockets_client', 'peers', 'websockets', False),
+    Client('wsproto', 'wsproto_client', 'peers', 'wsproto', False),
+    Client('aiohttp', 'aiohttp_client', 'peers', 'aiohttp', False),
+    Client('picows', 'picows_client', 'peers', 'picows', False),
+    Client('limit', 'limit', 'peers', None, False),
 )
 
 #: What a client cannot do: permessage-deflate.
@@ -113,12 +113,32 @@ class Streams:
         return self._sizes[name]
 
 
+def pin_client():
+    """Run on the first processor, where there are several to choose from."""
+    _pin(lambda cpus: cpus[:1])
+
+
+def pin_server():
+    """Run on any processor but the first."""
+    _pin(lambda cpus: cpus[1:])
+
+
+def _pin(choose):
+    # Two processes that the scheduler moves about, now on one core and now on two, make two different
+    # figures of every row that waits.
+    if hasattr(os, 'sched_setaffinity'):
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) > 1:
+            os.sched_setaffinity(0, choose(cpus))
+
+
 class Server:
     """A server process; it ends with its standard input, or when told."""
 
     def __init__(self, command):
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         env=child_environ(), start_new_session=True)
+                                         env=child_environ(), start_new_session=True,
+                                         preexec_fn=pin_server)
         line = self._process.stdout.readline()
         if not line:
             raise Failed('the server did not begin: ' + ' '.join(command))

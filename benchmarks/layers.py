@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Where the microseconds go: what each layer of lomond adds to a small message.
+
+    python3 benchmarks/layers.py
+
+CPU nanoseconds for each message, the least of many repetitions, by the Python that runs it; the wire is
+memory, so the kernel has no part in it.  One layer is put on the other, from the single operation that
+no client can do without up to the program's own loop.  docs/speed.rst shows what it printed.
+"""
+
+import base64
+import hashlib
+import os
+import platform
+import socket
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+
+from report import format_table  # noqa: E402
+
+from lomond import WebSocket  # noqa: E402
+from lomond.connection import CLIENT, Connection  # noqa: E402
+from lomond.frame import encode_masked, pack_header  # noqa: E402
+from lomond.frame_parser import parse_frames  # noqa: E402
+from lomond.intake import Intake  # noqa: E402
+from lomond.opcode import Opcode  # noqa: E402
+from lomond.session import WebsocketSession  # noqa: E402
+
+SIZES = 32, 1024
+#: Messages of one repetition, and repetitions.
+COUNT, REPEAT = 4000, 100
+FINAL_TEXT = 0x81
+
+
+class Wire:
+    """A socket out of memory: it answers the request, and then has the same frames for ever.
+
+    :param frames: bytes of whole frames
+    """
+
+    def __init__(self, frames):
+        self._socket, other = socket.socketpair()       # poll() is to find it ready
+        other.send(b'.')
+        self._other = other
+        self._frames = memoryview(frames)
+        self._at = 0
+        self._head = b''
+
+    def answer(self, key):
+        digest = hashlib.sha1(key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest()
+        self._head = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+                      b'Sec-WebSocket-Accept: ' + base64.b64encode(digest) + b'\r\n\r\n')
+
+    def fileno(self):
+        return self._socket.fileno()
+
+    def recv_into(self, view):
+        if self._head:
+            count = len(self._head)
+            view[:count] = self._head
+            self._head = b''
+            return count
+        count = min(len(self._frames) - self._at, len(view))
+        view[:count] = self._frames[self._at:self._at + count]
+        self._at = (self._at + count) % len(self._frames)
+        return count
+
+    def send(self, data):
+        return len(data)
+
+    def shutdown(self, how):
+        pass
+
+    def close(self):
+        self._socket.close()
+        self._other.close()
+
+
+def connect(frames):
+    """A WebSocket over such a wire, and its iterator behind Ready."""
+    wire = Wire(frames)
+
+    class Session(WebsocketSession):
+        def _connect(self):
+            wire.answer(websocket.key)
+            return wire, None
+
+    websocket = WebSocket('ws://127.0.0.1/', proxies={})
+    events = websocket.connect(session_class=Session, poll=3600)
+    while next(events).name != 'ready':
+        pass
+    return websocket, events
+
+
+def least(function):
+    """Nanoseconds for each of the COUNT messages that one call takes."""
+    best = None
+    for _ in range(REPEAT):
+        before = time.process_time()
+        function()
+        spent = time.process_time() - before
+        best = spent if best is None else min(best, spent)
+    return round(best / COUNT * 1e9)
+
+
+def count_off(events, feed=None):
+    """Take COUNT events; at each None there may be something to feed."""
+    left = COUNT
+    while True:
+        for event in events:
+            if event is None:
+                break
+            left -= 1
+            if not left:
+                return
+        if feed is not None:
+            feed()
+
+
+def receiving(size):
+    """(layer, nanoseconds) of a text message that comes."""
+    frame = pack_header(FINAL_TEXT, size) + b'x' * size
+    frames = frame * 1000
+
+    def alone():
+        buffer, header = bytearray(frames), len(frame) - size
+        for _ in range(COUNT // 1000):
+            for start in range(header, len(buffer), len(frame)):
+                buffer[start:start + size].decode()
+
+    yield 'slice and decode alone', least(alone)
+
+    intake = Intake()
+    parser = parse_frames(intake, None, None, max_message_size=2 ** 26)
+    source = Wire(frames)
+    yield 'the parser', least(lambda: count_off(
+        parser, lambda: intake.advance(source.recv_into(intake.get_buffer()))))
+
+    core = Connection(CLIENT)
+
+    def feed():
+        core.advance(source.recv_into(core.get_buffer()), 1.0, 1.0)
+        core.hungry = True
+
+    feed()
+    yield 'the core', least(lambda: count_off(core.events, feed))
+
+    websocket, events = connect(frames)
+    # The session's own loop is in the middle of Ready, and stays there.
+    websocket.state.core.hungry = True
+    talk = websocket.state.session._talk.live()
+    yield 'the conversation', least(lambda: count_off(talk))
+
+    websocket, events = connect(frames)
+    yield 'the session', least(lambda: count_off(events))
+
+    def program():
+        left, total = COUNT, 0
+        for event in events:
+            if event.name == 'text':
+                total += len(event.text)
+                left -= 1
+                if not left:
+                    return
+
+    yield "the program's loop", least(program)
+
+
+def sending(size):
+    """(layer, nanoseconds) of a text message that is sent."""
+    text = 'x' * size
+    payload = text.encode()
+    websocket, _events = connect(b'')
+    session = websocket.state.session
+    writer = session._talk.writer
+    writer._send = len                  # no stream, no system call
+    encode = websocket.state.core.encode
+    for name, call, arguments in (
+            ('the frame', encode_masked, (FINAL_TEXT, payload)),
+            ('the encoder', encode, (Opcode.TEXT, payload, True)),
+            ('the writer', writer.send, (Opcode.TEXT, payload, True)),
+            ('the session', session.send, (Opcode.TEXT, payload, True)),
+            ('send_text', websocket.send_text, (text,))):
+
+        def many(call=call, arguments=arguments):
+            for _ in range(COUNT):
+                call(*arguments)
+
+        yield name, least(many)
+
+
+def main():
+    print('CPython {}, {}, {} cores; CPU nanoseconds for each message, up to and with:'.format(
+        platform.python_version(), platform.platform(), os.cpu_count()))
+    for title, layers in ('receiving', receiving), ('sending', sending):
+        columns = [list(layers(size)) for size in SIZES]
+        rows = [[title] + ['{} B'.format(size) for size in SIZES]]
+        for cells in zip(*columns):
+            rows.append([cells[0][0]] + [str(nanoseconds) for _, nanoseconds in cells])
+        print()
+        print(format_table(rows))
+
+
+if __name__ == '__main__':
+    main()
