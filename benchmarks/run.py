@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measure this checkout beside lomond 0.3.4, its peers and the limits; one command that sets itself up.
 
-    python3 benchmarks/run.py --quick                          ten workloads, one round, this Python: a minute
-    python3 benchmarks/run.py --python 3.11 3.13               all workloads, three rounds
+    python3 benchmarks/run.py --quick                          ten workloads, one round, this Python: 20 s
+    python3 benchmarks/run.py --python 3.11 3.13               all workloads, three rounds: 11 minutes
     python3 benchmarks/run.py --workloads receive-32 send-32 --clients lomond 0.3.4 picows --rounds 5
     python3 benchmarks/run.py --list                           the names of workloads and clients
 
@@ -256,13 +256,14 @@ def measure_rounds(bench, workload, clients, figures, rounds, rehearse):
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--quick', action='store_true', help='ten workloads and one round: a minute')
+    parser.add_argument('--quick', action='store_true', help='ten workloads and one round: 20 seconds')
     parser.add_argument('--rounds', type=int, help='rounds (3; quick: 1)')
     parser.add_argument('--python', nargs='+', metavar='VERSION', help='such as 3.11 3.13 2.7 (this one)')
     parser.add_argument('--workloads', nargs='+', metavar='NAME', help='these rows only')
     parser.add_argument('--clients', nargs='+', metavar='NAME', help='these clients only')
     parser.add_argument('--json', metavar='FILE', help='write all figures')
     parser.add_argument('--plot', metavar='FILE', help='write an SVG; {} in the name becomes the version')
+    parser.add_argument('--rst', metavar='FILE', help='write the tables for the docs; {} becomes the version')
     parser.add_argument('--from-json', metavar='FILE', help='measure nothing, show what --json wrote')
     parser.add_argument('--list', action='store_true', help='names of workloads and clients')
     parser.add_argument('--venvs', default=os.path.join(surroundings.CHECKOUT, '.venvs'), metavar='FOLDER',
@@ -330,8 +331,8 @@ def _load():
         return 'unknown'
 
 
-def show_all(document, plot):
-    """Print the tables, and write the plots."""
+def show_all(document, plot, rst):
+    """Print the tables, and write the plots and the tables for the docs."""
     for name, python in document['pythons'].items():
         say('')
         say('CPython {}, {} rounds, {}, {}'.format(
@@ -346,6 +347,9 @@ def show_all(document, plot):
                      '(CPython {}; more is better)').format(python['full_version'])
             with open(plot.replace('{}', name), 'w', encoding='utf-8') as svg:
                 svg.write(report.plot(title, python['results'], document['clients']))
+        if rst:
+            with open(rst.replace('{}', name), 'w', encoding='utf-8') as text:
+                text.write(report.format_for_docs(name, python['results'], document['clients']))
 
 
 def list_names():
@@ -377,7 +381,7 @@ def main(arguments=None):
         with open(options.json, 'w', encoding='utf-8') as text:
             json.dump(document, text, indent=1, sort_keys=True)
             text.write('\n')
-    show_all(document, options.plot)
+    show_all(document, options.plot, options.rst)
     return 1 if any(python['remarks'] for python in document['pythons'].values()) else 0
 
 
