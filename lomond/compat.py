@@ -21,6 +21,8 @@ integer_types = (int, type(sys.maxsize + 1))        # 2.7: int and long
 BYTES_LIKE = (bytes, bytearray, memoryview)
 #: Whether ssl can read into the memory of a BytesIO: 2.7's lends none, PyPy's refuses its own.
 BYTES_IO_LENDS = hasattr(io.BytesIO, 'getbuffer') and '__pypy__' not in sys.builtin_module_names
+#: Whether a character of ASCII takes as much memory as any other (four bytes, as 2.7 is built today).
+WIDE_TEXT = PY2
 
 # What a socket may raise: on 2.7 ``socket.error`` is no OSError (bpo-10293), and
 # ``select.error`` is neither.

@@ -9,7 +9,7 @@ from __future__ import absolute_import, division, unicode_literals
 import io
 
 from . import errors
-from .compat import BYTES_IO_LENDS
+from .compat import BYTES_IO_LENDS, WIDE_TEXT
 from .utf8 import Utf8Decoder
 
 #: A length that nobody vouched for is believed in steps of this many bytes: as many as malloc keeps
@@ -128,6 +128,48 @@ class _PlainStore(object):
 new_store = _Store if BYTES_IO_LENDS else _PlainStore
 
 
+class _Text(object):
+    """Text, decoded as its parts come."""
+
+    def __init__(self):
+        self._decoder = Utf8Decoder()
+        self._texts = []
+        self._joined = []
+
+    def add(self, part, final):
+        text = self._decoder.decode(part, final)
+        if text:
+            self._texts.append(text)
+            if len(self._texts) >= JOIN_AFTER:
+                self._joined.append(''.join(self._texts))
+                del self._texts[:]
+
+    def take(self):
+        self._joined.extend(self._texts)
+        return ''.join(self._joined)
+
+
+class _WideText(object):
+    """The same where each character takes four bytes (2.7): checked as its parts come, decoded at the end.
+
+    To join them takes 41 ms for 16 MiB of ASCII, and 128 MiB; to check them 9, to decode them at once 46.
+    """
+
+    def __init__(self):
+        self._decoder = Utf8Decoder()
+        self._data = bytearray()
+
+    def add(self, part, final):
+        self._decoder.check(part, final)
+        self._data += part
+
+    def take(self):
+        return self._data.decode('utf-8')
+
+
+new_text = _WideText if WIDE_TEXT else _Text
+
+
 class Message(object):
     """A text or binary message that is put together of parts.
 
@@ -136,8 +178,7 @@ class Message(object):
     :param limit: most bytes of the whole message, None for no limit
     """
 
-    __slots__ = ('is_text', 'is_plain_binary', '_inflate', '_limit', '_size', '_decoder',
-                 '_texts', '_joined', '_store')
+    __slots__ = ('is_text', 'is_plain_binary', '_inflate', '_limit', '_size', '_store')
 
     def __init__(self, is_text, inflate=None, limit=None):
         self.is_text = is_text
@@ -145,12 +186,7 @@ class Message(object):
         self._inflate = inflate
         self._limit = limit
         self._size = 0
-        if is_text:
-            self._decoder = Utf8Decoder()
-            self._texts = []
-            self._joined = []
-        else:
-            self._store = new_store()
+        self._store = new_text() if is_text else new_store()
 
     def check_length(self, payload_length):
         """Refuse a frame by its announced length, before any of its payload is read.
@@ -182,16 +218,10 @@ class Message(object):
             if part is None:
                 raise too_large(None, limit)
         self._size += len(part)
-        if not self.is_text:
-            if len(part):
-                self._store.write(part)
-            return
-        text = self._decoder.decode(part, final)
-        if text:
-            self._texts.append(text)
-            if len(self._texts) >= JOIN_AFTER:
-                self._joined.append(''.join(self._texts))
-                del self._texts[:]
+        if self.is_text:
+            self._store.add(part, final)
+        elif len(part):
+            self._store.write(part)
 
     def reserve(self, count):
         """A place (a writable memoryview) for the next bytes of an uncompressed binary message.
@@ -206,7 +236,4 @@ class Message(object):
 
     def take(self):
         """The whole payload, text or bytes; the message is over."""
-        if self.is_text:
-            self._joined.extend(self._texts)
-            return ''.join(self._joined)
         return self._store.take()

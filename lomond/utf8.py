@@ -9,6 +9,8 @@ can only become a surrogate, ``F4 90`` is above U+10FFFF): bytes it holds back a
 
 from __future__ import absolute_import, division, unicode_literals
 
+import codecs
+
 from .compat import Pattern, to_bytes, utf_8_decode
 from .errors import CriticalProtocolError
 
@@ -58,7 +60,7 @@ class Utf8Decoder(object):
     For one thread at a time.  After an error only :meth:`reset` makes sense.
     """
 
-    __slots__ = ('_held_back', '_offset')
+    __slots__ = ('_held_back', '_offset', '_is_ascii')
 
     def __init__(self):
         self.reset()
@@ -67,6 +69,7 @@ class Utf8Decoder(object):
         """Begin a new text; what was held back is dropped."""
         self._held_back = b''
         self._offset = 0
+        self._is_ascii = True       # so far, for :meth:`check`
 
     @property
     def pending(self):
@@ -97,3 +100,16 @@ class Utf8Decoder(object):
                 raise _refusal(held_back, 0, self._offset + used)
         self._offset += used
         return text
+
+    def check(self, part, final=False):
+        """As :meth:`decode`, for who wants no text: ASCII, until something else comes, in half the time."""
+        if self._is_ascii:
+            part = to_bytes(part)
+            try:
+                codecs.ascii_decode(part)
+            except UnicodeDecodeError:
+                self._is_ascii = False
+            else:
+                self._offset += len(part)
+                return
+        self.decode(part, final)

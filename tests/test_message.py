@@ -13,7 +13,7 @@ from lomond import message as message_module
 from lomond.compression import DeflateParameters
 from lomond.deflate import PerMessageDeflate
 from lomond.errors import CriticalProtocolError, PayloadTooLarge
-from lomond.message import JOIN_AFTER, STEP, Message, _PlainStore, _Store, too_large
+from lomond.message import JOIN_AFTER, STEP, Message, _PlainStore, _Store, _Text, _WideText, too_large
 
 STORES = [_PlainStore] + ([_Store] if hasattr(io.BytesIO, 'getbuffer') else [])
 
@@ -22,6 +22,13 @@ STORES = [_PlainStore] + ([_Store] if hasattr(io.BytesIO, 'getbuffer') else [])
 def store(request, monkeypatch):
     """Each way to keep binary payload, on every Python that has it."""
     monkeypatch.setattr(message_module, 'new_store', request.param)
+    return request.param
+
+
+@pytest.fixture(params=[_Text, _WideText], autouse=True)
+def text(request, monkeypatch):
+    """Each way to keep text, on every Python."""
+    monkeypatch.setattr(message_module, 'new_text', request.param)
     return request.param
 
 
@@ -70,11 +77,11 @@ def test_empty(store, is_text, compressed):
                             parts) == ('' if is_text else b'')
 
 
-def test_many_small_texts_are_joined():
+def test_many_small_texts_are_joined(text):
     message = Message(True)
     for _ in range(JOIN_AFTER * 2 + 3):
         message.add(b'x')
-        assert len(message._texts) < JOIN_AFTER
+        assert text is _WideText or len(message._store._texts) < JOIN_AFTER
     assert message.take() == 'x' * (JOIN_AFTER * 2 + 3)
 
 

@@ -58,15 +58,16 @@ def first_bad(data):
     return len(data) if rows else None
 
 
-def first_failure(decoder, parts):
+def first_failure(decoder, parts, method='decode'):
     """Index of the part with which a decoder fails, and its message; None when it does not."""
+    take = getattr(decoder, method)
     for index, part in enumerate(parts):
         try:
-            decoder.decode(part)
+            take(part)
         except CriticalProtocolError as error:
             return index, str(error)
     try:
-        decoder.decode(b'', final=True)
+        take(b'', final=True)
     except CriticalProtocolError as error:
         return len(parts), str(error)
     return None
@@ -125,6 +126,27 @@ def test_every_split_fails_with_the_first_bad_byte(data, bad):
             assert message == sentence(data, bad)
     index, message = first_failure(Utf8Decoder(), octets(data))
     assert index == bad and message == sentence(data, bad)
+
+
+@pytest.mark.parametrize('data, bad', INVALID + [(data, None) for data in VALID])
+def test_check_fails_where_decode_does(data, bad):
+    for before in b'', b'ascii', b'\xe2\x98\x83':
+        whole = before + data
+        for cut in range(len(whole) + 1):
+            parts = [whole[:cut], whole[cut:]]
+            expected = first_failure(Utf8Decoder(), parts)
+            assert first_failure(Utf8Decoder(), parts, 'check') == expected
+            assert (expected is None) == (bad is None)
+
+
+def test_reset_begins_to_check_anew():
+    decoder = Utf8Decoder()
+    decoder.check(b'\xe2')
+    decoder.reset()
+    decoder.check(memoryview(b'plain'))
+    with pytest.raises(CriticalProtocolError) as caught:
+        decoder.check(b'\xff')
+    assert str(caught.value) == sentence(b'plain\xff', 5)
 
 
 def check(data):

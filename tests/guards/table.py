@@ -649,6 +649,12 @@ G('3', 'UTF-8 is checked in whole small frames', 'frame_parser.py',
   'event.text = decode_utf8(buf[start:stop])       # raises',
   "event.text = buf[start:stop].decode('utf-8', 'replace')       # raises",
   'frame_parser::not_utf_8')
+G('3', 'UTF-8 is checked as it comes where text is decoded at the end', 'message.py',
+  'self._decoder.check(part, final)', 'pass',
+  'message::not_utf_8')
+G('3', 'UTF-8 check: behind ASCII everything is looked at', 'utf8.py',
+  'self._is_ascii = False', 'return',
+  'utf8::check_fails_where_decode_does')
 G('3', 'UTF-8 is checked in compressed text', 'message.py',
   'text = self._decoder.decode(part, final)', "text = bytes(part).decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_compressed', 'frame_parser::not_utf_8_in_fragments')
