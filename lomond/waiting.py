@@ -136,23 +136,13 @@ class _Poll(object):
     # and has no limit on their numbers, as select() has.
 
     def __init__(self):
-        self._poll = select.poll()          # looked up now: gevent replaces it
-        self._registered = ()
+        self._poll = None
+        self._registered = None     # what is waited for, while _poll has it
         self._asked = {}
 
     def wait(self, waits, timeout):
         if waits is not self._registered and waits != self._registered:
-            for fd, _ in self._registered:
-                try:
-                    self._poll.unregister(fd)
-                except KeyError:            # it was there twice
-                    pass
-            for fd, mask in waits:
-                if mask:                    # POLLHUP comes unasked, and would spin
-                    self._poll.register(fd, (select.POLLIN if mask & READ else 0) |
-                                        (select.POLLOUT if mask & WRITE else 0))
-            self._registered = tuple((fd, mask) for fd, mask in waits if mask)
-            self._asked = dict(waits)
+            self._register(waits)
         timeout = None if timeout is None else int(math.ceil(timeout * 1000))
         try:
             found = self._poll.poll(timeout)
@@ -170,6 +160,17 @@ class _Poll(object):
             if mask:
                 ready += ((fd, mask),)
         return ready
+
+    def _register(self, waits):
+        # All anew, and last of all that it is done: Ctrl-C may come between any two lines.
+        self._registered = None
+        self._poll = select.poll()          # looked up now: gevent replaces it
+        for fd, mask in waits:
+            if mask:                        # POLLHUP comes unasked, and would spin
+                self._poll.register(fd, (select.POLLIN if mask & READ else 0) |
+                                    (select.POLLOUT if mask & WRITE else 0))
+        self._asked = dict(waits)
+        self._registered = waits
 
 
 class _Select(object):

@@ -216,7 +216,34 @@ def test_poll_registers_what_has_changed(pair):
 
 
 @pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
-def test_poll_says_more_than_was_asked():
+@pytest.mark.parametrize('which', [0, 1])
+def test_poll_registers_again_what_ctrl_c_has_cut_off(pair, monkeypatch, which):
+    ours, theirs = (sock.fileno() for sock in pair)
+    before, after = ((ours, WRITE),), ((theirs, WRITE), (ours, READ))
+    poller = waiting._Poll()
+    assert poller.wait(before, 0) == before
+    made = select.poll
+
+    class Cut(object):
+        def __init__(self):
+            self.poll, self.count = made(), 0
+
+        def register(self, fd, bits):
+            self.count += 1
+            if self.count > which:
+                raise KeyboardInterrupt
+            self.poll.register(fd, bits)
+
+    monkeypatch.setattr(select, 'poll', Cut)
+    with pytest.raises(KeyboardInterrupt):
+        poller.wait(after, 0)
+    monkeypatch.setattr(select, 'poll', made)
+    assert poller.wait(before, 0) == before         # what it waited for before
+    assert poller.wait(after, 0) == ((theirs, WRITE),)
+
+
+@pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
+def test_poll_says_more_than_was_asked(monkeypatch):
     """Some systems report POLLIN to one who waits to write."""
     class Fake(object):
         def poll(self, timeout):
@@ -225,8 +252,8 @@ def test_poll_says_more_than_was_asked():
 
         def register(self, fd, bits):
             pass
+    monkeypatch.setattr(select, 'poll', Fake)
     poller = waiting._Poll()
-    poller._poll = Fake()
     assert poller.wait(((5, WRITE), (6, WRITE)), 1) == ((6, WRITE),)
 
 
@@ -238,10 +265,10 @@ def test_interruption(monkeypatch, make, number):
         raise OSError(number, os.strerror(number))
 
     class Fake(object):
-        register = unregister = lambda *args: None
+        register = lambda *args: None
         poll = fail
+    monkeypatch.setattr(waiting.select, 'poll', Fake, raising=False)
     poller = make()
-    poller._poll = Fake()
     monkeypatch.setattr(waiting.select, 'select', fail)
     if number == errno.EINTR:
         assert poller.wait(((5, READ),), 1) == ()

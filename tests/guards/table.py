@@ -1067,6 +1067,9 @@ G('6', 'EINTR ends nothing: reading', 'transport.py',
 G('6', 'EINTR ends nothing: writing', 'transport.py',
   'if not was_interrupted(error):\n                    raise', 'raise',
   'transport::errors')
+G('6', 'Ctrl-C while it is told what to wait for', 'waiting.py',
+  '        self._registered = None\n        self._poll = select.poll()', '        self._poll = select.poll()',
+  'waiting::poll_registers_again_what_ctrl_c_has_cut_off')
 G('6', 'a time limit below a millisecond is waited for', 'waiting.py',
   'int(math.ceil(timeout * 1000))', 'int(timeout * 1000)',
   'waiting::time_below_a_millisecond_is_waited_for')
