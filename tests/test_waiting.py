@@ -265,8 +265,12 @@ def test_interruption(monkeypatch, make, number):
         raise OSError(number, os.strerror(number))
 
     class Fake(object):
-        register = lambda *args: None
-        poll = fail
+        def register(self, fd, bits):
+            pass
+
+        def poll(self, timeout):
+            fail()
+
     monkeypatch.setattr(waiting.select, 'poll', Fake, raising=False)
     poller = make()
     monkeypatch.setattr(waiting.select, 'select', fail)
