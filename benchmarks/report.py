@@ -176,10 +176,11 @@ def make_rows(python, results, clients):
 
 def format_for_docs(python, results, clients):
     """The table in two that are not too wide for a page: beside 0.3.4, and beside the others."""
-    rows = make_rows(python, results, clients)
+    rows = [['none' if cell == '-' else cell.replace(' - ', '-') for cell in row]      # '-' begins a list
+            for row in make_rows(python, results, clients)]
     rows[0][6] = 'reached'
     narrow = [row[:7] for row in rows]
-    others = [[row[0], row[3] if row[3] != '-' else row[2]] + row[7:] for row in rows]
+    others = [[row[0], row[3] if row[3] != 'none' else row[2]] + row[7:] for row in rows]
     others[0][1] = SUBJECT
     return '{}\n\n{}\n'.format(format_table(narrow), format_table(others))
 

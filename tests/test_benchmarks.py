@@ -104,6 +104,11 @@ def test_table_and_summary():
     assert report.summary('3.11', results) == [
         'short: receive-32: 5x of 12x', 'behind: receive-32: wsproto is 2.00 times better']
     assert len(report.summary('3.11', {'receive-32': _figures(0.5e-6)})) == 1
+    docs = report.format_for_docs('3.11', results, ['lomond', '0.3.4', 'wsproto', 'picows'])
+    beside, others = docs.rstrip().split('\n\n')
+    assert 'receive 32 B text           10 us      2 us      5x       5-5     12x       NO' in beside
+    assert [line.split()[-2:] for line in others.split('\n')[1:5:2]] == [['lomond', 'wsproto'], ['5x', '10x']]
+    assert not any(line.endswith(' -') or ' - ' in line for line in docs.split('\n'))     # '-' begins a list
 
 
 def test_plot():
@@ -115,6 +120,13 @@ def test_plot():
     circles = list(svg.iter('{http://www.w3.org/2000/svg}circle'))
     assert len(circles) == 2 + 4                # the legend; two rows of CPU time
     assert report.plot('nothing', {}, []).startswith('<svg')
+
+
+def test_plot_ends_somewhere():
+    results = {'receive-32': _figures(1e-6, limit=1e-9, wsproto=1.0)}
+    svg = report.plot('', results, ['lomond', '0.3.4', 'wsproto', 'limit'])
+    assert '>0.25x or less<' in svg and '>32x or more<' in svg and '64x' not in svg
+    assert '<title>limit: 10000x</title>' in svg
 
 
 def test_sum_of_a_cycle():
