@@ -10,7 +10,7 @@ import socket
 import sys
 
 import pytest
-from helpers import PING, TEXT, close_frame, frame
+from helpers import PING, TEXT, close_frame, counted, frame
 from rawserver import GUID
 
 import lomond
@@ -171,6 +171,7 @@ def run_once():
 pytestmark = pytest.mark.filterwarnings('ignore')
 
 
+@counted
 def test_interrupt_at_each_line_of_the_drivers(no_collector):
     """Where sockets and locks are: the first and the last time that a line is run."""
     places = run_once()
@@ -183,6 +184,7 @@ def test_interrupt_at_each_line_of_the_drivers(no_collector):
     interrupt_at(lines)
 
 
+@counted
 @pytest.mark.slow
 def test_interrupt_at_each_line(no_collector):
     interrupt_at(range(1, len(run_once()) + 1))
