@@ -151,16 +151,19 @@ def trim():
 
 
 class Sample(object):
-    """What the process has at a moment: memory in MiB, descriptors, threads, objects."""
+    """What the process has at a moment: memory in MiB, descriptors, threads, objects.
 
-    def __init__(self, start, done, connections):
+    :param earlier: how many samples there are already: objects, too, and no leak
+    """
+
+    def __init__(self, start, done, connections, earlier):
         gc.collect()
         trim()
         self.minutes = (monotonic() - start) / 60
         self.rounds, self.connections = done, connections
         self.memory = chaos.Memory._read('VmRSS') / 1048576.0
         self.descriptors, self.threads = chaos.descriptors(), threading.active_count()
-        self.objects = len(gc.get_objects())
+        self.objects = len(gc.get_objects()) - earlier
 
 
 def middle(values):
@@ -231,7 +234,7 @@ class Soak(object):
             now = monotonic() - start
             if now >= due:
                 due = now + PACE
-                self.samples.append(Sample(start, self.done, self.connections))
+                self.samples.append(Sample(start, self.done, self.connections, len(self.samples)))
             if now >= self.seconds:
                 break
             self._one(one, world)
