@@ -8,6 +8,7 @@ memory, so the kernel has no part in it.  One layer is put on the other, from th
 no client can do without up to the program's own loop.  docs/speed.rst shows what it printed.
 """
 
+import argparse
 import base64
 import hashlib
 import os
@@ -30,8 +31,8 @@ from lomond.opcode import Opcode  # noqa: E402
 from lomond.session import WebsocketSession  # noqa: E402
 
 SIZES = 32, 1024
-#: Messages of one repetition, and repetitions.
-COUNT, REPEAT = 4000, 100
+#: Messages of one repetition.
+COUNT = 4000
 FINAL_TEXT = 0x81
 
 
@@ -95,10 +96,10 @@ def connect(frames):
     return websocket, events
 
 
-def least(function):
+def least(function, repeat):
     """Nanoseconds for each of the COUNT messages that one call takes."""
     best = None
-    for _ in range(REPEAT):
+    for _ in range(repeat):
         before = time.process_time()
         function()
         spent = time.process_time() - before
@@ -120,7 +121,7 @@ def count_off(events, feed=None):
             feed()
 
 
-def receiving(size):
+def receiving(size, repeat):
     """(layer, nanoseconds) of a text message that comes."""
     frame = pack_header(FINAL_TEXT, size) + b'x' * size
     frames = frame * 1000
@@ -131,13 +132,13 @@ def receiving(size):
             for start in range(header, len(buffer), len(frame)):
                 buffer[start:start + size].decode()
 
-    yield 'slice and decode alone', least(alone)
+    yield 'slice and decode alone', least(alone, repeat)
 
     intake = Intake()
     parser = parse_frames(intake, None, None, max_message_size=2 ** 26)
     source = Wire(frames)
     yield 'the parser', least(lambda: count_off(
-        parser, lambda: intake.advance(source.recv_into(intake.get_buffer()))))
+        parser, lambda: intake.advance(source.recv_into(intake.get_buffer()))), repeat)
 
     core = Connection(CLIENT)
 
@@ -146,16 +147,16 @@ def receiving(size):
         core.hungry = True
 
     feed()
-    yield 'the core', least(lambda: count_off(core.events, feed))
+    yield 'the core', least(lambda: count_off(core.events, feed), repeat)
 
     websocket, events = connect(frames)
     # The session's own loop is in the middle of Ready, and stays there.
     websocket.state.core.hungry = True
     talk = websocket.state.session._talk.live()
-    yield 'the conversation', least(lambda: count_off(talk))
+    yield 'the conversation', least(lambda: count_off(talk), repeat)
 
     websocket, events = connect(frames)
-    yield 'the session', least(lambda: count_off(events))
+    yield 'the session', least(lambda: count_off(events), repeat)
 
     def program():
         left, total = COUNT, 0
@@ -166,10 +167,10 @@ def receiving(size):
                 if not left:
                     return
 
-    yield "the program's loop", least(program)
+    yield "the program's loop", least(program, repeat)
 
 
-def sending(size):
+def sending(size, repeat):
     """(layer, nanoseconds) of a text message that is sent."""
     text = 'x' * size
     payload = text.encode()
@@ -189,14 +190,18 @@ def sending(size):
             for _ in range(COUNT):
                 call(*arguments)
 
-        yield name, least(many)
+        yield name, least(many, repeat)
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--repeat', type=int, default=100, help='repetitions of each measurement (100)')
+    repeat = parser.parse_args().repeat
     print('CPython {}, {}, {} cores; CPU nanoseconds for each message, up to and with:'.format(
         platform.python_version(), platform.platform(), os.cpu_count()))
     for title, layers in ('receiving', receiving), ('sending', sending):
-        columns = [list(layers(size)) for size in SIZES]
+        columns = [list(layers(size, repeat)) for size in SIZES]
         rows = [[title] + ['{} B'.format(size) for size in SIZES]]
         for cells in zip(*columns):
             rows.append([cells[0][0]] + [str(nanoseconds) for _, nanoseconds in cells])

@@ -4,6 +4,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import importlib
 import os
+import subprocess
 import sys
 import zlib
 from xml.etree import ElementTree
@@ -183,3 +184,16 @@ def test_a_compressed_stream_can_be_repeated():
             header = 4 if encoded[1] == 126 else 2
             assert encoded[0] == 0xC1
             assert inflater.decompress(encoded[header:] + b'\0\0\xff\xff') == message
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='its wire is a pair of sockets that poll() finds ready')
+def test_layers():
+    """They reach into the library: who moves something there must see it here."""
+    output = subprocess.check_output([sys.executable, os.path.join(FOLDER, 'layers.py'), '--repeat', '1'])
+    rows = dict((line[:24].strip(), line[24:].split()) for line in output.decode('ascii').split('\n'))
+    for name in ('slice and decode alone', 'the parser', 'the core', 'the conversation', 'the session',
+                 "the program's loop"):
+        assert len(rows[name]) == 2 and all(int(cell) > 0 for cell in rows[name])
+    sending = [line.split() for line in output.decode('ascii').split('\n') if line.startswith(
+        ('the frame', 'the encoder', 'the writer', 'the session ', 'send_text'))][1:]
+    assert len(sending) == 5 and all(int(cell) > 0 for row in sending for cell in row[-2:])
