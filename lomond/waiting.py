@@ -136,16 +136,16 @@ class _Poll(object):
     # and has no limit on their numbers, as select() has.
 
     def __init__(self):
-        self._poll = None
-        self._registered = None     # what is waited for, while _poll has it
-        self._asked = {}
+        self._now = (None, None, None)      # what is waited for; the poll object that has it; its masks
 
     def wait(self, waits, timeout):
-        if waits is not self._registered and waits != self._registered:
-            self._register(waits)
+        """Wait for a tuple of (fileno, mask); it may be the same object as before."""
+        registered, poll, asked = self._now
+        if waits is not registered and waits != registered:
+            poll, asked = self._register(waits)
         timeout = None if timeout is None else int(math.ceil(timeout * 1000))
         try:
-            found = self._poll.poll(timeout)
+            found = poll.poll(timeout)
         except OS_ERRORS as error:
             if not was_interrupted(error):
                 raise
@@ -155,22 +155,23 @@ class _Poll(object):
         bad = select.POLLHUP | select.POLLERR | select.POLLNVAL
         ready = ()
         for fd, bits in found:
-            mask = self._asked[fd] & ((READ if bits & (select.POLLIN | bad) else 0) | (
+            mask = asked[fd] & ((READ if bits & (select.POLLIN | bad) else 0) | (
                 WRITE if bits & (select.POLLOUT | bad) else 0))
             if mask:
                 ready += ((fd, mask),)
         return ready
 
     def _register(self, waits):
-        # All anew, and last of all that it is done: Ctrl-C may come between any two lines.
-        self._registered = None
-        self._poll = select.poll()          # looked up now: gevent replaces it
+        # All anew, and one store at the end: Ctrl-C, or a signal handler that waits for something
+        # else here, may come between any two lines.
+        poll = select.poll()                # looked up now: gevent replaces it
         for fd, mask in waits:
             if mask:                        # POLLHUP comes unasked, and would spin
-                self._poll.register(fd, (select.POLLIN if mask & READ else 0) |
-                                    (select.POLLOUT if mask & WRITE else 0))
-        self._asked = dict(waits)
-        self._registered = waits
+                poll.register(fd, (select.POLLIN if mask & READ else 0) |
+                              (select.POLLOUT if mask & WRITE else 0))
+        asked = dict(waits)
+        self._now = (waits, poll, asked)
+        return poll, asked
 
 
 class _Select(object):

@@ -14,6 +14,7 @@ from lomond.compression import DeflateParameters
 from lomond.deflate import PerMessageDeflate
 from lomond.errors import CriticalProtocolError, PayloadTooLarge
 from lomond.message import JOIN_AFTER, STEP, Message, _PlainStore, _Store, _Text, _WideText, too_large
+from lomond.utf8 import Utf8Decoder
 
 STORES = [_PlainStore] + ([_Store] if hasattr(io.BytesIO, 'getbuffer') else [])
 
@@ -83,6 +84,20 @@ def test_many_small_texts_are_joined(text):
         message.add(b'x')
         assert text is _WideText or len(message._store._texts) < JOIN_AFTER
     assert message.take() == 'x' * (JOIN_AFTER * 2 + 3)
+
+
+def test_one_part_of_text_is_decoded_once(text, monkeypatch):
+    calls = []
+    decode = Utf8Decoder.decode
+
+    def counted(decoder, part, final=False):
+        calls.append(len(part))
+        return decode(decoder, part, final)
+
+    monkeypatch.setattr(Utf8Decoder, 'decode', counted)
+    monkeypatch.setattr(Utf8Decoder, 'check', None)
+    assert put_together(Message(True), [DATA]) == DATA.decode('utf-8')
+    assert calls == [len(DATA)]
 
 
 # --- limits ---

@@ -1056,9 +1056,9 @@ G('6', 'monotonic on 2.7: backward steps are no time', 'compat.py',
   'if now < last:', 'if False:',
   'compat::backward_steps_of_the_clock_are_no_time')
 G('6', 'EINTR ends nothing: waiting', 'waiting.py',
-  'found = self._poll.poll(timeout)\n        except OS_ERRORS as error:\n'
+  'found = poll.poll(timeout)\n        except OS_ERRORS as error:\n'
   '            if not was_interrupted(error):',
-  'found = self._poll.poll(timeout)\n        except OS_ERRORS as error:\n            if True:',
+  'found = poll.poll(timeout)\n        except OS_ERRORS as error:\n            if True:',
   'waiting::interruption')
 G('6', 'EINTR ends nothing: reading', 'transport.py',
   'if was_interrupted(error):\n                    continue\n                raise\n            view',
@@ -1068,7 +1068,8 @@ G('6', 'EINTR ends nothing: writing', 'transport.py',
   'if not was_interrupted(error):\n                    raise', 'raise',
   'transport::errors')
 G('6', 'Ctrl-C while it is told what to wait for', 'waiting.py',
-  '        self._registered = None\n        self._poll = select.poll()', '        self._poll = select.poll()',
+  '        poll = select.poll()                # looked up',
+  '        poll = select.poll()\n        self._now = (waits, poll, dict(waits))        # looked up',
   'waiting::poll_registers_again_what_ctrl_c_has_cut_off')
 G('6', 'a time limit below a millisecond is waited for', 'waiting.py',
   'int(math.ceil(timeout * 1000))', 'int(timeout * 1000)',
