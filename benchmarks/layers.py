@@ -66,7 +66,7 @@ class Wire:
             return count
         count = min(len(self._frames) - self._at, len(view))
         view[:count] = self._frames[self._at:self._at + count]
-        self._at = (self._at + count) % len(self._frames)
+        self._at = (self._at + count) % max(len(self._frames), 1)
         return count
 
     def send(self, data):
