@@ -95,7 +95,7 @@ class Bench:
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 cwd=self._streams.folder,       # with -c the checkout would be found in ours
                                 env=surroundings.child_environ(**more), start_new_session=True,
-                                preexec_fn=surroundings.pin_client)
+                                preexec_fn=surroundings.pin_client if surroundings.can_pin() else None)
 
     def _job(self, workload, count):
         """What a child is told."""
@@ -301,6 +301,8 @@ def measure_all(options):
         server, word = surroundings.start_server(folder, log)
         stack.callback(server.stop)
         say('server {}; {}; load {}'.format(word, document['machine'], _load()))
+        if not surroundings.can_pin():
+            say('client and server share processors: rows that wait will vary')
         tls_server, cafile = surroundings.start_tls_server(folder, log)
         if tls_server is None:
             say('no openssl here: the rows with TLS are left out')

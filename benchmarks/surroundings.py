@@ -3,7 +3,6 @@
 It must not know what is measured, nor figures.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -114,24 +113,27 @@ class Streams:
         return self._sizes[name]
 
 
+def can_pin():
+    """Whether processes may be told where to run, and there are processors to choose from."""
+    try:
+        cpus = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cpus)
+    except (AttributeError, OSError):       # not Linux; a sandbox
+        return False
+    return len(cpus) > 1
+
+
+# Two processes that the scheduler moves about, now on one core and now on two, make two different
+# figures of every row that waits.
+
 def pin_client():
-    """Run on the first processor, where there are several to choose from."""
-    _pin(lambda cpus: cpus[:1])
+    """In a child: run on the first processor."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 
 
 def pin_server():
-    """Run on any processor but the first."""
-    _pin(lambda cpus: cpus[1:])
-
-
-def _pin(choose):
-    # Two processes that the scheduler moves about, now on one core and now on two, make two different
-    # figures of every row that waits.
-    if hasattr(os, 'sched_setaffinity'):
-        cpus = sorted(os.sched_getaffinity(0))
-        if len(cpus) > 1:
-            with contextlib.suppress(OSError):      # a sandbox forbids it: as the scheduler likes, then
-                os.sched_setaffinity(0, choose(cpus))
+    """In a child: run on any processor but the first."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
 
 
 class Server:
@@ -140,7 +142,7 @@ class Server:
     def __init__(self, command):
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          env=child_environ(), start_new_session=True,
-                                         preexec_fn=pin_server)
+                                         preexec_fn=pin_server if can_pin() else None)
         line = self._process.stdout.readline()
         if not line:
             raise Failed('the server did not begin: ' + ' '.join(command))

@@ -136,11 +136,11 @@ class _Poll(object):
     # and has no limit on their numbers, as select() has.
 
     def __init__(self):
-        self._now = (None, None, None)      # what is waited for; the poll object that has it; its masks
+        self._current = (None, None, None)  # what is waited for; the poll object that has it; its masks
 
     def wait(self, waits, timeout):
-        """Wait for a tuple of (fileno, mask); it may be the same object as before."""
-        registered, poll, asked = self._now
+        """As :func:`wait_for`; ``waits`` are a tuple, which may be the same object as before."""
+        registered, poll, asked = self._current
         if waits is not registered and waits != registered:
             poll, asked = self._register(waits)
         timeout = None if timeout is None else int(math.ceil(timeout * 1000))
@@ -170,7 +170,7 @@ class _Poll(object):
                 poll.register(fd, (select.POLLIN if mask & READ else 0) |
                               (select.POLLOUT if mask & WRITE else 0))
         asked = dict(waits)
-        self._now = (waits, poll, asked)
+        self._current = (waits, poll, asked)
         return poll, asked
 
 

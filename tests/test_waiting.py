@@ -208,13 +208,13 @@ def test_poll_registers_what_has_changed(pair):
     ours, theirs = (sock.fileno() for sock in pair)
     poller = waiting._Poll()
     assert poller.wait(((ours, READ), (theirs, READ)), 0) == ()
-    kept = poller._now
+    kept = poller._current
     assert kept[0] == ((ours, READ), (theirs, READ))
     assert poller.wait(((ours, READ), (theirs, READ)), 0) == ()
-    assert poller._now is kept
+    assert poller._current is kept
     assert poller.wait(((ours, WRITE), (ours, WRITE)), 0) == ((ours, WRITE),)
     assert poller.wait(((theirs, WRITE),), 0) == ((theirs, WRITE),)
-    assert poller._now[0] == ((theirs, WRITE),)
+    assert poller._current[0] == ((theirs, WRITE),)
 
 
 @pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')

@@ -1069,7 +1069,7 @@ G('6', 'EINTR ends nothing: writing', 'transport.py',
   'transport::errors')
 G('6', 'Ctrl-C while it is told what to wait for', 'waiting.py',
   '        poll = select.poll()                # looked up',
-  '        poll = select.poll()\n        self._now = (waits, poll, dict(waits))        # looked up',
+  '        poll = select.poll()\n        self._current = (waits, poll, dict(waits))        # looked up',
   'waiting::poll_registers_again_what_ctrl_c_has_cut_off')
 G('6', 'a time limit below a millisecond is waited for', 'waiting.py',
   'int(math.ceil(timeout * 1000))', 'int(timeout * 1000)',
