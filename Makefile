@@ -20,8 +20,8 @@ tests:          ## the tests, on every interpreter there is
 lint:           ## ruff
 	$(PYTHON) tools/check.py lint $(ARGS)
 
-floors:         ## what a module may import, and its stub: the quick checks of a commit
-	$(PYTHON) tools/check.py floors $(ARGS)
+layout:         ## what a module may import, and its stub: the quick checks of a commit
+	$(PYTHON) tools/check.py layout $(ARGS)
 
 types:          ## mypy, pyright and stubtest
 	$(PYTHON) tools/check.py types $(ARGS)
@@ -52,4 +52,4 @@ guards:         ## each guard taken out, and a test seen red
 package:        ## build sdist and wheel, look into them, install them everywhere
 	$(PYTHON) tools/package.py $(ARGS)
 
-.PHONY: help demo tests lint floors types docs bench compliance real faults soak guards package
+.PHONY: help demo tests lint layout types docs bench compliance real faults soak guards package

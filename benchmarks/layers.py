@@ -22,12 +22,12 @@ sys.path.insert(0, os.path.dirname(HERE))
 from report import format_table  # noqa: E402
 
 from lomond import WebSocket  # noqa: E402
-from lomond.connection import CLIENT, Connection  # noqa: E402
-from lomond.frame import encode_masked, pack_header  # noqa: E402
-from lomond.frame_parser import parse_frames  # noqa: E402
-from lomond.handshake import accept_value  # noqa: E402
-from lomond.intake import Intake  # noqa: E402
 from lomond.opcode import Opcode  # noqa: E402
+from lomond.protocol.connection import CLIENT, Connection  # noqa: E402
+from lomond.protocol.frame_parser import parse_frames  # noqa: E402
+from lomond.protocol.frames import encode_masked, pack_header  # noqa: E402
+from lomond.protocol.handshake import accept_value  # noqa: E402
+from lomond.protocol.receive_buffer import Intake  # noqa: E402
 from lomond.session import WebsocketSession  # noqa: E402
 
 SIZES = 32, 1024

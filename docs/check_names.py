@@ -1,6 +1,6 @@
 """The public names; the build of the documentation stops when the reference lacks one of them.
 
-It must not know what is written about them.  ``tests/test_docs.py`` holds it against the package, so
+It must not know what is written about them.  ``tests/project/test_docs.py`` holds it against the package, so
 that no name stays here that is gone.
 """
 

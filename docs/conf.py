@@ -30,7 +30,8 @@ templates_path = []
 
 # A name that leads nowhere is an error.
 nitpicky = True
-nitpick_ignore = [('py:class', 'lomond.waiting.Waiting')]       # what a session waits with is no interface
+# What a session waits with is not an interface.
+nitpick_ignore = [('py:class', 'lomond.network.poller.Waiting')]
 
 autodoc_member_order = 'bysource'
 add_module_names = False

@@ -1,4 +1,4 @@
-"""Draws the states of a connection, out of ``lomond.states.MOVES``, as an SVG.
+"""Draws the states of a connection, out of ``lomond.protocol.states.MOVES``, as an SVG.
 
 It must not know any move by itself: what is in the table is drawn, and a state that has no
 place here stops the build.
@@ -142,7 +142,7 @@ def draw(states):
 
 def write(path):
     """Write the picture; the file is left alone when nothing has changed."""
-    from lomond import states
+    from lomond.protocol import states
     text = draw(states)
     folder = os.path.dirname(path)
     if folder and not os.path.isdir(folder):

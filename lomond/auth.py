@@ -9,7 +9,7 @@ from __future__ import absolute_import, division, unicode_literals
 import binascii
 import os
 
-from .compat import Pattern, encode_utf8, native, text_type, to_text
+from ._compat import Pattern, encode_utf8, native, text_type, to_text
 from .response import TCHAR, TOKEN_CHARACTERS, escape
 
 _TOKEN = Pattern(TCHAR + '+')

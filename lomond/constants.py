@@ -6,8 +6,8 @@ It is made when it is first asked for: what ``platform`` finds out costs a third
 
 from __future__ import absolute_import, division, unicode_literals
 
+from ._compat import HAS_MODULE_GETATTR, python_name
 from ._version import __version__
-from .compat import HAS_MODULE_GETATTR, python_name
 
 #: The GUID of RFC 6455, 1.3: key + GUID, hashed, is the value of Sec-WebSocket-Accept.
 WS_KEY = b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11'

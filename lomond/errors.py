@@ -6,7 +6,7 @@ The caller's mistakes are raised; what the peer or the network gets wrong is an 
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .compat import text_str, text_type
+from ._compat import text_str, text_type
 
 
 @text_str

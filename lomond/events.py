@@ -8,7 +8,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import time
 
-from .compat import Pattern, native, text_type
+from ._compat import Pattern, native, text_type
 
 #: Most units of a message that a repr shows: a line of a log must not be as long as a payload.
 CUT_PAYLOAD = 24

@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 
-from . import compat, events
-from .backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient  # noqa: F401
-from .compat import text_type
+from . import _compat, events
+from ._compat import text_type
+from .client.backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient  # noqa: F401
 from .status import Status
 
 #: ``connect()``'s defaults.  What equals them is not handed on: doubles of users' tests accept
@@ -84,7 +84,7 @@ class _ExitWatch(_NoWatch):
         self._websocket = websocket
         self._exit_event = exit_event
         self._is_set = getattr(exit_event, 'is_set', None)
-        self._get_ident = compat.get_ident      # at 2.7's end, modules are emptied before generators close
+        self._get_ident = _compat.get_ident      # at 2.7's end, modules are emptied before generators close
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name='lomond-persist')
         self._thread.daemon = True
@@ -133,11 +133,11 @@ class _ExitWatch(_NoWatch):
             can_tell, is_set = self._ask()
             if not is_set:
                 return POLL_EXIT if can_tell else None
-            self._deadline = compat.monotonic() + EXIT_GRACE
+            self._deadline = _compat.monotonic() + EXIT_GRACE
         if not self.is_running:
             return POLL_EXIT
         self._close()
-        left = self._deadline - compat.monotonic()
+        left = self._deadline - _compat.monotonic()
         if left > 0:
             return min(left, POLL_EXIT)
         self.must_leave = not self._call('force_disconnect')
@@ -149,9 +149,9 @@ class _ExitWatch(_NoWatch):
             return True, _is_true(self._is_set())
         if not self.is_running:
             return True, False      # the consumer's wait(delay) tells soon enough
-        begun = compat.monotonic()
+        begun = _compat.monotonic()
         answer = self._exit_event.wait(0)
-        self._is_quick = compat.monotonic() - begun <= AT_ONCE
+        self._is_quick = _compat.monotonic() - begun <= AT_ONCE
         return self._is_quick, _is_true(answer)
 
     def _close(self):
@@ -241,7 +241,7 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     if retry_on is not None and not callable(retry_on):
         raise TypeError('retry_on is {!r}; a callable or None is allowed'.format(retry_on))
     if max_retries is not None:
-        if isinstance(max_retries, bool) or not isinstance(max_retries, compat.integer_types):
+        if isinstance(max_retries, bool) or not isinstance(max_retries, _compat.integer_types):
             raise TypeError('max_retries is {!r}; an integer or None is allowed'.format(max_retries))
         if max_retries < 1:
             raise ValueError('max_retries is {!r}; 1 or more, or None, is allowed'.format(max_retries))
@@ -289,11 +289,11 @@ def _persist(websocket, settings, exit_event, respect_retry_after, max_retries, 
                     if name in _MESSAGES:
                         has_message = True
                     elif name == 'ready':
-                        ready_at = compat.monotonic()
+                        ready_at = _compat.monotonic()
                     elif name in _ENDINGS and cause is None:    # Rejected is followed by Disconnected
                         cause = event
                         is_stable = (
-                            ready_at is not None and compat.monotonic() - ready_at >= stable_after or
+                            ready_at is not None and _compat.monotonic() - ready_at >= stable_after or
                             has_message and getattr(event, 'graceful', False))
                     yield event
                     if watch.must_leave:

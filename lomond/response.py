@@ -6,7 +6,7 @@ octets are the peer's: only :class:`HeadReader` may refuse them, all else takes 
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .compat import BYTES_LIKE, Pattern, native, text_type, to_bytes, to_text
+from ._compat import BYTES_LIKE, Pattern, native, text_type, to_bytes, to_text
 from .errors import CriticalProtocolError
 
 #: Octets of a header block, and of a kept body, unless the caller says otherwise.

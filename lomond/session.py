@@ -1,7 +1,7 @@
 """The blocking driver: it owns the clock, the connecting and the loop of one connection.
 
 It must not know ``WebSocket``: it talks to the record of what to connect to that the facade
-gives it (:class:`lomond.plan.Plan`).  Two layers, so that other loops can drive the same code:
+gives it (:class:`lomond.client.attempt.Plan`).  Two layers, so that other loops can drive the same code:
 
 ``waits()``, ``next_deadline()``, ``process(ready, now)``, ``is_over``
     the steps: what is waited for, until when, what came of it, and whether that was all
@@ -14,16 +14,16 @@ A connection's life is one generator, ``_live``: it yields events, and None when
 from __future__ import absolute_import, division, unicode_literals
 
 from . import errors
-from .compat import OS_ERRORS, error_text, monotonic, text_type, without_frames
-from .conversation import Conversation
-from .dialer import Dial, DialFail
-from .ending import find_cause
+from ._compat import OS_ERRORS, error_text, monotonic, text_type, without_frames
+from .driver.deadlines import Timers, earliest
+from .driver.driver import Conversation
+from .driver.ending import find_cause
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
+from .network.dialer import Dial, DialFail
+from .network.poller import LONGEST, READ, Waiting
+from .network.stream import as_stream
+from .network.tls_context import describe_error
 from .opcode import Opcode
-from .timers import Timers, earliest
-from .transport import as_stream
-from .trust import describe_error
-from .waiting import LONGEST, READ, Waiting
 
 
 class WebsocketSession(object):

@@ -8,7 +8,7 @@ from .events import AnyEvent
 from .websocket import WebSocket
 
 class WebsocketSession:
-    # A class without parameters, or a method, that gives what lomond.waiting.Waiting gives.
+    # A class without parameters, or a method, that gives what lomond.network.poller.Waiting gives.
     waiting: ClassVar[Any]
     is_over: bool
     # Whatever _connect() gave: mostly a socket.socket; None before it and after the end.

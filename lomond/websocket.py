@@ -5,18 +5,21 @@ It must not know sockets: a session drives them, the core knows the protocol.
 
 from __future__ import absolute_import, division, unicode_literals
 
-from . import constants, errors, options, states, trust
-from .compat import BYTES_LIKE, encode_utf8, monotonic, text_type
-from .connection import DEFAULT_MAX_MESSAGE_SIZE
-from .feeding import Feeding
-from .frame import MAX_CONTROL_PAYLOAD, encode_close_payload
-from .handshake import check_header
-from .members import Members
+from . import constants, errors
+from ._compat import BYTES_LIKE, encode_utf8, monotonic, text_type
+from .client import options
+from .client.attempt import ConnectionState, Plan, encode_handshake, make_core, make_observer
+from .client.endpoint import Members
+from .client.feed import Feeding
+from .network import tls_context
+from .network.proxy_handshake import environment_proxies, normalise_proxies
+from .network.url import parse_url
 from .opcode import Opcode
-from .plan import ConnectionState, Plan, encode_handshake, make_core, make_observer
-from .proxy import environment_proxies, normalise_proxies
+from .protocol import states
+from .protocol.connection import DEFAULT_MAX_MESSAGE_SIZE
+from .protocol.frames import MAX_CONTROL_PAYLOAD, encode_close_payload
+from .protocol.handshake import check_header
 from .session import WebsocketSession
-from .url import parse_url
 
 
 class WebSocket(Feeding, Members):
@@ -87,7 +90,7 @@ class WebSocket(Feeding, Members):
         self.agent = options.check_text_header('agent', b'User-Agent', agent) or constants.USER_AGENT
         self.compress = compress
         self.deflate = options.check_compress(compress)
-        trust.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
+        tls_context.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
         self.ssl_verify = ssl_verify
         self.ssl_cafile = ssl_cafile
         self.ssl_context = ssl_context

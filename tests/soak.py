@@ -28,7 +28,7 @@ from chaos_all import ALL  # noqa: E402
 from chaos_certificates import make_certificates  # noqa: E402
 
 from lomond import WebSocket, session  # noqa: E402
-from lomond.compat import monotonic  # noqa: E402
+from lomond._compat import monotonic  # noqa: E402
 from lomond.persist import persist  # noqa: E402
 
 #: Seconds between two samples.

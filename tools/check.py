@@ -2,7 +2,7 @@
 """The checks that want an environment of their own; it must not know what they find.
 
     python3 tools/check.py lint            ruff
-    python3 tools/check.py floors          what a module imports, and its stub, by two tests
+    python3 tools/check.py layout          what a module imports, and its stub, by two tests
     python3 tools/check.py types           mypy, pyright and stubtest, against the built wheel
     python3 tools/check.py docs            Sphinx, warnings are errors; docs/_build/html
     python3 tools/check.py faults ...      tests/faults/run.py; so do soak and guards
@@ -22,7 +22,7 @@ import environments
 import run_tests
 
 CHECKOUT = environments.CHECKOUT
-TYPING = os.path.join(CHECKOUT, 'tests', 'typing')
+TYPING = os.path.join(CHECKOUT, 'tests', 'project', 'typing')
 #: mypy goes no lower; CPython's newest first, as Sphinx wants 3.12.
 VERSIONS = ('3.13', '3.12', '3.11', '3.10')
 
@@ -53,8 +53,9 @@ def _types():
 
 CHECKS = {
     'lint': Check(['tools/pins-lint.txt'], [['ruff', 'check', '.']]),
-    'floors': Check(['tools/pins-tests.txt'], [['pytest', '-q', '-p', 'no:cacheprovider',
-                                                'tests/test_floors.py', 'tests/test_typing.py']]),
+    'layout': Check(['tools/pins-tests.txt'], [
+        ['pytest', '-q', '-p', 'no:cacheprovider',
+         'tests/project/test_layout.py', 'tests/project/test_typing.py']]),
     'types': Check(['tools/pins-types.txt'], list(_types()), TYPING, on_wheel=True),
     'docs': Check(['docs/requirements.txt', 'tools/pins-demo.txt'],
                   [['sphinx', '-W', '--keep-going', '-b', 'html', 'docs', 'docs/_build/html']]),

@@ -10,8 +10,8 @@ import os
 import re
 import sys
 
+from .._compat import IS_WINDOWS, native, text_type
 from .._version import __version__
-from ..compat import IS_WINDOWS, native, text_type
 from .console import escape_text
 
 COMMANDS = ('demo', 'serve')

@@ -9,7 +9,7 @@ import collections
 from contextlib import closing
 
 from .. import errors
-from ..compat import encode_utf8, error_text
+from .._compat import encode_utf8, error_text
 from ..persist import persist
 from ..websocket import WebSocket
 from . import CLEAN, FAILED, INTERRUPTED, REJECTED, USAGE, output

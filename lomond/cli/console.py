@@ -14,7 +14,7 @@ import re
 import threading
 import time
 
-from ..compat import OS_ERRORS, error_number, error_text, was_interrupted, would_block
+from .._compat import OS_ERRORS, error_number, error_text, was_interrupted, would_block
 
 #: What must not reach a terminal: C0, DEL and C1, line and paragraph separators, and what turns
 #: the direction of writing, so that text could hide or pose as other text.

@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 from contextlib import closing
 
-from ..compat import OS_ERRORS, error_text, monotonic
+from .._compat import OS_ERRORS, error_text, monotonic
 from ..testing import Server, echo
 from ..websocket import WebSocket
 from . import CLEAN, FAILED

@@ -9,7 +9,7 @@ import threading
 import time
 
 from .. import errors
-from ..compat import OS_ERRORS, error_text, utf_8_decode
+from .._compat import OS_ERRORS, error_text, utf_8_decode
 
 #: Seconds for a thread that has only to return; none of what it calls last waits for anything.
 LAST_MOMENT = 1.0

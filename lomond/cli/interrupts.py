@@ -8,8 +8,8 @@ from __future__ import absolute_import, division, unicode_literals
 
 import signal
 
-from ..compat import IS_WINDOWS, monotonic
-from ..waiting import READ, new_wake_up, wait_for
+from .._compat import IS_WINDOWS, monotonic
+from ..network.poller import READ, new_wake_up, wait_for
 
 #: Seconds from the first signal until everything is dropped.
 LIMIT = 2.0

@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import base64
 
-from ..compat import error_text, monotonic, text_type
+from .._compat import error_text, monotonic, text_type
 from ..events import Event
 from ..response import Response
 from .console import escape_bytes, escape_text

@@ -5,7 +5,7 @@ It must not know the protocol: it is :class:`lomond.testing.Server` with a few w
 
 from __future__ import absolute_import, division, unicode_literals
 
-from ..compat import OS_ERRORS, error_text
+from .._compat import OS_ERRORS, error_text
 from ..testing import Server, echo
 from . import CLEAN, FAILED
 from .console import escape_text

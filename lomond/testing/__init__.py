@@ -12,10 +12,7 @@ It must not need anything that is not installed with lomond, nor a test framewor
 from __future__ import absolute_import, division, unicode_literals
 
 from .clock import FakeClock, ScriptError  # noqa: F401
-from .fakes import ScriptedTransport, session_class  # noqa: F401
-from .link import ReceiveTimeout  # noqa: F401
-from .peer import ServerConnection  # noqa: F401
-from .scripts import (  # noqa: F401
+from .handlers import (  # noqa: F401
     bad_frames,
     close_with,
     drop_after,
@@ -28,7 +25,10 @@ from .scripts import (  # noqa: F401
     stall_reads,
     unresponsive,
 )
+from .link import ReceiveTimeout  # noqa: F401
+from .scripted_transport import ScriptedTransport, session_class  # noqa: F401
 from .server import Server, ServerError  # noqa: F401
+from .server_connection import ServerConnection  # noqa: F401
 from .steps import (  # noqa: F401
     ACCEPT,
     EOF,

@@ -1,10 +1,7 @@
 # Types of lomond.testing.
 
 from .clock import FakeClock, ScriptError
-from .fakes import ScriptedTransport, session_class
-from .link import ReceiveTimeout
-from .peer import ServerConnection
-from .scripts import (
+from .handlers import (
     bad_frames,
     close_with,
     drop_after,
@@ -17,7 +14,10 @@ from .scripts import (
     stall_reads,
     unresponsive,
 )
+from .link import ReceiveTimeout
+from .scripted_transport import ScriptedTransport, session_class
 from .server import Server, ServerError
+from .server_connection import ServerConnection
 from .steps import (
     ACCEPT,
     EOF,

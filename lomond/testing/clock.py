@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import itertools
 
-from ..waiting import READ
+from ..network.poller import READ
 
 #: Far above any descriptor: a call that reaches the system by mistake fails there.
 _descriptors = itertools.count(1 << 30)
@@ -125,7 +125,7 @@ class FakeWaiting(object):
         self.time = clock.time
 
     def wait(self, waits, deadline):
-        """As :meth:`lomond.waiting.Waiting.wait`.
+        """As :meth:`lomond.network.poller.Waiting.wait`.
 
         :raises ScriptError: it would last for ever
         """

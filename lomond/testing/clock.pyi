@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from .fakes import ScriptedTransport
+from .scripted_transport import ScriptedTransport
 
 def new_descriptor() -> int: ...
 

@@ -1,7 +1,7 @@
 """The life of one connection of the test server: TLS, opening handshake, handler, end of TCP.
 
 It must not know how connections are accepted, nor what a handler may do with one.  It drives the
-protocol core in its server role with the same :class:`~lomond.conversation.Conversation` that drives
+protocol core in its server role with the same :class:`~lomond.driver.driver.Conversation` that drives
 the client.
 """
 
@@ -11,14 +11,15 @@ import collections
 import socket
 import struct
 
-from .. import errors, states
-from ..compat import OS_ERRORS, get_ident, text_type
-from ..connection import SERVER, Connection
-from ..conversation import Conversation
-from ..handshake import ServerHandshake
-from ..timers import Timers
-from ..transport import TlsStream, as_stream
-from ..waiting import LONGEST, READ, Waiting
+from .. import errors
+from .._compat import OS_ERRORS, get_ident, text_type
+from ..driver.deadlines import Timers
+from ..driver.driver import Conversation
+from ..network.poller import LONGEST, READ, Waiting
+from ..network.stream import TlsStream, as_stream
+from ..protocol import states
+from ..protocol.connection import SERVER, Connection
+from ..protocol.handshake import ServerHandshake
 
 #: How long the end of the client's stream is waited for after ours has ended.  Data left unread
 #: would make the kernel send a reset, which can destroy the close frame on its way.

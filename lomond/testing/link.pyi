@@ -8,8 +8,8 @@ from typing import Any, Final
 from ..errors import WebSocketError
 from ..events import AnyEvent
 from ..response import Request
-from .peer import ServerConnection
 from .server import Server
+from .server_connection import ServerConnection
 
 LINGER: Final[float]
 

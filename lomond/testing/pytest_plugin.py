@@ -18,7 +18,7 @@ def wsserver():
     it is an echo server.  All are stopped at the end of the test, which fails when a handler has
     raised.
     """
-    from ..compat import reraise
+    from .._compat import reraise
     from . import Server, echo
     servers = []
 

@@ -1,6 +1,6 @@
 """A WebSocket server in threads of this process, for tests; it must not know the protocol.
 
-Each connection is a :class:`~lomond.testing.peer.ServerConnection` with a thread of its own.
+Each connection is a :class:`~lomond.testing.server_connection.ServerConnection` with a thread of its own.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -11,13 +11,13 @@ import sys
 import threading
 import traceback
 
-from ..compat import OS_ERRORS, error_text, monotonic, reraise, set_cloexec
+from .._compat import OS_ERRORS, error_text, monotonic, reraise, set_cloexec
+from ..client.options import check_protocols
 from ..compression import Deflate
-from ..connection import DEFAULT_MAX_MESSAGE_SIZE
-from ..options import check_protocols
-from ..waiting import READ, Waiting
-from .peer import ServerConnection
-from .scripts import echo
+from ..network.poller import READ, Waiting
+from ..protocol.connection import DEFAULT_MAX_MESSAGE_SIZE
+from .handlers import echo
+from .server_connection import ServerConnection
 
 #: How long handlers may go on with what they have, once the server stops (seconds), ...
 GRACE = 0.5

@@ -10,7 +10,7 @@ from typing_extensions import Self, TypeAlias
 from ..compression import Deflate
 from ..events import AnyEvent
 from ..response import Request
-from .peer import ServerConnection
+from .server_connection import ServerConnection
 
 _Pairs: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _Answer: TypeAlias = tuple[int, _Pairs, bytes] | tuple[Literal["accept"], str | None, _Pairs] | None

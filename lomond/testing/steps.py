@@ -7,9 +7,9 @@ from __future__ import absolute_import, division, unicode_literals
 
 import collections
 
-from ..compat import encode_utf8, native
-from ..frame import encode_close_payload, encode_frame
+from .._compat import encode_utf8, native
 from ..opcode import Opcode
+from ..protocol.frames import encode_close_payload, encode_frame
 
 
 class _Mark(object):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from .fakes import ScriptedTransport
+from .scripted_transport import ScriptedTransport
 
 class _Mark:
     def __init__(self, name: str) -> None: ...

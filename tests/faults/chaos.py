@@ -24,7 +24,7 @@ import chaos_peer
 from chaos_peer import pack, unpack
 
 from lomond import WebSocket
-from lomond.compat import monotonic, text_type
+from lomond._compat import monotonic, text_type
 
 #: What a socket raises that has nothing to read yet, by its timeout or by not blocking.
 NOTHING_YET = (socket.timeout, BlockingIOError if sys.version_info[0] > 2 else socket.timeout)

@@ -414,7 +414,7 @@ for _way in ('ws', 'wss'):
 
 @scenario('forks', 'no masking key twice', quick=True)
 def a_child_has_masking_keys_of_its_own(world):
-    from lomond.mask import make_masking_key
+    from lomond.protocol.masking import make_masking_key
     make_masking_key()
     read, write = os.pipe()
     with warnings.catch_warnings():

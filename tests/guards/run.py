@@ -28,9 +28,11 @@ import tempfile
 import time
 import traceback
 
-from table import GUARDS  # beside this file
-
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))       # for support
+
+from table import GUARDS  # noqa: E402 - beside this file
+
 CHECKOUT = os.path.dirname(os.path.dirname(HERE))
 #: Seconds for one test: a guard that keeps something from hanging shows by it.
 TEST_LIMIT = 20

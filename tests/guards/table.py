@@ -8,6 +8,9 @@ and tests are there.  A text has to be in its file exactly once: choose it short
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
+import os
+
+from support.paths import find_test
 
 Guard = collections.namedtuple('Guard', 'section name file old new tests')
 
@@ -16,78 +19,81 @@ GUARDS = []
 
 def G(section, name, file, old, new, *tests):
     """Add one entry; tests as ``file::function`` without ``test_`` and ``.py``."""
-    names = ['test_' + test.replace('::', '.py::test_') for test in tests]
+    names = []
+    for test in tests:
+        test_file, _, function = test.partition('::')
+        names.append(find_test('test_%s.py' % test_file).replace(os.sep, '/') + '::test_' + function)
     GUARDS.append(Guard(section, name, file, old, new, tuple(names)))
 
 
 # -- 1. Event sequences ------------------------------------------------------------------------
 
-G('1', 'server closes: its close is echoed', 'connection.py',
+G('1', 'server closes: its close is echoed', 'protocol/connection.py',
   'elif core.state is states.REMOTE_CLOSING:', 'elif False:',
   'frame_parser::close_is_echoed', 'sequences::server_closes')
-G('1', 'server closes: the echo goes out after Closing was handled', 'connection.py',
+G('1', 'server closes: the echo goes out after Closing was handled', 'protocol/connection.py',
   'return kind(core.close_code, core.close_reason)',
   'core.queue_close(core.close_code)\n    return kind(core.close_code, core.close_reason)',
   'sequences::echo_is_written_after_closing_was_handled')
-G('1', 'server closes: sending while Closing is handled works', 'states.py',
+G('1', 'server closes: sending while Closing is handled works', 'protocol/states.py',
   "'REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)",
   "'REMOTE_CLOSING', 'active', ends_graceful=True, refusal=errors.WebSocketClosing)",
   'sequences::server_closes', 'states::flags')
-G('1', 'client closes: TCP is closed at once after the answer', 'conversation.py',
+G('1', 'client closes: TCP is closed at once after the answer', 'driver/driver.py',
   "if name in ('closed', 'rejected'):", "if name == 'rejected':",
   'sequences::client_closes')
-G('1', 'client closes: graceful', 'states.py',
+G('1', 'client closes: graceful', 'protocol/states.py',
   "CLOSED = State('CLOSED', 'closed', ends_graceful=True,", "CLOSED = State('CLOSED', 'closed',",
   'states::flags')
-G('1', 'both close at once: no echo', 'states.py',
+G('1', 'both close at once: no echo', 'protocol/states.py',
   'except IndexError:\n            return False', 'except IndexError:\n            return True',
   'states::second_close_frame_is_never_made', 'states::races_for_the_close_frame')
-G('1', 'refused: the cause begins "unable to connect"', 'dialer.py',
+G('1', 'refused: the cause begins "unable to connect"', 'network/dialer.py',
   "_SERVER = 'unable to connect'", "_SERVER = 'cannot connect'",
   'sequences::refused')
-G('1', 'refused: every address is named', 'racer.py',
+G('1', 'refused: every address is named', 'network/happy_eyeballs.py',
   "return ', '.join(self._failed + under_way)", 'return (self._failed + under_way)[-1]',
-  'network_dial::all_are_refused')
-G('1', 'refused: addresses that gave no answer are named, too', 'racer.py',
+  'dialing::all_are_refused')
+G('1', 'refused: addresses that gave no answer are named, too', 'network/happy_eyeballs.py',
   'self._failed + under_way', 'self._failed',
-  'network_dial::time_limit_names_every_address')
-G('1', 'name does not resolve: the words of the resolver', 'dialer.py',
+  'dialing::time_limit_names_every_address')
+G('1', 'name does not resolve: the words of the resolver', 'network/dialer.py',
   'error_text(lookup.error)', "'no such name'",
-  'network_dial::name_that_does_not_resolve')
-G('1', 'certificate: the own words of the verifier', 'trust.py',
+  'dialing::name_that_does_not_resolve')
+G('1', 'certificate: the own words of the verifier', 'network/tls_context.py',
   "text = _FRAME.sub('', text).rstrip('.')", "text = 'certificate verify failed'",
-  'trust::describe')
-G('1', 'certificate: host and names, below 3.7 by ourselves', 'trust.py',
+  'tls_context::describe')
+G('1', 'certificate: host and names, below 3.7 by ourselves', 'network/tls_context.py',
   'if ip_bytes(host) not in addresses:', 'if False:',
-  'trust::address_not_in_the_certificate')
-G('1', 'proxy down: its own words', 'dialer.py',
+  'tls_context::address_not_in_the_certificate')
+G('1', 'proxy down: its own words', 'network/dialer.py',
   "_PROXY = 'unable to connect to proxy'", "_PROXY = 'unable to connect'",
-  'network_proxy::proxy_is_down')
-G('1', 'proxy refuses: status and reason', 'proxy.py',
+  'proxies::proxy_is_down')
+G('1', 'proxy refuses: status and reason', 'network/proxy_handshake.py',
   'if code >= 300 or code == 101:', 'if code == 101:',
-  'proxy::connect_refused')
-G('1', 'proxy refuses: SOCKS5 authentication failed', 'proxy.py',
+  'proxy_handshake::connect_refused')
+G('1', 'proxy refuses: SOCKS5 authentication failed', 'network/proxy_handshake.py',
   'if status:\n', 'if False:\n',
-  'proxy::socks5_authentication_fails')
-G('1', 'proxy refuses: no acceptable authentication method', 'proxy.py',
+  'proxy_handshake::socks5_authentication_fails')
+G('1', 'proxy refuses: no acceptable authentication method', 'network/proxy_handshake.py',
   'if method == 0xff:', 'if False:',
-  'proxy::socks5_fails')
-G('1', 'proxy refuses: the SOCKS5 reply in words', 'proxy.py',
+  'proxy_handshake::socks5_fails')
+G('1', 'proxy refuses: the SOCKS5 reply in words', 'network/proxy_handshake.py',
   "'SOCKS5 ' + self._REPLIES.get(reply, ", "'SOCKS5 ' + {}.get(reply, ",
-  'proxy::socks5_fails')
-G('1', 'proxy refuses: the SOCKS4 reply in words', 'proxy.py',
+  'proxy_handshake::socks5_fails')
+G('1', 'proxy refuses: the SOCKS4 reply in words', 'network/proxy_handshake.py',
   "'SOCKS4 ' + self._REPLIES.get(reply, ", "'SOCKS4 ' + {}.get(reply, ",
-  'proxy::socks4_fails')
+  'proxy_handshake::socks4_fails')
 G('1', 'proxy refuses: the socket is closed', 'session.py',
   'self._dial = None\n            dial.close()', 'self._dial = None',
-  'network_proxy::proxy_is_silent')
+  'proxies::proxy_is_silent')
 G('1', 'request cannot be sent: request failed', 'session.py',
   "'request failed; ' + describe_error(error)", 'describe_error(error)',
   'sequences::request_cannot_be_sent')
 G('1', 'any step too long: ConnectFail with the stage', 'session.py',
   'if self._deadline is not None and self._waiting.monotonic() >= self._deadline:', 'if False:',
-  'sequences::tcp_times_out', 'network_proxy::proxy_is_silent', 'network_tls::tls_that_never_ends')
-G('1', 'too long after Connected: Disconnected with the stage', 'conversation.py',
+  'sequences::tcp_times_out', 'proxies::proxy_is_silent', 'tls::tls_that_never_ends')
+G('1', 'too long after Connected: Disconnected with the stage', 'driver/driver.py',
   'self.ending = (self._deadline_reason, False, None)', "self.ending = ('closed', False, None)",
   'sequences::upgrade_times_out')
 G('1', 'close() at Connecting: no connection is made', 'session.py',
@@ -96,20 +102,20 @@ G('1', 'close() at Connecting: no connection is made', 'session.py',
 G('1', 'close() at Connecting: closed is in the reason', 'session.py',
   "problem + '; closed'", 'problem',
   'sequences::close_at_connecting')
-G('1', 'close() at Connected: no frame is sent', 'sending.py',
+G('1', 'close() at Connected: no frame is sent', 'protocol/sending.py',
   'return payload if self.was_open and state is not states.DISCONNECTED else None', 'return payload',
   'sending::close_before_ready', 'sequences::close_at_connected')
-G('1', 'status other than 101: Rejected', 'handshake.py',
+G('1', 'status other than 101: Rejected', 'protocol/handshake.py',
   'if response.status_code != 101:', 'if False:',
   'handshake::rejected')
-G('1', 'Rejected ends graceful, and is_closed', 'states.py',
+G('1', 'Rejected ends graceful, and is_closed', 'protocol/states.py',
   "'REJECTED', 'closed', ends_graceful=True,", "'REJECTED', 'closing',",
   'states::flags')
-G('1', 'Rejected: Disconnected is graceful', 'conversation.py',
+G('1', 'Rejected: Disconnected is graceful', 'driver/driver.py',
   "if name in ('closed', 'rejected'):\n            self.ending = ('closed', True, None)",
   "if name in ('closed', 'rejected'):\n            self.ending = ('closed', name == 'closed', None)",
   'sequences::rejected')
-G('1', 'Rejected: feed() hands it out at the end of the head', 'connection.py',
+G('1', 'Rejected: feed() hands it out at the end of the head', 'protocol/connection.py',
   'if _wants_body(core.collect_body, event.response):', 'if True:',
   'connection::rejected_at_the_end_of_the_head')
 G('1', 'Rejected: the body is waited for', 'session.py',
@@ -124,7 +130,7 @@ G('1', 'Rejected: body ends at the last chunk', 'response.py',
 G('1', 'Rejected: chunks are decoded', 'response.py',
   "if codings[-1].lower() == 'chunked':", 'if False:',
   'response::body')
-G('1', 'Rejected: body ends with the stream', 'connection.py',
+G('1', 'Rejected: body ends with the stream', 'protocol/connection.py',
   'lambda: core.body_over or core.eof', 'lambda: core.body_over',
   'sequences::rejected_body_until_the_end')
 G('1', 'Rejected: 64 KiB of body at most', 'response.py',
@@ -133,59 +139,59 @@ G('1', 'Rejected: 64 KiB of body at most', 'response.py',
 G('1', 'Rejected: no more than 64 KiB are kept', 'response.py',
   'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]',
   'response::body_limit')
-G('1', 'Rejected: 1 s for the body', 'conversation.py',
+G('1', 'Rejected: 1 s for the body', 'driver/driver.py',
   'BODY_WAIT = 1.0', 'BODY_WAIT = 12.0',
-  'network_http::body_has_a_second')
+  'http_answers::body_has_a_second')
 G('1', 'Rejected: a line of chunked coding has a limit', 'response.py',
   'elif len(self._line) > _CHUNK_LINE_LIMIT:', 'elif False:',
   'response::body')
-G('1', 'Upgrade wrong: Rejected', 'handshake.py',
+G('1', 'Upgrade wrong: Rejected', 'protocol/handshake.py',
   "if upgrade.lower() != 'websocket':", 'if False:',
   'handshake::rejected')
-G('1', 'Upgrade missing: <header missing>', 'handshake.py',
+G('1', 'Upgrade missing: <header missing>', 'protocol/handshake.py',
   "'<header missing>'", "'websocket'",
   'handshake::rejected')
-G('1', 'Accept missing: Rejected', 'handshake.py',
+G('1', 'Accept missing: Rejected', 'protocol/handshake.py',
   'if accept is None:', 'if False:',
   'handshake::rejected')
-G('1', 'Accept wrong: compared byte for byte', 'handshake.py',
+G('1', 'Accept wrong: compared byte for byte', 'protocol/handshake.py',
   "if accept != accept_value(self._key).decode('ascii'):",
   "if accept.lower() != accept_value(self._key).decode('ascii').lower():",
   'handshake::rejected')
-G('1', 'not HTTP/1.1: Rejected', 'handshake.py',
+G('1', 'not HTTP/1.1: Rejected', 'protocol/handshake.py',
   "if response.http_ver != 'HTTP/1.1':", 'if False:',
   'handshake::rejected')
 G('1', 'status is exactly 101', 'response.py',
   '_STATUS_CODE.match(parts[1])', "parts[1].strip('+0').isdigit()",
   'response::status_lines')
-G('1', 'Connection needs the token upgrade', 'handshake.py',
+G('1', 'Connection needs the token upgrade', 'protocol/handshake.py',
   "missing = _missing_token(response, 'Connection', 'Upgrade')", 'missing = None',
   'handshake::rejected')
-G('1', 'Connection: upgrade is a token, no part of one', 'handshake.py',
+G('1', 'Connection: upgrade is a token, no part of one', 'protocol/handshake.py',
   'if token.lower() in [element.lower() for element in head.get_list(name)]:',
   "if token.lower() in head.get(name, '').lower():",
   'handshake::rejected')
-G('1', 'subprotocol that was not offered: Rejected', 'handshake.py',
+G('1', 'subprotocol that was not offered: Rejected', 'protocol/handshake.py',
   'if lines[0] not in self._protocols:', 'if False:',
   'handshake::rejected')
-G('1', 'subprotocol twice: Rejected', 'handshake.py',
+G('1', 'subprotocol twice: Rejected', 'protocol/handshake.py',
   'if len(lines) > 1:', 'if False:',
   'handshake::subprotocol')
 G('1', 'redirects: no second Connecting', 'session.py',
   'yield Redirected(plan.shown_url, talk.again, talk.response)',
   'yield Redirected(plan.shown_url, talk.again, talk.response)\n'
   '                yield Connecting(plan.shown_url)',
-  'network_http::redirect')
-G('1', 'redirects: Rejected at the limit', 'plan.py',
+  'http_answers::redirect')
+G('1', 'redirects: Rejected at the limit', 'client/attempt.py',
   'if state.redirects >= websocket.max_redirects:', 'if False:',
-  'network_http::redirects_without_end')
-G('1', 'redirects: none unless asked for', 'plan.py',
+  'http_answers::redirects_without_end')
+G('1', 'redirects: none unless asked for', 'client/attempt.py',
   'not in _REDIRECTS or not websocket.max_redirects:', 'not in _REDIRECTS:',
-  'plan::redirects_are_not_asked_for')
-G('1', 'Digest shows nothing of the 401', 'plan.py',
+  'attempt::redirects_are_not_asked_for')
+G('1', 'Digest shows nothing of the 401', 'client/attempt.py',
   'state.answer = value\n            state.shows_connected = False', 'state.answer = value',
-  'network_http::digest')
-G('1', 'drop before the answer: connection lost', 'ending.py',
+  'http_answers::digest')
+G('1', 'drop before the answer: connection lost', 'driver/ending.py',
   "'socket fail; connection lost', False, None", "'closed', False, None",
   'sequences::drop_in_the_answer', 'sequences::dropped')
 G('1', 'header block above 64 KiB: at once', 'response.py',
@@ -197,78 +203,78 @@ G('1', '30 KiB of headers are fine', 'response.py',
 G('1', 'a first line that is no HTTP: at once', 'response.py',
   'if not good:', 'if False:',
   'sequences::no_http', 'response::no_http_is_noticed_at_once')
-G('1', 'no HTTP: critical', 'connection.py',
+G('1', 'no HTTP: critical', 'protocol/connection.py',
   'ProtocolError(failure, True)', 'ProtocolError(failure, False)',
   'connection::no_http')
-G('1', 'reset: the text of the system', 'ending.py',
+G('1', 'reset: the text of the system', 'driver/ending.py',
   "'socket fail; ' + describe_error(error)", "'socket fail; connection lost'",
   'sequences::reset')
-G('1', 'reset while writing: what had come is delivered', 'conversation.py',
+G('1', 'reset while writing: what had come is delivered', 'driver/driver.py',
   'self._read_the_last()\n', 'self._backlog.end = self.writer.error\n',
   'backpressure::messages_before_a_failed_send_are_delivered')
-G('1', 'after both close frames: graceful whatever comes', 'states.py',
+G('1', 'after both close frames: graceful whatever comes', 'protocol/states.py',
   "ECHOED = State('ECHOED', 'closing', ends_graceful=True,", "ECHOED = State('ECHOED', 'closing',",
   'sequences::anything_after_both_close_frames', 'sequences::server_closes_and_is_gone')
-G('1', 'server closes and is gone: graceful though no echo could go', 'states.py',
+G('1', 'server closes and is gone: graceful though no echo could go', 'protocol/states.py',
   "'REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)",
   "'REMOTE_CLOSING', 'active', may_send=True)",
   'states::flags')
-G('1', 'after SendTimeout: not graceful', 'ending.py',
+G('1', 'after SendTimeout: not graceful', 'driver/ending.py',
   'if state.ends_graceful and not isinstance(error, SendTimeout):', 'if state.ends_graceful:',
   'backpressure::send_timeout_is_not_graceful_though_the_server_closed')
-G('1', 'after force_disconnect: not graceful', 'conversation.py',
+G('1', 'after force_disconnect: not graceful', 'driver/driver.py',
   'if self.ending is not None and self._stopped is not None:', 'if False:',
   'sequences::force_disconnect_in_the_last_handler')
-G('1', 'force_disconnect() while Closing is handled: not graceful', 'conversation.py',
+G('1', 'force_disconnect() while Closing is handled: not graceful', 'driver/driver.py',
   'self.ending = (self._stopped, False, None)\n                return', 'pass',
   'sequences::server_closes_and_its_echo_is_forced_away')
-G('1', 'drop after our close, unanswered: not graceful', 'states.py',
+G('1', 'drop after our close, unanswered: not graceful', 'protocol/states.py',
   "LOCAL_CLOSING = State('LOCAL_CLOSING', 'closing', may_pong=True,",
   "LOCAL_CLOSING = State('LOCAL_CLOSING', 'closing', may_pong=True, ends_graceful=True,",
   'sequences::dropped_after_our_close', 'states::flags')
-G('1', 'violation: the event before the close frame', 'connection.py',
+G('1', 'violation: the event before the close frame', 'protocol/connection.py',
   'return _stamp(core, ProtocolError(text, critical))',
   'core.queue_close(code, text)\n    return _stamp(core, ProtocolError(text, critical))',
   'connection::close_frame_of_a_failure_is_queued_after_its_event')
-G('1', 'violation: Close 1002', 'connection.py',
+G('1', 'violation: Close 1002', 'protocol/connection.py',
   'code = Status.PROTOCOL_ERROR', 'code = Status.NORMAL',
   'connection::close_codes_of_failures', 'sequences::violation')
-G('1', 'violation by size: Close 1009', 'connection.py',
+G('1', 'violation by size: Close 1009', 'protocol/connection.py',
   'code = Status.MESSAGE_TOO_LARGE', 'code = Status.PROTOCOL_ERROR',
   'connection::close_codes_of_failures', 'sequences::violation')
-G('1', 'invalid data: critical, Close 1007', 'connection.py',
+G('1', 'invalid data: critical, Close 1007', 'protocol/connection.py',
   'code = Status.BAD_DATA', 'code = Status.PROTOCOL_ERROR',
   'connection::close_codes_of_failures', 'sequences::violation')
-G('1', 'violation: the error is the text of the Close', 'connection.py',
+G('1', 'violation: the error is the text of the Close', 'protocol/connection.py',
   'close_frame.extend((code, text))', 'close_frame.extend((code,))',
   'frame_parser::wrong[rsv2]')
-G('1', 'violation: our side is shut down after it', 'conversation.py',
+G('1', 'violation: our side is shut down after it', 'driver/driver.py',
   'self.stream.shutdown_write()', 'pass',
   'sequences::violation_ends_our_side_at_once')
-G('1', 'violation: input is discarded', 'connection.py',
+G('1', 'violation: input is discarded', 'protocol/connection.py',
   'core.intake.drop()                  # bytes', 'pass                  # bytes',
   'connection::bytes_after_the_end_are_not_kept')
-G('1', 'violation: for 0.5 s at most', 'timers.py',
+G('1', 'violation: for 0.5 s at most', 'driver/deadlines.py',
   'DISCARD_WAIT = 0.5', 'DISCARD_WAIT = 6.0',
-  'timers::defaults', 'sequences::violation_and_a_peer_that_goes_on')
-G('1', 'violation: the socket is not closed before the Close went out', 'conversation.py',
+  'deadlines::defaults', 'sequences::violation_and_a_peer_that_goes_on')
+G('1', 'violation: the socket is not closed before the Close went out', 'driver/driver.py',
   'self.timers.failed_at = self.clock()', "self.ending = ('disconnected; ' + event.error, False, None)",
   'sequences::violation')
-G('1', 'violation: disconnected; and the error', 'ending.py',
+G('1', 'violation: disconnected; and the error', 'driver/ending.py',
   "if state is states.FAILED:\n        return 'disconnected; ' + core.failure",
   "if state is states.FAILED:\n        return '' + core.failure",
   'sequences::violation')
-G('1', 'no answer to close(): the words', 'conversation.py',
+G('1', 'no answer to close(): the words', 'driver/driver.py',
   "server didn't respond to close packet within ", 'no answer within ',
   'sequences::no_answer_to_close')
-G('1', 'our echo, TCP left open: graceful', 'conversation.py',
-  "elif what is timers.ECHO_TIMEOUT:\n                self.ending = ('closed', True",
-  "elif what is timers.ECHO_TIMEOUT:\n                self.ending = ('closed', False",
+G('1', 'our echo, TCP left open: graceful', 'driver/driver.py',
+  "elif what is deadlines.ECHO_TIMEOUT:\n                self.ending = ('closed', True",
+  "elif what is deadlines.ECHO_TIMEOUT:\n                self.ending = ('closed', False",
   'sequences::tcp_left_open_after_our_echo')
-G('1', 'no pong: the words', 'conversation.py',
+G('1', 'no pong: the words', 'driver/driver.py',
   "'exceeded {}s ping timeout'", "'no pong for {}s'",
   'sequences::unresponsive')
-G('1', 'no pong: Close 1001 goes out', 'conversation.py',
+G('1', 'no pong: Close 1001 goes out', 'driver/driver.py',
   'core.fail(Status.GOING_AWAY, reason)', 'core.move(states.FAIL)',
   'sequences::unresponsive')
 G('1', 'loop left: the socket is closed', 'session.py',
@@ -286,13 +292,13 @@ G('1', 'nothing follows ConnectFail', 'session.py',
   'yield ConnectFail(*failure)\n',
   'yield ConnectFail(*failure)\n            yield Disconnected(failure[0])\n',
   'sequences::refused')
-G('1', 'no message after Closing or Closed', 'frame_parser.py',
+G('1', 'no message after Closing or Closed', 'protocol/frame_parser.py',
   'if opcode != Opcode.CLOSE:\n                    continue\n                return', 'continue',
   'frame_parser::nothing_counts_after_close', 'frame_parser::generator_ends_after_a_close_frame')
-G('1', 'no message while force_disconnect() is under way', 'frame_parser.py',
+G('1', 'no message while force_disconnect() is under way', 'protocol/frame_parser.py',
   'if given_up:\n                return\n            if end', 'if end',
   'sequences::force_disconnect_drops_what_is_in_hand', 'connection::disconnect_between_two_messages')
-G('1', 'feed() yields nothing after the end, though an earlier one was left', 'feeding.py',
+G('1', 'feed() yields nothing after the end, though an earlier one was left', 'client/feed.py',
   'if core.state.is_closed: ', 'if False: ',
   'websocket::feed_that_is_abandoned')
 G('1', 'text of the peer is escaped: status and headers', 'response.py',
@@ -301,31 +307,31 @@ G('1', 'text of the peer is escaped: status and headers', 'response.py',
 G('1', 'text of the peer is cut: status and headers', 'response.py',
   "return shown + '...' if len(value) > limit else shown", 'return shown',
   'response::escape')
-G('1', 'text of the peer is cut: certificates', 'trust.py',
+G('1', 'text of the peer is cut: certificates', 'network/tls_context.py',
   'return printable(text, _CUT)', 'return text',
-  'trust::describe')
-G('1', 'text of the peer is escaped: Location', 'url.py',
+  'tls_context::describe')
+G('1', 'text of the peer is escaped: Location', 'network/url.py',
   "shown = text[:limit].encode('unicode_escape').decode('ascii')", 'shown = text[:limit]',
   'url::printable')
-G('1', 'text of the peer is cut: Location', 'url.py',
+G('1', 'text of the peer is cut: Location', 'network/url.py',
   "return shown[:limit] + '...' if len(text) > limit or len(shown) > limit else shown", 'return shown',
   'url::printable')
-G('1', 'close frame of a failure is cut to 123 bytes', 'frame.py',
+G('1', 'close frame of a failure is cut to 123 bytes', 'protocol/frames.py',
   'if cut > MAX_CLOSE_REASON:', 'if False:',
-  'connection::reason_of_a_failure_is_cut', 'frame::longest_reason')
-G('1', 'order: answers are written before the next frame is looked at', 'connection.py',
+  'connection::reason_of_a_failure_is_cut', 'frames::longest_reason')
+G('1', 'order: answers are written before the next frame is looked at', 'protocol/connection.py',
   '        for event in self.events:\n            if event is None:\n'
   '                break\n            yield event\n',
   '        for event in list(iter(self.events.__next__, None)):\n            yield event\n',
   'connection::iterator_is_lazy')
-G('1', 'order: a pong is written before its Ping', 'conversation.py',
+G('1', 'order: a pong is written before its Ping', 'driver/driver.py',
   'if pending:\n                        writer.try_flush()',
   'if False:\n                        writer.try_flush()',
   'sequences::pong_is_written_before_its_event')
-G('1', 'order: a pong is queued before its Ping', 'connection.py',
+G('1', 'order: a pong is queued before its Ping', 'protocol/connection.py',
   'core.replies.queue_pong(payload)\n        return Ping(payload)', 'return Ping(payload)',
   'connection::pong_is_queued_before_its_event')
-G('1', 'order: what comes in the packet of the 101 is delivered', 'connection.py',
+G('1', 'order: what comes in the packet of the 101 is delivered', 'protocol/connection.py',
   'if outcome.surplus:', 'if False:',
   'connection::large_surplus', 'sequences::messages_in_the_packet_of_the_answer')
 
@@ -336,504 +342,504 @@ G('2', 'connect_timeout is one budget, redirects and a challenge included', 'ses
   'failure = plan.restart()            # first',
   'self._deadline = self._connect_timeout and self._waiting.monotonic() + self._connect_timeout\n'
   '            failure = plan.restart()            # first',
-  'network_http::one_deadline')
-G('2', 'connect_timeout holds until Ready', 'conversation.py',
+  'http_answers::one_deadline')
+G('2', 'connect_timeout holds until Ready', 'driver/driver.py',
   'if self._deadline is not None and now >= self._deadline:', 'if self._deadline is not None and False:',
-  'network_dial::answer_that_comes_a_byte_at_a_time', 'network_dial::answer_that_never_comes')
+  'dialing::answer_that_comes_a_byte_at_a_time', 'dialing::answer_that_never_comes')
 G('2', 'connect_timeout: the loop wakes for it while dialing', 'session.py',
   'else earliest(self._dial.deadline, self._deadline)', 'else self._dial.deadline',
-  'network_proxy::proxy_is_silent')
-G('2', 'connect_timeout: the loop wakes for it after Connected', 'conversation.py',
-  'return when if self._deadline is None else timers.earliest(when, self._deadline)',
+  'proxies::proxy_is_silent')
+G('2', 'connect_timeout: the loop wakes for it after Connected', 'driver/driver.py',
+  'return when if self._deadline is None else deadlines.earliest(when, self._deadline)',
   'return when',
-  'network_dial::answer_that_never_comes')
+  'dialing::answer_that_never_comes')
 G('2', 'connect_timeout ends a look-up that hangs', 'session.py',
   'self._check(dial.problem, dial.stage, dial)\n'
   '                yield None\n                self._check(dial.problem, dial.stage, dial)',
   'yield None',
-  'network_dial::resolver_that_hangs')
-G('2', 'a look-up that hangs is left in a daemon thread', 'resolver.py',
+  'dialing::resolver_that_hangs')
+G('2', 'a look-up that hangs is left in a daemon thread', 'network/resolver.py',
   'thread.daemon = True', 'pass',
   'resolver::threads_are_daemons')
-G('2', 'look-ups that hang are bounded: 8', 'resolver.py',
+G('2', 'look-ups that hang are bounded: 8', 'network/resolver.py',
   'if is_full and not any(known.wakes for known in table.known.values()):', 'if False:',
-  'resolver::left_behind', 'network_dial::resolver_that_hangs_for_all')
-G('2', 'look-ups at a time are bounded: 8', 'resolver.py',
+  'resolver::left_behind', 'dialing::resolver_that_hangs_for_all')
+G('2', 'look-ups at a time are bounded: 8', 'network/resolver.py',
   'is_full = table.running >= MOST_AT_A_TIME', 'is_full = False',
   'resolver::more_wait_for_their_turn')
-G('2', 'one look-up for one name', 'resolver.py',
+G('2', 'one look-up for one name', 'network/resolver.py',
   'lookup = table.known.get(key)', 'lookup = None',
   'resolver::joined')
-G('2', 'getaddrinfo is looked up at call time', 'resolver.py',
+G('2', 'getaddrinfo is looked up at call time', 'network/resolver.py',
   'getaddrinfo = socket.getaddrinfo\n    host', 'getaddrinfo = _getaddrinfo\n    host',
   'resolver::joined_only_when_the_resolver_is_the_same', 'resolver::addresses_of_a_patched_resolver')
-G('2', 'socket addresses of the resolver are used as they come', 'racer.py',
+G('2', 'socket addresses of the resolver are used as they come', 'network/happy_eyeballs.py',
   'sock.connect(where)', 'sock.connect(where[:2])',
   'dialer::attempts_are_spaced')
-G('2', 'names are ASCII before the thread starts', 'url.py',
+G('2', 'names are ASCII before the thread starts', 'network/url.py',
   'host = ascii_name(host)\n', 'pass\n',
-  'url::good', 'network_dial::international_name')
-G('2', 'addresses: families take turns', 'racer.py',
+  'url::good', 'dialing::international_name')
+G('2', 'addresses: families take turns', 'network/happy_eyeballs.py',
   'queue = collections.deque(interleave(addresses))', 'queue = collections.deque(addresses)',
-  'network_dial::families_take_turns')
-G('2', 'addresses: 250 ms between attempts', 'racer.py',
+  'dialing::families_take_turns')
+G('2', 'addresses: 250 ms between attempts', 'network/happy_eyeballs.py',
   'ATTEMPT_DELAY = 0.25', 'ATTEMPT_DELAY = 5.0',
-  'network_dial::dead_first_address')
-G('2', 'addresses: not all at once', 'racer.py',
+  'dialing::dead_first_address')
+G('2', 'addresses: not all at once', 'network/happy_eyeballs.py',
   'while queue and self.winner is None and (not self._under_way or now >= next_at):',
   'while queue and self.winner is None:',
   'dialer::attempts_are_spaced')
-G('2', 'addresses: a refusal starts the next at once', 'racer.py',
+G('2', 'addresses: a refusal starts the next at once', 'network/happy_eyeballs.py',
   'next_at = clock()       # a refusal', 'pass       # a refusal',
   'dialer::refusal_starts_the_next_at_once')
-G('2', 'addresses: the first that connects wins', 'racer.py',
+G('2', 'addresses: the first that connects wins', 'network/happy_eyeballs.py',
   'if self.winner is None and fd in self._under_way', 'if fd in self._under_way',
   'dialer::first_of_two_that_are_ready_wins')
-G('2', 'addresses: losers are closed', 'racer.py',
+G('2', 'addresses: losers are closed', 'network/happy_eyeballs.py',
   'for sock, _ in self._under_way.values():\n            sock.close()',
   'for sock, _ in ():\n            sock.close()',
   'dialer::first_of_two_that_are_ready_wins', 'dialer::first_that_connects_wins')
-G('2', 'redirects: http(s) means ws(s)', 'url.py',
+G('2', 'redirects: http(s) means ws(s)', 'network/url.py',
   "'http': 'ws', 'https': 'wss'}", '}',
   'url::resolve_location')
-G('2', 'redirects: relative Location', 'url.py',
+G('2', 'redirects: relative Location', 'network/url.py',
   "path = base_path[:base_path.rindex('/') + 1] + path", "path = '/' + path",
   'url::resolve_location')
-G('2', 'redirects: Authorization, Cookie, Host of headers stay behind', 'plan.py',
+G('2', 'redirects: Authorization, Cookie, Host of headers stay behind', 'client/attempt.py',
   "(b'authorization', b'cookie', b'host')", '()',
-  'plan::secrets_and_origins', 'network_http::secrets_stay_with_their_origin',
-  'network_http::host_stays_with_its_origin')
-G('2', 'redirects: auth and userinfo stay behind', 'plan.py',
+  'attempt::secrets_and_origins', 'http_answers::secrets_stay_with_their_origin',
+  'http_answers::host_stays_with_its_origin')
+G('2', 'redirects: auth and userinfo stay behind', 'client/attempt.py',
   'if state.is_astray:\n        return None', 'if False:\n        return None',
-  'network_http::secrets_stay_with_their_origin')
-G('2', 'redirects: cookies stay behind', 'plan.py',
+  'http_answers::secrets_stay_with_their_origin')
+G('2', 'redirects: cookies stay behind', 'client/attempt.py',
   'not (state.is_astray and not hasattr(', 'not (False and not hasattr(',
-  'network_http::secrets_stay_with_their_origin')
-G('2', 'redirects: Digest is not answered elsewhere', 'plan.py',
+  'http_answers::secrets_stay_with_their_origin')
+G('2', 'redirects: Digest is not answered elsewhere', 'client/attempt.py',
   'state.answer is None and (\n                not state.is_astray)', 'state.answer is None',
-  'plan::digest_is_not_for_strangers')
-G('2', 'redirects: the answer to a challenge stays behind', 'plan.py',
+  'attempt::digest_is_not_for_strangers')
+G('2', 'redirects: the answer to a challenge stays behind', 'client/attempt.py',
   'state.answer = None\n        state.target = value', 'state.target = value',
-  'plan::digest_is_answered_once_for_each_request')
-G('2', 'redirects: another scheme is another origin', 'url.py',
+  'attempt::digest_is_answered_once_for_each_request')
+G('2', 'redirects: another scheme is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = host, port',
   'url::same_origin')
-G('2', 'redirects: another port is another origin', 'url.py',
+G('2', 'redirects: another port is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = scheme, host',
   'url::same_origin')
-G('2', 'redirects: another host is another origin', 'url.py',
+G('2', 'redirects: another host is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = scheme, port',
   'url::same_origin')
-G('2', 'redirects: from wss to ws is refused', 'plan.py',
+G('2', 'redirects: from wss to ws is refused', 'client/attempt.py',
   'if state.target.is_secure and not target.is_secure:', 'if False:',
-  'plan::redirects_that_are_refused', 'network_http::redirect_from_tls_is_refused')
-G('2', 'redirects: userinfo in a Location is dropped', 'url.py',
+  'attempt::redirects_that_are_refused', 'http_answers::redirect_from_tls_is_refused')
+G('2', 'redirects: userinfo in a Location is dropped', 'network/url.py',
   "authority.rpartition('@')[2]", 'authority',
   'url::resolve_location_elsewhere')
-G('2', 'a challenge is answered once', 'plan.py',
+G('2', 'a challenge is answered once', 'client/attempt.py',
   "hasattr(auth, 'answer') and state.answer is None and (", "hasattr(auth, 'answer') and (",
-  'plan::digest_is_answered_once_for_each_request', 'network_http::digest_is_refused')
-G('2', 'CR, LF, NUL in header values are refused', 'handshake.py',
+  'attempt::digest_is_answered_once_for_each_request', 'http_answers::digest_is_refused')
+G('2', 'CR, LF, NUL in header values are refused', 'protocol/handshake.py',
   'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
-  'handshake::bad_headers', 'websocket::refused', 'network_http::injection')
-G('2', 'header names are tokens', 'handshake.py',
+  'handshake::bad_headers', 'websocket::refused', 'http_answers::injection')
+G('2', 'header names are tokens', 'protocol/handshake.py',
   'if not is_token(name):', 'if False:',
   'handshake::bad_headers')
-G('2', 'subprotocols are tokens', 'options.py',
+G('2', 'subprotocols are tokens', 'client/options.py',
   "if not is_token(protocol.encode('utf-8')):", 'if False:',
   'websocket::refused')
-G('2', 'subprotocols are there once', 'options.py',
+G('2', 'subprotocols are there once', 'client/options.py',
   'if protocol in checked:', 'if False:',
   'websocket::refused')
-G('2', 'headers of the opening handshake are refused', 'options.py',
+G('2', 'headers of the opening handshake are refused', 'client/options.py',
   "if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):", 'if False:',
   'websocket::refused')
-G('2', 'URL: white space, control characters, backslash', 'url.py',
+G('2', 'URL: white space, control characters, backslash', 'network/url.py',
   'if _FORBIDDEN.search(text):', 'if False:',
   'url::injection')
-G('2', 'URL: port 1 - 65535', 'url.py',
+G('2', 'URL: port 1 - 65535', 'network/url.py',
   'if port and (not number or int(number.group(1)) > 65535):', 'if port and not number:',
   'url::bad')
-G('2', 'URL: labels of at most 63', 'url.py', 'if len(label) > 63:', 'if False:', 'url::bad')
-G('2', 'URL: no empty labels', 'url.py',
+G('2', 'URL: labels of at most 63', 'network/url.py', 'if len(label) > 63:', 'if False:', 'url::bad')
+G('2', 'URL: no empty labels', 'network/url.py',
   'if not label and (number == 0 or number < len(labels) - 1):', 'if False:',
   'url::bad')
-G('2', 'URL: no control characters in userinfo', 'url.py',
+G('2', 'URL: no control characters in userinfo', 'network/url.py',
   "if _CONTROL.search(''.join(credentials)):", 'if False:',
   'url::bad')
-G('2', 'resource: nothing that would end its line', 'handshake.py',
+G('2', 'resource: nothing that would end its line', 'protocol/handshake.py',
   'if _BAD_IN_RESOURCE.search(resource) or not resource:', 'if not resource:',
   'handshake::nothing_is_injected')
-G('2', 'TLS 1.2 or newer', 'trust.py',
+G('2', 'TLS 1.2 or newer', 'network/tls_context.py',
   'context.minimum_version = ssl.TLSVersion.TLSv1_2', 'context.minimum_version = ssl.TLSVersion.TLSv1',
-  'trust::minimum_version')
-G('2', 'TLS: no compression', 'trust.py',
+  'tls_context::minimum_version')
+G('2', 'TLS: no compression', 'network/tls_context.py',
   'context.options |= ssl.OP_NO_COMPRESSION', 'context.options &= ~ssl.OP_NO_COMPRESSION',
-  'trust::context')
-G('2', 'TLS: certificates are required', 'trust.py',
+  'tls_context::context')
+G('2', 'TLS: certificates are required', 'network/tls_context.py',
   'ssl.CERT_REQUIRED if checks_chain', 'ssl.CERT_OPTIONAL if checks_chain',
-  'trust::context')
-G('2', 'TLS: the host name is checked', 'trust.py',
+  'tls_context::context')
+G('2', 'TLS: the host name is checked', 'network/tls_context.py',
   'context.check_hostname = checks_name', 'context.check_hostname = False',
-  'trust::context', 'trust::wrong_host')
-G('2', 'TLS: no verification only when asked', 'trust.py',
+  'tls_context::context', 'tls_context::wrong_host')
+G('2', 'TLS: no verification only when asked', 'network/tls_context.py',
   'checks_chain = bool(verify) and fingerprint is None', 'checks_chain = False',
-  'trust::context', 'network_tls::refused')
-G('2', 'TLS: a fingerprint is checked', 'trust.py',
+  'tls_context::context', 'tls::refused')
+G('2', 'TLS: a fingerprint is checked', 'network/tls_context.py',
   'if digest != parse_fingerprint(fingerprint):', 'if False:',
-  'trust::wrong_fingerprint')
-G('2', 'TLS: verify_peer is called', 'dialer.py',
+  'tls_context::wrong_fingerprint')
+G('2', 'TLS: verify_peer is called', 'network/dialer.py',
   'if route.wrap is None or not is_server:', 'if False:',
-  'network_tls::fingerprint')
-G('2', 'TLS: no SNI for addresses below 3.7', 'trust.py',
+  'tls::fingerprint')
+G('2', 'TLS: no SNI for addresses below 3.7', 'network/tls_context.py',
   'if _matches_addresses(ssl) or (is_callers and', 'if True or (is_callers and',
-  'trust::server_name')
-G('2', 'TLS: SNI for names', 'trust.py',
+  'tls_context::server_name')
+G('2', 'TLS: SNI for names', 'network/tls_context.py',
   "return native(host[:-1] if host.endswith('.') else host)", 'return None',
-  'trust::server_name')
-G('2', 'TLS: the store of the system comes first', 'trust.py',
+  'tls_context::server_name')
+G('2', 'TLS: the store of the system comes first', 'network/tls_context.py',
   "if context.cert_store_stats()['x509']:\n        return", 'if False:\n        return',
-  'trust::machine_store_is_enough')
-G('2', 'TLS: certifi when the machine has none', 'trust.py',
+  'tls_context::machine_store_is_enough')
+G('2', 'TLS: certifi when the machine has none', 'network/tls_context.py',
   'context.load_verify_locations(cafile=path)', 'pass',
-  'trust::certifi')
-G('2', 'TLS: SSL_CERT_FILE is heeded', 'trust.py',
+  'tls_context::certifi')
+G('2', 'TLS: SSL_CERT_FILE is heeded', 'network/tls_context.py',
   'context.load_default_certs()', 'pass',
-  'trust::machine_store', 'network_tls::environment_names_the_authorities')
-G('2', 'TLS: SSLKEYLOGFILE is heeded', 'trust.py',
+  'tls_context::machine_store', 'tls::environment_names_the_authorities')
+G('2', 'TLS: SSLKEYLOGFILE is heeded', 'network/tls_context.py',
   "if path and hasattr(context, 'keylog_filename'):", 'if False:',
-  'trust::key_log')
-G('2', 'TLS: a context of the caller is used as it is', 'dialer.py',
-  "server = tls.get('context') or trust.make_context(", 'server = trust.make_context(',
-  'network_tls::context_is_used_as_it_is')
-G('2', 'TLS: the certificate of an https proxy is checked', 'dialer.py',
-  "through = tls.get('context') or trust.make_context(\n                    tls.get('verify', True)",
-  "through = tls.get('context') or trust.make_context(\n                    False",
-  'network_proxy::https_proxy_without_certificate')
-G('2', 'TLS in TLS on 2.7: a sentence', 'dialer.py',
+  'tls_context::key_log')
+G('2', 'TLS: a context of the caller is used as it is', 'network/dialer.py',
+  "server = tls.get('context') or tls_context.make_context(", 'server = trust.make_context(',
+  'tls::context_is_used_as_it_is')
+G('2', 'TLS: the certificate of an https proxy is checked', 'network/dialer.py',
+  "through = tls.get('context') or tls_context.make_context(\n                    tls.get('verify', True)",
+  "through = tls.get('context') or tls_context.make_context(\n                    False",
+  'proxies::https_proxy_without_certificate')
+G('2', 'TLS in TLS on 2.7: a sentence', 'network/dialer.py',
   "if not hasattr(ssl, 'MemoryBIO'):", 'if False:',
   'dialer::no_memory_bio')
-G('2', 'TLS: bytes of the proxy before TLS are refused', 'dialer.py',
+G('2', 'TLS: bytes of the proxy before TLS are refused', 'network/dialer.py',
   'if self.surplus:', 'if False:',
-  'network_proxy::bytes_before_tls_are_refused')
+  'proxies::bytes_before_tls_are_refused')
 G('2', 'proxies: bytes behind the answer are kept', 'session.py',
   'if self._surplus:', 'if False:',
-  'network_proxy::bytes_behind_the_answer_are_kept')
-G('2', 'proxies: an answer above 64 KiB', 'proxy.py',
+  'proxies::bytes_behind_the_answer_are_kept')
+G('2', 'proxies: an answer above 64 KiB', 'network/proxy_handshake.py',
   'self._reader = HeadReader(_ANSWER_LIMIT)', 'self._reader = HeadReader(1 << 30)',
-  'proxy::connect_fails')
-G('2', 'proxies: 1xx answers without end', 'proxy.py',
+  'proxy_handshake::connect_fails')
+G('2', 'proxies: 1xx answers without end', 'network/proxy_handshake.py',
   'self._left -= len(head)', 'pass',
-  'proxy::connect_news_without_end')
-G('2', 'proxies: an answer that is no HTTP', 'proxy.py',
+  'proxy_handshake::connect_news_without_end')
+G('2', 'proxies: an answer that is no HTTP', 'network/proxy_handshake.py',
   'if code is None or not 100 <= code < 1000:', 'if code is None:',
-  'proxy::connect_fails')
-G('2', 'proxies: garbage in SOCKS', 'proxy.py',
+  'proxy_handshake::connect_fails')
+G('2', 'proxies: garbage in SOCKS', 'network/proxy_handshake.py',
   'if number not in allowed:', 'if False:',
-  'proxy::socks5_fails')
-G('2', 'proxies: one that hangs up', 'proxy.py',
+  'proxy_handshake::socks5_fails')
+G('2', 'proxies: one that hangs up', 'network/proxy_handshake.py',
   'if not self.is_done:\n            self._fail', 'if False:\n            self._fail',
-  'proxy::connect_fails', 'network_proxy::proxy_hangs_up')
-G('2', 'proxies: Proxy-Authorization goes to the proxy only', 'plan.py',
+  'proxy_handshake::connect_fails', 'proxies::proxy_hangs_up')
+G('2', 'proxies: Proxy-Authorization goes to the proxy only', 'client/attempt.py',
   'named = set(name.lower() for name, _ in pairs)',
   "pairs.append((b'Proxy-Authorization', (websocket.proxies.get('http') or '').encode('ascii')))\n"
   '    named = set(name.lower() for name, _ in pairs)',
-  'network_proxy::proxy')
-G('2', 'proxies: IPv6 in brackets in CONNECT', 'proxy.py',
+  'proxies::proxy')
+G('2', 'proxies: IPv6 in brackets in CONNECT', 'network/proxy_handshake.py',
   'bracketed(_checked(host)[0])', '_checked(host)[0]',
-  'proxy::connect_request', 'network_proxy::connect_line')
-G('2', 'proxies: user and password of SOCKS5 below 256', 'proxy_settings.py',
+  'proxy_handshake::connect_request', 'proxies::connect_line')
+G('2', 'proxies: user and password of SOCKS5 below 256', 'network/proxy_settings.py',
   "elif scheme.startswith('socks5') and any(", 'elif False and any(',
   'proxy_settings::parse_proxy_refuses')
-G('2', 'NO_PROXY: a suffix begins at a dot', 'proxy_settings.py',
+G('2', 'NO_PROXY: a suffix begins at a dot', 'network/proxy_settings.py',
   "return ('.' + host).endswith('.' + name)", 'return host.endswith(name)',
   'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: host:port', 'proxy_settings.py',
+G('2', 'NO_PROXY: host:port', 'network/proxy_settings.py',
   'if wanted and int(wanted) != port:', 'if False:',
   'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: CIDR', 'proxy_settings.py',
+G('2', 'NO_PROXY: CIDR', 'network/proxy_settings.py',
   'return shift >= 0 and not difference >> shift', 'return not difference',
   'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: *', 'proxy_settings.py',
+G('2', 'NO_PROXY: *', 'network/proxy_settings.py',
   "return entry == '*' or (", 'return False or (',
   'proxy_settings::bypass_proxy')
-G('2', 'NO_PROXY: for detected proxies only', 'proxy_settings.py',
+G('2', 'NO_PROXY: for detected proxies only', 'network/proxy_settings.py',
   'if not chosen or (detected and bypass_proxy(', 'if not chosen or (bypass_proxy(',
   'proxy_settings::select_proxy_exceptions')
-G('2', 'HTTP_PROXY does not count in a CGI script', 'proxy_settings.py',
+G('2', 'HTTP_PROXY does not count in a CGI script', 'network/proxy_settings.py',
   "not (kind == 'http' and 'REQUEST_METHOD' in found)", 'True',
   'proxy_settings::environment_proxies')
 
 # -- 3. Frames -----------------------------------------------------------------------------------
 
-G('3', 'reserved bits', 'frame_parser.py',
+G('3', 'reserved bits', 'protocol/frame_parser.py',
   'if first & 0x30:', 'if False:',
   'frame_parser::wrong[rsv2]', 'frame_parser::wrong[rsv3]')
-G('3', 'reserved opcodes', 'frame_parser.py',
+G('3', 'reserved opcodes', 'protocol/frame_parser.py',
   'if is_reserved(opcode):', 'if False:',
   'frame_parser::wrong[opcode 3]')
-G('3', 'masked frames of a server', 'frame_parser.py',
+G('3', 'masked frames of a server', 'protocol/frame_parser.py',
   'if is_masked and not expects_masked:', 'if False:',
   'frame_parser::wrong[masked]', 'frame_parser::wrong[masked ping]')
-G('3', 'unmasked frames of a client, on the short way', 'frame_parser.py',
+G('3', 'unmasked frames of a client, on the short way', 'protocol/frame_parser.py',
   'limit >= 65535 and not expects_masked', 'limit >= 65535',
   'frame_parser::server_wants_masks')
-G('3', 'unmasked frames of a client', 'frame_parser.py',
+G('3', 'unmasked frames of a client', 'protocol/frame_parser.py',
   'if expects_masked and not is_masked:', 'if False:',
   'frame_parser::server_wants_masks')
-G('3', 'control frames above 125 bytes', 'frame_parser.py',
+G('3', 'control frames above 125 bytes', 'protocol/frame_parser.py',
   'if length > MAX_CONTROL_PAYLOAD:', 'if False:',
   'frame_parser::wrong[ping of 126]')
-G('3', 'control frames that are fragmented', 'frame_parser.py',
+G('3', 'control frames that are fragmented', 'protocol/frame_parser.py',
   'if not fin:\n', 'if False:\n',
   'frame_parser::wrong[fragmented ping]', 'frame_parser::wrong[fragmented close]')
-G('3', 'continuation with nothing to continue', 'frame_parser.py',
+G('3', 'continuation with nothing to continue', 'protocol/frame_parser.py',
   'elif message is None:\n                raise', 'elif False:\n                raise',
   'frame_parser::wrong[continuation]')
-G('3', 'a new message inside one', 'frame_parser.py',
+G('3', 'a new message inside one', 'protocol/frame_parser.py',
   'if message is not None:', 'if False:',
   'frame_parser::wrong[binary in a message]')
-G('3', 'a new small message inside one', 'frame_parser.py',
+G('3', 'a new small message inside one', 'protocol/frame_parser.py',
   'if message is None:\n                        if first == 0x81:',
   'if True:\n                        if first == 0x81:',
   'frame_parser::wrong[text in a message]')
-G('3', '64-bit length with the top bit', 'frame_parser.py',
+G('3', '64-bit length with the top bit', 'protocol/frame_parser.py',
   'if length >= 1 << 63:', 'if False:',
   'frame_parser::wrong[2**63]')
-G('3', '16-bit length that is not minimal', 'frame_parser.py',
+G('3', '16-bit length that is not minimal', 'protocol/frame_parser.py',
   'if length < 126:', 'if False:',
   'frame_parser::wrong[125 in 16 bits]')
-G('3', '16-bit length that is not minimal, on the short way', 'frame_parser.py',
+G('3', '16-bit length that is not minimal, on the short way', 'protocol/frame_parser.py',
   'start + size if size > 125 else end + 1', 'start + size',
   'frame_parser::wrong[125 in 16 bits]')
-G('3', '64-bit length that is not minimal', 'frame_parser.py',
+G('3', '64-bit length that is not minimal', 'protocol/frame_parser.py',
   'if length < 65536:', 'if False:',
   'frame_parser::wrong[65535 in 64 bits]')
-G('3', 'RSV1 without deflate', 'frame_parser.py',
+G('3', 'RSV1 without deflate', 'protocol/frame_parser.py',
   'if first & 0x40 and not (rsv1_allowed and 0 < opcode < 8):', 'if first & 0x40 and not 0 < opcode < 8:',
   'frame_parser::wrong[rsv1]')
-G('3', 'RSV1 on a control frame', 'frame_parser.py',
+G('3', 'RSV1 on a control frame', 'protocol/frame_parser.py',
   '(rsv1_allowed and 0 < opcode < 8)', '(rsv1_allowed and 0 < opcode)',
   'frame_parser::rsv1_elsewhere[rsv1 on a ping]')
-G('3', 'RSV1 on a continuation', 'frame_parser.py',
+G('3', 'RSV1 on a continuation', 'protocol/frame_parser.py',
   '(rsv1_allowed and 0 < opcode < 8)', '(rsv1_allowed and opcode < 8)',
   'frame_parser::rsv1_elsewhere[rsv1 on a continuation]')
-G('3', 'checked on the header, before payload', 'frame_parser.py',
+G('3', 'checked on the header, before payload', 'protocol/frame_parser.py',
   'need = 2                    # bytes that', 'need = 4                    # bytes that',
   'frame_parser::refused_at_the_first_bytes')
-G('3', 'close payload of 1 byte', 'frame.py',
+G('3', 'close payload of 1 byte', 'protocol/frames.py',
   'if len(payload) == 1:', 'if False:',
-  'frame::payload_of_one_byte', 'frame_parser::wrong[close of 1 byte]')
-G('3', 'close codes that may not be received', 'frame.py',
+  'frames::payload_of_one_byte', 'frame_parser::wrong[close of 1 byte]')
+G('3', 'close codes that may not be received', 'protocol/frames.py',
   'if code in Status.invalid_codes:', 'if False:',
   'frame_parser::wrong[close code 1005]', 'frame_parser::wrong[close code 999]')
 G('3', 'close codes: the border at 5000', 'status.py',
   '(5000, 65535)', '(5001, 65535)',
   'frame_parser::wrong[close code 5000]')
-G('3', 'close reason that is not UTF-8: 1007', 'frame.py',
+G('3', 'close reason that is not UTF-8: 1007', 'protocol/frames.py',
   "raise CriticalProtocolError('close reason", "raise ProtocolError('close reason",
   'frame_parser::close_reason_is_not_utf_8')
-G('3', 'close codes that may not be sent', 'frame.py',
+G('3', 'close codes that may not be sent', 'protocol/frames.py',
   'if not 1000 <= code < 5000 or code in Status.invalid_codes:', 'if False:',
-  'frame::codes_out_of_range')
-G('3', 'UTF-8 fails at the first bad byte that has arrived', 'utf8.py',
+  'frames::codes_out_of_range')
+G('3', 'UTF-8 fails at the first bad byte that has arrived', 'protocol/utf8.py',
   'if not found or found.end() < len(held_back):', 'if False:',
   'frame_parser::not_utf_8_fails_at_the_byte', 'utf8::every_split_fails_with_the_first_bad_byte')
-G('3', 'UTF-8 fails inside a frame that is not complete', 'frame_parser.py',
+G('3', 'UTF-8 fails inside a frame that is not complete', 'protocol/frame_parser.py',
   'if count or (fin and not left):', 'if not left:',
   'frame_parser::not_utf_8_in_an_incomplete_frame')
-G('3', 'UTF-8 may not end inside a character', 'message.py',
+G('3', 'UTF-8 may not end inside a character', 'protocol/message.py',
   'text = self._decoder.decode(part, final)', 'text = self._decoder.decode(part, False)',
   'frame_parser::text_ends_inside_a_character')
-G('3', 'UTF-8 is checked in whole small frames', 'frame_parser.py',
+G('3', 'UTF-8 is checked in whole small frames', 'protocol/frame_parser.py',
   'event.text = decode_utf8(buf[start:stop])       # raises',
   "event.text = buf[start:stop].decode('utf-8', 'replace')       # raises",
   'frame_parser::not_utf_8')
-G('3', 'UTF-8 is checked as it comes where text is decoded at the end', 'message.py',
+G('3', 'UTF-8 is checked as it comes where text is decoded at the end', 'protocol/message.py',
   'self._decoder.check(part, final)', 'pass',
   'message::not_utf_8')
-G('3', 'UTF-8 check: behind ASCII everything is looked at', 'utf8.py',
+G('3', 'UTF-8 check: behind ASCII everything is looked at', 'protocol/utf8.py',
   'self._is_ascii = False', 'return',
   'utf8::check_fails_where_decode_does')
-G('3', 'UTF-8 is checked in compressed text', 'message.py',
+G('3', 'UTF-8 is checked in compressed text', 'protocol/message.py',
   'text = self._decoder.decode(part, final)', "text = bytes(part).decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_compressed', 'frame_parser::not_utf_8_in_fragments')
-G('3', 'UTF-8 is checked in whole compressed frames', 'frame_parser.py',
+G('3', 'UTF-8 is checked in whole compressed frames', 'protocol/frame_parser.py',
   'event.text = decode_utf8(data)', "event.text = data.decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_compressed')
-G('3', 'UTF-8 is checked in whole frames, on the long way', 'frame_parser.py',
+G('3', 'UTF-8 is checked in whole frames, on the long way', 'protocol/frame_parser.py',
   'event.text = decode_utf8(payload)', "event.text = to_bytes(payload).decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_below_a_small_limit')
-G('3', 'a ping between fragments changes nothing', 'frame_parser.py',
+G('3', 'a ping between fragments changes nothing', 'protocol/frame_parser.py',
   'event = on_control(opcode, payload)', 'event = on_control(opcode, payload)\n                message = None',
   'frame_parser::good')
-G('3', 'pings after a close are not answered', 'states.py',
+G('3', 'pings after a close are not answered', 'protocol/states.py',
   "'REMOTE_CLOSING', 'active', may_send=True,",
   "'REMOTE_CLOSING', 'active', may_send=True, may_pong=True,",
   'states::flags')
 G('3', 'deflate: the offer', 'compression.py',
   "words.append('client_max_window_bits')", 'pass',
   'compression::offer')
-G('3', 'deflate: inflate with 15 bits whatever was agreed', 'deflate.py',
+G('3', 'deflate: inflate with 15 bits whatever was agreed', 'protocol/permessage_deflate.py',
   'zlib.decompressobj(-15)', 'zlib.decompressobj(-9)',
-  'deflate::a_peer_that_uses_more_than_was_agreed')
-G('3', 'deflate: the agreed window is kept', 'deflate.py',
+  'permessage_deflate::a_peer_that_uses_more_than_was_agreed')
+G('3', 'deflate: the agreed window is kept', 'protocol/permessage_deflate.py',
   '-max(window_bits, 9)', '-15',
-  'deflate::compressor_keeps_within_the_window')
-G('3', 'deflate: a message may be uncompressed', 'frame_parser.py',
+  'permessage_deflate::compressor_keeps_within_the_window')
+G('3', 'deflate: a message may be uncompressed', 'protocol/frame_parser.py',
   'if compressed:\n', 'if codec is not None:\n',
   'frame_parser::compressed_and_plain')
-G('3', 'deflate: no_context_takeover is kept', 'deflate.py',
+G('3', 'deflate: no_context_takeover is kept', 'protocol/permessage_deflate.py',
   'if not self._compress_anew:', 'if True:',
-  'deflate::no_context_takeover')
-G('3', 'deflate: BFINAL loses nothing of this message', 'deflate.py',
+  'permessage_deflate::no_context_takeover')
+G('3', 'deflate: BFINAL loses nothing of this message', 'protocol/permessage_deflate.py',
   'if inflater.unused_data:\n                result = self._inflate_on',
   'if False:\n                result = self._inflate_on',
-  'deflate::finished_messages')
-G('3', 'deflate: BFINAL loses nothing of the context', 'deflate.py',
+  'permessage_deflate::finished_messages')
+G('3', 'deflate: BFINAL loses nothing of the context', 'protocol/permessage_deflate.py',
   'if self._history:\n            self._trim_history()', 'if False:\n            self._trim_history()',
-  'deflate::far_matches_are_there_after_bfinal')
-G('3', 'deflate: blocks with BFINAL are bounded', 'deflate.py',
+  'permessage_deflate::far_matches_are_there_after_bfinal')
+G('3', 'deflate: blocks with BFINAL are bounded', 'protocol/permessage_deflate.py',
   'if self._streams > _MOST_STREAMS:', 'if False:',
-  'deflate::too_many_streams')
-G('3', 'deflate: what follows BFINAL takes linear time', 'deflate.py',
+  'permessage_deflate::too_many_streams')
+G('3', 'deflate: what follows BFINAL takes linear time', 'protocol/permessage_deflate.py',
   '_PIECE = 16 * 1024', '_PIECE = 1 << 30',
-  'deflate::large_message_behind_bfinal')
-G('3', 'deflate: an empty message', 'deflate.py',
+  'permessage_deflate::large_message_behind_bfinal')
+G('3', 'deflate: an empty message', 'protocol/permessage_deflate.py',
   'return _EMPTY               # zlib', 'pass               # zlib',
-  'deflate::empty_messages_without_zlib')
-G('3', 'deflate: an empty compressed message of the peer', 'deflate.py',
+  'permessage_deflate::empty_messages_without_zlib')
+G('3', 'deflate: an empty compressed message of the peer', 'protocol/permessage_deflate.py',
   'if not data and not (final and self._in_message):', 'if False:',
-  'deflate::examples')
-G('3', 'deflate: garbage is 1007', 'deflate.py',
+  'permessage_deflate::examples')
+G('3', 'deflate: garbage is 1007', 'protocol/permessage_deflate.py',
   'except zlib.error as error:', 'except ZeroDivisionError as error:',
-  'deflate::garbage', 'frame_parser::garbage_instead_of_deflate_data')
-G('3', 'deflate: zlib objects are freed at the end', 'connection.py',
+  'permessage_deflate::garbage', 'frame_parser::garbage_instead_of_deflate_data')
+G('3', 'deflate: zlib objects are freed at the end', 'protocol/connection.py',
   'core.queue_close(core.close_code)\n    core.drop_codec()', 'core.queue_close(core.close_code)',
   'connection::zlib_is_given_back_at_the_end')
-G('3', 'deflate: objects are made when needed', 'deflate.py',
+G('3', 'deflate: objects are made when needed', 'protocol/permessage_deflate.py',
   'self._inflater = None\n        self._in_message = False',
   'self._inflater = self._compressor = zlib.decompressobj(-15)\n        self._in_message = False',
-  'deflate::objects_are_made_when_needed')
-G('3', 'deflate: an extension that was not offered', 'compression.py',
+  'permessage_deflate::objects_are_made_when_needed')
+G('3', 'deflate: an extension that was not offered', 'protocol/permessage_deflate.py',
   'if deflate is None or name != NAME:', 'if False:',
   'compression::not_offered', 'handshake::extension_that_was_not_offered')
-G('3', 'deflate: an answer twice', 'compression.py',
+G('3', 'deflate: an answer twice', 'protocol/permessage_deflate.py',
   'if parameters is not None:', 'if False:',
   'compression::refused_answers')
-G('3', 'deflate: a parameter twice', 'compression.py',
+G('3', 'deflate: a parameter twice', 'protocol/permessage_deflate.py',
   'if name in read:', 'if False:',
   'compression::refused_answers')
-G('3', 'deflate: a parameter that is unknown', 'compression.py',
+G('3', 'deflate: a parameter that is unknown', 'protocol/permessage_deflate.py',
   'raise CompressionParameterError("parameter \'{}\' of {} is unknown".format(escape(name), NAME))',
   'pass',
   'compression::refused_answers')
-G('3', 'deflate: a flag with a value', 'compression.py',
+G('3', 'deflate: a flag with a value', 'protocol/permessage_deflate.py',
   'if value is not None:', 'if False:',
   'compression::refused_answers')
-G('3', 'deflate: window bits of 8 - 15 only', 'compression.py',
+G('3', 'deflate: window bits of 8 - 15 only', 'protocol/permessage_deflate.py',
   'if bits is None and not (is_offer', 'if False and not (is_offer',
   'compression::refused_answers')
-G('3', 'deflate: no more than what was asked for', 'compression.py',
+G('3', 'deflate: no more than what was asked for', 'protocol/permessage_deflate.py',
   'or server_bits > asked):', '):',
   'compression::refused_answers')
 
 # -- 4. Limits -----------------------------------------------------------------------------------
 
-G('4', 'a small message is within the limit, too', 'frame_parser.py',
+G('4', 'a small message is within the limit, too', 'protocol/frame_parser.py',
   'takes_plain = limit >= 65535 and not expects_masked', 'takes_plain = not expects_masked',
   'frame_parser::exactly_the_limit_passes')
-G('4', 'a whole frame above the limit', 'frame_parser.py',
+G('4', 'a whole frame above the limit', 'protocol/frame_parser.py',
   'elif length > limit:', 'elif False:',
   'frame_parser::exactly_the_limit_passes')
-G('4', 'exactly the limit passes', 'frame_parser.py',
+G('4', 'exactly the limit passes', 'protocol/frame_parser.py',
   'elif length > limit:', 'elif length >= limit:',
   'frame_parser::exactly_the_limit_passes')
-G('4', 'decided on the announced length', 'frame_parser.py',
+G('4', 'decided on the announced length', 'protocol/frame_parser.py',
   'message.check_length(length)', 'pass',
   'frame_parser::decided_on_the_announced_length')
-G('4', 'decided on the sum of fragments, on the short way', 'frame_parser.py',
+G('4', 'decided on the sum of fragments, on the short way', 'protocol/frame_parser.py',
   'message.check_length(size)', 'pass',
   'frame_parser::fragments_of_usual_sizes_sum')
-G('4', '2**62 announced is refused by default', 'connection.py',
+G('4', '2**62 announced is refused by default', 'protocol/connection.py',
   'DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024', 'DEFAULT_MAX_MESSAGE_SIZE = None',
   'frame_parser::2_to_the_62_is_refused_by_default')
-G('4', 'decided on the sum of fragments', 'message.py',
+G('4', 'decided on the sum of fragments', 'protocol/message.py',
   'if self._size + payload_length > limit:', 'if payload_length > limit:',
   'frame_parser::fragments_sum', 'message::check_length')
-G('4', 'decided on the inflated bytes of a frame', 'frame_parser.py',
+G('4', 'decided on the inflated bytes of a frame', 'protocol/frame_parser.py',
   'payload = codec.inflate(payload, True, max_message_size)',
   'payload = codec.inflate(payload, True, None)',
   'frame_parser::limit_holds_after_inflating')
-G('4', 'decided on the inflated bytes of all fragments', 'message.py',
+G('4', 'decided on the inflated bytes of all fragments', 'protocol/message.py',
   'None if limit is None else limit - self._size)', 'limit)',
   'message::limit_of_what_is_inflated')
-G('4', 'inflating: exactly the limit passes', 'deflate.py',
+G('4', 'inflating: exactly the limit passes', 'protocol/permessage_deflate.py',
   'if limit is not None and result is not None and len(result) > limit:',
   'if limit is not None and result is not None and len(result) >= limit:',
-  'deflate::limit_is_exact')
-G('4', 'a bomb is not inflated', 'deflate.py',
+  'permessage_deflate::limit_is_exact')
+G('4', 'a bomb is not inflated', 'protocol/permessage_deflate.py',
   'limit + 1 if limit is not None and limit < sys.maxsize else 0)\n            if inflater',
   '0)\n            if inflater',
-  'deflate::bomb')
-G('4', 'a bomb behind BFINAL is not inflated', 'deflate.py',
+  'permessage_deflate::bomb')
+G('4', 'a bomb behind BFINAL is not inflated', 'protocol/permessage_deflate.py',
   'piece, limit - size + 1 if limit is not None and limit < sys.maxsize else 0)', 'piece, 0)',
-  'deflate::bomb_behind_bfinal')
-G('4', 'the limit counts what is behind BFINAL', 'deflate.py',
+  'permessage_deflate::bomb_behind_bfinal')
+G('4', 'the limit counts what is behind BFINAL', 'protocol/permessage_deflate.py',
   'if limit is not None and size > limit:', 'if False:',
-  'deflate::limit_counts_all_streams_of_a_message')
-G('4', 'announced length of compressed data is bounded', 'message.py',
+  'permessage_deflate::limit_counts_all_streams_of_a_message')
+G('4', 'announced length of compressed data is bounded', 'protocol/message.py',
   'elif payload_length > limit + (limit >> 3) + (limit >> 6) + 1024:', 'elif False:',
   'message::check_length_of_compressed_data', 'frame_parser::announced_length_of_compressed_data')
-G('4', 'the error names size, limit and parameter', 'message.py',
+G('4', 'the error names size, limit and parameter', 'protocol/message.py',
   "'message is {} bytes; at most {} are allowed (max_message_size)'", "'message is too large{}{}'",
   'message::too_large', 'frame_parser::decided_on_the_announced_length')
-G('4', 'memory: small texts are joined', 'message.py',
+G('4', 'memory: small texts are joined', 'protocol/message.py',
   'if len(self._texts) >= JOIN_AFTER:', 'if False:',
   'frame_parser::small_fragments_cost_little', 'frame_parser::small_fragments_are_not_kept')
-G('4', 'memory: an announced length is not believed', 'message.py',
+G('4', 'memory: an announced length is not believed', 'protocol/message.py',
   'self._store.reserve(min(count, STEP))', 'self._store.reserve(count)',
   'message::reserve_is_not_believed_at_once')
-G('4', 'memory: the buffer does not grow without end', 'intake.py',
+G('4', 'memory: the buffer does not grow without end', 'protocol/receive_buffer.py',
   'self.room = min(self.room * 2, LARGEST_SIZE)', 'self.room = self.room * 2',
-  'intake::doubles_when_one_read_fills_it')
-G('4', 'memory: a large binary is kept once', 'message.py',
+  'receive_buffer::doubles_when_one_read_fills_it')
+G('4', 'memory: a large binary is kept once', 'protocol/message.py',
   'self.is_plain_binary = not is_text and inflate is None', 'self.is_plain_binary = False',
   'frame_parser::large_binary_is_kept_once')
-G('4', 'memory: what is inflated is no history', 'deflate.py',
+G('4', 'memory: what is inflated is no history', 'protocol/permessage_deflate.py',
   'if self._history_size > _MOST_HISTORY:\n                    self._trim_history()\n        except',
   'pass\n        except',
-  'deflate::history_is_small')
-G('4', 'memory: backlog of a send is limited', 'backlog.py',
+  'permessage_deflate::history_is_small')
+G('4', 'memory: backlog of a send is limited', 'driver/backlog.py',
   'most = min(self._size + most, LIMIT)', 'most = self._size + most + LIMIT',
   'writer::backlog_does_not_read_beyond_its_limit')
-G('4', 'memory: backlog of crumbs is limited', 'backlog.py',
+G('4', 'memory: backlog of crumbs is limited', 'driver/backlog.py',
   'self._size += len(data) + PART_COST', 'self._size += len(data)',
   'backpressure::backlog_of_crumbs_is_limited')
-G('4', 'memory: our unanswered pings are bounded', 'outgoing.py',
+G('4', 'memory: our unanswered pings are bounded', 'protocol/send_queue.py',
   'maxlen=MAX_REMEMBERED_PINGS', 'maxlen=None',
-  'outgoing::ping_log_is_bounded')
-G('4', '65,536 fragments take linear time', 'message.py',
+  'send_queue::ping_log_is_bounded')
+G('4', '65,536 fragments take linear time', 'protocol/message.py',
   'self._texts.append(text)', "self._texts[:] = [''.join(self._texts) + text]",
   'frame_parser::many_fragments_take_linear_time')
-G('4', 'pongs that wait are bounded: 64 KiB', 'outgoing.py',
+G('4', 'pongs that wait are bounded: 64 KiB', 'protocol/send_queue.py',
   '<= MAX_QUEUED_PONGS', '<= 1 << 40',
-  'outgoing::pong_queue_is_bounded', 'connection::pongs_are_bounded_when_they_cannot_be_written',
+  'send_queue::pong_queue_is_bounded', 'connection::pongs_are_bounded_when_they_cannot_be_written',
   'backpressure::pongs_that_cannot_be_written_are_bounded')
-G('4', 'pongs: the bound is 64 KiB, no less', 'outgoing.py',
+G('4', 'pongs: the bound is 64 KiB, no less', 'protocol/send_queue.py',
   'MAX_QUEUED_PONGS = 64 * 1024', 'MAX_QUEUED_PONGS = 60 * 1024',
-  'outgoing::exactly_the_bound')
-G('4', 'pongs: of a full queue the newest ping is answered', 'outgoing.py',
+  'send_queue::exactly_the_bound')
+G('4', 'pongs: of a full queue the newest ping is answered', 'protocol/send_queue.py',
   'self.newest_pong.append(pong)', 'pass',
-  'outgoing::pong_queue_is_bounded')
-G('4', 'pongs: in order', 'outgoing.py',
+  'send_queue::pong_queue_is_bounded')
+G('4', 'pongs: in order', 'protocol/send_queue.py',
   'fits = fits and self._queued_size', 'fits = self._queued_size',
-  'outgoing::small_pong_does_not_overtake')
-G('4', 'pongs: all are answered when they can be', 'outgoing.py',
+  'send_queue::small_pong_does_not_overtake')
+G('4', 'pongs: all are answered when they can be', 'protocol/send_queue.py',
   'self._taken_size += len(payload) + 6', 'pass',
-  'outgoing::sixty_thousand_pings_are_answered_when_they_can_be',
+  'send_queue::sixty_thousand_pings_are_answered_when_they_can_be',
   'backpressure::all_pings_are_answered_in_order')
-G('4', 'pongs: a busy lock drops none', 'writer.py',
+G('4', 'pongs: a busy lock drops none', 'driver/writer.py',
   'while self._lock.acquire(False):\n            blocked = True',
   'if self._lock.locked(): core.replies.clear()\n'
   '        while self._lock.acquire(False):\n'
@@ -842,334 +848,334 @@ G('4', 'pongs: a busy lock drops none', 'writer.py',
 
 # -- 5. Sending and backpressure -----------------------------------------------------------------
 
-G('5', 'send_timeout: a peer that takes nothing', 'writer.py',
+G('5', 'send_timeout: a peer that takes nothing', 'driver/writer.py',
   'if left <= 0:', 'if False:',
   'backpressure::send_timeout_in_another_thread[ws]', 'backpressure::send_timeout_in_the_handler[ws]')
-G('5', 'send_timeout: nothing more goes on that wire', 'writer.py',
+G('5', 'send_timeout: nothing more goes on that wire', 'driver/writer.py',
   'if self.error is not None or self._closing:\n                self._refuse()', 'pass',
   'writer::dead_wire_is_left_alone')
-G('5', 'send_timeout: no close frame on that wire either', 'writer.py',
+G('5', 'send_timeout: no close frame on that wire either', 'driver/writer.py',
   'if self.error is None and not self._closing:\n                    blocked',
   'if True:\n                    blocked',
   'writer::dead_wire_is_left_alone')
-G('5', 'send_timeout: the loop ends in Disconnected', 'conversation.py',
+G('5', 'send_timeout: the loop ends in Disconnected', 'driver/driver.py',
   'if self._backlog.end is None:           # a peer', 'if False:           # a peer',
   'backpressure::send_timeout_though_the_peer_talks')
-G('5', 'send_timeout: a slow peer that takes something never fails', 'writer.py',
+G('5', 'send_timeout: a slow peer that takes something never fails', 'driver/writer.py',
   'if unsent is not None and self._unsent is not None and unsent < self._unsent:', 'if False:',
   'writer::slow_peer_that_the_kernel_knows_of')
-G('5', 'send_timeout: only what becomes less is progress', 'writer.py',
+G('5', 'send_timeout: only what becomes less is progress', 'driver/writer.py',
   'and unsent < self._unsent:', 'and unsent <= self._unsent:',
   'writer::kernel_that_tells_no_progress')
-G('5', 'send_timeout: progress begins the time anew', 'writer.py',
+G('5', 'send_timeout: progress begins the time anew', 'driver/writer.py',
   'if self._write(rest):\n                self._begin_wait()', 'if self._write(rest):\n                pass',
   'writer::slow_peer_that_takes_a_byte_at_a_time')
-G('5', 'send_timeout: TLS hides no progress', 'transport.py',
+G('5', 'send_timeout: TLS hides no progress', 'network/stream.py',
   'if len(data) > TLS_CHUNK:', 'if False:',
-  'transport::tls_record_at_a_time')
-G('5', 'send_timeout: for automatic replies in front, too', 'writer.py',
+  'stream::tls_record_at_a_time')
+G('5', 'send_timeout: for automatic replies in front, too', 'driver/writer.py',
   'if self.tail is not left:      # something went', 'if True:      # something went',
   'writer::replies_in_front_that_cannot_go')
-G('5', 'send_timeout: automatic replies that go are progress', 'writer.py',
+G('5', 'send_timeout: automatic replies that go are progress', 'driver/writer.py',
   'if self.tail is not left:      # something went', 'if False:      # something went',
   'writer::replies_in_front_that_go_slowly')
-G('5', 'a send of a handler reads while it waits', 'conversation.py',
+G('5', 'a send of a handler reads while it waits', 'driver/driver.py',
   'self._fill_backlog()\n        reads = self._backlog.takes_more', 'reads = False',
   'backpressure::echo_of_much_in_each_direction', 'writer::reading_pauses_when_it_is_full')
-G('5', 'a send of a handler keeps what it reads in order', 'backlog.py',
+G('5', 'a send of a handler keeps what it reads in order', 'driver/backlog.py',
   'part = self.parts.popleft()', 'part = self.parts.pop()',
   'writer::backlog_keeps_the_order')
-G('5', 'what was kept is handed out before the socket is read', 'conversation.py',
+G('5', 'what was kept is handed out before the socket is read', 'driver/driver.py',
   'if backlog.parts:', 'if False:',
   'backpressure::what_came_during_a_send_is_delivered_in_order')
-G('5', 'at least 64 MiB are kept', 'backlog.py',
+G('5', 'at least 64 MiB are kept', 'driver/backlog.py',
   'LIMIT = 80 * 1024 * 1024', 'LIMIT = 40 * 1024 * 1024',
   'writer::at_least_64_mib_are_kept')
-G('5', 'beyond it reading pauses', 'conversation.py',
+G('5', 'beyond it reading pauses', 'driver/driver.py',
   'reads = self._backlog.takes_more', 'reads = True',
   'writer::reading_pauses_when_it_is_full')
-G('5', 'the loop never waits for a sender', 'writer.py',
+G('5', 'the loop never waits for a sender', 'driver/writer.py',
   'while self._lock.acquire(False):\n            blocked',
   'while self._lock.acquire():\n            blocked',
   'writer::loop_never_waits_for_a_sender')
-G('5', 'a handler that waits for a sender reads on', 'writer.py',
+G('5', 'a handler that waits for a sender reads on', 'driver/writer.py',
   'in_loop = self._loop.is_loop_thread()', 'in_loop = False',
   'backpressure::handler_waits_for_another_thread_and_reads_on')
-G('5', 'a stuck sender: pings do not pile up', 'conversation.py',
+G('5', 'a stuck sender: pings do not pile up', 'driver/driver.py',
   'if core.pings.oldest is None or not core.replies.pending:', 'if True:',
   'backpressure::pings_do_not_pile_up_while_a_sender_is_stuck')
-G('5', 'a stuck sender: it gets its exception soon', 'writer.py',
+G('5', 'a stuck sender: it gets its exception soon', 'driver/writer.py',
   'min(left, LOOK_UP))\n            if self._closing:', 'min(left, LOOK_UP))\n            if False:',
   'writer::close_ends_whoever_waits[peer]')
-G('5', 'a stuck sender: one that waits for the lock, too', 'writer.py',
+G('5', 'a stuck sender: one that waits for the lock, too', 'driver/writer.py',
   'raise self._dead()\n            if self._closing:', 'raise self._dead()\n            if False:',
   'writer::close_ends_whoever_waits[lock]')
-G('5', 'a stuck sender: on a stream that nothing wakes', 'writer.py',
+G('5', 'a stuck sender: on a stream that nothing wakes', 'driver/writer.py',
   'LOOK_UP = 0.5', 'LOOK_UP = 30.0',
   'backpressure::sender_over_a_stream_that_nothing_wakes')
-G('5', 'a stuck sender: the loop does not spin', 'writer.py',
+G('5', 'a stuck sender: the loop does not spin', 'driver/writer.py',
   'or self._closing or self._lock.locked()', 'or self._closing',
   'writer::nothing_to_write_while_another_is_writing')
-G('5', 'after a failed send what had arrived is delivered', 'conversation.py',
+G('5', 'after a failed send what had arrived is delivered', 'driver/driver.py',
   'self._backlog.fill(self.stream, self._received, LAST_READ)', 'pass',
-  'deadlines::what_had_arrived_is_delivered_after_a_failed_send')
-G('5', 'an exception inside of a frame ends the connection', 'writer.py',
+  'connection_deadlines::what_had_arrived_is_delivered_after_a_failed_send')
+G('5', 'an exception inside of a frame ends the connection', 'driver/writer.py',
   'if begun:\n', 'if False:\n',
   'backpressure::exception_inside_of_a_send_ends_the_connection')
-G('5', 'what was queued meanwhile is written', 'writer.py',
+G('5', 'what was queued meanwhile is written', 'driver/writer.py',
   'if blocked or not core.replies.pending:', 'if True:',
   'writer::reply_that_comes_between_the_last_look_and_the_release')
-G('5', 'what was queued while a send was refused is written', 'writer.py',
+G('5', 'what was queued while a send was refused is written', 'driver/writer.py',
   'if self._pending:\n            self.try_flush()\n        if self.wants_write():\n            self._loop.wake()',
   'pass',
   'faults_quick::close_that_makes_another_send_fail_is_written')
 
 # -- 6. Time --------------------------------------------------------------------------------------
 
-G('6', 'the loop sleeps until the nearest deadline', 'timers.py',
+G('6', 'the loop sleeps until the nearest deadline', 'driver/deadlines.py',
   'return earliest(self.next_poll, self.next_ping) ', 'return self.next_poll ',
-  'timers::next_ping_is_a_deadline', 'time::pings_have_their_own_pace')
-G('6', 'the loop sleeps until the nearest deadline, with a ping_timeout too', 'timers.py',
+  'deadlines::next_ping_is_a_deadline', 'time::pings_have_their_own_pace')
+G('6', 'the loop sleeps until the nearest deadline, with a ping_timeout too', 'driver/deadlines.py',
   'return earliest(self.next_poll, self.next_ping, self', 'return earliest(self.next_poll, None, self',
-  'timers::next_ping_is_a_deadline')
-G('6', 'ping_timeout does not wait for poll', 'timers.py',
+  'deadlines::next_ping_is_a_deadline')
+G('6', 'ping_timeout does not wait for poll', 'driver/deadlines.py',
   'self.next_ping, self.ping_deadline(),', 'self.next_ping, None,',
   'time::ping_timeout_does_not_wait_for_poll')
-G('6', 'close_timeout does not wait for poll', 'timers.py',
+G('6', 'close_timeout does not wait for poll', 'driver/deadlines.py',
   '                        self.close_deadline()[0])', '                        None)',
-  'timers::next_deadline')
-G('6', 'first Poll right after Ready', 'timers.py',
+  'deadlines::next_deadline')
+G('6', 'first Poll right after Ready', 'driver/deadlines.py',
   'self.next_poll = now\n        self.next_ping = now',
   'self.next_poll = now + self.poll\n        self.next_ping = now',
-  'time::first_poll_and_first_ping_come_right_after_ready', 'timers::poll_and_ping_at_ready')
-G('6', 'first ping right after Ready', 'timers.py',
+  'time::first_poll_and_first_ping_come_right_after_ready', 'deadlines::poll_and_ping_at_ready')
+G('6', 'first ping right after Ready', 'driver/deadlines.py',
   'self.next_ping = now if self.ping_rate else None',
   'self.next_ping = now + self.ping_rate if self.ping_rate else None',
-  'time::first_poll_and_first_ping_come_right_after_ready', 'timers::poll_and_ping_at_ready')
-G('6', 'Poll between the messages of one read', 'conversation.py',
+  'time::first_poll_and_first_ping_come_right_after_ready', 'deadlines::poll_and_ping_at_ready')
+G('6', 'Poll between the messages of one read', 'driver/driver.py',
   'if countdown <= 0:\n                    later', 'if False:\n                    later',
   'time::poll_between_the_messages_of_one_read', 'time::first_poll_and_first_ping_come_right_after_ready')
-G('6', 'Poll: a slow handler makes it look at every message', 'conversation.py',
+G('6', 'Poll: a slow handler makes it look at every message', 'driver/driver.py',
   'if later - now < SLOW_HANDLER else 0', 'if True else 0',
-  'deadlines::poll_between_messages_whose_handler_is_slow')
-G('6', 'Poll: under a constant stream of messages', 'conversation.py',
-  'if timers.due(now, False) is not None:\n                for event in self._on_time(now, False):\n'
+  'connection_deadlines::poll_between_messages_whose_handler_is_slow')
+G('6', 'Poll: under a constant stream of messages', 'driver/driver.py',
+  'if deadlines.due(now, False) is not None:\n                for event in self._on_time(now, False):\n'
   '                    yield event\n                if self.ending is not None:\n'
   '                    return\n                now = clock()\n            if reads',
   'if reads',
-  'deadlines::poll_under_a_stream_of_messages')
-G('6', 'Poll: at least poll seconds apart', 'timers.py',
+  'connection_deadlines::poll_under_a_stream_of_messages')
+G('6', 'Poll: at least poll seconds apart', 'driver/deadlines.py',
   'self.next_poll = now + self.poll', 'self.next_poll += self.poll',
-  'timers::poll_and_ping')
-G('6', 'Poll: others have their turn when its handler is slow', 'conversation.py',
+  'deadlines::poll_and_ping')
+G('6', 'Poll: others have their turn when its handler is slow', 'driver/driver.py',
   'due.next_poll = max(due.next_poll, now + NEXT_TURN)', 'pass',
   'time::poll_whose_handler_is_slower_than_poll')
-G('6', 'Poll: between Closing and Disconnected, too', 'timers.py',
+G('6', 'Poll: between Closing and Disconnected, too', 'driver/deadlines.py',
   'self.next_ping = None\n\n    def ping_deadline',
   'self.next_ping = self.next_poll = None\n\n    def ping_deadline',
-  'timers::stop_pings')
-G('6', 'Poll: none before Ready', 'timers.py',
+  'deadlines::stop_pings')
+G('6', 'Poll: none before Ready', 'driver/deadlines.py',
   'self.next_poll = None       # None before Ready', 'self.next_poll = 0.0        # None before Ready',
-  'timers::nothing_before_ready', 'time::no_poll_before_ready')
-G('6', 'poll is above 0', 'options.py',
+  'deadlines::nothing_before_ready', 'time::no_poll_before_ready')
+G('6', 'poll is above 0', 'client/options.py',
   "if not check_number('poll', poll) > 0:", 'if False:',
   'websocket::settings_that_are_refused')
-G('6', 'ping_rate 0 or None: no pings', 'timers.py',
+G('6', 'ping_rate 0 or None: no pings', 'driver/deadlines.py',
   'self.ping_rate = ping_rate or None', 'self.ping_rate = ping_rate or 0.05',
-  'time::no_pings', 'timers::poll_and_ping')
-G('6', 'pings: no bursts after a pause', 'timers.py',
+  'time::no_pings', 'deadlines::poll_and_ping')
+G('6', 'pings: no bursts after a pause', 'driver/deadlines.py',
   'self.next_ping = now + max(self.ping_rate, LEAST_RATE)',
   'self.next_ping += max(self.ping_rate, LEAST_RATE)',
-  'timers::poll_and_ping', 'time::no_bursts_of_pings_after_a_pause')
-G('6', 'pings: a tiny ping_rate does not spin', 'timers.py',
+  'deadlines::poll_and_ping', 'time::no_bursts_of_pings_after_a_pause')
+G('6', 'pings: a tiny ping_rate does not spin', 'driver/deadlines.py',
   'max(self.ping_rate, LEAST_RATE)', 'self.ping_rate',
-  'timers::tiny_ping_rate')
-G('6', 'pings stop at close', 'conversation.py',
+  'deadlines::tiny_ping_rate')
+G('6', 'pings stop at close', 'driver/driver.py',
   'if core.state.may_send:\n                    due.pinged(now)',
   'if True:\n                    due.pinged(now)',
-  'deadlines::no_pings_once_close_was_sent')
-G('6', 'ping_timeout counts from the oldest unanswered ping', 'timers.py',
+  'connection_deadlines::no_pings_once_close_was_sent')
+G('6', 'ping_timeout counts from the oldest unanswered ping', 'driver/deadlines.py',
   'if self.oldest_ping is None:\n            self.oldest_ping = now', 'self.oldest_ping = now',
-  'timers::ping_timeout_of_a_ping_that_cannot_be_written')
-G('6', 'ping_timeout: of the oldest, also in the log of pings', 'outgoing.py',
+  'deadlines::ping_timeout_of_a_ping_that_cannot_be_written')
+G('6', 'ping_timeout: of the oldest, also in the log of pings', 'protocol/send_queue.py',
   'return self._pings[0][1]', 'return self._pings[-1][1]',
-  'outgoing::ping_log', 'time::ping_timeout_counts_from_the_oldest_ping')
-G('6', 'ping_timeout: no ping outstanding, no timeout', 'timers.py',
+  'send_queue::ping_log', 'time::ping_timeout_counts_from_the_oldest_ping')
+G('6', 'ping_timeout: no ping outstanding, no timeout', 'driver/deadlines.py',
   'if self.ping_timeout is None or self.oldest_ping is None or (', 'if self.ping_timeout is None or (',
-  'timers::ping_timeout', 'time::no_ping_no_timeout')
-G('6', 'ping_timeout: answered pings do not time out', 'connection.py',
+  'deadlines::ping_timeout', 'time::no_ping_no_timeout')
+G('6', 'ping_timeout: answered pings do not time out', 'protocol/connection.py',
   'latency=core.pings.answered(payload, core.now)', 'latency=None',
-  'deadlines::answered_pings_do_not_time_out')
-G('6', 'ping_timeout: any byte is life', 'timers.py',
+  'connection_deadlines::answered_pings_do_not_time_out')
+G('6', 'ping_timeout: any byte is life', 'driver/deadlines.py',
   'return max(self.oldest_ping, self.last_received) + self.ping_timeout',
   'return self.oldest_ping + self.ping_timeout',
-  'timers::download_is_life', 'time::a_long_download_is_life')
-G('6', 'ping_timeout: bytes of the direct path are life, too', 'conversation.py',
+  'deadlines::download_is_life', 'time::a_long_download_is_life')
+G('6', 'ping_timeout: bytes of the direct path are life, too', 'driver/driver.py',
   'self.timers.last_received = now\n                    core.advance', 'core.advance',
   'time::a_long_download_is_life')
-G('6', 'ping_timeout: a ping that cannot be written counts', 'conversation.py',
+G('6', 'ping_timeout: a ping that cannot be written counts', 'driver/driver.py',
   "core.queue_ping(b'', now)", "core.replies.queue(9, b'')",
   'backpressure::ping_timeout_while_a_sender_is_stuck', 'time::ping_timeout_does_not_wait_for_poll')
-G('6', 'ping_timeout: a ping of the caller counts', 'sending.py',
+G('6', 'ping_timeout: a ping of the caller counts', 'protocol/sending.py',
   'self.pings.sent(to_bytes(data), now)', 'pass',
   'time::ping_of_the_caller_counts')
 G('6', 'ping_timeout: a ping of another thread wakes the loop', 'session.py',
   'if opcode == Opcode.PING and self._timers.ping_timeout is not None:', 'if False:',
   'time::ping_of_another_thread_counts')
-G('6', 'ping_timeout: what has arrived is read before judging', 'timers.py',
+G('6', 'ping_timeout: what has arrived is read before judging', 'driver/deadlines.py',
   'if idle and self.ping_timeout is not None:', 'if self.ping_timeout is not None:',
-  'time::slow_handler_is_no_dead_peer', 'timers::ping_timeout')
-G('6', 'ping_timeout: not after our echo', 'timers.py',
+  'time::slow_handler_is_no_dead_peer', 'deadlines::ping_timeout')
+G('6', 'ping_timeout: not after our echo', 'driver/deadlines.py',
   'self.failed_at is not None or self.echoed_at is not None):', 'False):',
-  'timers::missing_pong_is_no_matter_after_the_echo')
+  'deadlines::missing_pong_is_no_matter_after_the_echo')
 G('6', 'close_timeout counts from the close() call', 'session.py',
   'timers.closed_at = talk.clock()', 'pass',
   'time::close_timeout_counts_from_the_call', 'sequences::no_answer_to_close')
 G('6', 'close_timeout: close() wakes the loop', 'session.py',
   'talk.writer.try_flush()\n        self.wake()', 'talk.writer.try_flush()',
   'time::close_timeout_of_a_close_in_another_thread')
-G('6', 'close_timeout None or 0: never', 'timers.py',
+G('6', 'close_timeout None or 0: never', 'driver/deadlines.py',
   'self.close_timeout = close_timeout or None', 'self.close_timeout = close_timeout or 0.3',
-  'timers::close_timeout', 'time::no_close_timeout')
-G('6', 'close_timeout: 30 s for TCP that is left open, then', 'timers.py',
+  'deadlines::close_timeout', 'time::no_close_timeout')
+G('6', 'close_timeout: 30 s for TCP that is left open, then', 'driver/deadlines.py',
   'ECHO_WAIT = 30.0', 'ECHO_WAIT = 60.0',
-  'timers::defaults')
-G('6', 'close_timeout: a late answer in the socket counts', 'conversation.py',
+  'deadlines::defaults')
+G('6', 'close_timeout: a late answer in the socket counts', 'driver/driver.py',
   'if not idle and now < self._give_up_at:', 'if False:',
   'time::late_answer_in_the_socket_counts')
-G('6', 'close_timeout: under a stream of messages', 'conversation.py',
+G('6', 'close_timeout: under a stream of messages', 'driver/driver.py',
   'if self._give_up_at is None:\n', 'if True:\n',
   'sequences::no_answer_to_close_under_a_stream_of_messages')
-G('6', 'no look is left out where bytes may be kept that no wait tells of', 'transport.py',
+G('6', 'no look is left out where bytes may be kept that no wait tells of', 'network/stream.py',
   'self.poll_tells_all = type(sock) is socket.socket', 'self.poll_tells_all = True',
-  'looks::no_look_is_left_out_at_an_object_that_may_keep_bytes')
-G('6', 'no look is left out behind the end of TLS', 'transport.py',
+  'reader::no_look_is_left_out_at_an_object_that_may_keep_bytes')
+G('6', 'no look is left out behind the end of TLS', 'network/stream.py',
   'if self._late is not None or not more:', 'if False:',
-  'transport::end_behind_a_record_is_looked_for')
-G('6', 'no wait for a socket that was closed', 'conversation.py',
+  'stream::end_behind_a_record_is_looked_for')
+G('6', 'no wait for a socket that was closed', 'driver/driver.py',
   ' and stream.fileno() >= 0', '',
-  'looks::socket_that_a_handler_has_closed')
-G('6', 'looks that were left out are tried again', 'conversation.py',
+  'reader::socket_that_a_handler_has_closed')
+G('6', 'looks that were left out are tried again', 'driver/driver.py',
   ' and in_vain % ONE_LOOK_OF and', ' and',
-  'looks::a_stream_of_small_reads_is_looked_for_again')
-G('6', 'monotonic on 2.7: backward steps are no time', 'compat.py',
+  'reader::a_stream_of_small_reads_is_looked_for_again')
+G('6', 'monotonic on 2.7: backward steps are no time', '_compat.py',
   'if now < last:', 'if False:',
   'compat::backward_steps_of_the_clock_are_no_time')
-G('6', 'EINTR ends nothing: waiting', 'waiting.py',
+G('6', 'EINTR ends nothing: waiting', 'network/poller.py',
   'found = poll.poll(timeout)\n        except OS_ERRORS as error:\n'
   '            if not was_interrupted(error):',
   'found = poll.poll(timeout)\n        except OS_ERRORS as error:\n            if True:',
-  'waiting::interruption')
-G('6', 'EINTR ends nothing: reading', 'transport.py',
+  'poller::interruption')
+G('6', 'EINTR ends nothing: reading', 'network/stream.py',
   'if was_interrupted(error):\n                    continue\n                raise\n            view',
   'raise\n            view',
-  'transport::errors')
-G('6', 'EINTR ends nothing: writing', 'transport.py',
+  'stream::errors')
+G('6', 'EINTR ends nothing: writing', 'network/stream.py',
   'if not was_interrupted(error):\n                    raise', 'raise',
-  'transport::errors')
-G('6', 'Ctrl-C while it is told what to wait for', 'waiting.py',
+  'stream::errors')
+G('6', 'Ctrl-C while it is told what to wait for', 'network/poller.py',
   '        poll = select.poll()                # looked up',
   '        poll = select.poll()\n        self._current = (waits, poll, dict(waits))        # looked up',
-  'waiting::poll_registers_again_what_ctrl_c_has_cut_off')
-G('6', 'a time limit below a millisecond is waited for', 'waiting.py',
+  'poller::poll_registers_again_what_ctrl_c_has_cut_off')
+G('6', 'a time limit below a millisecond is waited for', 'network/poller.py',
   'int(math.ceil(timeout * 1000))', 'int(timeout * 1000)',
-  'waiting::time_below_a_millisecond_is_waited_for')
-G('6', 'one wait is at most a day', 'waiting.py',
+  'poller::time_below_a_millisecond_is_waited_for')
+G('6', 'one wait is at most a day', 'network/poller.py',
   'timeout = min(max(timeout, 0), LONGEST)', 'timeout = max(timeout, 0)',
-  'waiting::deadlines')
-G('6', 'idle: no wake-ups but the deadlines', 'waiting.py',
+  'poller::deadlines')
+G('6', 'idle: no wake-ups but the deadlines', 'network/poller.py',
   'timeout = LONGEST\n', 'timeout = 0.01\n        deadline = None\n',
-  'time::idle_connection_sleeps', 'waiting::deadlines')
+  'time::idle_connection_sleeps', 'poller::deadlines')
 
 # -- 7. Threads -----------------------------------------------------------------------------------
 
-G('7', 'one act under one lock', 'writer.py',
+G('7', 'one act under one lock', 'driver/writer.py',
   'if not self._lock.acquire(False):\n            self._wait_for_lock()\n        begun = False',
   'self._lock = threading.Lock(); self._lock.acquire()\n        begun = False',
   'threads::messages_of_eight_threads_arrive_intact[ws]')
-G('7', 'the state is checked under the lock', 'writer.py',
+G('7', 'the state is checked under the lock', 'driver/writer.py',
   'if core.inputs != OPENED:\n                core.check_send()', 'pass',
   'threads::no_data_behind_a_close_frame')
-G('7', 'nothing but pongs after a close frame', 'outgoing.py',
+G('7', 'nothing but pongs after a close frame', 'protocol/send_queue.py',
   'if self._close_taken:\n                continue', 'pass',
-  'outgoing::after_a_close_frame_only_pongs')
-G('7', 'never two close frames', 'states.py',
+  'send_queue::after_a_close_frame_only_pongs')
+G('7', 'never two close frames', 'protocol/states.py',
   'self._close_token.pop()', 'self._close_token[0]',
   'states::races_for_the_close_frame')
-G('7', 'TLS: one thread at a time', 'transport.py',
+G('7', 'TLS: one thread at a time', 'network/stream.py',
   'with self._lock:\n                    count = self._read_records(view)',
   'if True:\n                    count = self._read_records(view)',
-  'transport::tls_object_is_in_one_threads_hands')
-G('7', 'TLS: one thread at a time, writing', 'transport.py',
+  'stream::tls_object_is_in_one_threads_hands')
+G('7', 'TLS: one thread at a time, writing', 'network/stream.py',
   'with self._lock:\n                    count = self._write(data)',
   'if True:\n                    count = self._write(data)',
-  'transport::tls_object_is_in_one_threads_hands')
-G('7', 'TLS: writers wait outside of the lock', 'transport.py',
+  'stream::tls_object_is_in_one_threads_hands')
+G('7', 'TLS: writers wait outside of the lock', 'network/stream.py',
   'self.send_wants = WRITE\n                    return None', 'continue',
-  'transport::writing_by_script')
-G('7', 'TLS: a shutdown sends no clear text', 'transport.py',
+  'stream::writing_by_script')
+G('7', 'TLS: a shutdown sends no clear text', 'network/stream.py',
   'return super(self._ssl.SSLSocket, self.sock).shutdown', 'return self.sock.shutdown',
-  'transport::tls_shutdown_leaves_no_clear_text')
-G('7', 'TLS: a signal handler inside of it keeps off', 'writer.py',
+  'stream::tls_shutdown_leaves_no_clear_text')
+G('7', 'TLS: a signal handler inside of it keeps off', 'driver/writer.py',
   'if self._is_entered is not None and self._is_entered():\n            return',
   'if False:\n            return',
   'threads::signal_handler_inside_of_tls')
-G('7', 'close() wakes the loop at once', 'waiting.py',
+G('7', 'close() wakes the loop at once', 'network/poller.py',
   'wake_up.set()', 'pass',
-  'waiting::wake_from_another_thread', 'time::close_timeout_of_a_close_in_another_thread')
+  'poller::wake_from_another_thread', 'time::close_timeout_of_a_close_in_another_thread')
 G('7', 'force_disconnect() wakes the loop at once', 'session.py',
   'talk.stop(reason)\n        self.wake()', 'pass',
   'threads::loop_is_woken_at_once')
-G('7', 'a send inside of a send of the same thread raises', 'writer.py',
+G('7', 'a send inside of a send of the same thread raises', 'driver/writer.py',
   'if self._is_nested():', 'if False:',
   'threads::signal_handler_that_sends_inside_of_a_send')
-G('7', 'nothing is left: the socket', 'writer.py',
+G('7', 'nothing is left: the socket', 'driver/writer.py',
   "self.tail = b''\n            self._stream.close()", "self.tail = b''",
   'sequences::nothing_is_left_behind')
-G('7', 'nothing is left: the wake-up', 'waiting.py',
+G('7', 'nothing is left: the wake-up', 'network/poller.py',
   'if self._read is not None:\n            try', 'if False:\n            try',
-  'threads::nothing_is_left_of_many_connections', 'waiting::descriptors_go_with_the_last_reference')
-G('7', 'nothing waits for the collector: the writer', 'conversation.py',
+  'threads::nothing_is_left_of_many_connections', 'poller::descriptors_go_with_the_last_reference')
+G('7', 'nothing waits for the collector: the writer', 'driver/driver.py',
   'Writer(core, stream, weakref.proxy(self),', 'Writer(core, stream, self,',
   'threads::nothing_waits_for_the_collector')
-G('7', 'nothing waits for the collector: the core', 'connection.py',
+G('7', 'nothing waits for the collector: the core', 'protocol/connection.py',
   '_stages(weakref.proxy(self))', '_stages(self)',
   'connection::core_that_nobody_releases_is_no_cycle')
-G('7', 'nothing waits for the collector: callables of the handshake', 'handshake.py',
+G('7', 'nothing waits for the collector: callables of the handshake', 'protocol/handshake.py',
   'finally:\n            self._on_response = self._process_extensions = None',
   'finally:\n            pass',
   'handshake::no_cycles_after_the_outcome')
-G('7', 'nothing waits for the collector: tracebacks', 'compat.py',
+G('7', 'nothing waits for the collector: tracebacks', '_compat.py',
   'seen.__traceback__ = None', 'pass',
   'threads::errors_of_events_hold_no_frames')
-G('7', 'nothing waits for the collector: the buffer', 'connection.py',
+G('7', 'nothing waits for the collector: the buffer', 'protocol/connection.py',
   'self.intake.release()', 'pass',
   'connection::after_release')
-G('7', 'forks: masks of the child are its own', 'compat.py',
+G('7', 'forks: masks of the child are its own', '_compat.py',
   'os.register_at_fork(after_in_child=stock.clear)', 'pass',
-  'mask::forked_child_has_other_keys')
-G('7', 'forks: the connection of the parent lives on', 'transport.py',
+  'masking::forked_child_has_other_keys')
+G('7', 'forks: the connection of the parent lives on', 'network/stream.py',
   'if shutdown is not None and self._fork == fork_id():', 'if shutdown is not None:',
-  'transport::forked_child_leaves_it_alone')
-G('7', 'forks: look-ups begin anew', 'resolver.py',
+  'stream::forked_child_leaves_it_alone')
+G('7', 'forks: look-ups begin anew', 'network/resolver.py',
   'if table.fork != fork_id():', 'if False:',
   'resolver::forked_child_asks_anew')
-G('7', 'masks: no byte is used twice', 'mask.py',
+G('7', 'masks: no byte is used twice', 'protocol/masking.py',
   'first = keys.pop()', 'first = keys[-1]',
-  'mask::numbers_are_keys', 'mask::no_key_twice_in_threads')
-G('7', 'masks come from os.urandom', 'mask.py',
+  'masking::numbers_are_keys', 'masking::no_key_twice_in_threads')
+G('7', 'masks come from os.urandom', 'protocol/masking.py',
   'os.urandom(STOCK_SIZE)', "b'abcd' * (STOCK_SIZE // 4)",
-  'mask::real_keys', 'mask::numbers_are_keys')
-G('7', 'the client masks', 'connection.py',
+  'masking::real_keys', 'masking::numbers_are_keys')
+G('7', 'the client masks', 'protocol/connection.py',
   "Role('client', masks_outgoing=True,", "Role('client', masks_outgoing=False,",
   'connection::client_masks_and_server_does_not')
-G('7', 'monkey patching: poll is looked up when it is made', 'waiting.py',
+G('7', 'monkey patching: poll is looked up when it is made', 'network/poller.py',
   "return _Poll() if hasattr(select, 'poll') else _Select()", 'return _Poll()',
-  'waiting::poller_is_looked_up_when_it_is_made')
-G('7', 'a descriptor is closed by its last user', 'writer.py',
+  'poller::poller_is_looked_up_when_it_is_made')
+G('7', 'a descriptor is closed by its last user', 'driver/writer.py',
   'if self._holder in (None, get_ident()) and not self._closed:', 'if not self._closed:',
   'writer::descriptor_is_closed_by_whoever_still_writes')
-G('7', 'a send in a signal handler is refused before the lock has a name on it', 'writer.py',
+G('7', 'a send in a signal handler is refused before the lock has a name on it', 'driver/writer.py',
   'frame = sys._getframe(2).f_back', 'frame = None',
   'writer::signal_handler_that_sends_before_any_line')
 G('7', 'one connection at a time', 'websocket.py',
@@ -1181,38 +1187,38 @@ G('7', 'a connect() while it runs changes nothing', 'websocket.py',
 
 # -- 8. persist -----------------------------------------------------------------------------------
 
-G('8', 'delay: min_wait + random * 2**retries', 'backoff.py',
+G('8', 'delay: min_wait + random * 2**retries', 'client/backoff.py',
   'delay = min_wait + random * min(max_wait - min_wait, 2.0 ** min(retries, 22))', 'delay = min_wait',
   'backoff::delay')
-G('8', 'delay: within max_wait', 'backoff.py',
+G('8', 'delay: within max_wait', 'client/backoff.py',
   'random * min(max_wait - min_wait, 2.0 ** min(retries, 22))', 'random * 2.0 ** min(retries, 22)',
   'backoff::delay')
-G('8', 'delay: no number grows without bound', 'backoff.py',
+G('8', 'delay: no number grows without bound', 'client/backoff.py',
   '2.0 ** min(retries, 22)', '2.0 ** retries',
   'backoff::delay')
-G('8', 'delay: finite whatever is asked for', 'backoff.py',
+G('8', 'delay: finite whatever is asked for', 'client/backoff.py',
   'return float(min(delay, LONGEST_DELAY))', 'return float(delay)',
   'backoff::delay')
-G('8', 'Retry-After: at least min_wait', 'backoff.py',
+G('8', 'Retry-After: at least min_wait', 'client/backoff.py',
   'delay = max(min_wait, min(asked, max(max_wait, LONGEST_RETRY_AFTER)))',
   'delay = min(asked, max(max_wait, LONGEST_RETRY_AFTER))',
   'backoff::delay_that_was_asked_for')
-G('8', 'Retry-After: at most max(max_wait, 3600)', 'backoff.py',
+G('8', 'Retry-After: at most max(max_wait, 3600)', 'client/backoff.py',
   'min(asked, max(max_wait, LONGEST_RETRY_AFTER))', 'asked',
   'backoff::delay_that_was_asked_for')
-G('8', 'Retry-After: thirty digits', 'backoff.py',
+G('8', 'Retry-After: thirty digits', 'client/backoff.py',
   'return min(float(text), LONGEST_DELAY)', 'return float(text)',
   'backoff::retry_after')
-G('8', 'Retry-After: negative, nan, inf are ignored', 'backoff.py',
+G('8', 'Retry-After: negative, nan, inf are ignored', 'client/backoff.py',
   "if re.match(r'[0-9]+\\Z', text):", "if re.match(r'[-+0-9a-z]+\\Z', text):",
   'backoff::retry_after_unreadable')
-G('8', 'Retry-After: a date that is past is 0', 'backoff.py',
+G('8', 'Retry-After: a date that is past is 0', 'client/backoff.py',
   'min(max(date - now, 0.0), LONGEST_DELAY)', 'min(date - now, LONGEST_DELAY)',
   'backoff::retry_after')
-G('8', 'Retry-After: the year 9999', 'backoff.py',
+G('8', 'Retry-After: the year 9999', 'client/backoff.py',
   'min(max(date - now, 0.0), LONGEST_DELAY)', 'max(date - now, 0.0)',
   'backoff::retry_after')
-G('8', 'Retry-After: dates that are none', 'backoff.py',
+G('8', 'Retry-After: dates that are none', 'client/backoff.py',
   'if hour > 23 or minute > 59 or second > 60:', 'if False:',
   'backoff::retry_after_unreadable')
 G('8', 'Retry-After: not when it is not respected', 'persist.py',
@@ -1222,10 +1228,10 @@ G('8', 'retries grow with each failure in a row', 'persist.py',
   'retries = 0 if is_stable else retries + 1', 'retries = 0 if is_stable else 1',
   'persist::failures', 'persist::flapping_server')
 G('8', 'a server that accepts and drops is backed off from', 'persist.py',
-  'ready_at is not None and compat.monotonic() - ready_at >= stable_after or', 'ready_at is not None or',
+  'ready_at is not None and _compat.monotonic() - ready_at >= stable_after or', 'ready_at is not None or',
   'persist::flapping_server', 'persist::stable_after')
 G('8', 'retries are 0 after stable_after', 'persist.py',
-  'ready_at is not None and compat.monotonic() - ready_at >= stable_after or', 'False or',
+  'ready_at is not None and _compat.monotonic() - ready_at >= stable_after or', 'False or',
   'persist::stable_after')
 G('8', 'retries are 0 after a graceful end with messages', 'persist.py',
   "has_message and getattr(event, 'graceful', False))", 'False)',
@@ -1279,19 +1285,19 @@ G('8', 'retry_on: a number is bounded', 'persist.py',
 G('8', 'leaving closes the connection', 'persist.py',
   'connection.close()', 'pass',
   'persist::leaving_closes_the_connection')
-G('8', 'transient: not certificates', 'backoff.py',
+G('8', 'transient: not certificates', 'client/backoff.py',
   'if ssl is not None and isinstance(error, ssl.CertificateError):\n        return False', 'pass',
   'backoff::transient_connect_fail')
-G('8', 'transient: not a fingerprint', 'backoff.py',
+G('8', 'transient: not a fingerprint', 'client/backoff.py',
   '"certificate|fingerprint mismatch|', '"certificate|',
   'backoff::transient_connect_fail')
-G('8', 'transient: HTTP 408, 425, 429, 5xx', 'backoff.py',
+G('8', 'transient: HTTP 408, 425, 429, 5xx', 'client/backoff.py',
   'return status in (408, 425, 429) or (', 'return status in (408, 425) or (',
   'backoff::transient_answers')
-G('8', 'transient: close codes', 'backoff.py',
+G('8', 'transient: close codes', 'client/backoff.py',
   'return code in _CLOSE_CODES\n', 'return True',
   'backoff::transient_close_codes')
-G('8', 'transient: not a peer that broke the protocol', 'backoff.py',
+G('8', 'transient: not a peer that broke the protocol', 'client/backoff.py',
   "return not isinstance(getattr(event, 'error', None),\n"
   '                              (errors.ProtocolError, errors.CriticalProtocolError))',
   'return True',
@@ -1299,16 +1305,16 @@ G('8', 'transient: not a peer that broke the protocol', 'backoff.py',
 
 # -- s. Secrets (api.md, section 8; SECURITY.md) --------------------------------------------------
 
-G('s', 'secrets: the password of a URL', 'url.py',
+G('s', 'secrets: the password of a URL', 'network/url.py',
   "return text[:colon] + ':***' + text[at:]", 'return text',
   'url::mask_password', 'secrets::userinfo[me:hunter2@]')
-G('s', 'secrets: a user alone in a URL', 'url.py',
+G('s', 'secrets: a user alone in a URL', 'network/url.py',
   "return text[:start] + '***' + text[at:]", 'return text',
   'secrets::userinfo[hunter2@]', 'secrets::userinfo[hunter2:@]')
-G('s', 'secrets: the query of a Location that is refused', 'url.py',
+G('s', 'secrets: the query of a Location that is refused', 'network/url.py',
   'cut_query(mask_password(text))', 'mask_password(text)',
   'secrets::redirects')
-G('s', 'secrets: the query of a redirect to clear text', 'plan.py',
+G('s', 'secrets: the query of a redirect to clear text', 'client/attempt.py',
   'escape(cut_query(target.masked))', 'escape(target.masked)',
   'secrets::redirect_to_clear_text')
 G('s', 'secrets: the query of a Location in a repr', 'events.py',
@@ -1317,10 +1323,10 @@ G('s', 'secrets: the query of a Location in a repr', 'events.py',
 G('s', 'secrets: the userinfo in the repr of an event', 'events.py',
   "value = _USERINFO.sub(native('//***@'), value)", 'pass',
   'events::repr_hides_credentials')
-G('s', 'secrets: the credentials of a proxy', 'proxy_settings.py',
+G('s', 'secrets: the credentials of a proxy', 'network/proxy_settings.py',
   "self.safe = _USERINFO.sub(lambda match: match.group(1) or '', text, 1)", 'self.safe = text',
-  'secrets::reprs', 'network_proxy::proxy')
-G('s', 'secrets: the codec tells no header', 'options.py',
+  'secrets::reprs', 'proxies::proxy')
+G('s', 'secrets: the codec tells no header', 'client/options.py',
   'except UnicodeError:\n        pass', 'except UnicodeError:\n        raise',
   'secrets::refusals')
 G('s', 'secrets: the codec tells no password', 'auth.py',

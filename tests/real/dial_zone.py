@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def main(folder):
     sys.path[:0] = [folder, os.path.dirname(HERE)]
-    from proxyserver import Server, bye
+    from support.proxyserver import Server, bye
 
     from lomond import WebSocket
     for words in ('link set lo up', 'addr add fe80::1/64 dev lo nodad'):

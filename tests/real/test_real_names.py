@@ -17,8 +17,8 @@ import time
 
 import pytest
 from counterparts import HERE, program
-from proxyserver import Server, bye, dead_address
 from sandbox import with_files
+from support.proxyserver import Server, bye, dead_address
 
 import lomond
 

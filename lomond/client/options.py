@@ -1,0 +1,237 @@
+"""What a caller may say to ``WebSocket``: checked before any I/O; nothing is opened here.
+
+It must not know connections.  A wrong type is a ``TypeError``, a wrong value a ``ValueError``
+whose sentence names it (but never a secret).
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from .._compat import encode_utf8, fspath, integer_types, text_type, to_text
+from ..auth import basic
+from ..compression import Deflate
+from ..protocol.handshake import check_header
+from ..response import escape, is_token
+from .cookies import cookie_text, is_jar
+
+#: Headers that the opening handshake makes itself (RFC 6455, 4.1).
+_HANDSHAKE_HEADERS = (b'upgrade', b'connection')
+
+
+def check_protocols(protocols):
+    """A list of the subprotocols, in order."""
+    if protocols is None:
+        return []
+    if not isinstance(protocols, (list, tuple)):
+        raise TypeError('protocols must be a list or tuple of text, not {}'.format(
+            type(protocols).__name__))
+    checked = []
+    for protocol in protocols:
+        protocol = to_text(protocol)
+        if not isinstance(protocol, text_type):
+            raise TypeError('a protocol must be text, not {}'.format(type(protocol).__name__))
+        if not is_token(protocol.encode('utf-8')):
+            raise ValueError("protocol '{}' is not a token: letters, digits and !#$%&'*+-.^_`|~ "
+                             'are allowed'.format(escape(protocol)))
+        if protocol in checked:
+            raise ValueError("protocol '{}' is there twice; each may be offered once".format(
+                escape(protocol)))
+        checked.append(protocol)
+    return checked
+
+
+def _header_octets(what, value):
+    """Text as UTF-8."""
+    try:
+        return encode_utf8(value)
+    except UnicodeError:
+        pass                            # raised below: the codec's error carries the value
+    raise ValueError('{} has half a surrogate pair; it cannot be encoded as UTF-8'.format(what))
+
+
+def check_text_header(what, name, value):
+    """Text for the value of a header; None stays None."""
+    if value is None:
+        return None
+    value = to_text(value)
+    if not isinstance(value, text_type):
+        raise TypeError('{} must be text, not {}'.format(what, type(value).__name__))
+    check_header(name, _header_octets(what, value))
+    return value
+
+
+def header_pairs(headers):
+    """Pairs of bytes, in order, of a dict or a list of pairs of text or bytes.
+
+    :raises TypeError, ValueError: also for headers that the opening handshake makes itself
+    """
+    if headers is None:
+        return []
+    if isinstance(headers, dict):
+        headers = headers.items()
+    elif not isinstance(headers, (list, tuple)):        # an iterator would be used up by the check
+        raise TypeError('headers must be a dict, a list of pairs or a callable, not {}'.format(
+            type(headers).__name__))
+    pairs = []
+    for pair in headers:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise TypeError('headers must be pairs of name and value')
+        pair = tuple(_header_octets('a header', part) if isinstance(part, text_type) else part
+                     for part in pair)
+        for part in pair:
+            if not isinstance(part, bytes):
+                raise TypeError('a header name and its value must be text or bytes, not {}'.format(
+                    type(part).__name__))
+        check_header(*pair)
+        lower = pair[0].lower()
+        if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):
+            raise ValueError("header '{}' belongs to the opening handshake; it cannot be given"
+                             .format(lower.decode('ascii')))
+        pairs.append(pair)
+    return pairs
+
+
+def check_headers(headers):
+    """Headers as they are kept: a callable, or what :func:`header_pairs` takes."""
+    if not callable(headers):
+        header_pairs(headers)
+    return headers
+
+
+def check_auth(auth):
+    """``(user, password)``, an object with ``answer`` (DigestAuth), or None."""
+    if auth is None or hasattr(auth, 'answer'):
+        return auth
+    if not isinstance(auth, (tuple, list)) or len(auth) != 2:
+        raise TypeError('auth must be (user, password) or a DigestAuth, not {}'.format(
+            type(auth).__name__))
+    user, password = to_text(auth[0]), to_text(auth[1])
+    basic(user, password)
+    return user, password
+
+
+def check_cookies(cookies):
+    """A dict of text, a text, a jar, or None."""
+    if cookies is None or is_jar(cookies):
+        return cookies
+    if isinstance(cookies, dict):
+        for name, value in cookies.items():
+            for what, part in (('name', name), ('value', value)):
+                part = to_text(part)
+                if not isinstance(part, text_type):
+                    raise TypeError('the {} of a cookie must be text, not {}'.format(
+                        what, type(part).__name__))
+                if any(char in part for char in (';', ',' if what == 'name' else ';')) or (
+                        what == 'name' and (not part or '=' in part)):
+                    raise ValueError("the {} of cookie '{}' has a character that would end "
+                                     'it'.format(what, escape(to_text(name))))
+        header = cookie_text(cookies)
+    else:
+        header = to_text(cookies)
+        if not isinstance(header, text_type):
+            raise TypeError('cookies must be a dict, text or a CookieJar, not {}'.format(
+                type(cookies).__name__))
+    check_header(b'Cookie', _header_octets('cookies', header))
+    return cookies
+
+
+def check_compress(compress):
+    """The :class:`~lomond.compression.Deflate` to offer, or None."""
+    if isinstance(compress, Deflate):
+        return compress
+    if compress is True or compress is False or compress is None:
+        return Deflate() if compress else None
+    if isinstance(compress, integer_types):         # 0.3.4 took anything truthy
+        return Deflate() if compress else None
+    raise TypeError('compress must be True, False or a Deflate, not {}'.format(
+        type(compress).__name__))
+
+
+def check_size(what, value, least):
+    """An int of at least ``least``, or None."""
+    if value is None:
+        return None
+    check_number(what, value, integer_types)
+    if value < least:
+        raise ValueError('{} is {}; {} or more is allowed'.format(what, value, least))
+    return value
+
+
+def check_number(what, value, types=integer_types + (float,)):
+    """A number that is one, and no bool."""
+    if isinstance(value, bool) or not isinstance(value, types):
+        raise TypeError('{} must be a number, not {}'.format(what, type(value).__name__))
+    if value != value:
+        raise ValueError('{} is nan; a number of seconds is allowed'.format(what))
+    return value
+
+
+def check_time(what, value):
+    """Seconds, 0 or more; None for no limit."""
+    if value is None:
+        return None
+    if check_number(what, value) < 0:
+        raise ValueError('{} is {}; seconds, or None or 0 for none, are allowed'.format(what, value))
+    return value
+
+
+def check_poll(poll):
+    """Seconds, above 0."""
+    if not check_number('poll', poll) > 0:
+        raise ValueError('poll is {}; seconds above 0 are allowed'.format(poll))
+    return poll
+
+
+def check_source_address(address):
+    """``(host, port)``, or None."""
+    if address is None:
+        return None
+    if not isinstance(address, (tuple, list)) or len(address) != 2:
+        raise TypeError('source_address must be (host, port), not {!r}'.format(address))
+    host, port = to_text(address[0]), address[1]
+    if not isinstance(host, text_type):
+        raise TypeError('the host of source_address must be text, not {}'.format(
+            type(host).__name__))
+    check_number('the port of source_address', port, integer_types)
+    if not 0 <= port <= 65535:
+        raise ValueError('the port of source_address is {}; 0 to 65535 is allowed'.format(port))
+    return host, port
+
+
+def check_socket_options(options):
+    """A list of ``(level, name, value)``, or None."""
+    if options is None:
+        return None
+    if not isinstance(options, (list, tuple)):
+        raise TypeError('socket_options must be a list of (level, name, value), not {}'.format(
+            type(options).__name__))
+    for option in options:
+        if not isinstance(option, (tuple, list)) or len(option) != 3:
+            raise ValueError('socket option {!r} is not (level, name, value)'.format(option))
+        for number in option[:2]:
+            check_number('level and name of a socket option', number, integer_types)
+        if isinstance(option[2], bool) or not isinstance(option[2], integer_types + (bytes,)):
+            raise TypeError('the value of a socket option must be an int or bytes, not {}'.format(
+                type(option[2]).__name__))
+    return [tuple(option) for option in options]
+
+
+def flat_view(data):
+    """A bytearray or memoryview as a memoryview of bytes, without a copy where that is possible."""
+    view = memoryview(data)
+    if view.format not in ('B', b'B') or view.ndim != 1 or view.strides not in ((1,), None):
+        return view.tobytes()
+    return view
+
+
+def check_path(what, path):
+    """A path, as text or bytes, without NUL; or None."""
+    if path is None:
+        return None
+    path = fspath(path)
+    if not isinstance(path, (text_type, bytes)):
+        raise TypeError('{} must be a path, not {}'.format(what, type(path).__name__))
+    if not path:
+        raise ValueError('{} is empty; a path is needed'.format(what))
+    if (b'\0' if isinstance(path, bytes) else '\0') in path:
+        raise ValueError('{} has a NUL in it'.format(what))
+    return path

@@ -1,0 +1,310 @@
+"""How a connection comes about: names, addresses, proxies, TLS; a generator of waits.
+
+It must not know WebSockets.  Each step sets what it waits for (``waits``, ``deadline``), yields,
+and is resumed when something of it is ready (``ready``); none blocks.  So a blocking loop, a
+loop over many sockets, and asyncio can drive the same code.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import socket
+
+from .. import errors
+from .._compat import OS_ERRORS, error_text, text_type
+from . import tls_context
+from .happy_eyeballs import Race
+from .proxy_handshake import make_conversation
+from .resolver import look_up
+from .stream import PlainStream, TlsStream, as_stream
+from .url import is_ip_address
+
+_SERVER = 'unable to connect'
+_PROXY = 'unable to connect to proxy'
+
+
+class DialFail(errors.ConnectFail):
+    """No connection came about.
+
+    :ivar stage: as in :class:`~lomond.events.ConnectFail`
+    :ivar error: the exception behind it, or None
+    """
+
+    def __init__(self, text, stage, error=None):
+        super(DialFail, self).__init__(text)
+        self.stage = stage
+        self.error = error
+
+
+class Route(object):
+    """Where to, and by which way.
+
+    :param Url url: the server
+    :param proxy: a :class:`~lomond.network.proxy_handshake.ProxyUrl`, or None
+    :param uds: path of a Unix domain socket, or None
+    :param source_address: ``(host, port)`` to bind, or None
+    :param socket_options: list of ``(level, name, value)``
+    :param dict tls: ``verify``, ``cafile``, ``context``, ``cert``, ``fingerprint``
+    :param wrap: None, or ``wrap(sock, host)`` for TLS with the server, on a blocking socket
+    :param time_left: called for the timeout of that socket: seconds or None
+    :param emit: ``emit(stage, **values)`` for trace records
+    """
+
+    def __init__(self, url, proxy=None, uds=None, source_address=None, socket_options=(),
+                 tls=None, wrap=None, time_left=lambda: None, emit=lambda stage, **values: None):
+        self.url = url
+        self.proxy = proxy
+        self.uds = uds
+        self.source_address = source_address
+        self.socket_options = socket_options or ()
+        self.tls = tls or {}
+        self.wrap = wrap
+        self.time_left = time_left
+        self.emit = emit
+
+
+class Dial(object):
+    """One connection in the making; a driver iterates :meth:`steps` to its end.
+
+    :param Route route: where to
+    :param waiting: ``monotonic()`` and ``wake()``
+    :ivar waits: ``((fileno, READ | WRITE), ...)`` to wait for, while it has yielded
+    :ivar deadline: when to resume it though nothing is ready (monotonic), or None
+    :ivar ready: set by the driver before it resumes
+    :ivar stage: of :class:`~lomond.events.ConnectFail`
+    :ivar stream: the result, connected, TLS included
+    :ivar proxy: URL of the proxy without credentials, or None
+    :ivar surplus: bytes that came behind the proxy's answer
+    """
+
+    def __init__(self, route, waiting):
+        self.waits = ()
+        self.deadline = None
+        self.ready = ()
+        self.stage = 'prepare'
+        self.stream = None
+        self.surplus = b''
+        self.proxy = None if route.proxy is None or route.uds else route.proxy.safe
+        self.problem = _SERVER if self.proxy is None else _PROXY
+        self._route = route
+        self._waiting = waiting
+        self._race = None
+        self._lookup = None
+        self._addresses = None      # what the newest look-up gave
+        self._sources = None        # addresses to bind, or None
+
+    def steps(self):
+        """Do it all; yields whenever it has to wait.
+
+        :raises DialFail: with its stage
+        """
+        route, url = self._route, self._route.url
+        proxy = None if route.uds else route.proxy
+        server_context, proxy_context = self._prepare(proxy)
+        if not route.uds:
+            if route.source_address is not None:
+                for _ in self._resolve_source(*route.source_address):
+                    yield
+            host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
+            for _ in self._resolve(host, port):
+                yield
+        for _ in self._connect(None if route.uds else self._addresses):
+            yield
+        if proxy is not None:
+            for _ in self._pass_proxy(proxy, proxy_context):
+                yield
+        self.problem = _SERVER
+        if url.is_secure:
+            self.stage = 'tls'
+            if self.surplus:
+                raise DialFail('{}; {} bytes came from the proxy before TLS began'.format(
+                    self.problem, len(self.surplus)), 'tls')
+            for _ in self._begin_tls(server_context, url.host, True):
+                yield
+        self.stage = 'upgrade'
+
+    def details(self):
+        """The addresses that did not connect so far, each with its error; may be empty."""
+        return self._race.details() if self._race is not None and self.stage == 'connect' else ''
+
+    def close(self):
+        """Drop what has not become the result."""
+        if self._race is not None:
+            self._race.close()
+        if self._lookup is not None:
+            self._lookup.leave(self._waiting.wake)
+        if self.stream is not None:
+            self.stream.close()
+            self.stream = None
+
+    # -- before anything is opened
+
+    def _prepare(self, proxy):
+        """TLS contexts: files that cannot be read show before a packet is sent."""
+        route, url, tls = self._route, self._route.url, self._route.tls
+        server = through = None
+        secure_proxy = proxy is not None and proxy.scheme == 'https'
+        try:
+            if url.is_secure and route.wrap is None:
+                server = tls.get('context') or tls_context.make_context(
+                    tls.get('verify', True), tls.get('cafile'), tls.get('cert'),
+                    tls.get('fingerprint'), host=url.host)
+            if secure_proxy:
+                through = tls.get('context') or tls_context.make_context(
+                    tls.get('verify', True), tls.get('cafile'), host=proxy.host)
+        except Exception as error:      # OSError, ssl.SSLError, ValueError: of the caller's files
+            raise DialFail('{}; {}'.format(_SERVER, error_text(error)), 'prepare',
+                           getattr(error, 'error', None) or error)
+        if secure_proxy and url.is_secure:
+            if route.wrap is not None:
+                raise DialFail(_SERVER + '; an overridden _wrap_socket cannot be used through an '
+                               'https proxy', 'prepare')
+            import ssl
+            if not hasattr(ssl, 'MemoryBIO'):
+                raise DialFail(_SERVER + '; wss through an https proxy needs Python 3.5 or newer '
+                               '(TLS inside of TLS)', 'prepare')
+        return server, through
+
+    # -- names
+
+    def _resolve(self, host, port):
+        """Sets ``_addresses``, what ``getaddrinfo`` returns."""
+        self.stage = 'resolve'
+        try:
+            lookup = self._lookup = look_up(host, port, self._waiting.wake)
+        except Exception as error:      # TooManyLookups; no more threads
+            raise DialFail('{}; {}'.format(self.problem, error_text(error)), 'resolve', error)
+        self.waits, self.deadline = (), None
+        while not lookup.is_done:
+            yield
+        self._lookup = None
+        if lookup.error is not None:
+            raise DialFail('{}; {}'.format(self.problem, error_text(lookup.error)), 'resolve',
+                           lookup.error)
+        self._addresses = lookup.addresses
+
+    def _resolve_source(self, host, port):
+        """Sets ``_sources``: bind() would look up a name for as long as it likes."""
+        if not host:                        # any address of this machine
+            self._sources = [(family, 0, 0, '', ('', port))
+                             for family in (socket.AF_INET, getattr(socket, 'AF_INET6', None))]
+            return
+        problem, self.problem = self.problem, _SERVER + '; source_address'
+        for _ in self._resolve(host, port):
+            yield
+        self.problem = problem
+        self._sources = self._addresses
+
+    # -- TCP
+
+    def _connect(self, addresses):
+        """Connect to the first of them that answers; None: to the Unix domain socket."""
+        self.stage = 'connect'
+        route = self._route
+        race = self._race = Race(self._waiting.monotonic, route.socket_options, self._sources)
+        steps = race.unix_steps(route.uds) if addresses is None else race.steps(addresses)
+        for _ in steps:
+            self.waits, self.deadline = race.waits, race.deadline
+            yield
+            race.ready = self.ready
+        self.waits, self.deadline = (), None
+        if race.winner is None:
+            raise DialFail('{}; {}'.format(self.problem, race.details() or 'the name has no address'),
+                           'connect', race.error)
+        self.stream = PlainStream(race.winner)
+
+    # -- the proxy
+
+    def _pass_proxy(self, proxy, context):
+        url = self._route.url
+        host = url.host
+        if proxy.resolves_here and not is_ip_address(host):
+            problem, self.problem = self.problem, _SERVER
+            for _ in self._resolve(host, url.port):
+                yield
+            host = _pick_address(self._addresses)
+            self.problem = problem
+        self.stage = 'proxy'
+        if context is not None:
+            for _ in self._begin_tls(context, proxy.host, False):
+                yield
+        self.problem = 'proxy fail'
+        try:
+            conversation = make_conversation(proxy, host, url.port)
+            for _ in self._converse(conversation):
+                yield
+        except (errors.ProxyFail, ValueError) as error:
+            raise DialFail(text_type(error), 'proxy', error)
+        except OS_ERRORS as error:
+            raise DialFail('proxy fail; ' + error_text(error), 'proxy', error)
+        self.surplus = conversation.surplus
+
+    def _converse(self, conversation):
+        stream = self.stream
+        place = memoryview(bytearray(16 * 1024))
+        outgoing = b''
+        while True:
+            outgoing = outgoing or conversation.take_outgoing()
+            sent = stream.send(outgoing) if outgoing else None
+            if sent:
+                outgoing = outgoing[sent:]
+                continue
+            if conversation.is_done and not outgoing:
+                return
+            count = stream.recv_into(place)
+            if count is None:
+                mask = stream.recv_wants | (stream.send_wants if outgoing else 0)
+                self.waits = ((stream.fileno(), mask),)
+                yield
+            elif count == 0:
+                conversation.receive_eof()      # raises: it is not done
+            else:
+                conversation.receive(place[:count])
+
+    # -- TLS
+
+    def _begin_tls(self, context, host, is_server):
+        """TLS on top of the stream, with the server or with an https proxy."""
+        route = self._route
+        tls = route.tls
+        own = tls.get('context') is None
+        route.emit('tls_wrapped', verify=bool(tls.get('verify', True)), has_context=not own,
+                   cafile=tls.get('cafile'))
+        try:
+            if is_server and route.wrap is not None:
+                sock = self.stream.sock
+                sock.settimeout(route.time_left())
+                self.stream.sock = sock = route.wrap(sock, host)
+                self.stream = as_stream(sock)
+                if not self.stream.is_tls:
+                    return
+            else:
+                name = tls_context.server_name(context, host, not own)
+                if self.stream.is_tls:
+                    from .tls_stream import TlsInTlsStream
+                    self.stream = TlsInTlsStream(context, self.stream, name)
+                else:
+                    self.stream = TlsStream(context.wrap_socket(
+                        self.stream.sock, server_hostname=name, do_handshake_on_connect=False))
+            stream = self.stream
+            while True:
+                wanted = stream.handshake()
+                if wanted is None:
+                    break
+                self.waits = ((stream.fileno(), wanted),)
+                yield
+            if route.wrap is None or not is_server:
+                tls_context.verify_peer(
+                    stream.ssl_object, host, tls.get('verify', True),
+                    tls.get('fingerprint') if is_server else None, not own)
+        except Exception as error:      # ssl.SSLError, CertificateError (a ValueError), OSError ...
+            text = tls_context.describe_error(error, host)
+            if 'timed out' in text:     # of a blocking handshake: it does not say which step
+                text = '{}: {}'.format(self.stage, text)
+            raise DialFail('{}; {}'.format(self.problem, text), self.stage,
+                           getattr(error, 'error', None) or error)
+        self.waits = ()
+
+
+def _pick_address(addresses):
+    """The address for a SOCKS proxy: IPv4 where there is one (SOCKS 4 knows nothing else)."""
+    return sorted(addresses, key=lambda address: address[0] != socket.AF_INET)[0][4][0]

@@ -1,0 +1,212 @@
+"""Happy eyeballs: of several addresses, the first that connects (RFC 8305).
+
+It must not know names, proxies or TLS: it gets addresses and gives a connected socket.  As in
+:mod:`lomond.network.dialer`, steps are generators of waits, and none blocks.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import collections
+import errno
+import os
+import socket
+
+from .._compat import IS_WINDOWS, OS_ERRORS, error_number, error_text, is_in_progress, set_cloexec
+from .poller import WRITE
+from .url import bracketed
+
+#: RFC 8305, section 5: the time between two connection attempts (seconds).
+ATTEMPT_DELAY = 0.25
+#: Nothing tells when the accept queue of a Unix domain socket has room again (seconds).
+UNIX_RETRY = 0.05
+
+
+class Race(object):
+    """Attempts to connect to one host; a driver iterates its steps to their end.
+
+    :param clock: seconds of a clock that never goes back
+    :param socket_options: ``(level, name, value)`` of each option to set before connecting
+    :param sources: what ``getaddrinfo`` says of the address to bind, or None
+    :ivar waits: ``((fileno, WRITE), ...)`` to wait for, while it has yielded
+    :ivar deadline: when to resume it though nothing is ready (monotonic), or None
+    :ivar ready: set by the driver before it resumes
+    :ivar winner: the connected socket, which is the driver's from then on; None at the end: there is none
+    :ivar error: the exception of the last attempt that failed
+    """
+
+    def __init__(self, clock, socket_options=(), sources=None):
+        self.waits = ()
+        self.deadline = None
+        self.ready = ()
+        self.winner = None
+        self.error = None
+        self._clock = clock
+        self._socket_options = socket_options
+        self._sources = sources
+        self._under_way = {}        # fileno -> (socket, address as text)
+        self._failed = []           # texts: each address with its error
+
+    def steps(self, addresses):
+        """Connect by TCP.
+
+        :param addresses: what ``getaddrinfo`` returned; its socket addresses are used as they are
+        """
+        clock = self._clock
+        queue = collections.deque(interleave(addresses))
+        next_at = clock()
+        while True:
+            now = clock()
+            while queue and self.winner is None and (not self._under_way or now >= next_at):
+                if self._attempt(queue.popleft()):
+                    next_at = now + ATTEMPT_DELAY
+            if self.winner is not None or not self._under_way:
+                break
+            self.waits = tuple((fd, WRITE) for fd in self._under_way)
+            self.deadline = next_at if queue else None
+            yield
+            for fd, _ in self.ready:
+                if self.winner is None and fd in self._under_way and not self._look_at(fd):
+                    next_at = clock()       # a refusal starts the next at once
+        self.close()
+
+    def unix_steps(self, path):
+        """Connect to a Unix domain socket.
+
+        :param path: text or bytes
+        """
+        text = path.decode('utf-8', 'replace') if isinstance(path, bytes) else path
+        family = getattr(socket, 'AF_UNIX', None)
+        if family is None:
+            self._fail(text, OSError(errno.EAFNOSUPPORT, 'this system has no Unix domain sockets'))
+            return
+        while self._attempt((family, socket.SOCK_STREAM, 0, '', _path_bytes(path)), text):
+            # EAGAIN: its queue is full, and this socket has not even begun to connect.
+            self._drop()
+            self.waits, self.deadline = (), self._clock() + UNIX_RETRY
+            yield
+
+    def details(self):
+        """Each address that did not connect, with its error: text, empty when there was none."""
+        under_way = [text + ' no answer' for _, text in self._under_way.values()]
+        return ', '.join(self._failed + under_way)
+
+    def close(self):
+        """Close the losers."""
+        self._drop()
+        self.waits, self.deadline = (), None
+
+    def _drop(self):
+        for sock, _ in self._under_way.values():
+            sock.close()
+        self._under_way.clear()
+
+    def _fail(self, text, error):
+        self._failed.append('{} {}'.format(text, _lower(error_text(error))))
+        self.error = error
+
+    def _attempt(self, address, text=None):
+        """Begin to connect; True when it is under way: neither connected nor refused."""
+        family, kind, number, _, where = address
+        sock = None
+        if text is None:
+            text = _address_text(where)
+        try:
+            sock = socket.socket(family, kind, number)
+            set_cloexec(sock.fileno())
+            sock.setblocking(False)
+            if family != getattr(socket, 'AF_UNIX', None):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._bind(sock, family)
+            for option in self._socket_options:
+                sock.setsockopt(*option)
+            try:
+                sock.connect(where)
+            except OS_ERRORS as error:
+                if not is_in_progress(error):
+                    raise
+                self._under_way[sock.fileno()] = sock, text
+                sock = None
+                return True
+            self.winner, sock = sock, None
+        except Exception as error:      # OSError; OverflowError of a socket option
+            self._fail(text, error)
+        finally:
+            if sock is not None:
+                sock.close()
+        return False
+
+    def _bind(self, sock, family):
+        if self._sources is None:
+            return
+        for source in self._sources:
+            if source[0] == family:
+                if source[4][1] and not IS_WINDOWS:     # there it would take the port from others
+                    # Attempts side by side have one port, which may be in TIME_WAIT from last time, too.
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    sock.bind(source[4])
+                except OS_ERRORS as error:
+                    raise _os_error(error_number(error), 'source_address {}: {}'.format(
+                        _address_text(source[4]), _lower(error_text(error))))
+                return
+        raise _os_error(errno.EAFNOSUPPORT, 'source_address has no address of this family')
+
+    def _look_at(self, fd):
+        """Something happened to an attempt; False when it was refused."""
+        sock, text = self._under_way[fd]
+        error = None
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            error = _os_error(number, os.strerror(number))
+        else:
+            try:
+                sock.getpeername()
+            except OS_ERRORS as caught:
+                if error_number(caught) == errno.ENOTCONN:
+                    return True             # ready, without error, and not connected: a rumour
+                error = caught
+        del self._under_way[fd]
+        if error is None:
+            self.winner = sock
+            return True
+        sock.close()
+        self._fail(text, error)
+        return False
+
+
+def interleave(addresses):
+    """Alternate the families, the resolver's favourite first (RFC 8305, section 4).
+
+    :param addresses: what ``getaddrinfo`` returned
+    :returns: a list of the same
+    """
+    families = []
+    for address in addresses:
+        for group in families:
+            if group[0][0] == address[0]:
+                group.append(address)
+                break
+        else:
+            families.append([address])
+    return [group[place] for place in range(max([len(group) for group in families] or [0]))
+            for group in families if place < len(group)]
+
+
+def _address_text(where):
+    return '{}:{}'.format(bracketed(where[0]), where[1])
+
+
+def _path_bytes(path):
+    if isinstance(path, bytes):
+        return path
+    # 2.7 has no fsencode, and its socket would make ASCII of text.
+    return os.fsencode(path) if hasattr(os, 'fsencode') else path.encode('utf-8')
+
+
+def _os_error(number, text):
+    return socket.error(number, text)
+
+
+def _lower(text):
+    """The system's sentence inside of ours."""
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,251 @@
+"""Waiting for descriptors, deadlines and wake-ups; the only reader of clocks.
+
+It must not know what is waited for.  A session has one :class:`Waiting`; tests give it
+another one with the same five methods.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import math
+import os
+import select
+import socket
+import time
+
+from .._compat import IS_WINDOWS, OS_ERRORS, set_cloexec, was_interrupted, would_block
+from .._compat import monotonic as monotonic  # for whoever drives a session; checkers want the name twice
+
+READ = 1
+WRITE = 2
+
+#: One wait lasts at most this long (a day); then it is begun anew.  ``poll`` takes
+#: milliseconds in a C int, which 25 days overflow.
+LONGEST = 86400.0
+
+
+class WakeUp(object):
+    """A pipe to oneself: written by any thread or signal handler, read by the one that waits.
+
+    Whoever uses it holds a reference, and the last reference closes it: a byte written to a
+    number that has been used again would hit a stranger's file.
+    """
+
+    _read = _write = None       # there is none: no descriptor was free, or Ctrl-C came first
+
+    def __init__(self):
+        self._read, self._write = os.pipe()
+        for fd in (self._read, self._write):
+            set_cloexec(fd)
+            _set_nonblocking(fd)
+
+    def fileno(self):
+        return self._read
+
+    def set(self):
+        """Make the pipe readable; never waits, never raises."""
+        try:
+            os.write(self._write, b'\0')
+        except OS_ERRORS as error:
+            # A full pipe wakes as well as one more byte; EINTR on 2.7 comes before anything
+            # was written, and the signal itself has woken the wait.
+            if not would_block(error) and not was_interrupted(error):
+                raise
+
+    def clear(self):
+        """Take all bytes out; never waits."""
+        try:
+            while len(os.read(self._read, 4096)) == 4096:
+                pass
+        except OS_ERRORS as error:
+            if not would_block(error) and not was_interrupted(error):
+                raise
+
+    def __del__(self):
+        if self._read is not None:
+            try:
+                os.close(self._read)
+            finally:
+                os.close(self._write)
+
+
+class SocketWakeUp(object):
+    """The same with sockets, for Windows, whose ``select`` takes nothing else."""
+
+    def __init__(self):
+        listener = socket.socket()
+        try:
+            listener.bind(('127.0.0.1', 0))
+            listener.listen(5)
+            self._write = socket.socket()
+            self._write.connect(listener.getsockname())
+            while True:
+                self._read, peer = listener.accept()
+                if peer == self._write.getsockname():
+                    break
+                self._read.close()          # another program was faster
+        finally:
+            listener.close()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+
+    def fileno(self):
+        return self._read.fileno()
+
+    def set(self):
+        """Make the socket readable; never waits."""
+        try:
+            self._write.send(b'\0')
+        except OS_ERRORS as error:
+            if not would_block(error):
+                raise
+
+    def clear(self):
+        """Take all bytes out; never waits."""
+        try:
+            while len(self._read.recv(4096)) == 4096:
+                pass
+        except OS_ERRORS as error:
+            if not would_block(error):
+                raise
+
+    def __del__(self):
+        self._read.close()
+        self._write.close()
+
+
+def _set_nonblocking(fd):
+    import fcntl
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+
+
+new_wake_up = SocketWakeUp if IS_WINDOWS else WakeUp
+
+
+def wait_for(waits, timeout):
+    """Wait once; for threads that have no :class:`Waiting`.
+
+    :param waits: ``((fileno, READ | WRITE), ...)``
+    :param timeout: seconds, or None for no limit
+    :returns: the same shape, of what is ready; empty after the time or an interruption
+    """
+    return new_poller().wait(waits, timeout)
+
+
+class _Poll(object):
+    # For one or two descriptors poll() costs what epoll costs, needs no descriptor of its own
+    # and has no limit on their numbers, as select() has.
+
+    def __init__(self):
+        self._current = (None, None, None)  # what is waited for; the poll object that has it; its masks
+
+    def wait(self, waits, timeout):
+        """As :func:`wait_for`; ``waits`` are a tuple, which may be the same object as before."""
+        registered, poll, asked = self._current
+        if waits is not registered and waits != registered:
+            poll, asked = self._register(waits)
+        timeout = None if timeout is None else int(math.ceil(timeout * 1000))
+        try:
+            found = poll.poll(timeout)
+        except OS_ERRORS as error:
+            if not was_interrupted(error):
+                raise
+            return ()
+        if not found:
+            return ()
+        bad = select.POLLHUP | select.POLLERR | select.POLLNVAL
+        ready = ()
+        for fd, bits in found:
+            mask = asked[fd] & ((READ if bits & (select.POLLIN | bad) else 0) | (
+                WRITE if bits & (select.POLLOUT | bad) else 0))
+            if mask:
+                ready += ((fd, mask),)
+        return ready
+
+    def _register(self, waits):
+        # All anew, and one store at the end: Ctrl-C, or a signal handler that waits for something
+        # else here, may come between any two lines.
+        poll = select.poll()                # looked up now: gevent replaces it
+        for fd, mask in waits:
+            if mask:                        # POLLHUP comes unasked, and would spin
+                poll.register(fd, (select.POLLIN if mask & READ else 0) |
+                              (select.POLLOUT if mask & WRITE else 0))
+        asked = dict(waits)
+        self._current = (waits, poll, asked)
+        return poll, asked
+
+
+class _Select(object):
+    def wait(self, waits, timeout):
+        readers = [fd for fd, mask in waits if mask & READ]
+        writers = [fd for fd, mask in waits if mask & WRITE]
+        if not readers and not writers:     # Windows refuses three empty lists
+            time.sleep(LONGEST if timeout is None else timeout)
+            return ()
+        try:
+            # A refused connect shows in the third list on Windows.
+            can_read, can_write, bad = select.select(readers, writers, writers, timeout)
+        except OS_ERRORS as error:
+            if not was_interrupted(error):
+                raise
+            return ()
+        ready = dict.fromkeys(can_read, READ)
+        for fd in can_write + bad:
+            ready[fd] = ready.get(fd, 0) | WRITE
+        return tuple(ready.items())
+
+
+def new_poller():
+    """What waits best here; ``select`` is looked up at call time (monkey patching)."""
+    return _Poll() if hasattr(select, 'poll') else _Select()
+
+
+class Waiting(object):
+    """The clock and the waiting of one session's loop; used by one thread, but for ``wake``."""
+
+    def __init__(self):
+        self._poller = None             # of the loop's thread alone
+        self._wake_up = new_wake_up()   # set to None by the loop; others take a reference first
+
+    #: Seconds of a clock that never goes back.  No method: it is read three times in a round trip.
+    monotonic = staticmethod(monotonic)
+
+    def time(self):
+        """Seconds since the epoch."""
+        return time.time()
+
+    def wait(self, waits, deadline):
+        """Wait until something is ready or the time has come.
+
+        :param waits: ``((fileno, READ | WRITE), ...)``
+        :param deadline: a time of :meth:`monotonic`, or None
+        :returns: what is ready, in the same shape; it may be empty before the deadline
+        """
+        if self._poller is None:
+            self._poller = new_poller()
+        timeout = LONGEST
+        if deadline is not None:
+            timeout = deadline - self.monotonic()
+            if not 0 <= timeout <= LONGEST:         # comparing costs a quarter of min() and max()
+                timeout = min(max(timeout, 0), LONGEST)
+        return self._poller.wait(waits, timeout)
+
+    def fileno(self):
+        """The descriptor that is readable after :meth:`wake`."""
+        return self._wake_up.fileno()
+
+    def wake(self):
+        """Let :meth:`wait` return; from any thread or signal handler; never waits."""
+        wake_up = self._wake_up         # a reference, so that nobody closes it meanwhile
+        if wake_up is not None:
+            wake_up.set()
+
+    def clear(self):
+        """The wake-up was seen."""
+        wake_up = self._wake_up
+        if wake_up is not None:
+            wake_up.clear()
+
+    def close(self):
+        """Let go of the descriptors."""
+        self._wake_up = None
+        self._poller = None

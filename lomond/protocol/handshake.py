@@ -1,0 +1,400 @@
+"""The opening handshake of both sides (RFC 6455, 4): octets in, a verdict and octets out.
+
+It must not know what comes after it: what arrived behind the head is handed on unread.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import binascii
+import os
+
+from .. import constants
+from .._compat import Pattern, error_text, integer_types, text_type
+from ..constants import WS_KEY, WS_VERSION
+from ..errors import HandshakeError
+from ..events import Ready, Rejected
+from ..response import TOKEN_CHARACTERS, HeadReader, Request, Response, escape, is_token, split_list
+from .permessage_deflate import negotiate_client, negotiate_server
+
+_VERSION = text_type(WS_VERSION)
+_BAD_IN_VALUE = Pattern(b'[\x00-\x08\x0a-\x1f\x7f]')
+_BAD_IN_RESOURCE = Pattern(b'[^\x21-\x7e]')
+_BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # of a server: it takes other octets as they are
+# 16 octets in base64 are 22 characters and two of padding.
+_KEY = Pattern('[A-Za-z0-9+/]{22}==\\Z')
+# RFC 7231, 6.5.15: a 426 says what to upgrade to.
+_UPGRADE = (('Upgrade', 'websocket'), ('Connection', 'close, Upgrade'))
+_HTTP_VERSION = Pattern('HTTP/[0-9][.][0-9]\\Z')
+
+_REASON_PHRASES = {
+    101: 'Switching Protocols', 200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found',
+    307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 401: 'Unauthorized',
+    403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 426: 'Upgrade Required',
+    429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable'}
+
+
+def accept_value(key):
+    """The value of Sec-WebSocket-Accept that belongs to a key (RFC 6455, 4.2.2).
+
+    >>> accept_value(b'dGhlIHNhbXBsZSBub25jZQ==') == b's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    True
+
+    :param key: bytes of Sec-WebSocket-Key, as sent
+    :returns: bytes
+    """
+    import hashlib
+    return binascii.b2a_base64(hashlib.sha1(key + WS_KEY).digest())[:-1]        # less its newline
+
+
+def make_key():
+    """A fresh value of Sec-WebSocket-Key: 16 random octets in base64 (bytes; RFC 6455, 4.1)."""
+    return binascii.b2a_base64(os.urandom(16))[:-1]
+
+
+def check_header(name, value):
+    """Refuse a header that would break, or add to, the message it is put in.
+
+    :param name: bytes: a token (RFC 7230, 3.2.6)
+    :param value: bytes: no control characters but the tab
+    :raises TypeError: unless both are bytes
+    :raises ValueError: names the header and what is wrong; a value is never shown, as it may be
+        a secret, nor is what follows the good part of a name
+    """
+    for what, data in (('name', name), ('value', value)):
+        if not isinstance(data, bytes):
+            raise TypeError('header {} must be bytes, not {}'.format(what, type(data).__name__))
+    if not is_token(name):
+        good = len(name) - len(name.lstrip(TOKEN_CHARACTERS))
+        raise ValueError("header name '{}' {}; letters, digits and !#$%&'*+-.^_`|~ are allowed".format(escape(
+            name[:good]), "goes on with '{}'".format(escape(name[good:good + 1])) if name else 'is empty'))
+    bad = _BAD_IN_VALUE.search(value)
+    if bad:
+        raise ValueError("header '{}' has '{}' in its value (offset {}); it must not".format(
+            escape(name), escape(bad.group()), bad.start()))
+
+
+def encode_request(resource, host_header, key, headers=(), user_agent=None, protocols=(),
+                   extensions=None, origin=None):
+    """The request of a client (RFC 6455, 4.1).
+
+    :param resource: text or bytes: path and query, percent-encoded
+    :param host_header: text or bytes: value of Host
+    :param key: bytes: value of Sec-WebSocket-Key
+    :param headers: pairs of bytes, sent first and in this order; a Host, User-Agent or Origin among
+        them takes the place of the one made here (the last, when there are several)
+    :param user_agent: text or bytes; None or empty: ``constants.USER_AGENT``
+    :param protocols: texts: subprotocols to offer, in order of preference
+    :param extensions: text or bytes: value of Sec-WebSocket-Extensions; None: not sent
+    :param origin: text or bytes: value of Origin; None: not sent
+    :returns: bytes
+    :raises TypeError: for a value of another type
+    :raises ValueError: when something of it would not stay in its line
+    """
+    resource = _to_octets('resource', resource)
+    if _BAD_IN_RESOURCE.search(resource) or not resource:
+        raise ValueError("resource '{}' has not just visible ASCII characters".format(escape(resource)))
+    own = {b'host': host_header, b'user-agent': user_agent or constants.USER_AGENT, b'origin': origin}
+    pairs = []
+    for name, value in headers:
+        check_header(name, value)
+        if name.lower() in own:
+            own[name.lower()] = value
+        else:
+            pairs.append((name, value))
+    offered = [_to_octets('subprotocol', protocol) for protocol in protocols]
+    for protocol in offered:
+        if not is_token(protocol):
+            raise ValueError("subprotocol '{}' is no token".format(escape(protocol)))
+    pairs += [(b'Host', own[b'host']), (b'Upgrade', b'websocket'), (b'Connection', b'Upgrade'),
+              (b'Sec-WebSocket-Key', key), (b'Sec-WebSocket-Version', _VERSION),
+              (b'User-Agent', own[b'user-agent'])]
+    if own[b'origin'] is not None:
+        pairs.append((b'Origin', own[b'origin']))
+    if offered:
+        pairs.append((b'Sec-WebSocket-Protocol', b', '.join(offered)))
+    if extensions is not None:
+        pairs.append((b'Sec-WebSocket-Extensions', extensions))
+    return _encode_head(b'GET ' + resource + b' HTTP/1.1', pairs)
+
+
+def encode_answer(status, headers=(), body=b''):
+    """An answer of a server.
+
+    ``Content-Length`` and ``Connection: close`` are added, unless given, to all that may have them.
+
+    :param status: int, 100-599
+    :param headers: pairs (name, value) of text or bytes, sent in this order
+    :param body: bytes
+    :returns: bytes
+    :raises TypeError: for a header that is neither
+    :raises ValueError: for another status, or a header that :func:`check_header` refuses
+    """
+    if not isinstance(status, integer_types) or not 100 <= status <= 599:
+        raise ValueError('status is {!r}; a number from 100 to 599 is allowed'.format(status))
+    pairs = [(_to_octets('header name', name), value) for name, value in headers]
+    given = set(name.lower() for name, _ in pairs)
+    if status >= 200:
+        if status not in (204, 304) and not given & {b'content-length', b'transfer-encoding'}:
+            pairs.append((b'Content-Length', text_type(len(body))))
+        if b'connection' not in given:
+            pairs.append((b'Connection', b'close'))
+    line = 'HTTP/1.1 {} {}'.format(status, _REASON_PHRASES.get(status, ''))
+    return _encode_head(line.encode('ascii'), pairs) + body
+
+
+def _encode_head(first_line, pairs):
+    lines = [first_line]
+    for name, value in pairs:
+        value = _to_octets('value of header', value)
+        check_header(name, value)
+        lines.append(name + b': ' + value)
+    return b'\r\n'.join(lines) + b'\r\n\r\n'
+
+
+def _to_octets(what, value, encoding='utf-8'):
+    if isinstance(value, text_type):
+        return value.encode(encoding)
+    if isinstance(value, bytes):
+        return value
+    raise TypeError('{} must be text or bytes, not {}'.format(what, type(value).__name__))
+
+
+def _missing_token(head, name, token):
+    """The sentence about a header that lacks a token; None when it is there, in any case."""
+    if token.lower() in [element.lower() for element in head.get_list(name)]:
+        return None
+    return "{} header is '{}'; the token {} is needed".format(name, escape(head.get(name, '')), token)
+
+
+class Outcome(object):
+    """What came of an opening handshake.
+
+    ``event``: :class:`~lomond.events.Ready` or :class:`~lomond.events.Rejected`.
+    ``surplus``: bytes that came behind the head.  ``protocol``: text or None.
+    ``extensions``: set of text.  ``compression``: what permessage-deflate was agreed with, or None.
+    ``reply``: bytes a server has to send.
+    """
+
+    __slots__ = ('event', 'surplus', 'protocol', 'extensions', 'compression', 'reply')
+
+    def __init__(self, event, surplus, protocol, extensions, compression, reply=b''):
+        self.event, self.surplus, self.reply = event, surplus, reply
+        self.protocol, self.extensions, self.compression = protocol, extensions, compression
+
+
+class ClientHandshake(object):
+    """Reads and judges the answer to one request (RFC 6455, 4.1).
+
+    :param key: bytes of the Sec-WebSocket-Key that was sent
+    :param protocols: texts: the subprotocols offered
+    :param deflate: :class:`~lomond.compression.Deflate` that was offered; None: no extension was
+    :param on_response: callable(response), takes the place of :meth:`check_response`
+    :param process_extensions: callable(list of text), takes the place of :meth:`negotiate`
+
+    The callables are dropped with the outcome: they may belong to an object that owns this one.
+    ``compression`` is what :meth:`negotiate` came to: parameters of permessage-deflate, or None.
+    """
+
+    def __init__(self, key, protocols=(), deflate=None, on_response=None, process_extensions=None):
+        self.compression = None
+        self._key, self._protocols, self._deflate = key, tuple(protocols), deflate
+        self._on_response, self._process_extensions = on_response, process_extensions
+        self._reader = HeadReader(kind='response')
+
+    def receive(self, data):
+        """Take what has arrived.
+
+        :param data: bytes, bytearray or memoryview
+        :returns: None while the head is not whole; else an :class:`Outcome`, once
+        :raises CriticalProtocolError: when this is no HTTP, or the head is too large
+        """
+        head = self._reader.feed(data)
+        if head is None:
+            return None
+        response = Response(head)
+        try:
+            protocol, extensions = (self._on_response or self.check_response)(response)
+        except HandshakeError as error:
+            self.compression = None
+            return Outcome(Rejected(response, error_text(error)), self._reader.surplus, None, set(), None)
+        finally:
+            self._on_response = self._process_extensions = None
+        extensions = set(extensions)
+        return Outcome(Ready(response, protocol, extensions), self._reader.surplus, protocol, extensions,
+                       self.compression)
+
+    def check_response(self, response, process_extensions=None):
+        """Judge a response by the rules of RFC 6455, 4.1.
+
+        :param response: :class:`~lomond.response.Response`
+        :param process_extensions: callable(list of text) -> set of text; None: the one given to
+            the constructor, else :meth:`negotiate`
+        :returns: (subprotocol as text or None, set of the names of the extensions agreed on)
+        :raises HandshakeError: says in one sentence what is wrong
+        """
+        # status_code is an int for plain digits only, so 101 is literally "101".
+        if response.status_code != 101:
+            code = (response.first_line.split(' ', 2) + [''])[1]
+            raise HandshakeError('Websocket upgrade failed (code={})'.format(escape(code, 20)))
+        if response.http_ver != 'HTTP/1.1':
+            raise HandshakeError("version of the response is '{}'; HTTP/1.1 is needed".format(
+                escape(response.http_ver, 20)))
+        upgrade = response.get('upgrade', '<header missing>')
+        if upgrade.lower() != 'websocket':
+            raise HandshakeError("Can't upgrade to {}".format(escape(upgrade) or '<header empty>'))
+        missing = _missing_token(response, 'Connection', 'Upgrade')
+        if missing:
+            raise HandshakeError(missing)
+        accept = response.get('sec-websocket-accept')
+        if accept is None:
+            raise HandshakeError('No Sec-WebSocket-Accept header')
+        if accept != accept_value(self._key).decode('ascii'):
+            raise HandshakeError('Sec-WebSocket-Accept challenge failed')
+        protocol = self._check_protocol(response)
+        process = process_extensions or self._process_extensions or self.negotiate
+        return protocol, set(process(response.get_list('sec-websocket-extensions')))
+
+    def _check_protocol(self, response):
+        lines = response.header_lines('sec-websocket-protocol')
+        if not lines:
+            return None
+        if len(lines) > 1:
+            raise HandshakeError('{} Sec-WebSocket-Protocol headers; one is allowed'.format(len(lines)))
+        if lines[0] not in self._protocols:
+            raise HandshakeError("subprotocol '{}' was not offered".format(escape(lines[0])))
+        return lines[0]
+
+    def negotiate(self, extension_texts):
+        """Work out what the extensions of the response mean; sets :attr:`compression`.
+
+        :param extension_texts: list of text: the elements of Sec-WebSocket-Extensions
+        :returns: set of text: the names of the extensions agreed on
+        :raises HandshakeError: when something was not offered, or may not be so (RFC 7692, 7.1)
+        """
+        self.compression = None
+        names, self.compression = negotiate_client(self._deflate, extension_texts)
+        return names
+
+
+class _Refusal(HandshakeError):
+    """A request is to be refused with this status and these headers."""
+
+    def __init__(self, status, reason, *headers):
+        super(_Refusal, self).__init__(reason)
+        self.status = status
+        self.headers = headers
+
+
+class ServerHandshake(object):
+    """Reads, judges and answers one request (RFC 6455, 4.2).
+
+    :param protocols: texts: the subprotocols this server has
+    :param deflate: :class:`~lomond.compression.Deflate` to agree to; None: no compression
+    :param on_request: callable(request), asked about requests that are otherwise good; returns None:
+        accept; ``(status, [(name, value)..], body)``: answer with that; ``('accept', protocol or None,
+        [(name, value)..])``: accept with this subprotocol and these further headers.  It is dropped
+        with the outcome.  ``compression``: as in :class:`ClientHandshake`
+    """
+
+    def __init__(self, protocols=(), deflate=None, on_request=None):
+        self._protocols, self._deflate, self._on_request = tuple(protocols), deflate, on_request
+        self._reader, self.compression = HeadReader(kind='request'), None
+
+    def receive(self, data):
+        """Take what has arrived; see :meth:`ClientHandshake.receive`.
+
+        The bytes to send are :attr:`Outcome.reply`, whatever the verdict.
+        """
+        head = self._reader.feed(data)
+        return None if head is None else self._judge(Request(head), self._reader.surplus)
+
+    def from_parts(self, method, target, headers):
+        """The same for a request that somebody else (a WSGI server) has read.
+
+        :param method: text or bytes
+        :param target: text or bytes: path and query
+        :param headers: pairs (name, value) of text (each character an octet) or bytes
+        :returns: :class:`Outcome`
+        :raises TypeError: for anything else
+        """
+        method, target = _to_octets('method', method, 'latin-1'), _to_octets('target', target, 'latin-1')
+        defect = None
+        lines = [method + b' ' + target + b' HTTP/1.1']
+        if _BAD_IN_TARGET.search(method + target):
+            lines, defect = [b''], 'request line has blanks or control characters'
+        for name, value in headers:
+            name = _to_octets('header name', name, 'latin-1')
+            value = _to_octets('header value', value, 'latin-1')
+            try:
+                check_header(name, value)
+            except ValueError as error:     # it is the client's: an answer, no exception
+                defect = defect or error_text(error)
+            else:
+                lines.append(name + b': ' + value)
+        request = Request(b'\r\n'.join(lines) + b'\r\n\r\n')
+        request.defect = defect or request.defect
+        return self._judge(request, b'')
+
+    def _judge(self, request, surplus):
+        try:
+            self._check(request)
+            reply = self._on_request(request) if self._on_request else None
+            if reply is not None and reply[0] != 'accept':
+                status, headers, body = reply
+                return Outcome(Rejected(request, 'request was answered with status {}'.format(status)),
+                               surplus, None, set(), None, encode_answer(status, headers, body))
+            return self._accept(request, surplus, *(reply or ('accept', self._choose_protocol(request), ())))
+        except HandshakeError as error:
+            reason = error_text(error)
+            headers = (('Content-Type', 'text/plain; charset=utf-8'),) + getattr(error, 'headers', ())
+            return Outcome(Rejected(request, reason), surplus, None, set(), None, encode_answer(
+                getattr(error, 'status', 400), headers, (reason + '\n').encode('utf-8')))
+        finally:
+            self._on_request = None
+
+    def _check(self, request):
+        """RFC 6455, 4.2.1, item by item."""
+        if request.defect:
+            raise _Refusal(400, request.defect)
+        if not (request.target and _HTTP_VERSION.match(request.http_ver)):
+            raise _Refusal(400, "request line '{}' is no method, target and version".format(
+                escape(request.first_line)))
+        if request.method != 'GET':
+            raise _Refusal(405, "method '{}' is not GET".format(escape(request.method)), ('Allow', 'GET'))
+        if request.http_ver < 'HTTP/1.1':
+            raise _Refusal(400, 'version is {}; HTTP/1.1 or newer is needed'.format(request.http_ver))
+        if len(request.header_lines('host')) != 1:
+            raise _Refusal(400, '{} Host headers; one is needed'.format(len(request.header_lines('host'))))
+        missing = _missing_token(request, 'Upgrade', 'websocket')
+        if missing:
+            raise _Refusal(426, missing, *_UPGRADE)
+        missing = _missing_token(request, 'Connection', 'Upgrade')
+        if missing:
+            raise _Refusal(400, missing)
+        version = request.get('sec-websocket-version', '')
+        if version != _VERSION:
+            raise _Refusal(426, "Sec-WebSocket-Version '{}' is not {}".format(escape(version), _VERSION),
+                           ('Sec-WebSocket-Version', _VERSION), *_UPGRADE)
+        if not _KEY.match(request.get('sec-websocket-key', '')):
+            raise _Refusal(400, 'Sec-WebSocket-Key is not 16 octets in base64')
+
+    def _choose_protocol(self, request):
+        """The first of the client's subprotocols that this server has (it orders by preference)."""
+        for offered in request.get_list('sec-websocket-protocol'):
+            if offered in self._protocols:
+                return offered
+        return None
+
+    def _accept(self, request, surplus, _, protocol, further):
+        answer, self.compression = negotiate_server(
+            self._deflate, request.get_list('sec-websocket-extensions'))
+        headers = [('Upgrade', 'websocket'), ('Connection', 'Upgrade'), ('Sec-WebSocket-Accept', accept_value(
+            request.get('sec-websocket-key').encode('ascii')))]
+        if protocol is not None:
+            headers.append(('Sec-WebSocket-Protocol', protocol))
+        extensions = set()
+        if answer is not None:
+            headers.append(('Sec-WebSocket-Extensions', answer))
+            extensions.update(part.partition(';')[0].strip() for part in split_list(answer))
+        return Outcome(Ready(request, protocol, extensions), surplus, protocol, extensions, self.compression,
+                       encode_answer(101, headers + list(further)))

@@ -1,0 +1,631 @@
+# -*- coding: utf-8 -*-
+"""Names, addresses, time limits and the end of a dial, end to end on loopback."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import errno
+import os
+import socket
+import threading
+
+import pytest
+from six.moves import queue
+from support.helpers import collect_what_is_not_counted
+from support.network import (
+    GOOD,
+    LIMIT,
+    SLACK,
+    Run,
+    fails,
+    nothing_stays_open,  # noqa: F401 - a fixture
+    run,
+    succeeds,
+)
+from support.proxyserver import (
+    PATIENCE,
+    Names,
+    Server,
+    bye,
+    dead_address,
+    dead_unix_address,
+    free_port,
+    silent,
+)
+
+from lomond import WebSocket
+from lomond.network import happy_eyeballs
+from lomond.session import WebsocketSession
+
+
+def can_bind(address):
+    sock = socket.socket(socket.AF_INET6 if ':' in address else socket.AF_INET)
+    try:
+        sock.bind((address, 0))
+        return True
+    except (OSError, socket.error):
+        return False
+    finally:
+        sock.close()
+
+
+needs_ipv6 = pytest.mark.skipif(not can_bind('::1'), reason='this machine has no IPv6')
+# All of 127.0.0.0/8 is this machine on Linux only.
+needs_127 = pytest.mark.skipif(not can_bind('127.0.0.5'), reason='127.0.0.5 is not this machine')
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """Names of our own, to be filled."""
+    names = Names({})
+    monkeypatch.setattr(socket, 'getaddrinfo', names)
+    return names
+
+
+@pytest.fixture
+def hanging(names):
+    """The name hang.test, whose look-up never ends."""
+    names.names['hang.test'] = event = threading.Event()
+    yield names
+    event.set()
+
+
+# -- happy eyeballs
+
+@pytest.mark.parametrize('dead', ['127.0.0.1', pytest.param('::1', marks=needs_ipv6)])
+def test_dead_first_address(names, dead):
+    """About 0.3 s are lost, not connect_timeout."""
+    with Server(bye) as server, dead_address(dead) as where:
+        names.names['name.test'] = [where[:2], ('127.0.0.1', server.port)]
+        got = run('ws://name.test/', connect_timeout=None)
+    succeeds(got)
+    assert happy_eyeballs.ATTEMPT_DELAY <= got.elapsed < 1
+
+
+def test_refused_first_address(names, monkeypatch):
+    """The next one starts at once."""
+    monkeypatch.setattr(happy_eyeballs, 'ATTEMPT_DELAY', 30)
+    with Server(bye) as server:
+        names.names['name.test'] = [('127.0.0.1', free_port()), ('127.0.0.1', free_port()),
+                                    ('127.0.0.1', server.port)]
+        got = run('ws://name.test/')
+    succeeds(got)
+    assert got.elapsed < SLACK
+
+
+def test_all_are_refused(names):
+    ports = [free_port() for _ in range(3)]
+    names.names['name.test'] = [('127.0.0.1', port) for port in ports]
+    got = run('ws://name.test/')
+    fails(got, 'connect', 'unable to connect; ' + ', '.join(
+        '127.0.0.1:{} connection refused'.format(port) for port in ports))
+    assert got.last.error.args[0] == errno.ECONNREFUSED
+
+
+@needs_ipv6
+def test_families_take_turns(names):
+    names.names['name.test'] = [('127.0.0.1', 1), ('127.0.0.1', 2), ('::1', 3), ('::1', 4)]
+    fails(run('ws://name.test/'), 'connect', 'unable to connect; ' + ', '.join(
+        text + ' connection refused' for text in
+        ('127.0.0.1:1', r'\[::1\]:3', '127.0.0.1:2', r'\[::1\]:4')))
+
+
+def test_time_limit_names_every_address(names):
+    with dead_address() as where:
+        port = free_port()
+        names.names['name.test'] = [where, ('127.0.0.1', port)]
+        got = run('ws://name.test/', connect_timeout=0.4)
+    fails(got, 'connect', 'unable to connect; connect timed out after 0.4s: '
+          '127.0.0.1:{} connection refused, 127.0.0.1:{} no answer'.format(port, where[1]), 0.4)
+
+
+def test_late_refusal(names, monkeypatch):
+    """All are under way when the last hope is refused."""
+    monkeypatch.setattr(happy_eyeballs, 'ATTEMPT_DELAY', 0.01)
+    port = free_port()
+    with dead_address() as where:
+        names.names['name.test'] = [where, where, ('127.0.0.1', port)]
+        got = run('ws://name.test/', connect_timeout=LIMIT)
+    fails(got, 'connect', '.*{} connection refused, .*{} no answer, .*no answer'.format(port, where[1]),
+          LIMIT)
+
+
+# -- names
+
+def test_localhost():
+    with Server(bye) as server:
+        got = run(server.url(host='localhost'))
+        succeeds(got)
+        assert b'Host: localhost:' in server.heads[0]
+
+
+def test_name_that_does_not_resolve(names):
+    names.names['name.test'] = error = socket.gaierror(socket.EAI_NONAME, 'Name or service not known')
+    got = run('ws://name.test/')
+    fails(got, 'resolve', 'unable to connect; Name or service not known')
+    assert got.last.error is error
+
+
+def test_name_without_address(names):
+    names.names['name.test'] = []
+    fails(run('ws://name.test/'), 'resolve', 'unable to connect; the name has no address')
+
+
+def test_international_name(names):
+    with Server(bye) as server:
+        names.names['xn--bcher-kva.test'] = ['127.0.0.1']
+        got = run('ws://b\xfccher.test:{}/'.format(server.port))
+        succeeds(got)
+        assert 'Host: xn--bcher-kva.test:{}\r\n'.format(server.port).encode('ascii') in server.heads[0]
+    assert names.asked == ['xn--bcher-kva.test']
+
+
+def test_resolver_that_hangs(hanging):
+    got = run('ws://hang.test/', connect_timeout=LIMIT)
+    fails(got, 'resolve', 'unable to connect; resolve timed out after 0.25s', LIMIT)
+
+
+def test_patched_resolver_that_hangs_on_addresses(monkeypatch):
+    release = threading.Event()
+
+    def hang(*args):
+        release.wait()
+        return []
+    monkeypatch.setattr(socket, 'getaddrinfo', hang)
+    got = run('ws://127.0.0.1:1/', connect_timeout=LIMIT)
+    release.set()
+    fails(got, 'resolve', 'unable to connect; resolve timed out after 0.25s', LIMIT)
+
+
+def test_resolver_that_hangs_for_all(names):
+    """Eight are left behind, then connecting fails at once; it works again when they are done."""
+    event = threading.Event()
+    for number in range(9):
+        names.names['n{}.test'.format(number)] = event
+    for number in range(8):
+        fails(run('ws://n{}.test/'.format(number), connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
+    got = run('ws://n8.test/')
+    fails(got, 'resolve', 'unable to connect; 8 look-ups of names hang already; no further one is begun')
+    # The same name is no further one.
+    fails(run('ws://n0.test/', connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
+    threads = [thread for thread in threading.enumerate() if thread.name == 'lomond-resolver']
+    assert len(threads) == 8
+    assert all(thread.daemon for thread in threads)
+    event.set()
+    for thread in threads:
+        thread.join(5)
+    names.names['name.test'] = ['127.0.0.1']
+    with Server(bye) as server:
+        succeeds(run(server.url(host='name.test')))
+
+
+def test_connections_share_a_look_up(names):
+    """Two that want the same name at the same time ask once."""
+    event = threading.Event()
+    real, answers = names.names, []
+
+    class Slow(Names):
+        def __call__(self, host, *args):
+            self.asked.append(host)
+            event.wait()
+            return real['name.test']
+    slow = socket.getaddrinfo = Slow({})
+    with Server(bye) as server:
+        real['name.test'] = names('127.0.0.1', server.port)
+        threads = [threading.Thread(target=lambda: answers.append(run(server.url(host='name.test'))))
+                   for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        while len([thread for thread in threading.enumerate() if thread.name == 'lomond-resolver']) < 1:
+            pass
+        event.set()
+        for thread in threads:
+            thread.join()
+    assert [got.names for got in answers] == [GOOD] * 3
+    assert 1 <= len(slow.asked) <= 3
+
+
+# -- addresses
+
+@needs_ipv6
+@pytest.mark.parametrize('host', ['[::1]', '[0:0:0:0:0:0:0:1]'])
+def test_ipv6(host):
+    with Server(bye, family=socket.AF_INET6) as server:
+        succeeds(run(server.url(host=host)))
+        assert '\r\nHost: {}:{}\r\n'.format(host, server.port).encode('ascii') in server.heads[0]
+
+
+def test_zone_id_that_is_none():
+    got = run('ws://[fe80::1%25nosuch]:1/')
+    assert got.names == ['connecting', 'connect_fail']
+    assert got.last.stage in ('resolve', 'connect')
+
+
+@needs_127
+@pytest.mark.parametrize('source, seen', [
+    ('127.0.0.5', '127.0.0.5'), ('', '127.0.0.1'), ('source.test', '127.0.0.6')])
+def test_source_address(names, source, seen):
+    names.names['source.test'] = ['127.0.0.6']
+    peers = []
+
+    def script(peer):
+        peers.append(peer.sock.getpeername())
+        bye(peer)
+    port = free_port()
+    with Server(script) as server:
+        succeeds(run(server.url(), source_address=(source, 0)))
+        succeeds(run(server.url(), source_address=(source, port)))
+    assert [peer[0] for peer in peers] == [seen] * 2
+    assert peers[1][1] == port
+
+
+def test_source_port_and_dead_first_address(names):
+    """Both attempts have the one port; so has the next connection, though we ended the last one."""
+    port, peers = free_port(), queue.Queue()
+
+    def script(peer):
+        peers.put(peer.sock.getpeername()[1])
+        peer.wait_gone()
+    with Server(script) as server, dead_address() as where:
+        names.names['name.test'] = [where[:2], ('127.0.0.1', server.port)]
+        for _ in range(3):
+            got = run('ws://name.test/', source_address=('127.0.0.1', port),
+                      actions=dict(connected=WebSocket.force_disconnect))
+            succeeds(got, ['connecting', 'connected', 'disconnected'])
+            assert peers.get(timeout=PATIENCE) == port      # the server may be slower than the client
+
+
+@pytest.mark.parametrize('source, stage, words', [
+    ('192.0.2.1', 'connect', 'unable to connect; 127.0.0.1:1 source_address 192.0.2.1:0: '
+                             'cannot assign requested address'),
+    ('::1', 'connect', 'unable to connect; 127.0.0.1:1 source_address has no address of this family'),
+    ('name.test', 'resolve', 'unable to connect; source_address; no such name')])
+def test_unusable_source_address(names, source, stage, words):
+    names.names['name.test'] = socket.gaierror(socket.EAI_NONAME, 'no such name')
+    fails(run('ws://127.0.0.1:1/', source_address=(source, 0)), stage, words)
+
+
+def test_socket_options():
+    found = []
+
+    def look(websocket):
+        sock = websocket.session._sock
+        for level, name in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                            (socket.IPPROTO_TCP, socket.TCP_NODELAY)):
+            found.append(bool(sock.getsockopt(level, name)))
+    with Server(bye) as server:
+        succeeds(run(server.url(), actions=dict(connected=look)))
+        succeeds(run(server.url(), actions=dict(connected=look), socket_options=[
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)]))
+    assert found == [False, True, True, False]
+
+
+@pytest.mark.parametrize('option, words', [
+    ((socket.SOL_SOCKET, 9999, 1), '127.0.0.1:1 protocol not available'),
+    ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 2 ** 80), '127.0.0.1:1 .*')])
+def test_unusable_socket_option(option, words):
+    fails(run('ws://127.0.0.1:1/', socket_options=[option]), 'connect', 'unable to connect; ' + words)
+
+
+# -- Unix domain sockets
+
+@pytest.mark.parametrize('name', ['socket', 'with blank', 's\xf6cket'])
+@pytest.mark.parametrize('as_bytes', [False, True])
+def test_unix_socket(tmpdir, name, as_bytes):
+    path = os.path.join(str(tmpdir).encode('utf-8'), name.encode('utf-8'))
+    with Server(bye, family=socket.AF_UNIX, address=path) as server:
+        got = run('ws://some.test/x', uds=path if as_bytes else path.decode('utf-8'))
+        succeeds(got)
+        assert server.heads[0].startswith(b'GET /x HTTP/1.1\r\nHost: some.test\r\n')
+    assert got['connected'].proxy is None
+
+
+@pytest.mark.parametrize('path, words', [
+    ('/no/such/socket', '/no/such/socket no such file or directory'),
+    (b'/no/such/\xff', '/no/such/\ufffd no such file or directory'),
+    ('/' + 'x' * 200, '/x+ AF_UNIX path too long')])
+def test_unix_socket_that_is_not_there(path, words):
+    fails(run('ws://some.test/', uds=path), 'connect', '(?i)unable to connect; ' + words)
+
+
+def test_unix_socket_with_a_full_queue(tmpdir):
+    """Nothing tells when there is room: it is tried again, without spinning."""
+    path = str(tmpdir.join('s'))
+    with dead_unix_address(path) as listener:
+        before = os.times()[0]
+        got = run('ws://some.test/', uds=path, connect_timeout=LIMIT)
+        fails(got, 'connect', 'unable to connect; connect timed out after 0.25s.*', LIMIT)
+        assert os.times()[0] - before < 0.3
+
+        def accept():
+            for _ in range(20):
+                try:
+                    accepted.append(listener.accept()[0])
+                except (OSError, socket.error):
+                    return
+        accepted = []
+        listener.settimeout(0.3)
+        thread = threading.Thread(target=accept)
+        start = threading.Timer(0.1, thread.start)
+        start.start()
+        got = run('ws://some.test/', uds=path, connect_timeout=0.5)
+        start.join()
+        thread.join()
+        for sock in accepted:
+            sock.close()
+        assert got.names[1] == 'connected'
+
+
+def test_no_unix_sockets_here(monkeypatch):
+    monkeypatch.delattr(socket, 'AF_UNIX')
+    fails(run('ws://some.test/', uds='/x'), 'connect',
+          'unable to connect; /x this system has no Unix domain sockets')
+
+
+# -- time limits
+
+@pytest.mark.parametrize('data', [
+    b'HTTP/1.1 101 Switching Protocols\r\n', b'HTTP/1.1 101 OK\r\nX: ' + b'x' * 100])
+def test_answer_that_comes_a_byte_at_a_time(data):
+    with Server(lambda peer: (peer.read_head(), peer.trickle(data))) as server:
+        got = run(server.url(), connect_timeout=LIMIT)
+    succeeds(got, ['connecting', 'connected', 'disconnected'])
+    assert got.last.reason == 'disconnected; upgrade timed out after 0.25s'
+    assert got.last.graceful is False
+    assert LIMIT <= got.elapsed < LIMIT + SLACK
+
+
+def test_answer_that_never_comes():
+    with Server(silent) as server:
+        got = run(server.url(), connect_timeout=LIMIT)
+    assert got.last.reason == 'disconnected; upgrade timed out after 0.25s'
+    assert LIMIT <= got.elapsed < LIMIT + SLACK
+
+
+def test_request_that_nobody_reads():
+    """Larger than all buffers on the way: the limit holds for sending, too."""
+    with Server(lambda peer: peer.server.stopping.wait(5)) as server:
+        got = run(server.url(), connect_timeout=1, headers=[('X-Long', 'x' * 20000000)],
+                  socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)])
+    fails(got, 'upgrade', 'request failed; upgrade timed out after 1s', 1)
+
+
+def test_request_to_one_who_hangs_up():
+    """A reset before all of it was written."""
+    with Server(lambda peer: peer.read(1)) as server:
+        got = run(server.url(), headers=[('X-Long', 'x' * 20000000)])
+    fails(got, 'upgrade', 'request failed; (Connection reset by peer|Broken pipe)')
+
+
+@pytest.mark.parametrize('broken', [
+    lambda websocket: b'GET / HTTP/1.1\r\n' * None, lambda websocket: 1 // 0])
+def test_request_that_cannot_be_made(broken):
+    class Broken(WebSocket):
+        build_request = broken
+    with Server(silent) as server:
+        fails(Run(Broken(server.url(), proxies={})), 'upgrade', 'request failed; .*')
+
+
+# -- ended by the user, in every phase
+
+def close(websocket):
+    websocket.close()
+
+
+def force_disconnect(websocket):
+    websocket.force_disconnect()
+
+
+both = pytest.mark.parametrize('end', [close, force_disconnect])
+
+
+def ended(url, end, **options):
+    """Connect, and end it from another thread after a while."""
+    websocket = WebSocket(url, **options)
+    timer = threading.Timer(0.06, end, [websocket])
+    timer.start()
+    got = Run(websocket, connect_timeout=30)
+    timer.join()
+    return got
+
+
+@both
+def test_ended_at_connecting(end):
+    with Server(silent) as server:
+        got = run(server.url(), actions=dict(connecting=end))
+        assert server.accepted == 0
+    fails(got, 'connect', 'unable to connect; closed')
+
+
+@both
+def test_ended_while_resolving(hanging, end):
+    fails(ended('ws://hang.test/', end, proxies={}), 'resolve', 'unable to connect; closed')
+
+
+@both
+def test_ended_while_connecting(names, end):
+    with dead_address() as where:
+        got = ended('ws://127.0.0.1:{}/'.format(where[1]), end, proxies={})
+    fails(got, 'connect', 'unable to connect; closed')
+
+
+@both
+@pytest.mark.parametrize('kind', ['http', 'socks5', 'https'])
+def test_ended_at_the_proxy(end, kind):
+    with Server(silent) as server:
+        got = ended('ws://127.0.0.1/', end, proxies={'http': server.url(kind)}, ssl_verify=False)
+    fails(got, 'proxy', '(proxy fail|unable to connect to proxy); closed')
+
+
+@both
+def test_ended_in_tls(end):
+    with Server(silent) as server:
+        got = ended(server.url('wss'), end, proxies={}, ssl_verify=False)
+    fails(got, 'tls', 'unable to connect; closed')
+
+
+@both
+def test_ended_while_the_request_is_sent(end):
+    def script(peer):
+        peer.read(1)
+        end(websocket)
+        peer.server.stopping.wait(5)
+    with Server(script) as server:
+        websocket = WebSocket(server.url(), proxies={}, headers=[('X-Long', 'x' * 20000000)])
+        got = Run(websocket)
+    fails(got, 'upgrade', 'request failed; closed')
+
+
+@pytest.mark.parametrize('end, reason', [
+    (close, 'closed'), (force_disconnect, 'disconnected; force_disconnect')])
+def test_ended_before_the_answer(end, reason):
+    with Server(silent) as server:
+        got = ended(server.url(), end, proxies={})
+    succeeds(got, ['connecting', 'connected', 'disconnected'])
+    assert (got.last.reason, got.last.graceful) == (reason, False)
+    assert got.elapsed < SLACK
+
+
+@both
+def test_ended_in_the_handler_of_connected(end):
+    with Server(silent) as server:
+        got = run(server.url(), actions=dict(connected=end))
+    succeeds(got, ['connecting', 'connected', 'disconnected'])
+
+
+def test_left_while_dialing():
+    """A loop that is left at Connecting, or an iterator that is closed while it waits."""
+    with dead_address() as where:
+        websocket = WebSocket('ws://127.0.0.1:{}/'.format(where[1]), proxies={})
+        for _event in websocket:
+            break
+        del _event
+        collect_what_is_not_counted()
+        iterator = websocket.connect(connect_timeout=30)
+        next(iterator)
+        iterator.close()
+        assert not websocket.is_active
+
+
+# -- the plug: _connect and _wrap_socket
+
+class Piped(WebsocketSession):
+    """Connects to one end of a pair of sockets."""
+
+    ends = None
+
+    def _connect(self):
+        return self.ends[0], 'pipe://'
+
+
+def talk_to(sock, thread_target=bye):
+    """Run a script on a socket; returns the thread."""
+    def serve():
+        from support.proxyserver import Gone, Peer
+        try:
+            thread_target(Peer(sock, Server.__new__(Server)))
+        except Gone:
+            pass
+        sock.close()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+class Rest(object):
+    """What a _connect may return: just these four."""
+
+    def __init__(self, sock):
+        self._inner = sock
+        sock.setblocking(False)
+        self.fileno, self.recv, self.send, self.close = sock.fileno, sock.recv, sock.send, sock.close
+
+
+@pytest.mark.parametrize('dress', [lambda sock: sock, Rest])
+def test_connect_overridden(dress):
+    ours, theirs = socket.socketpair()
+
+    def serve(peer):
+        peer.server.heads = []
+        bye(peer)
+    thread = talk_to(theirs, serve)
+
+    class Session(Piped):
+        ends = [dress(ours)]
+    got = run('ws://nowhere.test/', session_class=Session)
+    thread.join()
+    succeeds(got)
+    assert got['connected'].proxy == 'pipe://'
+
+
+@pytest.mark.parametrize('error, words', [
+    (ValueError('not today'), 'not today'), (socket.error(errno.EPERM, 'No'), 'No'),
+    (Exception(), 'Exception'), (socket.timeout('timed out'), 'timed out')])
+def test_connect_overridden_raises(error, words):
+    class Session(WebsocketSession):
+        def _connect(self):
+            raise error
+    got = run('ws://nowhere.test/', session_class=Session)
+    fails(got, 'connect', words)
+    assert got.last.error is error
+
+
+@pytest.mark.parametrize('result', [None, 5, (5,), (None, None)])
+def test_connect_overridden_returns_nonsense(result):
+    class Session(WebsocketSession):
+        def _connect(self):
+            return result
+    got = run('ws://nowhere.test/', session_class=Session)
+    assert got.names == ['connecting', 'connect_fail'] and got.last.reason
+
+
+def test_connect_overridden_calls_the_base(names):
+    names.names['name.test'] = ['127.0.0.1']
+    results = []
+
+    class Session(WebsocketSession):
+        def _connect(self):
+            results.append(WebsocketSession._connect(self))
+            return results[0]
+    with Server(bye) as server:
+        got = run(server.url(host='name.test'), session_class=Session)
+        succeeds(got)
+        assert results[0][1] is None
+        del results[:]
+        fails(run('ws://127.0.0.1:{}/'.format(free_port()), session_class=Session), 'connect',
+              'unable to connect; 127.0.0.1:[0-9]+ connection refused')
+    with dead_address() as where:
+        fails(run('ws://127.0.0.1:{}/'.format(where[1]), LIMIT, session_class=Session), 'connect',
+              'unable to connect; connect timed out after 0.25s: .* no answer', LIMIT)
+
+
+@pytest.mark.parametrize('limit', [5.0, None])
+def test_what_the_base_connects_can_be_used(limit):
+    """A blocking socket with what is left of connect_timeout, as ``_wrap_socket`` gets one."""
+    timeouts = []
+
+    class Session(WebsocketSession):
+        def _connect(self):
+            sock, proxy = super(Session, self)._connect()
+            timeouts.append(sock.gettimeout())
+            return sock, proxy
+    with Server(bye) as server:
+        websocket = WebSocket(server.url(), proxies={})
+        for event in websocket.connect(session_class=Session, connect_timeout=limit):
+            if event.name == 'ready':
+                timeouts.append(websocket.session._sock.gettimeout())
+    first, later = timeouts
+    assert first is None if limit is None else 0 < first <= limit
+    assert later == 0
+
+
+def test_connected_sock_is_there_and_gone():
+    socks = []
+    with Server(bye) as server:
+        websocket = WebSocket(server.url(), proxies={})
+        for event in websocket.connect():
+            if event.name == 'connecting':
+                assert websocket.session._sock is None
+            if event.name == 'ready':
+                socks.append(websocket.session._sock)
+                assert socks[0].fileno() >= 0
+        assert websocket.session._sock is None

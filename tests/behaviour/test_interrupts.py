@@ -1,0 +1,190 @@
+"""Ctrl-C at any line: a connection is left at each line that it runs; nothing stays (behaviour.md, 1)."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import base64
+import gc
+import hashlib
+import os
+import socket
+import sys
+
+import pytest
+from support.helpers import PING, TEXT, close_frame, counted, frame
+from support.rawserver import GUID
+
+import lomond
+from lomond import WebSocket
+from lomond.network.poller import Waiting
+from lomond.session import WebsocketSession
+
+#: Thousands of lines on 2.7, and nothing but arithmetic.
+NUMBERS = ('mask.py', 'mask.pyc')
+HERE = os.path.dirname(os.path.abspath(lomond.__file__)) + os.sep
+
+
+class Connection(object):
+    """One connection over a pair of sockets, all in this thread: the peer acts when the client waits."""
+
+    def __init__(self):
+        self.peer = self.number = None
+        self.names = []
+        connection = self
+
+        class Scripted(Waiting):
+            def wait(self, waits, deadline):
+                connection.act()
+                return super(Scripted, self).wait(waits, deadline)
+
+        class Session(WebsocketSession):
+            waiting = Scripted
+
+            def _connect(self):
+                ours, connection.peer = socket.socketpair()
+                connection.peer.settimeout(5)
+                connection.number = ours.fileno()
+                return ours, None
+        self.session_class = Session
+        self._steps = [self._answer, self._close]
+        self.ws = WebSocket('ws://example.org/', proxies={}, compress=True)
+
+    def act(self):
+        if self._steps:
+            self._steps.pop(0)()
+
+    def _answer(self):
+        request = self.peer.recv(65536)
+        key = request.split(b'Sec-WebSocket-Key: ')[1].split(b'\r\n')[0]
+        accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+        self.peer.sendall(
+            b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+            b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n' + frame(TEXT, b'hello') + frame(PING, b'p'))
+
+    def _close(self):
+        self.peer.sendall(close_frame(1000))
+
+    def run(self):
+        """To the end, or to the interrupt; nothing refers to the iterator afterwards."""
+        try:
+            for event in self.ws.connect(session_class=self.session_class):
+                self.names.append(event.name)
+                if event.name == 'text':
+                    self.ws.send_text('x' * 100)
+                elif event.name == 'ping':
+                    self.ws.close()
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def left(self):
+        """What is wrong when the loop was left."""
+        problems = []
+        try:
+            os.fstat(-1 if self.number is None else self.number)
+            problems.append('the socket is open')
+        except OSError:
+            pass
+        if 'connecting' in self.names and self.ws.is_active:
+            problems.append('it is active')
+        try:
+            again = self.ws.connect()
+            if next(again).name != 'connecting':
+                problems.append('it cannot be connected again')
+            again.close()
+        except lomond.errors.WebSocketError as error:
+            problems.append(str(error))
+        return problems
+
+    def end(self):
+        if self.peer is not None:
+            self.peer.close()
+
+
+class Interrupt(object):
+    """KeyboardInterrupt at the n-th line of the package that is run; 0: lines are only noted.
+
+    Not in ``__del__``, where Python itself swallows it.
+    """
+
+    def __init__(self, line):
+        self.line, self.places = line, []
+
+    def __enter__(self):
+        self._before = sys.gettrace()
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self._before)
+
+    def _call(self, frame, event, argument):
+        code = frame.f_code
+        is_ours = code.co_filename.startswith(HERE) and os.path.basename(code.co_filename) not in NUMBERS
+        return self._line if is_ours and code.co_name != '__del__' else None
+
+    def _line(self, frame, event, argument):
+        if event == 'line':
+            self.places.append('%s:%d' % (os.path.basename(frame.f_code.co_filename), frame.f_lineno))
+            if len(self.places) == self.line:
+                raise KeyboardInterrupt()       # which ends the tracing, too
+        return self._line
+
+
+@pytest.fixture
+def no_collector():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def interrupt_at(lines):
+    problems, interrupted = [], 0
+    for line in lines:
+        connection = Connection()
+        with Interrupt(line) as interrupt:
+            interrupted += connection.run()
+        problems += ['%s (line event %d): %s' % (interrupt.places[-1], line,
+                                                 problem) for problem in connection.left()]
+        connection.end()
+    assert not problems, '\n'.join(problems)
+    # some come out of what is finished by its last reference, where Python swallows them
+    assert interrupted > 0.95 * len(lines)
+
+
+def run_once():
+    """All line events: the place of each."""
+    found = []
+    for _ in range(4):                  # at first modules are imported and tables made
+        connection = Connection()
+        with Interrupt(0) as interrupt:
+            connection.run()
+        assert connection.names == [
+            'connecting', 'connected', 'ready', 'poll', 'text', 'ping', 'closed', 'disconnected']
+        assert connection.left() == []
+        connection.end()
+        found.append(interrupt.places)
+    return min(found, key=len)
+
+
+# Python warns of sockets that their last reference closes, and of interrupts in finalizers.
+pytestmark = pytest.mark.filterwarnings('ignore')
+
+
+@counted
+def test_interrupt_at_each_line_of_the_drivers(no_collector):
+    """Where sockets and locks are: the first and the last time that a line is run."""
+    places = run_once()
+    first_and_last = {}
+    for number, place in enumerate(places):
+        if place.split('.')[0] in ('session', 'conversation', 'writer', 'transport', 'waiting', 'plan'):
+            first_and_last.setdefault(place, [number + 1, number + 1])[1] = number + 1
+    lines = sorted(set(line for pair in first_and_last.values() for line in pair))
+    assert len(lines) > 300
+    interrupt_at(lines)
+
+
+@counted
+@pytest.mark.slow
+def test_interrupt_at_each_line(no_collector):
+    interrupt_at(range(1, len(run_once()) + 1))

@@ -1,0 +1,408 @@
+# -*- coding: utf-8 -*-
+"""Proxies, end to end on loopback: each scheme, ws and wss, and all that a proxy may do.
+
+The proxies and servers are scripts of ours (``proxyserver``); those of other projects are in ``real/``.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import errno
+import re
+import socket
+import ssl
+import struct
+
+import pytest
+from support.network import (
+    GOOD,
+    LIMIT,
+    fails,
+    nothing_stays_open,  # noqa: F401 - a fixture
+    run,
+    succeeds,
+)
+from support.proxyserver import (
+    CRLF,
+    Names,
+    Proxy,
+    Server,
+    bye,
+    free_port,
+    note_names,
+    reply,
+    server_context,
+    silent,
+)
+
+from lomond import WebSocket
+
+SCHEMES = ('http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h')
+needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS wants ssl.MemoryBIO')
+
+
+# -- proxies: each scheme, ws and wss, whatever the proxy does
+
+def proxy_setup(kind, secure, certs):
+    """(TLS of the proxy, TLS of the target, scheme of the target)."""
+    return (server_context(certs.server) if kind == 'https' else None,
+            server_context(certs.server) if secure else None, 'wss' if secure else 'ws')
+
+
+def through(kind, port, secure, certs, credentials='', host=None, **options):
+    """Connect to target.test through the proxy."""
+    limit = options.pop('connect_timeout', 4.0)
+    proxy_host = host or ('localhost' if kind == 'https' else '127.0.0.1')
+    options.setdefault('ssl_cafile', certs.ca)
+    return run('{}://target.test:8123/'.format('wss' if secure else 'ws'), limit, proxies={
+        'all': '{}://{}{}:{}'.format(kind, credentials, proxy_host, port)}, **options)
+
+
+matrix = pytest.mark.parametrize('kind, secure', [
+    pytest.param(kind, secure, id='{}-{}'.format(kind, 'wss' if secure else 'ws'),
+                 marks=[needs_memory_bio] if secure and kind == 'https' else [])
+    for kind in SCHEMES for secure in (False, True)])
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """target.test is 127.0.0.1."""
+    names = Names({'target.test': ['127.0.0.1']})
+    monkeypatch.setattr(socket, 'getaddrinfo', names)
+    return names
+
+
+@matrix
+@pytest.mark.parametrize('auth', [False, True])
+def test_proxy(certs, names, kind, secure, auth):
+    """All goes well, with and without a password, which is percent-encoded in the URL."""
+    outer, inner, _ = proxy_setup(kind, secure, certs)
+    with Server(bye, inner) as target:
+        script = Proxy(kind, target.port, (b'us@er', b'p:w/\xc3\xa9') if auth else None)
+        with Server(script, outer) as proxy:
+            got = through(kind, proxy.port, secure, certs, 'us%40er:p%3Aw%2F%C3%A9@' if auth else '')
+    succeeds(got)
+    asked = b'127.0.0.1' if kind in ('socks4', 'socks5') else b'target.test'
+    assert script.asked == [(asked, 8123)]
+    # The name is looked up by one of the two.
+    assert names.asked == (['target.test'] if asked == b'127.0.0.1' else [])
+    host = 'localhost' if kind == 'https' else '127.0.0.1'
+    assert got['connected'].proxy == '{}://{}:{}'.format(kind, host, proxy.port)
+    assert b'Host: target.test:8123\r\n' in target.heads[0]
+    assert b'proxy-' not in target.heads[0].lower()
+
+
+@matrix
+@pytest.mark.parametrize('credentials', ['', 'user:wrong@'])
+def test_proxy_wants_a_password(certs, names, kind, secure, credentials):
+    """None, and the wrong one: the proxy's own words."""
+    outer, inner, _ = proxy_setup(kind, secure, certs)
+    with Server(bye, inner) as target:
+        with Server(Proxy(kind, target.port, (b'other', b'right')), outer) as proxy:
+            got = through(kind, proxy.port, secure, certs, credentials)
+        assert target.accepted == 0
+    words = '407 Proxy Authentication Required'
+    if kind.startswith('socks4'):
+        words = 'SOCKS4 request rejected: identd names another user'
+    elif kind.startswith('socks5'):
+        words = 'SOCKS5 ' + (
+            'authentication failed' if credentials else 'no acceptable authentication method')
+    fails(got, 'proxy', 'proxy fail; ' + words)
+    assert type(got.last.error).__name__ == 'ProxyFail'
+
+
+@matrix
+def test_proxy_is_down(certs, kind, secure):
+    port = free_port()
+    got = through(kind, port, secure, certs, host='127.0.0.1')
+    fails(got, 'connect', 'unable to connect to proxy; 127.0.0.1:{} connection refused'.format(port))
+    assert got.last.error.args[0] == errno.ECONNREFUSED
+
+
+@matrix
+def test_proxy_cannot_reach_the_target(certs, names, kind, secure):
+    outer = proxy_setup(kind, secure, certs)[0]
+    with Server(Proxy(kind, free_port()), outer) as proxy:
+        got = through(kind, proxy.port, secure, certs)
+    words = {'http': '502 Bad Gateway', 'socks4': 'SOCKS4 request rejected or failed',
+             'socks5': 'SOCKS5 connection refused'}[re.match('http|socks[45]', kind).group()]
+    fails(got, 'proxy', 'proxy fail; ' + words)
+
+
+@matrix
+def test_proxy_is_silent(certs, names, kind, secure):
+    """It takes the connection (and TLS), and then says nothing."""
+    outer = proxy_setup(kind, secure, certs)[0]
+    with Server(silent, outer) as proxy:
+        got = through(kind, proxy.port, secure, certs, connect_timeout=LIMIT)
+    fails(got, 'proxy', 'proxy fail; proxy timed out after 0.25s', LIMIT)
+
+
+@matrix
+@pytest.mark.parametrize('data, words', [
+    (b'SSH-2.0-OpenSSH_9.2\r\n\r\n', {'http': ".*'SSH-2.0-OpenSSH_9.2.*no HTTP.*",
+                                      'socks': 'no SOCKS. answer: 0x53 came, not 0x0.'}),
+    (b'\x05', {'http': '.*closed.*|.*no HTTP.*',
+               'socks': 'no SOCKS4 answer.*|the proxy closed the connection before its SOCKS. .*'}),
+])
+def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
+    def script(peer):
+        peer.send(data)
+        peer.sock.shutdown(socket.SHUT_WR)      # and what it is told is read, else there is a reset
+        peer.wait_gone()
+    outer = proxy_setup(kind, secure, certs)[0]
+    with Server(script, outer) as proxy:
+        got = through(kind, proxy.port, secure, certs)
+    assert got.names == ['connecting', 'connect_fail']
+    assert got.last.stage == 'proxy'
+    assert re.match('proxy fail; (?:{})$'.format(words[re.match('http|socks', kind).group()]),
+                    got.last.reason), got.last.reason
+
+
+@matrix
+def test_proxy_hangs_up(certs, names, kind, secure):
+    def script(peer):
+        peer.fill()
+    outer = proxy_setup(kind, secure, certs)[0]
+    with Server(script, outer) as proxy:
+        got = through(kind, proxy.port, secure, certs)
+    fails(got, 'proxy', 'proxy fail; the proxy closed the connection before its (HTTP|SOCKS[45]) answer was '
+          'complete')
+
+
+@pytest.mark.parametrize('kind, data', [
+    ('http', b'HTTP/1.1 200 Connection established\r\n'),
+    ('https', b'HTTP/1.1 200 Connection established\r\n'),
+    ('socks4', b'\0'), ('socks5', b'\5'), ('socks5h', b'\5\0\5\0\0\3\xff' + b'x' * 100)])
+def test_proxy_that_answers_a_byte_at_a_time(certs, names, kind, data):
+    """The limit is that of all bytes, not of one."""
+    outer = proxy_setup(kind, False, certs)[0]
+    with Server(lambda peer: (peer.fill(), peer.trickle(data), peer.wait_gone()), outer) as proxy:
+        got = through(kind, proxy.port, False, certs, connect_timeout=LIMIT)
+    fails(got, 'proxy', 'proxy fail; proxy timed out after 0.25s', LIMIT)
+
+
+def test_proxy_resets(certs):
+    def script(peer):
+        peer.fill()
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(str('ii'), 1, 0))
+        peer.sock.close()
+    with Server(script) as proxy:
+        got = through('http', proxy.port, False, certs)
+    fails(got, 'proxy', 'proxy fail; Connection reset by peer')
+
+
+@pytest.mark.parametrize('answer, words', [
+    (b'HTTP/1.1 200 OK\r\n' + b'X: ' + b'y' * 70000, '.*65536.*'),
+    (b'HTTP/1.1 403 \x1b[31mNo\x00\r\n\r\n', r'403 \\x1b\[31mNo\\x00'),
+    (b'HTTP/1.1 407 Proxy Authentication Required\r\nConnection: close\r\n\r\n',
+     '407 Proxy Authentication Required'),
+    (b'HTTP/1.1 302 Found\r\nLocation: http://login.test/\r\n\r\n', '302 Found'),
+    (b'<html>\r\n\r\n', ".*'<html>.*no HTTP.*"),
+])
+def test_answers_of_http_proxies(certs, answer, words):
+    with Server(reply(answer)) as proxy:
+        got = through('http', proxy.port, False, certs)
+    fails(got, 'proxy', 'proxy fail; ' + words)
+
+
+def test_old_proxy(certs):
+    """HTTP/1.0, and a provisional answer first."""
+    with Server(bye) as target:
+        with Server(Proxy('http', target.port, version=b'HTTP/1.1 102 Wait\r\n\r\nHTTP/1.0')) as proxy:
+            assert through('http', proxy.port, False, certs).names == GOOD
+
+
+def test_bytes_behind_the_answer_are_kept(certs):
+    """A target that speaks first: its words come in the packet of the proxy's answer."""
+    with Server(reply(b'HTTP/1.1 200 OK\r\n\r\n'
+                      b'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')) as proxy:
+        got = through('http', proxy.port, False, certs)
+    assert got.names == ['connecting', 'connected', 'rejected', 'disconnected']
+    assert got['rejected'].response.body == b'no'
+
+
+def test_bytes_before_tls_are_refused(certs):
+    with Server(reply(b'HTTP/1.1 200 OK\r\n\r\nhello')) as proxy:
+        got = through('http', proxy.port, True, certs)
+    fails(got, 'tls', 'unable to connect; 5 bytes came from the proxy before TLS began')
+
+
+@pytest.mark.parametrize('kind', ['http', 'socks5h'])
+def test_tunnel_leads_to_no_tls(certs, kind):
+    with Server(reply(b'')) as target:
+        with Server(Proxy(kind, target.port)) as proxy:
+            got = through(kind, proxy.port, True, certs, connect_timeout=LIMIT)
+    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
+
+
+def test_https_proxy_without_certificate(certs):
+    """The certificate of a proxy is checked as that of a server is; nothing is said to it."""
+    with Server(silent, server_context(certs.elsewhere)) as proxy:
+        got = through('https', proxy.port, False, certs)
+        fails(got, 'proxy', "unable to connect to proxy; .*(localhost|elsewhere.test).*")
+        got = through('https', proxy.port, False, certs, ssl_cafile=certs.other_ca)
+        fails(got, 'proxy', 'unable to connect to proxy; certificate verify failed.*')
+        assert proxy.heads == []
+
+
+def test_https_proxy_without_tls(certs):
+    with Server(lambda peer: (peer.fill(), peer.send(b'HTTP/1.1 400 Bad Request\r\n\r\n'))) as proxy:
+        got = through('https', proxy.port, False, certs)
+    fails(got, 'proxy', 'unable to connect to proxy; .*does the server speak TLS on this port.*')
+
+
+def test_https_proxy_whose_tls_is_silent(certs):
+    with Server(silent) as proxy:
+        got = through('https', proxy.port, False, certs, connect_timeout=LIMIT)
+    fails(got, 'proxy', 'unable to connect to proxy; proxy timed out after 0.25s', LIMIT)
+
+
+def test_fingerprint_is_of_the_server_not_of_the_proxy(certs):
+    with Server(bye) as target:
+        with Server(Proxy('https', target.port), server_context(certs.server)) as proxy:
+            got = through('https', proxy.port, False, certs, ssl_fingerprint='sha256:' + 'ab' * 32)
+    succeeds(got)
+
+
+@pytest.mark.skipif(hasattr(ssl, 'MemoryBIO'), reason='this Python can do TLS in TLS')
+def test_no_tls_in_tls(certs):
+    """One clear sentence, before anything is opened."""
+    got = through('https', 1, True, certs)
+    fails(got, 'prepare', r'unable to connect; wss through an https proxy needs Python 3.5 or newer '
+          r'\(TLS inside of TLS\)')
+
+
+@needs_memory_bio
+@pytest.mark.parametrize('size', [0, 1, 16384, 200000])
+def test_tls_in_tls_carries_messages(certs, size):
+    """Both certificates are checked; large messages pass in both directions."""
+    data = bytes(bytearray(range(256))) * (size // 256) + b'x' * (size % 256)
+
+    def echo_once(peer):
+        peer.accept()
+        head = peer.read(2)
+        count = bytearray(head)[1] & 0x7f
+        size_bytes = peer.read({126: 2, 127: 8}.get(count, 0))
+        if size_bytes:
+            count, = struct.unpack(str({126: '>H', 127: '>Q'}[count]), size_bytes)
+        key = bytearray(peer.read(4)) * (count // 4 + 1)
+        masked = bytearray(peer.read(count))
+        peer.send(b'\x82' + bytes(bytearray([bytearray(head)[1] & 0x7f])) + size_bytes + bytes(
+            bytearray(a ^ b for a, b in zip(masked, key))))
+        peer.end()
+    names, got = [], []
+    outer, inner = server_context(certs.server), server_context(certs.server)
+    for context in (outer, inner):
+        note_names(context, names)
+    with Server(echo_once, inner) as target:
+        with Server(Proxy('https', target.port), outer) as proxy:
+            websocket = WebSocket('wss://target.test/', ssl_cafile=certs.ca, proxies={
+                'https': 'https://localhost:{}'.format(proxy.port)})
+            for event in websocket.connect(connect_timeout=4, ping_rate=0):
+                if event.name == 'ready':
+                    websocket.send_binary(data)
+                elif event.name == 'binary':
+                    got.append(event.data)
+    assert got == [data]
+    assert names == ['localhost', 'target.test']
+    assert event.name == 'disconnected' and event.graceful
+
+
+@needs_memory_bio
+@pytest.mark.parametrize('inner, options, words', [
+    ('elsewhere', {}, '.*(target.test|elsewhere.test).*'),
+    ('server', {'ssl_fingerprint': 'sha256:' + 'ab' * 32}, 'fingerprint mismatch: the server has sha256:.*'),
+])
+def test_tls_in_tls_checks_the_server(certs, inner, options, words):
+    with Server(bye, server_context(getattr(certs, inner))) as target:
+        with Server(Proxy('https', target.port), server_context(certs.server)) as proxy:
+            got = through('https', proxy.port, True, certs, **options)
+        assert target.heads == []
+    fails(got, 'tls', 'unable to connect; ' + words)
+
+
+@needs_memory_bio
+def test_tls_in_tls_that_is_slow(certs):
+    """A byte at a time inside of the outer TLS: the limit holds."""
+    def script(peer):
+        peer.read_head()
+        peer.send(b'HTTP/1.1 200 OK\r\n\r\n')
+        peer.fill()
+        peer.trickle(b'\x16\x03\x03\x00\x7a\x02' + b'\0' * 100)
+    with Server(script, server_context(certs.server)) as proxy:
+        got = through('https', proxy.port, True, certs, connect_timeout=LIMIT)
+    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
+
+
+@pytest.mark.parametrize('kind, problem', [
+    ('socks4', 'proxy fail; SOCKS4 can reach IPv4 addresses only, not .*'),
+    ('socks5', None)])
+def test_socks_and_ipv6(certs, monkeypatch, kind, problem):
+    monkeypatch.setattr(socket, 'getaddrinfo', Names({'target.test': ['2001:db8::1']}))
+    with Server(bye) as target:
+        script = Proxy(kind, target.port)
+        with Server(script) as proxy:
+            got = through(kind, proxy.port, False, certs)
+    if problem:
+        fails(got, 'proxy', problem)
+    else:
+        succeeds(got)
+        assert script.asked == [(b'2001:db8::1', 8123)]
+
+
+@pytest.mark.parametrize('kind', ['socks4', 'socks5'])
+def test_name_that_the_proxy_does_not_resolve(certs, monkeypatch, kind):
+    monkeypatch.setattr(socket, 'getaddrinfo', Names({'target.test': socket.gaierror(-2, 'no such name')}))
+    with Server(silent) as proxy:
+        got = through(kind, proxy.port, False, certs)
+    fails(got, 'resolve', 'unable to connect; no such name')
+
+
+def test_name_of_the_proxy_does_not_resolve(certs, monkeypatch):
+    monkeypatch.setattr(socket, 'getaddrinfo', Names({'proxy.test': socket.gaierror(-2, 'no such name')}))
+    fails(through('http', 1, False, certs, host='proxy.test'), 'resolve',
+          'unable to connect to proxy; no such name')
+
+
+@pytest.mark.parametrize('host, place', [
+    ('[2001:db8::1]', b'[2001:db8::1]:81'), ('[fe80::1%25lo]', b'[fe80::1]:81'),
+    ('192.0.2.7', b'192.0.2.7:81'),
+    ('b\xfccher.test', b'xn--bcher-kva.test:81')])
+def test_connect_line(host, place):
+    with Server(bye) as target:
+        with Server(Proxy('http', target.port)) as proxy:
+            got = run('ws://{}:81/'.format(host), proxies={'http': proxy.url('http')})
+            succeeds(got)
+            assert proxy.heads[0].startswith(b'CONNECT ' + place + b' HTTP/1.1\r\nHost: ' + place + CRLF)
+    assert b'\r\nHost: ' + place + CRLF in target.heads[0]
+
+
+@pytest.mark.parametrize('excepted, is_direct', [
+    ('', False), ('*', True), ('127.0.0.1', True), ('127.0.0.0/8', True), ('10.0.0.0/8, 127.0.0.1', True),
+    ('127.0.0.1:{port}', True), ('127.0.0.1:1', False), ('example.com', False)])
+def test_no_proxy(monkeypatch, excepted, is_direct):
+    with Server(bye) as target:
+        with Server(Proxy('http', target.port)) as proxy:
+            monkeypatch.setenv(str('http_proxy'), str(proxy.url('http')))
+            monkeypatch.setenv(str('no_proxy'), str(excepted.format(port=target.port)))
+            got = run(target.url(), proxies=None)
+            succeeds(got)
+            assert len(proxy.heads) == (0 if is_direct else 1)
+            assert (got['connected'].proxy is None) == is_direct
+            # It is of the environment, and holds for what was found there only.
+            got = run(target.url(), proxies={'http': proxy.url('http')})
+            assert got['connected'].proxy == proxy.url('http')
+
+
+def test_unusable_proxy_of_the_environment(monkeypatch):
+    monkeypatch.setenv(str('http_proxy'), str('http://me:s3cret@/'))
+    fails(run('ws://127.0.0.1:1/', proxies=None), 'prepare',
+          r"unable to connect; proxy url 'http://me:\*\*\*@/' has no host")
+
+
+def test_no_proxy_for_a_unix_socket(tmpdir):
+    path = str(tmpdir.join('s'))
+    with Server(bye, family=socket.AF_UNIX, address=path) as target:
+        got = run('ws://some.test/', uds=path, proxies={'all': 'http://127.0.0.1:1'})
+    assert got.names == GOOD and got['connected'].proxy is None
+    assert b'Host: some.test\r\n' in target.heads[0]

@@ -1,0 +1,340 @@
+# -*- coding: utf-8 -*-
+"""What docs/trouble.rst shows is what a connection says, and each is made here (behaviour.md, section 1)."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import io
+import os
+import re
+import socket
+
+import pytest
+from support.helpers import BINARY, TEXT, frame
+from support.paths import CHECKOUT
+from support.proxyserver import Names, Proxy, dead_address, free_port, server_context, silent
+from support.proxyserver import Server as ProxyServer
+from support.rawserver import PATIENCE, Gone, Server, Wait, play
+
+from lomond import WebSocket
+from lomond.network import resolver
+
+PAGE = os.path.join(CHECKOUT, 'docs', 'trouble.rst')
+#: A time limit, where one has to be waited for (seconds).
+LIMIT = 0.3
+
+
+def literals():
+    """The sentences in the second columns of the tables of failures."""
+    with io.open(PAGE, encoding='utf-8') as file:
+        text = file.read()
+    cells = re.findall(r'^   \* - .*?^     - (.*?)^     - (.*?)^     - (.*?)(?=^   \* - |^\S|\Z)', text,
+                       re.MULTILINE | re.DOTALL)
+    found = [literal for cell in cells for column in cell
+             for literal in re.findall('``(.*?)``', column, re.DOTALL)]
+    return set(' '.join(literal.split()) for literal in found
+               if re.search("; |reason=|valid UTF-8|at most", literal))
+
+
+def is_like(literal, said):
+    """Whether something that was said is what the page shows: numbers may differ, ``...`` is anything."""
+    pattern = re.escape(literal).replace('\\.\\.\\.', '.*')
+    pattern = re.sub(r'[0-9]+(?:\\?\.[0-9]+)*', lambda match: r'[0-9]+(?:\.[0-9]+)*', pattern)
+    return re.match(pattern + r'\Z', said) is not None
+
+
+def failed(url, limit=PATIENCE, **options):
+    """The reason of a connection that does not come about."""
+    options.setdefault('proxies', {})
+    events = list(WebSocket(url, **options).connect(connect_timeout=limit, poll=30))
+    assert [event.name for event in events] == ['connecting', 'connect_fail']
+    return events[-1].reason
+
+
+def through(proxy_answer, scheme, limit=PATIENCE):
+    def script(peer):
+        if scheme == 'http':
+            peer.read_head()
+        peer.send(proxy_answer)
+        peer.wait_gone()
+    with ProxyServer(script) as proxy:
+        url = '{}://me:pw@127.0.0.1:{}'.format(scheme, proxy.port)
+        return failed('ws://target.test/', limit, proxies={'all': url})
+
+
+def said(script, handlers=None, options=None, **settings):
+    """What the events of a connection say, as the page writes it."""
+    server_options = settings.pop('server', {})
+    with Server(script, script, script, script, **server_options) as server:
+        played = play(server.url, handlers, options, **settings)
+    last = played.last
+    sentences = ["Disconnected(reason={!r}, graceful={})".format(str(last.reason), last.graceful),
+                 "Disconnected(reason={!r})".format(str(last.reason))]
+    for event in played.all('rejected'):
+        sentences.append('Rejected(reason={!r})'.format(str(event.reason)))
+    sentences += [event.error for event in played.all('protocol_error')]
+    return sentences
+
+
+def answers(data):
+    def script(peer):
+        peer.read_request()
+        peer.send(data)
+        peer.read_end()
+    return script
+
+
+def after_accept(*steps):
+    """A script: the handshake, and then methods of the peer, by name."""
+    def script(peer):
+        peer.accept()
+        try:
+            for step in steps:
+                getattr(peer, step[0])(*step[1:])
+        except Gone:
+            pass
+    return script
+
+
+def stall(peer):
+    peer.accept()
+    peer.server.over.wait(PATIENCE)
+
+
+def stuff(ws, event):
+    try:
+        while True:
+            ws.send_binary(b'x' * 200000)
+    except Exception as error:
+        assert type(error).__name__ in ('SendTimeout', 'TransportFail')
+
+
+def close(ws, event):
+    ws.close()
+
+
+# -- one function for each; the names are those of the rows
+
+def refused(world):
+    return [failed('ws://127.0.0.1:{}/'.format(free_port()))]
+
+
+def nobody_answers(world):
+    with dead_address() as where:
+        return [failed('ws://127.0.0.1:{}/'.format(where[1]), LIMIT)]
+
+
+def name_is_not_known(world):
+    return [failed('ws://unknown.test/')]
+
+
+def resolver_does_not_answer(world):
+    return [failed('ws://hang.test/', LIMIT)]
+
+
+def resolver_does_not_answer_at_all(world):
+    world.monkeypatch.setattr(resolver, 'MOST_AT_A_TIME', 1)
+    return [failed('ws://hang.test/', LIMIT), failed('ws://hang.test:81/', LIMIT)]
+
+
+def not_trusted(world):
+    with ProxyServer(silent, server_context(world.certs.server)) as server:
+        return [failed(server.url('wss'), ssl_cafile=world.certs.other_ca)]
+
+
+def wrong_fingerprint(world):
+    with ProxyServer(silent, server_context(world.certs.server)) as server:
+        return [failed(server.url('wss'), ssl_fingerprint='sha256:' + 'ab' * 32)]
+
+
+def proxy_is_not_there(world):
+    return [failed('ws://target.test/', proxies={'all': 'http://127.0.0.1:{}'.format(free_port())})]
+
+
+def proxy_refuses(world):
+    with ProxyServer(Proxy('http', free_port(), (b'me', b'other'))) as proxy:
+        first = failed('ws://127.0.0.1:1/', proxies={'all': proxy.url('http')})
+    return [first, through(b'\x05\x02\x01\x01', 'socks5h'), through(b'\x05\xff', 'socks5h')]
+
+
+def proxy_does_not_reach_it(world):
+    return [through(b'HTTP/1.1 502 Bad Gateway\r\n\r\n', 'http'),
+            through(b'\x05\x00\x05\x05' + b'\x00\x01' + b'\0' * 6, 'socks5h')]
+
+
+def proxy_says_nothing_or_nonsense(world):
+    return [through(b'', 'http', LIMIT), through(b'SSH-2.0-x\r\n', 'http')]
+
+
+def tls_gets_no_answer(world):
+    with Server(lambda peer: peer.server.over.wait(PATIENCE)) as server:
+        return [failed(server.url.replace('ws:', 'wss:'), LIMIT)]
+
+
+def no_tls(world):
+    with ProxyServer(lambda peer: peer.send(b'HTTP/1.1 400 Bad Request\r\n\r\n')) as server:
+        return [failed(server.url('wss'))]
+
+
+def no_request(world):
+    def take_nothing(peer):
+        peer.server.over.wait(PATIENCE)
+
+    class Big(WebSocket):
+        def build_request(self):
+            return b'x' * 30000000
+    found = []
+    for script, limit in ((lambda peer: (peer.recv(100), peer.reset()), PATIENCE), (take_nothing, 2 * LIMIT)):
+        with Server(script, receive_buffer=4096) as server:
+            events = list(Big(server.url, proxies={}).connect(connect_timeout=limit))
+            assert events[-1].stage == 'upgrade'
+            found.append(events[-1].reason)
+    return found
+
+
+def closed_before_connected(world):
+    ws = WebSocket('ws://127.0.0.1:1/', proxies={})
+    reasons = []
+    for event in ws.connect():
+        ws.close()
+        reasons.append(getattr(event, 'reason', ''))
+    return reasons[-1:]
+
+
+def not_101(world):
+    return said(answers(b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n'))
+
+
+def redirected(world):
+    redirect = answers(b'HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /again\r\n\r\n')
+    return said(redirect) + said(redirect, options={'max_redirects': 3, 'proxies': {}}) + said(
+        answers(b'HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ws://127.0.0.1/\r\n\r\n'),
+        options={'max_redirects': 3, 'proxies': {}, 'ssl_cafile': world.certs.ca},
+        server={'context': server_context(world.certs.server)})
+
+
+def no_answer(world):
+    def script(peer):
+        peer.read_request()
+        peer.server.over.wait(PATIENCE)
+    return said(script, connect_timeout=LIMIT)
+
+
+def hangs_up(world):
+    def script(peer):
+        peer.read_request()
+        peer.drop()
+    return said(script)
+
+
+def closed_before_ready(world):
+    return said(lambda peer: peer.read_end(), {'connected': close})
+
+
+def server_closes(world):
+    return said(after_accept(('close_code', 1000), ('read_close',)))
+
+
+def is_cut(world):
+    return said(after_accept(('drop',)))
+
+
+def is_reset(world):
+    return said(after_accept(('text', 'x'), ('reset',)))
+
+
+def send_meets_the_end(world):
+    gone = Wait()
+
+    def script(peer):
+        peer.accept()
+        peer.reset()
+        gone.set()
+    return said(script, {'ready': lambda ws, event: (gone.wait(), stuff(ws, event))})
+
+
+def dead(world):
+    return said(stall, ping_rate=0.1, ping_timeout=LIMIT)
+
+
+def does_not_read(world):
+    return said(stall, {'ready': stuff}, send_timeout=LIMIT, server={'receive_buffer': 8192})
+
+
+def breaks_the_protocol(world):
+    return said(after_accept(('send', b'\x83\x00'), ('read_close',)))
+
+
+def is_not_utf_8(world):
+    return said(after_accept(('send', frame(TEXT, b'\xff')), ('read_close',)))
+
+
+def is_too_large(world):
+    return said(after_accept(('send', frame(BINARY, b'x' * 2000)), ('read_close',)),
+                options={'max_message_size': 1000, 'proxies': {}})
+
+
+def no_answer_to_close(world):
+    return said(stall, {'ready': close}, close_timeout=LIMIT)
+
+
+def hangs_up_after_close(world):
+    return said(after_accept(('read_close',), ('drop',)), {'ready': close})
+
+
+def leaves_tcp_open(world):
+    return said(after_accept(('close_code', 1000), ('read_close',), ('read_end',)), close_timeout=LIMIT)
+
+
+def force_disconnect(world):
+    return said(after_accept(('read_end',)), {'ready': lambda ws, event: ws.force_disconnect()})
+
+
+ROWS = [refused, nobody_answers, name_is_not_known, resolver_does_not_answer, resolver_does_not_answer_at_all,
+        not_trusted, wrong_fingerprint, proxy_is_not_there, proxy_refuses, proxy_does_not_reach_it,
+        proxy_says_nothing_or_nonsense, tls_gets_no_answer, no_tls, no_request, closed_before_connected,
+        not_101, redirected, no_answer, hangs_up, closed_before_ready, server_closes, is_cut, is_reset,
+        send_meets_the_end, dead, does_not_read, breaks_the_protocol, is_not_utf_8, is_too_large,
+        no_answer_to_close, hangs_up_after_close, leaves_tcp_open, force_disconnect]
+
+
+class World(object):
+    """What the rows need."""
+
+    def __init__(self, certs, monkeypatch):
+        self.certs = certs
+        self.monkeypatch = monkeypatch
+
+
+@pytest.fixture
+def world(certs, monkeypatch):
+    hanging = Wait()
+    monkeypatch.setattr(socket, 'getaddrinfo', Names({
+        'unknown.test': socket.gaierror(socket.EAI_NONAME, 'Name or service not known'),
+        'hang.test': hanging}))
+    yield World(certs, monkeypatch)
+    hanging.set()
+
+
+_SAID = {}              # row -> what it has said, once it was run
+
+
+@pytest.mark.parametrize('row', ROWS, ids=lambda row: row.__name__)
+def test_row(world, row):
+    """What is said stands on the page."""
+    shown = literals()
+    sentences = row(world)
+    _SAID[row] = sentences
+    assert len(shown) > 30
+    for sentence in sentences:
+        if sentence.startswith('Disconnected(') or 'protocol' in row.__name__ or 'utf' in row.__name__:
+            continue
+        assert any(is_like(literal, sentence) for literal in shown), sentence
+    assert any(is_like(literal, sentence) for literal in shown for sentence in sentences), sentences
+
+
+def test_page_shows_nothing_else(world):
+    """Each sentence of the page was said by one of the rows."""
+    sentences = [sentence for row in ROWS for sentence in (_SAID.get(row) or row(world))]
+    alone = [literal for literal in literals()
+             if not any(is_like(literal, sentence) for sentence in sentences)]
+    assert alone == []

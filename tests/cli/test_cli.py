@@ -1,0 +1,968 @@
+"""The command line, as a process: what it writes where, and how it ends."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import argparse
+import io
+import json
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from support.paths import CHECKOUT
+
+from lomond import errors
+from lomond._compat import monotonic
+from lomond.cli import arguments, client, console, feed, interrupts, output
+from lomond.testing import Server, close_with, drop_after, echo, reject, silent, unresponsive
+
+WINDOWS = sys.platform == 'win32'
+
+
+def child_environ(**changes):
+    """The environment of a child, with changes; None removes."""
+    environ = dict(os.environ)
+    environ.setdefault(str('PYTHONPATH'), str(os.pathsep.join(path for path in sys.path if path)))
+    for name, value in changes.items():
+        environ.pop(name, None)
+        if value is not None:
+            environ[str(name)] = str(value)
+    return environ
+
+
+def _default_signals():
+    # A shell's background job ignores SIGINT, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Lomond(object):
+    """A running ``python -m lomond``."""
+
+    def __init__(self, *words, **options):
+        self.words = words
+        options.setdefault('stdin', subprocess.PIPE)
+        options.setdefault('stdout', subprocess.PIPE)
+        options.setdefault('stderr', subprocess.PIPE)
+        options.setdefault('bufsize', 0)        # what wait_for() leaves must not hide in a buffer
+        if not WINDOWS:
+            options.setdefault('preexec_fn', _default_signals)
+        environ = options.pop('environ', {})
+        self.process = subprocess.Popen(
+            [sys.executable, str('-m'), str('lomond')] + list(words), cwd=CHECKOUT,
+            env=child_environ(**environ), **options)
+
+    def wait_for(self, text, stream='stderr'):
+        """Read lines until one has the text."""
+        lines = []
+        while True:
+            line = getattr(self.process, stream).readline().decode('utf-8')
+            lines.append(line)
+            assert line, (self.words, text, lines)
+            if text in line:
+                return line
+
+    def end(self, data=None, seconds=20):
+        """Give it the input and wait: ``(status, stdout, stderr as text)``."""
+        timer = threading.Timer(seconds, self.process.kill)
+        timer.start()
+        try:
+            out, err = self.process.communicate(data)
+        finally:
+            timer.cancel()
+            timer.join()
+        assert timer.finished.is_set()
+        return self.process.returncode, out, (err or b'').decode('utf-8').replace('\r\n', '\n')
+
+
+def lomond(*words, **options):
+    """Run it to its end: ``(status, stdout, stderr as text)``."""
+    data = options.pop('data', b'')
+    return Lomond(*words, **options).end(data)
+
+
+def closed_port():
+    """A port on which nobody listens."""
+    sock = socket.socket()
+    sock.bind(('127.0.0.1', 0))
+    port = sock.getsockname()[1]
+    sock.close()
+    return port
+
+
+def take(connection, name):
+    """The next event of that name."""
+    while True:
+        event = connection.receive()
+        if event is None or event.name == name:
+            return event
+
+
+@pytest.fixture
+def server():
+    with Server(echo) as running:
+        yield running
+
+
+posix = pytest.mark.skipif(WINDOWS, reason='signals and shells of POSIX')
+
+
+# -- demo
+
+def check_demo(out):
+    lines = out.decode('ascii').replace('\r\n', '\n').split('\n')
+    names = [line[3:].partition('(')[0] for line in lines if line.startswith('<- ')]
+    assert [name for name in names if name != 'Poll'] == [
+        'Connecting', 'Connected', 'Ready', 'Text', 'Binary', 'Text', 'Pong', 'Closed', 'Disconnected']
+    assert 'Poll' in names
+    calls = [line[3:].partition('(')[0] for line in lines if line.startswith('-> ')]
+    assert calls == ['websocket.' + name for name in (
+        'send_text', 'send_binary', 'send_text', 'send_ping', 'close')]
+    assert any('18000 characters' in line and 'compressed' in line for line in lines)
+
+
+def test_demo():
+    status, out, err = lomond('demo')
+    assert (status, err) == (0, '')
+    check_demo(out)
+
+
+def test_demo_needs_no_proxy_and_no_locale():
+    nowhere = 'http://127.0.0.1:1'
+    environ = dict((name, nowhere) for name in ('http_proxy', 'https_proxy', 'all_proxy', 'ws_proxy'))
+    status, out, err = lomond('demo', environ=dict(environ, LANG='C', LC_ALL='C', PYTHONUTF8='0'))
+    assert (status, err) == (0, '')
+    check_demo(out)
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full')
+def test_demo_on_a_full_disk():
+    with open('/dev/full', 'wb') as full:
+        status, _, err = lomond('demo', stdout=full)
+    assert status == 1
+    assert err == 'lomond: cannot write to standard output: No space left on device\n'
+
+
+def test_demo_whose_reader_has_left():
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        status, _, err = lomond('demo', stdout=writing)
+    finally:
+        os.close(writing)
+    assert (status, err) == (0, '')
+
+
+# -- usage
+
+USAGE = [
+    ([], "a URL, 'demo' or 'serve' is needed"),
+    (['demo', 'now'], 'unrecognized arguments: now'),
+    (['serve', '--port', '65536'], "'65536' is no port; 0 to 65535 is allowed"),
+    (['serve', '--port', '-1'], "'-1' is no port; 0 to 65535 is allowed"),
+    (['serve', '--port', 'x' * 3], "'xxx' is no port; 0 to 65535 is allowed"),
+    (['serve', '--tls', '/nowhere/a.pem:/nowhere/b.pem'], '--tls: /nowhere/a.pem:/nowhere/b.pem: '
+                                                          'No such file or directory'),
+    (['ftp://host/'], "url 'ftp://host/' has a scheme that is not allowed; ws, wss, http and https are"),
+    (['ws://host:0/'], None),
+    (['ws://h/', 'ws://i/'], 'unrecognized arguments: ws://i/'),
+    (['ws://h/', 'ws://me:s3cret@i/'], 'unrecognized arguments: ws://***@i/'),
+    (['ws://h/', '-H', 'Nothing'], "'Nothing' is no header; 'Name: value' is allowed"),
+    (['ws://h/', '-H', ': value'], "'...' is no header; 'Name: value' is allowed"),
+    (['ws://h/', '-H', 'Authorization=s3cret'], "'Authorization...' is no header; 'Name: value' is allowed"),
+    (['ws://h/', '-H', 'A B: c'], None),
+    (['ws://h/', '-H', 'A: c\nd'], None),
+    (['ws://h/', '-H', 'Upgrade: h2c'], 'belongs to the opening handshake; it cannot be given'),
+    (['ws://h/', '--protocol', 'a b'], None),
+    (['ws://h/', '--proxy', 'gopher://x/'], None),
+    (['ws://h/', '--proxy', 'http://x/', '--no-proxy'], 'not allowed with argument --proxy'),
+    (['ws://h/', '--quiet', '--verbose'], 'not allowed with argument --quiet/-q'),
+    (['ws://h/', '--cert', ''], "'' is no FILE or FILE:KEY"),
+    (['ws://h/', '--wait', 'nan'], "'nan' is no number of seconds, 0 to 1e9"),
+    (['ws://h/', '--wait', '-1'], "'-1' is no number of seconds, 0 to 1e9"),
+    (['ws://h/', '--ping-rate', 'inf'], "'inf' is no number of seconds, 0 to 1e9"),
+    (['ws://h/', '--ping-timeout', ''], "'' is no number of seconds, 0 to 1e9"),
+    (['ws://h/', '--connect-timeout', 'soon'], "'soon' is no number of seconds, 0 to 1e9"),
+    (['ws://h/', '--frobnicate'], 'unrecognized arguments: --frobnicate'),
+    (['ws://h/', '-x'], 'expected one argument'),
+]
+
+
+@pytest.mark.parametrize('words, sentence', USAGE)
+def test_usage(words, sentence):
+    status, out, err = lomond(*words)
+    assert (status, out) == (2, b'')
+    assert err.startswith('usage: lomond ')
+    assert err.splitlines()[-1].startswith('lomond: error: ')
+    if sentence is not None:
+        assert err.splitlines()[-1].endswith(sentence)
+
+
+@posix
+def test_usage_beyond_ascii():
+    status, _, err = lomond('ws://h/', '-H', 'gr\xfc\xdfe\x1b[31m'.encode('utf-8'))
+    assert status == 2
+    assert '\x1b' not in err
+    assert 'is no header' in err
+    status, _, err = lomond('ws://h/', '-x', b'a\xff', environ={'LC_ALL': 'C', 'PYTHONUTF8': '0'})
+    assert status == 2
+    assert err.endswith('is not UTF-8\n')
+
+
+@pytest.mark.parametrize('words', [['--help'], ['-h'], ['demo', '-h'], ['serve', '--help']])
+def test_help(words):
+    status, out, err = lomond(*words)
+    assert (status, err) == (0, '')
+    assert out.startswith(b'usage: lomond ')
+
+
+def test_version():
+    status, out, err = lomond('--version')
+    assert (status, err) == (0, '')
+    assert out.startswith(b'lomond 1.')
+
+
+# -- messages from here to there
+
+def test_lines_of_a_pipe(server):
+    data = 'hello\nw\xf6rld\r\n\n\x1b[31m\nlast'.encode('utf-8')
+    status, out, err = lomond(server.url, '--wait', '0', data=data)
+    assert (status, out) == (0, 'hello\nw\xf6rld\n\n\x1b[31m\nlast\n'.encode('utf-8'))
+    assert err == 'lomond: connected\nlomond: closed: 1000\n'
+    assert server.connections[0].messages == ['hello', 'w\xf6rld', '', '\x1b[31m', 'last']
+    assert server.connections[0].close_code == 1000
+
+
+def test_input_is_kept_until_ready():
+    allowed = threading.Event()
+
+    def accept(request):
+        allowed.wait(10)
+
+    with Server(echo, on_request=accept) as server:
+        running = Lomond(server.url, '--wait', '0')
+        running.process.stdin.write(b'early\n')
+        allowed.set()
+        assert running.end(b'late\n')[:2] == (0, b'early\nlate\n')
+
+
+def test_without_wait_it_goes_on_until_the_server_closes():
+    def script(connection):
+        assert take(connection, 'text').text == 'go'
+        connection.pause(0.3)
+        connection.send_text('still there?')
+        connection.close(1000, 'that is all')
+
+    with Server(script) as server:
+        status, out, err = lomond(server.url, data=b'go\n')
+    assert (status, out) == (0, b'still there?\n')
+    assert err == 'lomond: connected\nlomond: the server closes: 1000 that is all\n'
+
+
+def test_wait_counts_from_the_end_of_the_input(server):
+    running = Lomond(server.url, '--wait', '0.5', '-q')
+    running.process.stdin.write(b'a\n')
+    assert running.process.stdout.readline() == b'a\n'
+    begun = monotonic()
+    assert running.end()[0] == 0
+    assert 0.4 < monotonic() - begun < 5
+
+
+def test_execute(server):
+    words = ['-x', 'one', '-x', 'zwei \xfc'.encode('utf-8'), '--wait', '0']
+    status, out, err = lomond(server.url, *words, data=b'three\n')
+    assert (status, out) == (0, 'one\nzwei \xfc\nthree\n'.encode('utf-8'))
+
+
+def test_execute_in_the_c_locale(server):
+    environ = {'LANG': 'C', 'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
+    words = ['-x', '\u4e2d'.encode('utf-8'), '--wait', '0', '-v']
+    status, out, err = lomond(server.url, *words, environ=environ)
+    assert (status, out) == (0, '\u4e2d\n'.encode('utf-8'))
+
+
+def test_binary(server):
+    data = bytes(bytearray(range(256))) * 1000
+    status, out, err = lomond(server.url, '--binary', '--wait', '0', '-x', 'first', data=data)
+    assert (status, out) == (0, b'first' + data)
+    assert all(isinstance(message, bytes) for message in server.connections[0].messages)
+
+
+def test_binary_message_among_lines():
+    def script(connection):
+        connection.send_binary(b'\x00\xff')
+        connection.send_text('text')
+        connection.close()
+
+    with Server(script) as server:
+        assert lomond(server.url)[1] == b'\x00\xff\ntext\n'
+
+
+def test_much_input_and_output(server):
+    data = ''.join('{}\n'.format(number) for number in range(30000)).encode('ascii')
+    status, out, err = lomond(server.url, '--wait', '0', '--compress', data=data)
+    assert (status, out) == (0, data)
+
+
+def test_one_long_line(server):
+    data = b'x' * (3 * 1024 * 1024) + b'\n'
+    assert lomond(server.url, '--wait', '0', data=data)[:2] == (0, data)
+
+
+def test_input_that_is_not_utf_8(server):
+    status, out, err = lomond(server.url, data=b'good\nb\xe4d\nnever\n')
+    assert (status, out) == (2, b'good\n')
+    assert err.endswith('lomond: line 2 of the input is not UTF-8: byte 0xe4 at place 2; '
+                        '--binary sends bytes as they are\n')
+    assert server.connections[0].messages == ['good']
+
+
+def test_rest_of_the_input_when_the_server_closes():
+    running = None
+    with Server(close_with(1001, 'restart')) as server:
+        running = Lomond(server.url, stdin=subprocess.PIPE)
+        running.wait_for('the server closes: 1001 restart')
+        status, out, err = running.end()
+    assert status == 0
+
+
+def test_thread_of_the_input_ends_before_the_program():
+    """On 2.7 one that is still in its last call then complains of modules that are gone."""
+    is_ending, goes_on = threading.Event(), threading.Event()
+
+    def finish():
+        is_ending.set()
+        goes_on.wait(5)
+    thread = feed.Feed([], None, False, 0, finish, None)
+    thread.let_end()                              # it has not begun
+    thread.start()
+    thread.gate.open()
+    assert is_ending.wait(5)
+    threading.Timer(0.05, goes_on.set).start()
+    thread.let_end()
+    assert not thread.is_alive()
+
+
+def test_message_that_was_sent_counts_at_once():
+    """The thread of the input may be slower to note it than the connection is to end."""
+    is_sending, goes_on = threading.Event(), threading.Event()
+
+    def send(message):
+        is_sending.set()
+        goes_on.wait(5)
+        if message == 'refused':
+            raise errors.WebSocketClosed('over')
+    for message, expected in (('taken', False), ('refused', True)):
+        thread = feed.Feed([message], send, False, None, None, None)
+        assert not thread.has_unsent()
+        thread.start()
+        thread.gate.open()
+        assert is_sending.wait(5)
+        threading.Timer(0.05, goes_on.set).start()
+        assert thread.has_unsent() is expected
+        thread.join(5)
+        is_sending.clear()
+        goes_on.clear()
+
+
+@posix
+def test_standard_streams_that_are_closed(server):
+    command = 'exec "$0" -m lomond {} -x a --wait 0.2 {}'
+    for redirection in ('<&-', '<&- >&-', '>&- 2>&-', '<&- 2>&-'):
+        process = subprocess.Popen(['/bin/sh', '-c', command.format(server.url, redirection), sys.executable],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE,
+                                   cwd=CHECKOUT, env=child_environ())
+        out, err = process.communicate(b'')
+        assert (process.returncode, redirection) == (0, redirection), err
+        assert out in (b'a\n', b'')
+        assert b'Traceback' not in err
+    assert [connection.messages for connection in server.connections] == [['a']] * 4
+
+
+@posix
+def test_reader_has_left():
+    def script(connection):
+        while connection.is_open:
+            connection.send_text('y' * 1000)
+
+    with Server(script, raise_errors=False) as server:
+        process = Lomond(server.url, '-q')
+        assert process.process.stdout.readline() == b'y' * 1000 + b'\n'
+        process.process.stdout.close()
+        process.process.stdin.close()
+        with process.process.stderr as stderr:
+            err = stderr.read()
+        assert (process.process.wait(), err) == (0, b'')
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full')
+def test_full_disk(server):
+    with open('/dev/full', 'wb') as full:
+        status, _, err = lomond(server.url, '-x', 'a', '-q', stdout=full)
+    assert status == 1
+    assert err == 'lomond: cannot write to standard output: No space left on device\n'
+
+
+# -- JSON, quiet, verbose
+
+def test_json():
+    def script(connection):
+        take(connection, 'ping')
+        connection.send_text('t\xe4xt\x1b')
+        connection.send_binary(b'\xff\x00')
+        connection.send_ping(b'p')
+        connection.close(1000, 'bye')
+
+    with Server(script, protocols=['chat']) as server:
+        status, out, err = lomond(server.url, '--json', '--protocol', 'chat', '--compress', '-q')
+    assert (status, err) == (0, '')
+    out.decode('ascii')
+    records = [json.loads(line) for line in out.decode('ascii').splitlines()]
+    found = dict((record['name'], record) for record in records)
+    assert set(found) - {'pong'} == {
+        'connecting', 'connected', 'ready', 'text', 'binary', 'ping', 'closing', 'disconnected'}
+    assert all(isinstance(record['time'], float) for record in found.values())
+    assert found['connecting']['url'] == server.url
+    assert found['ready']['protocol'] == 'chat'
+    assert found['ready']['extensions'] == ['permessage-deflate']
+    assert found['ready']['response']['status_code'] == 101
+    assert found['text']['text'] == 't\xe4xt\x1b'
+    assert (found['binary']['data'], found['ping']['data']) == ('/wA=', 'cA==')
+    assert (found['closing']['code'], found['closing']['reason']) == (1000, 'bye')
+    assert found['disconnected']['graceful'] is True
+
+
+def test_json_of_failures():
+    with Server(reject(403, [('X-Why', 'no')], b'not \xff you')) as server:
+        status, out, err = lomond(server.url, '--json', '-q')
+    record = [json.loads(line) for line in out.decode('ascii').splitlines()][-2]
+    assert status == 3
+    assert (record['name'], record['body']) == ('rejected', 'not \ufffd you')
+    assert record['response']['status_code'] == 403
+    assert record['response']['headers']['x-why'] == 'no'
+    status, out, err = lomond('ws://user:secret@127.0.0.1:{}/'.format(closed_port()), '--json', '-q')
+    record = json.loads(out.decode('ascii').splitlines()[-1])
+    assert (status, record['name'], record['stage']) == (1, 'connect_fail', 'connect')
+    assert record['error']
+    assert b'secret' not in out
+
+
+def test_quiet_and_verbose(server):
+    assert lomond(server.url, '-x', 'a', '--wait', '0', '--quiet')[1:] == (b'a\n', '')
+    status, out, err = lomond(server.url, '-x', 'a', '--wait', '0', '--verbose')
+    assert (status, out) == (0, b'a\n')
+    for line in ('event: Connecting(url=', 'event: Text(text=', 'trace: socket_send length=',
+                 'trace: disconnected'):
+        assert '\n' + line in '\n' + err
+
+
+# -- options of the connection
+
+def test_headers_and_protocols():
+    with Server(echo, protocols=['b']) as server:
+        status, _, err = lomond(server.url, '-H', 'X-One: 1', '-H', 'x-two:two: 2 ', '--protocol', 'a',
+                                '--protocol', 'b', '-H', 'Authorization: Bearer s3cret', '--wait', '0', '-v')
+        request = server.requests[0]
+    assert status == 0
+    assert (request.get('x-one'), request.get('x-two')) == ('1', 'two: 2')
+    assert request.get_list('sec-websocket-protocol') == ['a', 'b']
+    assert 'connected (subprotocol b)' in err
+    assert request.get('authorization') == 'Bearer s3cret'
+    assert 's3cret' not in err
+
+
+def test_proxies(server):
+    nowhere = 'http://127.0.0.1:{}/'.format(closed_port())
+    environ = {'http_proxy': nowhere, 'no_proxy': None}
+    assert lomond(server.url, '--wait', '0', environ=environ)[0] == 1
+    assert lomond(server.url, '--wait', '0', '--no-proxy', environ=environ)[0] == 0
+    status, _, err = lomond(server.url, '--wait', '0', '--proxy', nowhere)
+    assert status == 1
+    assert err.startswith('lomond: unable to connect to proxy; ')
+
+
+@pytest.fixture
+def certificates(tmpdir):
+    trustme = pytest.importorskip('trustme')
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(tmpdir.join('ca.pem')))
+    for name in ('server', 'client'):
+        issued = ca.issue_cert('localhost', '127.0.0.1')
+        issued.private_key_pem.write_to_path(str(tmpdir.join(name + '.key')))
+        for pem in issued.cert_chain_pems:
+            pem.write_to_path(str(tmpdir.join(name + '.pem')), append=True)
+        issued.private_key_and_cert_chain_pem.write_to_path(str(tmpdir.join(name + '-both.pem')))
+    return lambda name: str(tmpdir.join(name))
+
+
+def test_tls(certificates):
+    import ssl
+
+    from lomond.cli.serve import make_context
+    context = make_context((certificates('server-both.pem'),))
+    context.load_verify_locations(certificates('ca.pem'))
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca = ['--cacert', certificates('ca.pem')]
+    pair = ['--cert', '{}:{}'.format(certificates('client.pem'), certificates('client.key'))]
+    both = ['--cert', certificates('client-both.pem')]
+    with Server(echo, ssl_context=context, raise_errors=False) as server:
+        rest = [server.url, '-x', 'a', '--wait', '0']
+        assert lomond(*rest + ca + pair)[:2] == (0, b'a\n')
+        assert lomond(*rest + ca + both)[:2] == (0, b'a\n')
+        assert lomond(*rest + ['--insecure'] + pair)[:2] == (0, b'a\n')
+        status, out, err = lomond(*rest + pair)
+        assert (status, out) == (1, b'')
+        assert 'certificate' in err
+        assert lomond(*rest + ca)[0] == 1
+        status, _, err = lomond(*rest + ['--cacert', '/nowhere/ca.pem'])
+        assert status == 1
+        assert '/nowhere/ca.pem' in err
+
+
+# -- exit statuses
+
+def test_status_of_failures():
+    status, out, err = lomond('ws://127.0.0.1:{}/'.format(closed_port()))
+    assert (status, out) == (1, b'')
+    assert err.startswith('lomond: unable to connect; 127.0.0.1:')
+    with Server(reject(404, body=b'no\x1b such place\n')) as server:
+        status, out, err = lomond(server.url)
+    assert (status, out) == (3, b'')
+    assert err == 'lomond: rejected; Websocket upgrade failed (code=404): no\\x1b such place\n'
+    with Server(drop_after(1)) as server:
+        # A ping that the server leaves unread would make its end a reset.
+        status, out, err = lomond(server.url, '--ping-rate', '0', data=b'a\n')
+    assert (status, out) == (1, b'a\n')
+    assert err == 'lomond: connected\nlomond: connection broke; socket fail; connection lost\n'
+    with Server(silent, raise_errors=False) as server:
+        status, out, err = lomond(server.url, '--connect-timeout', '0.3')
+    assert status == 1
+    assert 'timed out after 0.3' in err
+
+
+def test_ping_timeout():
+    with Server(unresponsive, raise_errors=False) as server:
+        status, out, err = lomond(server.url, '--ping-rate', '0.1', '--ping-timeout', '0.3')
+    assert (status, out) == (1, b'')
+    assert 'ping timeout' in err
+
+
+@posix
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('words', [[], ['--verbose'], ['--json', '--persist']])
+def test_interrupt(server, number, words):
+    running = Lomond(server.url, '-x', 'a', *words)
+    running.wait_for('a', 'stdout')
+    if '--json' in words:
+        running.wait_for('text', 'stdout')
+    begun = monotonic()
+    running.process.send_signal(number)
+    status, out, err = running.end()
+    assert status == 130, err
+    assert monotonic() - begun < 5
+    assert 'Traceback' not in err
+    assert server.connections[0].close_code == 1001
+
+
+@posix
+@pytest.mark.parametrize('handler, words', [
+    (unresponsive, []), (silent, []), (unresponsive, ['--persist']), (silent, ['--persist'])])
+def test_interrupt_is_bounded(handler, words):
+    with Server(handler, raise_errors=False) as server:
+        running = Lomond(server.url, '--verbose', *words)
+        running.wait_for('event: Ready' if handler is unresponsive else 'event: Connected')
+        begun = monotonic()
+        running.process.send_signal(signal.SIGINT)
+        status, out, err = running.end()
+    assert status == 130, err
+    assert monotonic() - begun < 8
+    assert 'Traceback' not in err
+
+
+@posix
+def test_second_interrupt_ends_at_once():
+    has_closed = threading.Event()
+
+    def script(connection):
+        while not connection.receive_raw(None).startswith(b'\x88'):
+            pass
+        has_closed.set()
+        connection.receive_raw(None)
+
+    with Server(script, raise_errors=False) as server:
+        running = Lomond(server.url, '--ping-rate', '0')
+        running.wait_for('connected')
+        running.process.send_signal(signal.SIGINT)
+        assert has_closed.wait(10)
+        begun = monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.end()[0] == 130
+    assert monotonic() - begun < interrupts.LIMIT - 0.2
+
+
+@posix
+def test_interrupt_while_nobody_reads_what_is_written():
+    def script(connection):
+        while connection.is_open:
+            connection.send_text('y' * 10000)
+
+    with Server(script, raise_errors=False) as server:
+        running = Lomond(server.url, '-q')
+        running.process.stdout.read(1)
+        while server.connections[0].is_open and len(select_ready(running.process.stdout)) < 1:
+            pass
+        running.process.send_signal(signal.SIGTERM)
+        status = wait_with_limit(running.process, 10)
+        running.process.stdout.close()
+        running.process.stdin.close()
+        running.process.stderr.close()
+    assert status == 130
+
+
+def select_ready(stream):
+    import select
+    return select.select([stream], [], [], 1)[0]
+
+
+def wait_with_limit(process, seconds):
+    """The exit status, without reading what the process writes."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        return process.wait()
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@posix
+def test_interrupt_while_waiting_to_connect_again():
+    running = Lomond('ws://127.0.0.1:{}/'.format(closed_port()), '--persist')
+    assert 'next attempt in ' in running.wait_for('next attempt')
+    begun = monotonic()
+    running.process.send_signal(signal.SIGINT)
+    assert running.end()[0] == 130
+    assert monotonic() - begun < 4
+
+
+@posix
+@pytest.mark.skipif(platform.python_implementation() == 'PyPy',
+                    reason='PyPy installs its handler though SIGINT is ignored')
+def test_ignored_interrupts_stay_ignored(server):
+    def ignore():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    running = Lomond(server.url, preexec_fn=ignore)
+    running.wait_for('connected')
+    running.process.send_signal(signal.SIGINT)
+    running.process.stdin.write(b'alive\n')
+    assert running.process.stdout.readline() == b'alive\n'
+    running.process.send_signal(signal.SIGTERM)
+    assert running.end()[0] == 130
+
+
+# -- persist: in this process, with shorter pauses
+
+class Streams(console.Console):
+    """A console whose input is given and whose output is kept."""
+
+    def __init__(self, data=b''):
+        self.kept = io.BytesIO(), io.BytesIO()
+        super(Streams, self).__init__(None, *[io.TextIOWrapper(kept) for kept in self.kept])
+        self._data = io.BytesIO(data)
+
+    def read(self, size=65536):
+        return self._data.read(4)
+
+    def texts(self):
+        return [kept.getvalue().decode('utf-8') for kept in self.kept]
+
+
+@pytest.fixture
+def fast_persist(monkeypatch):
+    def persist(websocket, **settings):
+        return real(websocket, min_wait=0.05, max_wait=0.05, **settings)
+    real = client.persist
+    monkeypatch.setattr(client, 'persist', persist)
+
+
+def run_client(streams, *words):
+    """Run the client here; its exit status."""
+    command, options = arguments.parse([str(word) for word in words])
+    return client.run(streams, options)
+
+
+def test_persist_sends_the_rest_again(fast_persist):
+    def script(connection):
+        limit = 2 if connection.number < 3 else None
+        while limit is None or limit > 0:
+            event = connection.receive()
+            if event is None:
+                return
+            if event.name == 'text':
+                connection.send_text(event.text)
+                limit = None if limit is None else limit - 1
+        connection.close(1012)
+        while connection.receive() is not None:
+            pass
+
+    streams = Streams(b'')
+    lines = iter(['1', '2', '3', '4'])
+    with Server(script) as server:
+        # Each line is given when the one before has come back, or its connection is another one.
+        def read(size=0):
+            line = next(lines, None)
+            if line is None:
+                return b''
+            number = len([c for c in server.connections if c.request])
+            if line == '2':
+                deadline = monotonic() + 10
+                while server.connections[-1].close_code is None and number == 1 and monotonic() < deadline:
+                    time.sleep(0.01)
+            return (line + '\n').encode('ascii')
+        streams.read = read
+        assert run_client(streams, server.url, '--persist', '-x', 'hello', '--wait', '0.2') == 0
+        received = [connection.messages for connection in server.connections]
+    assert all(messages[:1] == ['hello'] for messages in received)
+    sent = [message for messages in received for message in messages if message != 'hello']
+    assert [message for message in ['1', '2', '3', '4'] if message not in sent] == []
+    assert 'next attempt in 0.1 s' in streams.texts()[1] or 'next attempt in 0.0 s' in streams.texts()[1]
+
+
+def test_persist_ends_in_a_pause_when_the_input_is_over(fast_persist, monkeypatch):
+    monkeypatch.setattr(client, 'persist', lambda websocket, **settings: REAL_PERSIST(
+        websocket, min_wait=30, max_wait=30, **settings))
+    streams = Streams()
+    with Server(drop_after(0)) as server:
+        begun = monotonic()
+        assert run_client(streams, server.url, '--persist', '--wait', '0.3') == 1
+    assert monotonic() - begun < 10
+    assert 'next attempt in ' in streams.texts()[1]
+
+
+REAL_PERSIST = client.persist
+
+
+# -- serve
+
+@posix
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_serve(number):
+    serving = Lomond('serve', '--port', '0')
+    url = serving.wait_for('listens at').split()[5].rstrip(';')
+    assert url.startswith('ws://127.0.0.1:')
+    status, out, err = lomond(url, '-x', 'hello', '--wait', '0', '--compress')
+    assert (status, out) == (0, b'hello\n')
+    assert 'permessage-deflate' in err
+    open_one = Lomond(url)
+    open_one.wait_for('connected')
+    serving.process.send_signal(number)
+    status, out, err = serving.end()
+    assert (status, out) == (0, b'')
+    lines = err.splitlines()
+    assert lines[0] == '1: / from 127.0.0.1, compressed'
+    assert lines[1] == '1: closed with 1000 goodbye'
+    assert lines[2] == '2: / from 127.0.0.1'
+    status, out, err = open_one.end()
+    assert status == 0
+    assert 'the server closes: 1001' in err
+
+
+@posix
+def test_serve_tls(certificates):
+    serving = Lomond('serve', '--port', '0', '--quiet', '--tls', '{}:{}'.format(
+        certificates('server.pem'), certificates('server.key')))
+    url = serving.wait_for('listens at').split()[5].rstrip(';')
+    assert url.startswith('wss://localhost:')
+    assert lomond(url, '-x', 'a', '--wait', '0', '--cacert', certificates('ca.pem'))[:2] == (0, b'a\n')
+    serving.process.send_signal(signal.SIGINT)
+    assert serving.end() == (0, b'', '')
+
+
+def test_serve_where_somebody_is_already():
+    with Server(echo) as server:
+        status, out, err = lomond('serve', '--port', '{}'.format(server.port))
+    assert (status, out) == (1, b'')
+    assert err.lower() == 'lomond: cannot listen on 127.0.0.1 port {}: address already in use\n'.format(
+        server.port)
+
+
+# -- the parts
+
+@pytest.mark.parametrize('text, escaped', [
+    ('plain \xe4 \u4e2d \\n', 'plain \xe4 \u4e2d \\n'),
+    ('\n\r\t\x00\x1b[31m\x7f\x9b', '\\n\\r\\t\\x00\\x1b[31m\\x7f\\x9b'),
+    ('\u202egnp.exe\u2028\u2066', '\\u202egnp.exe\\u2028\\u2066'),
+])
+def test_escape_text(text, escaped):
+    assert console.escape_text(text) == escaped
+
+
+def test_escape_bytes():
+    assert console.escape_bytes(b'a~ \x00\n\x7f\xff') == 'a~ \\x00\\x0a\\x7f\\xff'
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def __init__(self, encoding):
+        self.kept = io.BytesIO()
+        super(Terminal, self).__init__(self.kept, encoding=encoding)
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize('encoding, expected', [
+    ('utf-8', '\xe4\u4e2d\n'.encode('utf-8')),
+    ('latin-1', b'\xe4\\u4e2d\n'),
+    ('ascii', b'\\xe4\\u4e2d\n'),
+])
+def test_terminal_gets_its_encoding(encoding, expected):
+    stream = Terminal(encoding)
+    console.Writer(stream).write_line('\xe4\u4e2d')
+    assert stream.kept.getvalue() == expected
+
+
+def test_line_that_is_shown_goes_away():
+    stream = Terminal('ascii')
+    writer = console.Writer(stream)
+    writer.show('50 %')
+    writer.show('60 %')
+    writer.write_line('done')
+    writer.show('')
+    assert stream.kept.getvalue() == b'50 %\r    \r60 %\r    \rdone\n'
+
+
+def test_stream_without_bytes():
+    stream = io.StringIO()
+    console.Writer(stream).write_line('t\xe4xt')
+    assert stream.getvalue() == 't\xe4xt\n'
+
+
+def test_encoding_of_the_keyboard():
+    assert console.Console(Terminal('ascii'), None, None).input_encoding == 'utf-8'
+    assert console.Console(Terminal('latin-1'), None, None).input_encoding == 'latin-1'
+    assert console.Console(None, None, None).input_encoding == 'utf-8'
+    assert console.Console(None, None, None).read() == b''
+
+
+@pytest.mark.parametrize('word, has_drives, expected', [
+    ('a.pem', False, ('a.pem',)),
+    ('a.pem:b.key', False, ('a.pem', 'b.key')),
+    ('/x/a.pem:/y/b.key', False, ('/x/a.pem', '/y/b.key')),
+    ('c:/a', False, ('c', '/a')),
+    ('C:\\a.pem', True, ('C:\\a.pem',)),
+    ('C:/a.pem', True, ('C:/a.pem',)),
+    ('C:\\a.pem:D:\\b.key', True, ('C:\\a.pem', 'D:\\b.key')),
+    ('C:\\a.pem:b.key', True, ('C:\\a.pem', 'b.key')),
+    ('a.pem:D:\\b.key', True, ('a.pem', 'D:\\b.key')),
+    ('a.pem:b.key', True, ('a.pem', 'b.key')),
+])
+def test_split_cert(word, has_drives, expected):
+    assert arguments.split_cert(word, has_drives) == expected
+
+
+@pytest.mark.parametrize('word', ['', ':', 'a:', ':b', 'a:b:c'])
+def test_split_cert_of_nonsense(word):
+    with pytest.raises(argparse.ArgumentTypeError):
+        arguments.split_cert(word, False)
+
+
+def test_lines_of():
+    def lines(*parts):
+        return list(feed.lines_of(iter(parts + (b'',)).__next__ if hasattr(iter(()), '__next__')
+                                  else iter(parts + (b'',)).next))
+    assert lines() == []
+    assert lines(b'a') == [b'a']
+    assert lines(b'a\n') == [b'a']
+    assert lines(b'a', b'b\nc\r\n\nd', b'e', b'\r', b'\nf\r') == [b'ab', b'c', b'', b'de', b'f\r']
+
+
+def test_texts_of_another_encoding():
+    assert list(feed.texts_of([b'\xe4'], 'latin-1')) == ['\xe4']
+    with pytest.raises(feed.InputFail) as caught:
+        list(feed.texts_of([b'', b'\xed\xa0\x80']))
+    assert 'line 2 of the input is not UTF-8' in '{}'.format(caught.value)
+
+
+def test_stop():
+    stop = interrupts.Stop()
+    assert (stop.is_set(), stop.wait(0), stop.wait(0.01)) == (False, False, False)
+    timer = threading.Timer(0.05, stop.set)
+    timer.start()
+    assert stop.wait(10) is True
+    assert (stop.is_set(), stop.wait()) == (True, True)
+    timer.join()
+
+
+def test_progress(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(output, 'monotonic', lambda: now[0])
+    stream = Terminal('ascii')
+    progress = output.Progress(console.Writer(stream))
+    for seconds, stage, length in (
+            (0, 'socket_send', 2 * output.MIB), (0.9, 'socket_recv', 100), (0.95, 'send_text', 10 ** 9),
+            (2, 'socket_recv', output.MIB), (2.1, 'socket_recv', output.MIB), (4, 'socket_recv', output.MIB)):
+        now[0] = seconds
+        progress.count({'stage': stage, 'length': length})
+    shown = stream.kept.getvalue().decode('ascii').replace(' \r', '\r').split('\r')
+    assert [line for line in shown if line.strip()] == [
+        'sent 2.0 MiB, received 1.0 MiB, 1.5 MiB/s', 'sent 2.0 MiB, received 3.0 MiB, 1.3 MiB/s']
+    progress.reset()
+    progress.count({'stage': 'socket_recv', 'length': 2 * output.MIB})
+    assert stream.kept.getvalue().decode('ascii').endswith('1.3 MiB/s')
+
+
+# -- a terminal
+
+@pytest.mark.skipif(not getattr(shutil, 'which', lambda name: os.path.exists('/usr/bin/' + name))('tmux'),
+                    reason='tmux is not installed')
+def test_in_a_terminal(tmpdir):
+    def script(connection):
+        for event in connection:
+            if event.name == 'text' and event.text == 'big':
+                connection.send_binary(b'\x00\xffabc')
+                connection.send_text('red \x1b[31m two\nlines')
+            elif event.name == 'text':
+                connection.send_text(event.text)
+
+    name = 'lomond-test-{}'.format(os.getpid())
+
+    def tmux(*words):
+        process = subprocess.Popen(
+            ['tmux', '-L', name, '-f', '/dev/null'] + [word.encode('utf-8') for word in words],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=child_environ(TERM='screen', LC_ALL='C.UTF-8', TMUX=None))
+        output = process.communicate()[0].decode('utf-8')
+        assert process.returncode == 0, (words, output)
+        return output
+
+    def see(text):
+        deadline = monotonic() + 15
+        while text not in tmux('capture-pane', '-p', '-t', 'lomond'):
+            assert monotonic() < deadline, (text, tmux('capture-pane', '-p', '-t', 'lomond'))
+            time.sleep(0.05)
+
+    with Server(script) as server:
+        command = 'trap : INT; cd {}; {} -m lomond {} -x w\xf6rld; echo "status $?"; exec cat'.format(
+            CHECKOUT, sys.executable, server.url)
+        tmux('-u', 'new-session', '-d', '-s', 'lomond', '-x', '100', '-y', '40', '/bin/sh', '-c', command)
+        try:
+            see('lomond: connected')
+            see('w\xf6rld')
+            tmux('send-keys', '-t', 'lomond', 'big', 'Enter')
+            see('\\x00\\xffabc')
+            see('red \\x1b[31m two\\nlines')
+            tmux('send-keys', '-t', 'lomond', 'C-c')
+            see('lomond: closed: 1001')
+            see('status 130')
+        finally:
+            tmux('kill-server')
+        assert server.connections[0].close_code == 1001

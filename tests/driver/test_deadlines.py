@@ -1,0 +1,227 @@
+"""Deadlines as tables of (now, what is due); behaviour.md, section 6.  No clock is read."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import pytest
+
+from lomond.driver.deadlines import (
+    CLOSE_TIMEOUT,
+    DISCARD_TIMEOUT,
+    DISCARD_WAIT,
+    ECHO_TIMEOUT,
+    ECHO_WAIT,
+    PING,
+    PING_TIMEOUT,
+    POLL,
+    Timers,
+)
+
+
+def started(at=100.0, **settings):
+    timers = Timers(**settings)
+    timers.start(at)
+    return timers
+
+
+def run(timers, times):
+    """What is due at each of the times, done as the session does it."""
+    done = []
+    for now in times:
+        while True:
+            what = timers.due(now)
+            if what is None:
+                break
+            done.append((now, what))
+            if what == POLL:
+                timers.polled(now)
+            elif what == PING:
+                timers.pinged(now)
+            else:
+                return done
+    return done
+
+
+def test_nothing_before_ready():
+    timers = Timers()
+    assert timers.next_deadline() is None
+    assert timers.due(1e9) is None
+
+
+def test_defaults():
+    timers = Timers()
+    assert (timers.poll, timers.ping_rate, timers.ping_timeout, timers.close_timeout) == (5.0, 30.0, None,
+                                                                                          30.0)
+    assert (ECHO_WAIT, DISCARD_WAIT) == (30.0, 0.5)
+
+
+def test_poll_and_ping_at_ready():
+    """The first of both right after Ready, the Poll before."""
+    timers = started()
+    assert timers.next_deadline() == 100.0
+    assert run(timers, [100.0, 100.0]) == [(100.0, POLL), (100.0, PING)]
+    assert timers.next_deadline() == 105.0
+
+
+@pytest.mark.parametrize('settings, times, expected', [
+    # every `poll` seconds
+    (dict(poll=5, ping_rate=None), [100, 104.9, 105, 109, 111, 115.9, 116],
+     [(100, POLL), (105, POLL), (111, POLL), (116, POLL)]),
+    # independent of each other: pings every second, though Poll is far away
+    (dict(poll=30, ping_rate=1), [100, 100.5, 101, 102, 103],
+     [(100, POLL), (100, PING), (101, PING), (102, PING), (103, PING)]),
+    # counted from now: no bursts after a pause
+    (dict(poll=1, ping_rate=2), [100, 120, 120.5, 121, 122],
+     [(100, POLL), (100, PING), (120, POLL), (120, PING), (121, POLL), (122, POLL), (122, PING)]),
+    # no pings
+    (dict(poll=5, ping_rate=0), [100, 1000], [(100, POLL), (1000, POLL)]),
+    (dict(poll=5, ping_rate=None), [100, 1000], [(100, POLL), (1000, POLL)]),
+    # a clock that stands still
+    (dict(poll=.5, ping_rate=.5), [100, 100, 100], [(100, POLL), (100, PING)]),
+])
+def test_poll_and_ping(settings, times, expected):
+    assert run(started(100, **settings), times) == expected
+
+
+def test_tiny_ping_rate():
+    """``now + 1e-9`` is ``now`` to a clock that has run for a while: a ping without end."""
+    timers = started(at=1e9, poll=50, ping_rate=1e-9)
+    timers.pinged(1e9)
+    assert timers.next_ping > 1e9
+
+
+def test_stop_pings():
+    timers = started(poll=50, ping_rate=1)
+    run(timers, [100])
+    timers.stop_pings()
+    assert run(timers, [110, 149]) == []
+    assert timers.next_deadline() == 150
+
+
+@pytest.mark.parametrize('ping_timeout, closed_at', [(None, None), (60, None), (None, 100), (60, 100)])
+def test_next_ping_is_a_deadline(ping_timeout, closed_at):
+    """Whatever else there is to wait for."""
+    timers = started(poll=30, ping_rate=1, ping_timeout=ping_timeout)
+    timers.polled(100)
+    timers.pinged(100)
+    timers.closed_at = closed_at
+    assert timers.next_deadline() == 101
+
+
+# sent: when the oldest unanswered ping was; received: the newest bytes
+@pytest.mark.parametrize('ping_timeout, oldest, received, deadline', [
+    (None, 100, 100, None), (0, 100, 100, None), (2, None, 100, None),
+    (2, 100, 100, 102), (2, 100, 90, 102), (2, 100, 101.5, 103.5), (60, 110, 105, 170)])
+def test_ping_timeout(ping_timeout, oldest, received, deadline):
+    """From the oldest unanswered ping; any byte since is life."""
+    timers = started(poll=1000, ping_rate=None, ping_timeout=ping_timeout)
+    timers.polled(100)
+    timers.oldest_ping, timers.last_received = oldest, received
+    assert timers.ping_deadline() == deadline
+    assert timers.next_deadline() == (1100 if deadline is None else deadline)
+    if deadline is not None:
+        assert timers.due(deadline - .001) is None
+        assert timers.due(deadline) == PING_TIMEOUT
+        # Not before everything that has arrived was handed out.
+        assert timers.due(deadline, idle=False) is None
+
+
+def test_ping_timeout_of_a_ping_that_cannot_be_written():
+    """A ping that is due but waits in the queue counts from when it was due."""
+    timers = started(poll=1000, ping_rate=1, ping_timeout=3)
+    assert run(timers, [100, 101, 102, 102.9, 103]) == [
+        (100, POLL), (100, PING), (101, PING), (102, PING), (103, PING), (103, PING_TIMEOUT)]
+
+
+def test_download_is_life():
+    timers = started(poll=1000, ping_rate=10, ping_timeout=2)
+    for now in range(100, 160):
+        timers.last_received = now
+        assert PING_TIMEOUT not in [what for _, what in run(timers, [now, now + 1.9])]
+    assert run(timers, [161])[-1] == (161, PING_TIMEOUT)
+
+
+@pytest.mark.parametrize('close_timeout, closed, deadline', [
+    (30.0, 105, 135), (.5, 105, 105.5), (None, 105, None), (0, 105, None), (30, None, None)])
+def test_close_timeout(close_timeout, closed, deadline):
+    """From the call of close(); None or 0: never."""
+    timers = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
+    timers.polled(100)
+    timers.closed_at = closed
+    if deadline is None:
+        assert timers.close_deadline() == (None, None)
+        assert run(timers, [1000]) == []
+    else:
+        assert timers.close_deadline() == (deadline, CLOSE_TIMEOUT)
+        assert timers.next_deadline() == deadline
+        assert timers.due(deadline - .001) is None
+        assert timers.due(deadline) == timers.due(deadline, False) == CLOSE_TIMEOUT
+
+
+@pytest.mark.parametrize('close_timeout, deadline', [(5, 110), (None, 105 + ECHO_WAIT), (0, 105 + ECHO_WAIT)])
+def test_echo_timeout(close_timeout, deadline):
+    """Our echo, TCP left open: close_timeout, and 30 s where that is no limit."""
+    timers = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
+    timers.closed_at = 102
+    timers.echoed_at = 105
+    assert timers.close_deadline() == (deadline, ECHO_TIMEOUT)
+
+
+def test_discard_timeout_comes_first():
+    """After a failure input is thrown away for half a second, whatever else was under way."""
+    timers = started(poll=1000, ping_rate=None, ping_timeout=.1, close_timeout=.1)
+    timers.polled(100)
+    timers.oldest_ping = 100
+    timers.closed_at = timers.echoed_at = 100
+    timers.failed_at = 200
+    assert timers.close_deadline() == (200 + DISCARD_WAIT, DISCARD_TIMEOUT)
+    assert timers.ping_deadline() is None
+    assert run(timers, [200, 200.4, 200.5]) == [(200.5, DISCARD_TIMEOUT)]
+
+
+def test_missing_pong_is_no_matter_after_the_echo():
+    """The server may leave TCP open for close_timeout; its pong will not come."""
+    timers = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
+    timers.polled(100)
+    timers.oldest_ping = 100
+    timers.echoed_at = 101
+    assert run(timers, [110, 130.9, 131]) == [(131, ECHO_TIMEOUT)]
+
+
+def test_missing_pong_matters_after_close():
+    """While the answer to close() is awaited both limits hold."""
+    timers = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
+    timers.polled(100)
+    timers.oldest_ping = 100
+    timers.closed_at = 101
+    assert run(timers, [101.9, 102]) == [(102, PING_TIMEOUT)]
+
+
+def test_most_urgent_first():
+    """An end comes before a Poll, a Poll before a ping, a ping before the judgement of the last one."""
+    timers = started(poll=1, ping_rate=1, ping_timeout=1, close_timeout=1)
+    timers.oldest_ping = 100
+    assert run(timers, [101]) == [(101, POLL), (101, PING), (101, PING_TIMEOUT)]
+    timers.closed_at = 100
+    assert timers.due(200) == CLOSE_TIMEOUT
+    assert timers.due(200, idle=False) == CLOSE_TIMEOUT
+
+
+def test_polls_go_on_while_closing():
+    timers = started(poll=1, ping_rate=None, close_timeout=3)
+    timers.closed_at = 100
+    assert run(timers, [100, 101, 102, 103]) == [(100, POLL), (101, POLL), (102, POLL), (103, CLOSE_TIMEOUT)]
+
+
+@pytest.mark.parametrize('changes, deadline', [
+    ({}, 105), (dict(next_poll=200), 130), (dict(next_ping=101), 101),
+    (dict(oldest_ping=99, ping_timeout=1), 101),
+    (dict(closed_at=100, close_timeout=2), 102), (dict(failed_at=100), 100.5),
+    (dict(echoed_at=100, close_timeout=1), 101),
+])
+def test_next_deadline(changes, deadline):
+    timers = started()
+    run(timers, [100])
+    timers.oldest_ping = None
+    for name, value in changes.items():
+        setattr(timers, name, value)
+    assert timers.next_deadline() == deadline

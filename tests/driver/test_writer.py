@@ -1,0 +1,474 @@
+"""The write lock, and senders that wait, on a made-up wire and clock (behaviour.md, section 5)."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import errno
+import socket
+import sys
+import threading
+
+import pytest
+from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, open_client, read_frames
+from support.rawserver import in_thread
+
+from lomond import errors
+from lomond._compat import to_bytes
+from lomond.driver import backlog
+from lomond.driver.backlog import Backlog
+from lomond.driver.driver import Conversation
+from lomond.driver.writer import Writer
+from lomond.network.poller import READ, WRITE
+
+WRITER = Writer.send.__code__.co_filename
+
+
+class Stream(object):
+    """A wire: ``takes`` is called for each write with the time, and says how many bytes go, or None."""
+
+    is_tls = is_buffered = False
+    recv_wants, send_wants = READ, WRITE
+
+    def __init__(self, takes=lambda now: 1 << 30, unsent=lambda now: None):
+        self.takes = takes
+        self.left = unsent
+        self.loop = None
+        self.written = b''
+        self.calls = []
+
+    def send(self, data):
+        self.calls.append('send')
+        count = self.takes(self.loop.now)
+        if count is None:
+            return None
+        self.written += to_bytes(data[:count])
+        return min(count, len(data))
+
+    def unsent(self):
+        return self.left(self.loop.now)
+
+    def flush(self):
+        return True
+
+    def shutdown(self):
+        self.calls.append('shutdown')
+
+    def close(self):
+        self.calls.append('close')
+
+    def fileno(self):
+        return 5
+
+
+class Loop(object):
+    """The loop's thread: waiting makes time go by, at most ``pace`` seconds at once."""
+
+    session_time = 0.0
+    pace = 0.5
+
+    def __init__(self):
+        self.now = 1000.0
+        self.wakes = 0
+
+    def clock(self):
+        return self.now
+
+    def is_loop_thread(self):
+        return True
+
+    def wait_in_send(self, mask, deadline):
+        self.now = min(deadline, self.now + self.pace)
+        return True
+
+    def wake(self):
+        self.wakes += 1
+
+
+def make(send_timeout=1.0, **behaviour):
+    """``(writer, stream, loop, core)`` of an open client."""
+    core, stream, loop = open_client(), Stream(**behaviour), Loop()
+    stream.loop = loop
+    return Writer(core, stream, loop, send_timeout), stream, loop, core
+
+
+def payloads(stream):
+    return [(item[2], item[4]) for item in read_frames(stream.written)]
+
+
+# -- send_timeout
+
+def test_peer_that_takes_nothing():
+    writer, _, loop, _ = make(takes=lambda now: None)
+    with pytest.raises(errors.SendTimeout) as caught:
+        writer.send(TEXT, b'x')
+    assert '{}'.format(caught.value) == 'socket fail; the peer took nothing for 1.0s (send_timeout)'
+    assert 1001.0 <= loop.now <= 1001.5 and writer.error is not None and loop.wakes
+
+
+def test_dead_wire_is_left_alone():
+    """Whatever wants to be written after the time is up, and though the peer reads again."""
+    writer, stream, _, core = make(takes=lambda now: None)
+    with pytest.raises(errors.SendTimeout):
+        writer.send(TEXT, b'x')
+    tried, stream.takes = len(stream.calls), lambda now: 1 << 30
+    for opcode in (TEXT, BINARY, PING, PONG):
+        with pytest.raises(errors.SendTimeout):
+            writer.send(opcode, b'y')
+    core.replies.queue_pong(b'z')
+    core.replies.queue(CLOSE, core.close(1000, 'bye'))
+    writer.try_flush()
+    assert len(stream.calls) == tried and not writer.wants_write() and stream.written == b''
+
+
+def test_slow_peer_that_the_kernel_knows_of():
+    """The send buffer is full for 20 s, but what is in it becomes less and less."""
+    writer, stream, loop, _ = make(takes=lambda now: None if now < 1020 else 1 << 30,
+                                   unsent=lambda now: 5000000 - int(now))
+    writer.send(TEXT, b'x' * 100)
+    assert payloads(stream) == [(TEXT, b'x' * 100)] and loop.now >= 1020
+
+
+def test_slow_peer_that_takes_a_byte_at_a_time():
+    """One each 0.9 s."""
+    last = [1000.0]
+
+    def takes(now):
+        if now - last[0] < 0.9:
+            return None
+        last[0] = now
+        return 1
+    writer, stream, loop, _ = make(takes=takes)
+    loop.pace = 0.1
+    writer.send(BINARY, b'y' * 20)
+    assert payloads(stream) == [(BINARY, b'y' * 20)] and loop.now > 1020
+
+
+def test_kernel_that_tells_no_progress():
+    """Always the same number is none."""
+    writer, _, loop, _ = make(takes=lambda now: None, unsent=lambda now: 5000000)
+    with pytest.raises(errors.SendTimeout):
+        writer.send(TEXT, b'x')
+    assert loop.now <= 1001.5
+
+
+def test_replies_in_front_that_cannot_go():
+    """What waits for them waits no longer than for the peer."""
+    writer, _, loop, core = make(takes=lambda now: None)
+    for _ in range(3):
+        core.replies.queue_pong(b'pong')
+    writer.try_flush()
+    assert writer.has_tail() and loop.now == 1000
+    with pytest.raises(errors.SendTimeout):
+        writer.send(TEXT, b'x')
+    assert loop.now <= 1001.5
+
+
+def test_replies_in_front_that_go_slowly():
+    """Each of 40 takes 0.4 s."""
+    writer, stream, loop, core = make(takes=lambda now: 1 << 30)
+    for _ in range(40):
+        core.replies.queue_pong(b'pong')
+    last = [1000.0]
+
+    def takes(now):
+        if now - last[0] < 0.4:
+            return None
+        last[0] = now
+        return 1 << 30
+    stream.takes = takes
+    loop.pace = 0.1
+    writer.send(TEXT, b'x')
+    assert payloads(stream) == [(PONG, b'pong')] * 40 + [(TEXT, b'x')]
+
+
+# -- who waits for whom
+
+class Stuck(object):
+    """Another thread, inside of a write, until it is let go."""
+
+    def __init__(self):
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, now):
+        if not self.entered.is_set():
+            self.entered.set()
+            assert self.go_on.wait(10)
+        return 1 << 30
+
+
+def test_loop_never_waits_for_a_sender():
+    stuck = Stuck()
+    writer, stream, _, core = make(takes=stuck)
+    sender = in_thread(writer.send, TEXT, b'x')
+    assert stuck.entered.wait(10)
+    core.replies.queue_pong(b'pong')
+    flusher = in_thread(writer.try_flush)
+    flusher.join(2)
+    assert not flusher.is_alive(), 'it waits for the lock'
+    assert stream.written == b''
+    stuck.go_on.set()
+    sender.join()
+    # Whoever held the lock has written what was queued meanwhile.
+    assert payloads(stream) == [(TEXT, b'x'), (PONG, b'pong')]
+
+
+def test_reply_that_comes_between_the_last_look_and_the_release():
+    """Whoever queued it tried the lock in vain, so nobody else would write it."""
+    writer, stream, _, core = make()
+    late, release = [b'late'], writer._release
+
+    def queue_and_release():
+        if late:
+            core.replies.queue_pong(late.pop())
+        release()
+    writer._release = queue_and_release
+    core.replies.queue_pong(b'first')
+    writer.try_flush()
+    assert payloads(stream) == [(PONG, b'first'), (PONG, b'late')]
+
+
+def test_nothing_to_write_while_another_is_writing():
+    """Else the loop would wait for writability, and spin."""
+    stuck = Stuck()
+    writer, _, _, core = make(takes=stuck)
+    sender = in_thread(writer.send, TEXT, b'x')
+    assert stuck.entered.wait(10)
+    core.replies.queue_pong(b'pong')
+    assert not writer.wants_write()
+    stuck.go_on.set()
+    sender.join()
+    assert not writer.wants_write()
+
+
+@pytest.mark.parametrize('waits_for', ['peer', 'lock'])
+def test_close_ends_whoever_waits(waits_for):
+    """Within a look, though nothing wakes it."""
+    stuck = Stuck()
+    writer, _, loop, _ = make(send_timeout=None, takes=stuck if waits_for == 'lock' else lambda now: None)
+    first = in_thread(writer.send, TEXT, b'x') if waits_for == 'lock' else None
+    if first is not None:
+        assert stuck.entered.wait(10)
+    begun = loop.now
+    real = loop.wait_in_send
+
+    def wait_in_send(mask, deadline):
+        if loop.now > begun + 5:
+            writer.close()
+        return real(mask, deadline)
+    loop.wait_in_send = wait_in_send
+    with pytest.raises(errors.TransportFail) as caught:
+        writer.send(TEXT, b'y')
+    assert 'closed during a send' in '{}'.format(caught.value) and loop.now < begun + 7
+    stuck.go_on.set()
+    if first is not None:
+        first.join()
+
+
+def test_descriptor_is_closed_by_whoever_still_writes():
+    """close() in another thread, amid a write: the number must not be used again under it."""
+    writer, stream, _, _ = make()
+
+    def takes(now):
+        closer = in_thread(writer.close)
+        closer.join()
+        stream.calls.append('sent')
+        return 1 << 30
+    stream.takes = takes
+    writer.send(TEXT, b'x')
+    assert stream.calls == ['send', 'shutdown', 'sent', 'close']
+    writer.close()
+    assert stream.calls.count('close') == 1
+    with pytest.raises(errors.WebSocketClosed):
+        writer.send(TEXT, b'y')
+
+
+def test_reset_while_the_loop_asks_what_to_wait_for():
+    """TLS in TLS keeps bytes in this process, and asking tries to send them: no exception of the loop's."""
+    writer, stream, loop, _ = make()
+
+    def flush():
+        raise socket.error(errno.ECONNRESET, 'Connection reset by peer')
+    stream.is_buffered, stream.flush = True, flush
+    assert not writer.wants_write() and loop.wakes
+    assert 'reset by peer' in '{}'.format(writer.error) and writer.reset is not None
+
+
+@pytest.mark.parametrize('takes', [1 << 30, 3])
+@pytest.mark.parametrize('calls', range(3))
+def test_trace_that_ends_while_a_sender_reports(takes, calls):
+    """The loop forgets the observers at the end, between any two looks of a sender."""
+    class Ended(Writer):
+        looks = 0
+
+        @property
+        def on_sent(self):
+            self.looks += 1
+            return told.append if self.looks <= calls else None
+
+        @on_sent.setter
+        def on_sent(self, value):
+            """That of the constructor."""
+    told, core, stream, loop = [], open_client(), Stream(lambda now: takes), Loop()
+    stream.loop = loop
+    Ended(core, stream, loop, 1.0).send(TEXT, b'0123456789')
+    assert payloads(stream) == [(TEXT, b'0123456789')]
+
+
+# -- signal handlers
+
+class HandlerAt(object):
+    """A signal handler of this thread before the n-th line of the writer that is run from here on."""
+
+    def __init__(self, number, handler):
+        self.left, self._handler = number, handler
+
+    def __enter__(self):
+        self._before = sys.gettrace()
+        sys.settrace(self._call)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self._before)
+
+    def _call(self, frame, event, argument):
+        return self._line if frame.f_code.co_filename == WRITER else None
+
+    def _line(self, frame, event, argument):
+        if event == 'line':
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                self._handler('%s:%d' % (frame.f_code.co_name, frame.f_lineno))
+        return self._line
+
+
+def send_in_handler(number, outer, in_loop, monkeypatch):
+    """``(place, was refused)`` of a send in a handler before that line; None when there are not so many."""
+    writer, stream, loop, core = make(send_timeout=None)
+    expected = set([b'pong', b'x'] if outer == 'send' else [b'pong'])
+    waited, found = [], []
+
+    def wait(*_):
+        waited.append(1)
+        assert len(waited) < 20, 'it waits for itself'
+        return False
+
+    def handler(place):
+        try:
+            writer.send(TEXT, b'inside')
+            expected.add(b'inside')
+            found.append((place, False))
+        except errors.WebSocketError as error:
+            assert 'signal handler' in '{}'.format(error)
+            found.append((place, True))
+    loop.is_loop_thread = lambda: in_loop
+    loop.wait_in_send = wait
+    monkeypatch.setattr('lomond.driver.writer.acquire', wait)
+    core.replies.queue_pong(b'pong')
+    with HandlerAt(number, handler) as at:
+        writer.send(TEXT, b'x') if outer == 'send' else writer.try_flush()
+    if at.left > 0:
+        return None
+    assert set(payload for _, payload in payloads(stream)) == expected
+    assert writer.error is None and not writer.has_tail()
+    writer.send(TEXT, b'the lock is free')
+    return found[0]
+
+
+@pytest.mark.parametrize('outer', ['send', 'try_flush'])
+@pytest.mark.parametrize('in_loop', [True, False])
+def test_signal_handler_that_sends_before_any_line(outer, in_loop, monkeypatch):
+    """It is refused while this thread has the lock, also with nobody's name on it; else its message goes."""
+    found = []
+    while None not in found:
+        found.append(send_in_handler(len(found) + 1, outer, in_loop, monkeypatch))
+    refusals = [was_refused for _, was_refused in found[:-1]]
+    assert refusals.count(True) > 10 and refusals.count(False) > 3
+
+
+def record_replies(core):
+    """The list to which each reply of a core is added once it is encoded."""
+    encoded, encode_reply = [], core.encode_reply
+
+    def encode(opcode, payload):
+        encoded.append(encode_reply(opcode, payload))
+        return encoded[-1]
+    core.encode_reply = encode
+    return encoded
+
+
+@pytest.mark.parametrize('takes', [1 << 30, 3])
+def test_interrupt_amid_a_reply(takes):
+    """Ctrl-C of a thread that called close(): no byte of a frame goes twice, however the loop goes on."""
+    def interrupt(place):
+        raise KeyboardInterrupt
+    for number in range(1, 1000):
+        writer, stream, _, core = make(takes=lambda now: takes)
+        encoded = record_replies(core)
+        core.replies.queue_pong(b'first')
+        core.replies.queue_pong(b'second')
+        try:
+            with HandlerAt(number, interrupt) as at:
+                writer.try_flush()
+        except KeyboardInterrupt:
+            pass
+        if at.left > 0:
+            break
+        for _ in range(20):
+            writer.try_flush()
+        assert b''.join(encoded).startswith(stream.written)
+        assert writer.error is not None or writer._lock.locked() or len(payloads(stream)) == 2
+    assert 20 < number < 1000
+
+
+# -- what is read meanwhile
+
+def test_at_least_64_mib_are_kept():
+    """In packets of Ethernet's size, as they come from a slow network."""
+    kept, part = Backlog(), b'x' * 1448
+    while kept.takes_more:
+        kept.put(part, 0.0)
+    assert 64 << 20 <= len(kept) * len(part) < 80 << 20
+
+
+def test_backlog_keeps_the_order():
+    kept = Backlog()
+    for number in range(3):
+        kept.put(b'%d' % number if str is not bytes else str(number), float(number))
+    assert [kept.take() for _ in range(3)] == [(b'0', 0.0), (b'1', 1.0), (b'2', 2.0)]
+    assert not kept.parts
+
+
+def test_backlog_does_not_read_beyond_its_limit(monkeypatch):
+    monkeypatch.setattr(backlog, 'LIMIT', 1 << 20)
+
+    class Endless(object):
+        count = 0
+
+        def recv_into(self, place):
+            self.count += 1
+            return len(place)
+    kept, stream = Backlog(), Endless()
+    for _ in range(3):
+        kept.fill(stream, lambda count: 0.0, 1 << 20)
+    assert len(kept) == stream.count <= (1 << 20) // backlog.PART_SIZE + 1 and not kept.takes_more
+
+
+@pytest.mark.parametrize('is_full', [False, True])
+def test_reading_pauses_when_it_is_full(is_full):
+    """Then it is not waited for either: the socket is readable, and the wait would return at once."""
+    class Waiting(object):
+        def fileno(self):
+            return 6
+
+        def wait(self, waits, deadline):
+            asked.extend(waits)
+            return ()
+    asked = []
+    stream = Stream()
+    stream.recv_into = lambda place: None
+    talk = Conversation.__new__(Conversation)       # as much of one as a waiting send needs
+    talk.stream, talk._waiting, talk._backlog = stream, Waiting(), Backlog()
+    if is_full:
+        talk._backlog._size = backlog.LIMIT
+    assert not talk.wait_in_send(WRITE, 1.0)
+    assert dict(asked) == {5: WRITE if is_full else READ | WRITE, 6: READ}

@@ -1,0 +1,1115 @@
+# -*- coding: utf-8 -*-
+"""persist(): attempts and pauses with fake time, and exit_event with real threads."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import base64
+import gc
+import hashlib
+import inspect
+import logging
+import os
+import random
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from lomond import WebSocket, _compat, events
+from lomond import persist as module
+from lomond.constants import WS_KEY
+from lomond.persist import persist
+
+LIMIT = 8.0         # seconds after which a wait in a test is a failure
+UNCHANGED = {'poll': 5, 'ping_rate': 30, 'ping_timeout': None}
+
+
+class Clock(object):
+    """Stands in for compat.monotonic."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only when the test says so; random() is 0.5."""
+    clock = Clock()
+    monkeypatch.setattr(_compat, 'monotonic', clock)
+    monkeypatch.setattr(random, 'random', lambda: 0.5)
+    return clock
+
+
+class Scripted(object):
+    """What users' doubles are: only a connect(); one script after the other, the last again.
+
+    A number in a script is seconds that pass, an exception is raised.
+    """
+
+    def __init__(self, clock, *scripts):
+        self.clock = clock
+        self.scripts = list(scripts)
+        self.calls = []
+        self.closed = 0
+
+    def connect(self, **settings):
+        script = self.scripts[min(len(self.calls), len(self.scripts) - 1)]
+        self.calls.append(settings)
+        return self._play(script)
+
+    def _play(self, script):
+        try:
+            for step in script:
+                if isinstance(step, (int, float)):
+                    self.clock.sleep(step)
+                elif isinstance(step, Exception):
+                    raise step
+                else:
+                    yield step
+        finally:
+            self.closed += 1
+
+
+class Pauses(object):
+    """An exit_event with nothing but wait(): true at the end of the given number of pauses."""
+
+    def __init__(self, count, clock=None):
+        self.delays = []
+        self.count = count
+        self.clock = clock
+
+    def wait(self, delay):
+        self.delays.append(delay)
+        if self.clock is not None:
+            self.clock.sleep(delay)
+        return len(self.delays) >= self.count
+
+
+class Response(object):
+    def __init__(self, status_code, **headers):
+        self.status_code = status_code
+        self.headers = headers
+
+    def get(self, name, default=None):
+        assert isinstance(name, _compat.text_type)
+        return self.headers.get(name.replace('-', '_'), default)
+
+
+CONNECTING = events.Connecting('ws://test/')
+CONNECTED = events.Connected('ws://test/')
+READY = events.Ready(None, None, set())
+TEXT = events.Text('x')
+BINARY = events.Binary(b'x')
+PONG = events.Pong(b'')
+FAIL = events.ConnectFail('unable to connect; x')
+LOST = events.Disconnected('socket fail; connection lost')
+GONE = events.Disconnected('closed', graceful=True)
+
+FAILS = [CONNECTING, FAIL]
+DROPS = [CONNECTING, CONNECTED, READY, LOST]
+REFUSES = [CONNECTING, CONNECTED, events.Rejected(Response(503), 'no'), GONE]
+
+
+def names(found):
+    return [event.name for event in found]
+
+
+def of(found, name):
+    return [event for event in found if event.name == name]
+
+
+# -- the interface
+
+def test_signature():
+    """api.md, section 6."""
+    spec = (inspect.getargspec if _compat.PY2 else inspect.getfullargspec)(persist)
+    assert spec.args == [
+        'websocket', 'poll', 'min_wait', 'max_wait', 'ping_rate', 'ping_timeout', 'exit_event',
+        'respect_retry_after', 'auto_pong', 'close_timeout', 'connect_timeout', 'send_timeout',
+        'session_class', 'max_retries', 'retry_on', 'stable_after']
+    assert spec.defaults == (5, 5, 30, 30, None, None, True, True, 30.0, 30.0, 30.0, None, None, None, 10.0)
+
+
+def test_is_lazy(clock):
+    """Nothing is connected, and no thread started, before the first next()."""
+    websocket = Scripted(clock, FAILS)
+    before = threading.active_count()
+    iterator = persist(websocket, exit_event=threading.Event())
+    assert inspect.isgenerator(iterator)
+    assert websocket.calls == [] and threading.active_count() == before
+    iterator.close()
+    assert websocket.calls == []
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'auto_pong': True, 'close_timeout': 30, 'connect_timeout': 30.0, 'send_timeout': 30,
+         'session_class': None}])
+def test_connect_keywords(clock, options):
+    """Exactly poll, ping_rate and ping_timeout when the others are connect()'s defaults."""
+    websocket = Scripted(clock, FAILS)
+    list(persist(websocket, exit_event=Pauses(1), **options))
+    assert websocket.calls == [UNCHANGED]
+
+
+@pytest.mark.parametrize('options', [
+    {'poll': 1}, {'ping_rate': 0}, {'ping_rate': None}, {'ping_timeout': 7}, {'auto_pong': False},
+    {'close_timeout': 1}, {'close_timeout': None}, {'connect_timeout': None}, {'send_timeout': 0},
+    {'session_class': Scripted}, {'poll': 2, 'ping_timeout': 3, 'auto_pong': False, 'send_timeout': 4}])
+def test_connect_keywords_that_differ(clock, options):
+    """Whatever differs is handed on."""
+    websocket = Scripted(clock, FAILS)
+    list(persist(websocket, exit_event=Pauses(2), **options))
+    assert websocket.calls == [dict(UNCHANGED, **options)] * 2
+
+
+NO_SECONDS = [None, '5', b'5', [], object()]
+BAD_SECONDS = [-1, -0.001, float('nan'), float('-inf'), 10 ** 400]
+
+
+@pytest.mark.parametrize('name', ['min_wait', 'max_wait', 'stable_after'])
+@pytest.mark.parametrize('error, values', [(TypeError, NO_SECONDS), (ValueError, BAD_SECONDS)])
+def test_bad_seconds(clock, name, error, values):
+    """At the call, by name."""
+    for value in values:
+        with pytest.raises(error) as info:
+            persist(Scripted(clock, FAILS), **{name: value})
+        assert name in str(info.value) and 'seconds' in str(info.value)
+
+
+def test_endless_seconds(clock):
+    """A shortest wait must be finite; a longest wait and stable_after need not be."""
+    with pytest.raises(ValueError):
+        persist(Scripted(clock, FAILS), min_wait=float('inf'))
+    exit_event = Pauses(40)
+    list(persist(Scripted(clock, FAILS), max_wait=float('inf'), stable_after=float('inf'),
+                 exit_event=exit_event))
+    assert exit_event.delays[-1] == 5 + 2.0 ** 22 / 2
+
+
+@pytest.mark.parametrize('options, error', [
+    ({'max_retries': 0}, ValueError),
+    ({'max_retries': -1}, ValueError),
+    ({'max_retries': 1.0}, TypeError),
+    ({'max_retries': True}, TypeError),
+    ({'max_retries': '3'}, TypeError),
+    ({'retry_on': 5}, TypeError),
+    ({'retry_on': [FAIL]}, TypeError),
+    ({'exit_event': 5}, TypeError),
+    ({'exit_event': False}, TypeError),
+])
+def test_bad_options(clock, options, error):
+    """At the call, with a sentence that names option and value and what is allowed."""
+    with pytest.raises(error) as info:
+        persist(Scripted(clock, FAILS), **options)
+    (name, value), = options.items()
+    assert str(info.value).startswith(str('%s is %r; ') % (str(name), value))
+    assert 'allowed' in str(info.value)
+
+
+def test_connect_may_raise(clock):
+    """What connect() refuses is the caller's fault: no reason to try again."""
+    class Picky(Scripted):
+        def connect(self, **settings):
+            raise ValueError('poll is 0')
+    iterator = persist(Picky(clock, FAILS), poll=0)
+    with pytest.raises(ValueError):
+        next(iterator)
+    assert list(iterator) == []
+
+
+def test_bugs_propagate(clock):
+    """An exception out of the connection is none of persist's."""
+    websocket = Scripted(clock, [CONNECTING, RuntimeError('bug')])
+    iterator = persist(websocket)
+    assert next(iterator) is CONNECTING
+    with pytest.raises(RuntimeError):
+        next(iterator)
+    assert websocket.closed == 1
+
+
+def test_default_event_is_made_of_threading(clock, monkeypatch):
+    """0.3.4's users patch lomond.persist.threading.Event."""
+    made = []
+
+    def make():
+        made.append(Pauses(2))
+        return made[-1]
+    monkeypatch.setattr(module.threading, 'Event', make)
+    found = list(persist(Scripted(clock, FAILS)))
+    assert names(found) == ['connecting', 'connect_fail', 'back_off'] * 2
+    assert made[0].delays == [6.0, 7.0] and len(made) == 1
+
+
+# -- attempts and pauses
+
+def test_all_events_then_back_off(clock):
+    """The connection's events as they are, BackOff, one wait."""
+    exit_event = Pauses(1)
+    found = list(persist(Scripted(clock, [CONNECTING, CONNECTED, READY, TEXT, BINARY, PONG, LOST]),
+                         exit_event=exit_event))
+    assert found[:-1] == [CONNECTING, CONNECTED, READY, TEXT, BINARY, PONG, LOST]
+    assert found[-1].name == 'back_off'
+    assert (found[-1].delay, found[-1].attempt, found[-1].cause) == (6.0, 1, LOST)
+    assert exit_event.delays == [6.0]
+
+
+@pytest.mark.parametrize('script', [
+    FAILS, DROPS, REFUSES,
+    [CONNECTING, CONNECTED, LOST],
+    [CONNECTING, CONNECTED, READY, GONE],               # graceful, but nothing was said
+    [CONNECTING, CONNECTED, READY, PONG, GONE],
+    [CONNECTING, CONNECTED, READY, TEXT, LOST],         # something was said, not graceful
+    [CONNECTING, CONNECTED, READY, 9.99, LOST],
+    [CONNECTING, 60, CONNECTED, READY, LOST],           # not the time before Ready
+    [CONNECTING, 60, FAIL],
+    [CONNECTING],                                       # doubles
+    [],
+    ['what', 'ever'],
+])
+def test_failures(clock, script):
+    """Each failure in a row doubles the range of the pause, until max_wait."""
+    websocket = Scripted(clock, script)
+    exit_event = Pauses(7)
+    found = list(persist(websocket, exit_event=exit_event))
+    assert exit_event.delays == [6.0, 7.0, 9.0, 13.0, 17.5, 17.5, 17.5]
+    pauses = [event for event in found if isinstance(event, events.BackOff)]
+    assert [event.attempt for event in pauses] == [1, 2, 3, 4, 5, 6, 7]
+    assert [event.delay for event in pauses] == exit_event.delays
+    assert len(websocket.calls) == websocket.closed == 7
+
+
+@pytest.mark.parametrize('script', [
+    [CONNECTING, CONNECTED, READY, TEXT, GONE],
+    [CONNECTING, CONNECTED, READY, BINARY, GONE],
+    [CONNECTING, CONNECTED, READY, 10, LOST],
+    [CONNECTING, CONNECTED, READY, TEXT, 10, LOST],
+    [CONNECTING, CONNECTED, READY, 3, PONG, 8, GONE],
+])
+def test_good_connections(clock, script):
+    """Stable, or graceful after a message: the count of failures begins anew."""
+    exit_event = Pauses(6)
+    found = list(persist(Scripted(clock, FAILS, FAILS, FAILS, script, FAILS, FAILS), exit_event=exit_event))
+    assert exit_event.delays == [6.0, 7.0, 9.0, 5.5, 6.0, 7.0]
+    assert [event.attempt for event in of(found, 'back_off')] == [1, 2, 3, 0, 1, 2]
+    assert of(found, 'back_off')[3].cause is script[-1]
+
+
+@pytest.mark.parametrize('stable_after, ready, attempts', [(0, 0, [0, 0]), (3, 2.9, [1, 2]), (3, 3, [0, 0])])
+def test_stable_after(clock, stable_after, ready, attempts):
+    """The time from Ready to the end, in seconds."""
+    found = list(persist(Scripted(clock, [CONNECTING, CONNECTED, READY, ready, LOST]),
+                         stable_after=stable_after, exit_event=Pauses(2)))
+    assert [event.attempt for event in of(found, 'back_off')] == attempts
+
+
+def test_the_consumer_may_be_slow(clock):
+    """What a handler does with Disconnected is no time of the connection's."""
+    iterator = persist(Scripted(clock, DROPS), exit_event=Pauses(1))
+    for event in iterator:
+        if event is LOST:
+            clock.sleep(60)
+    assert event.attempt == 1
+
+
+def test_rejected_is_the_cause(clock):
+    """Not the Disconnected behind it."""
+    found = list(persist(Scripted(clock, REFUSES), exit_event=Pauses(1)))
+    assert found[-1].cause is REFUSES[2]
+
+
+def test_no_cause(clock):
+    """A double's connection that just stops has none, and there is nothing to ask retry_on about."""
+    found = list(persist(Scripted(clock, [CONNECTING]), exit_event=Pauses(1), retry_on=lambda event: False))
+    assert names(found) == ['connecting', 'back_off'] and found[-1].cause is None
+
+
+def test_connection_may_be_any_iterable(clock):
+    """A list, say."""
+    class Listed(Scripted):
+        def connect(self, **settings):
+            return list(FAILS)
+    found = list(persist(Listed(clock), exit_event=Pauses(2)))
+    assert names(found) == ['connecting', 'connect_fail', 'back_off'] * 2
+    for _event in persist(Listed(clock)):
+        break       # nothing to close
+
+
+def test_a_year_of_failures(clock):
+    """No number grows without bound."""
+    exit_event = Pauses(3000)
+    pauses = of(persist(Scripted(clock, FAILS), exit_event=exit_event), 'back_off')
+    assert exit_event.delays[-1] == 17.5 and pauses[-1].attempt == 3000
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_flapping_server(clock, monkeypatch, seed):
+    """Accepts and drops at once: at most 12 connects in 20 s at min_wait=.2, max_wait=8."""
+    monkeypatch.setattr(random, 'random', random.Random(seed).random)
+    websocket = Scripted(clock, DROPS)
+    begun = clock.now
+    for event in persist(websocket, min_wait=.2, max_wait=8, exit_event=Pauses(1000, clock)):
+        if event is CONNECTING and clock.now - begun > 20:
+            break
+    assert len(websocket.calls) - 1 <= 12
+
+
+@pytest.mark.parametrize('header, delay', [
+    ('0', 5.0), ('120', 120.0), ('9' * 30, 3600.0), ('-1', 6.0), ('nan', 6.0), ('inf', 6.0), ('', 6.0),
+    ('Fri, 31 Dec 9999 23:59:59 GMT', 3600.0), ('Sun, 06 Nov 1994 08:49:37 GMT', 5.0), (None, 6.0), (7, 6.0)])
+def test_retry_after(clock, header, delay):
+    """Of a Rejected response, unless it is not to be respected; of that attempt only."""
+    refusal = [CONNECTING, CONNECTED, events.Rejected(Response(503, retry_after=header), 'no'), GONE]
+    exit_event = Pauses(2)
+    list(persist(Scripted(clock, refusal, FAILS), exit_event=exit_event))
+    assert exit_event.delays == [delay, 7.0]
+    exit_event = Pauses(2)
+    list(persist(Scripted(clock, refusal, FAILS), exit_event=exit_event, respect_retry_after=False))
+    assert exit_event.delays == [6.0, 7.0]
+
+
+def test_retry_after_date(clock, monkeypatch):
+    """A date is seconds of the wall clock."""
+    monkeypatch.setattr(time, 'time', lambda: 784111777.0)
+    refusal = [CONNECTING, events.Rejected(Response(503, retry_after='Sun, 06 Nov 1994 08:50:37 GMT'), 'no')]
+    exit_event = Pauses(1)
+    list(persist(Scripted(clock, refusal), exit_event=exit_event))
+    assert exit_event.delays == [60.0]
+
+
+def test_rejected_of_a_double(clock):
+    """Its response may be anything."""
+    exit_event = Pauses(1)
+    list(persist(Scripted(clock, [events.Rejected(None, 'no')]), exit_event=exit_event))
+    assert exit_event.delays == [6.0]
+
+
+# -- giving up
+
+@pytest.mark.parametrize('count', [1, 2, 5])
+def test_max_retries(clock, count):
+    """N attempts, N-1 BackOff, GaveUp, the end."""
+    exit_event = Pauses(100)
+    websocket = Scripted(clock, FAILS)
+    iterator = persist(websocket, max_retries=count, exit_event=exit_event)
+    found = list(iterator)
+    assert names(found) == (['connecting', 'connect_fail', 'back_off'] * count)[:-1] + ['gave_up']
+    assert (found[-1].cause, found[-1].attempts) == (FAIL, count)
+    assert len(websocket.calls) == count and len(exit_event.delays) == count - 1
+    assert list(iterator) == []
+
+
+def test_max_retries_are_in_a_row(clock):
+    """A good connection begins the count anew."""
+    good = [CONNECTING, CONNECTED, READY, TEXT, GONE]
+    websocket = Scripted(clock, FAILS, FAILS, good, FAILS, FAILS, DROPS)
+    found = list(persist(websocket, max_retries=3, exit_event=Pauses(100)))
+    assert len(websocket.calls) == 6
+    assert names(found)[-2:] == ['disconnected', 'gave_up'] and found[-1].attempts == 3
+
+
+def test_retry_on(clock):
+    """True: the normal delay; a number: so many seconds; False: the end."""
+    answers = [True, 0.25, 0, 10 ** 9, True, False]
+    asked = []
+
+    def retry_on(event):
+        asked.append(event)
+        return answers[len(asked) - 1]
+    exit_event = Pauses(100)
+    websocket = Scripted(clock, FAILS, DROPS, REFUSES, FAILS)
+    found = list(persist(websocket, retry_on=retry_on, exit_event=exit_event))
+    assert asked == [FAIL, LOST, REFUSES[2], FAIL, FAIL, FAIL]
+    assert exit_event.delays == [6.0, 0.25, 0.0, module.LONGEST_DELAY, 17.5]
+    assert [event.delay for event in of(found, 'back_off')] == exit_event.delays
+    assert found[-1].name == 'gave_up' and (found[-1].cause, found[-1].attempts) == (FAIL, 6)
+
+
+def test_retry_on_may_raise(clock):
+    """The policy is the caller's, and so are its exceptions."""
+    def retry_on(event):
+        raise KeyError('policy')
+    iterator = persist(Scripted(clock, FAILS), retry_on=retry_on)
+    assert [next(iterator), next(iterator)] == FAILS
+    with pytest.raises(KeyError):
+        next(iterator)
+
+
+@pytest.mark.parametrize('answer, error', [(None, TypeError), ('5', TypeError), (float('nan'), ValueError),
+                                           (-1, ValueError), (float('inf'), ValueError)])
+def test_retry_on_nonsense(clock, answer, error):
+    """A forgotten return does not end a daemon silently."""
+    with pytest.raises(error) as info:
+        list(persist(Scripted(clock, FAILS), retry_on=lambda event: answer))
+    assert 'retry_on' in str(info.value)
+
+
+def test_transient(clock):
+    """lomond.persist.transient goes on after 503 and ends after 404."""
+    rejected = events.Rejected(Response(404), 'no')
+    websocket = Scripted(clock, REFUSES, FAILS, DROPS, [CONNECTING, CONNECTED, rejected, GONE])
+    found = list(persist(websocket, retry_on=module.transient, exit_event=Pauses(100)))
+    assert names(found)[-3:] == ['rejected', 'disconnected', 'gave_up']
+    assert found[-1].cause is rejected and len(websocket.calls) == 4
+
+
+# -- leaving the loop
+
+@pytest.mark.parametrize('leave', ['close', 'throw', 'del'])
+def test_leaving_closes_the_connection(clock, leave):
+    """At once, though the reference to the connection's iterator lives on."""
+    websocket = Scripted(clock, DROPS)
+    kept = []
+    play = websocket._play
+    websocket._play = lambda script: kept.append(play(script)) or kept[-1]
+    iterator = persist(websocket)
+    assert [next(iterator), next(iterator)] == DROPS[:2]
+    assert websocket.closed == 0
+    if leave == 'throw':
+        with pytest.raises(KeyboardInterrupt):
+            iterator.throw(KeyboardInterrupt())
+    elif leave == 'close':
+        iterator.close()
+    else:
+        del iterator
+        gc.collect()
+    assert websocket.closed == 1
+
+
+def test_leaving_in_a_pause(clock):
+    """A generator's close() at BackOff, and Ctrl-C in the wait, end it."""
+    class Interrupted(Pauses):
+        def wait(self, delay):
+            raise KeyboardInterrupt()
+    iterator = persist(Scripted(clock, FAILS))
+    assert [next(iterator).name for _ in range(3)] == ['connecting', 'connect_fail', 'back_off']
+    iterator.close()
+    assert list(iterator) == []
+    with pytest.raises(KeyboardInterrupt):
+        list(persist(Scripted(clock, FAILS), exit_event=Interrupted(1)))
+
+
+def test_logging(clock, caplog):
+    """Nothing above DEBUG, under lomond."""
+    with caplog.at_level(logging.DEBUG):
+        list(persist(Scripted(clock, FAILS), exit_event=Pauses(2)))
+    assert [(record.name, record.levelname) for record in caplog.records] == [('lomond.persist', 'DEBUG')] * 2
+    assert 'unable to connect; x' in caplog.records[0].getMessage()
+
+
+# -- exit_event: real threads, every wait bounded
+
+class Live(object):
+    """A WebSocket whose connection goes on until it is closed; says where it got stuck.
+
+    :param phase: the events before it waits
+    :param answers: whether the server answers close(); else only force_disconnect() ends it
+    """
+
+    def __init__(self, phase, answers=True):
+        self.phase = phase
+        self.answers = answers
+        self.stuck = threading.Event()
+        self.over = threading.Event()
+        self.calls = []
+        self.connects = 0
+
+    def connect(self, poll, ping_rate, ping_timeout):
+        self.connects += 1
+        return self._play()
+
+    def _play(self):
+        for event in self.phase:
+            yield event
+        self.stuck.set()
+        assert self.over.wait(LIMIT)
+        if CONNECTED in self.phase:
+            yield events.Disconnected('closed', graceful=self.answers)
+        else:
+            yield events.ConnectFail('closed')
+
+    def close(self, code=1000, reason='goodbye'):
+        self.calls.append(('close', code, time.time()))
+        if self.answers:
+            self.over.set()
+
+    def force_disconnect(self):
+        self.calls.append(('force', None, time.time()))
+        self.over.set()
+
+
+def set_when(condition, exit_event):
+    """Sets exit_event once the condition is; (thread, list that gets the time)."""
+    times = []
+
+    def target():
+        assert condition.wait(LIMIT)
+        times.append(time.time())
+        exit_event.set()
+    thread = threading.Thread(target=target)
+    thread.daemon = True
+    thread.start()
+    return thread, times
+
+
+@pytest.fixture
+def no_threads_left():
+    """What persist() started is gone when its generator is."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in set(threading.enumerate()) - before if thread.name == 'lomond-persist']
+    for thread in left:
+        thread.join(5)              # it has been told; a busy machine lets it run later
+        assert not thread.is_alive()
+
+
+class OnlyWait(object):
+    """An event that has no is_set()."""
+
+    def __init__(self):
+        self._event = threading.Event()
+        self.set = self._event.set
+        self.waits = []
+
+    def wait(self, delay):
+        self.waits.append(delay)
+        return self._event.wait(delay)
+
+
+PHASES = [[CONNECTING], [CONNECTING, CONNECTED], [CONNECTING, CONNECTED, READY]]
+
+
+@pytest.mark.parametrize('make', [threading.Event, OnlyWait])
+@pytest.mark.parametrize('phase', PHASES, ids=names(phase[-1] for phase in PHASES))
+@pytest.mark.parametrize('answers', [True, False])
+def test_exit_event_in_a_connection(make, phase, answers, no_threads_left):
+    """close(1001) within 0.25 s, dropped at 0.9 s, over after a second; no BackOff."""
+    websocket, exit_event = Live(phase, answers), make()
+    thread, times = set_when(websocket.stuck, exit_event)
+    found = list(persist(websocket, exit_event=exit_event))
+    ended = time.time()
+    thread.join(LIMIT)
+    assert names(found[:-1]) == names(phase)
+    assert found[-1].name == ('disconnected' if CONNECTED in phase else 'connect_fail')
+    assert [call[:2] for call in websocket.calls] == [('close', 1001), ('force', None)][:2 - answers]
+    assert websocket.connects == 1
+    moments = [call[2] - times[0] for call in websocket.calls]
+    assert moments[0] < 0.25 + 1.5      # the slack of a busy machine
+    if answers:
+        assert ended - times[0] < 0.25 + 1.5
+    else:
+        assert 0.7 < moments[1] < 1 + 1.5
+        assert ended - times[0] < 1 + 1.5
+
+
+def test_exit_event_in_a_pause(no_threads_left):
+    """wait(delay) ends, and so does all."""
+    websocket, exit_event = Scripted(Clock(), FAILS), threading.Event()
+    waiting = threading.Event()
+    wait = exit_event.wait
+
+    def observed(delay):
+        waiting.set()
+        return wait(delay)
+    exit_event.wait = observed
+    thread, times = set_when(waiting, exit_event)
+    found = list(persist(websocket, exit_event=exit_event))
+    assert time.time() - times[0] < 1 + 1.5
+    thread.join(LIMIT)
+    assert names(found) == ['connecting', 'connect_fail', 'back_off'] and len(websocket.calls) == 1
+
+
+def test_exit_event_in_a_pause_closes_nothing(no_threads_left):
+    """The connection before it is over; the WebSocket may be someone else's by now."""
+    class Seen(object):
+        """Returns from wait() when the watch has seen that it is set."""
+        looks = []
+        enough = threading.Event()
+
+        def is_set(self):
+            if self.looks and threading.current_thread().name == 'lomond-persist':
+                self.looks.append(True)
+                self.enough.set()
+            return bool(self.looks)
+
+        def wait(self, delay):
+            self.looks.append(True)
+            assert self.enough.wait(LIMIT)
+            watch, = [thread for thread in threading.enumerate() if thread.name == 'lomond-persist']
+            watch.join(0.3)     # time to do wrong
+            return True
+    websocket = Live([CONNECTING])
+    websocket.over.set()
+    assert names(persist(websocket, exit_event=Seen())) == ['connecting', 'connect_fail', 'back_off']
+    assert websocket.calls == []
+
+
+def test_exit_event_that_is_set_already():
+    """Nothing is connected, no thread started."""
+    exit_event = threading.Event()
+    exit_event.set()
+    websocket = Scripted(Clock(), FAILS)
+    before = threading.active_count()
+    assert list(persist(websocket, exit_event=exit_event)) == []
+    assert websocket.calls == [] and threading.active_count() == before
+
+
+@pytest.mark.parametrize('event', [CONNECTING, FAIL])
+def test_exit_event_set_by_the_handler(event, no_threads_left):
+    """All events of the connection are handed out, no BackOff."""
+    exit_event = threading.Event()
+    found = []
+    for found_event in persist(Scripted(Clock(), FAILS), exit_event=exit_event):
+        found.append(found_event)
+        if found_event is event:
+            exit_event.set()
+    assert found == FAILS
+
+
+def test_exit_event_set_after_back_off(no_threads_left):
+    """In the handler of BackOff."""
+    exit_event = threading.Event()
+    found = []
+    for event in persist(Scripted(Clock(), FAILS), exit_event=exit_event):
+        found.append(event.name)
+        if event.name == 'back_off':
+            exit_event.set()
+    assert found == ['connecting', 'connect_fail', 'back_off']
+
+
+def test_exit_event_while_a_handler_is_busy(no_threads_left):
+    """The watch closes and drops by itself; the consumer need not come back for it."""
+    websocket, exit_event = Live(PHASES[2], answers=False), threading.Event()
+    found = []
+    for event in persist(websocket, exit_event=exit_event):
+        found.append(event.name)
+        if event is READY:
+            exit_event.set()
+            assert websocket.over.wait(LIMIT)
+    assert found == ['connecting', 'connected', 'ready', 'disconnected']
+    assert [call[:2] for call in websocket.calls] == [('close', 1001), ('force', None)]
+
+
+def test_close_by_the_handler_itself(no_threads_left):
+    """The gateways' way to stop: exit_event.set() and ws.close()."""
+    websocket, exit_event = Live(PHASES[2]), threading.Event()
+    found = []
+    for event in persist(websocket, exit_event=exit_event):
+        found.append(event.name)
+        if event is READY:
+            exit_event.set()
+            websocket.close()
+    assert found == ['connecting', 'connected', 'ready', 'disconnected']
+    assert websocket.calls[0][:2] == ('close', 1000)
+
+
+class Endless(object):
+    """A double with connect() alone, whose connection never ends by itself."""
+
+    closed = False
+
+    def connect(self, poll, ping_rate, ping_timeout):
+        try:
+            yield CONNECTING
+            while True:
+                time.sleep(0.01)    # its poll
+                yield events.Poll()
+        finally:
+            self.closed = True
+
+
+def test_exit_event_with_a_double(no_threads_left):
+    """Without close() and force_disconnect() its iterator is left at 0.9 s."""
+    websocket, exit_event = Endless(), threading.Event()
+    begun = None
+    for event in persist(websocket, exit_event=exit_event):
+        if begun is None and event.name == 'poll':
+            begun = time.time()
+            exit_event.set()
+    assert 0.7 < time.time() - begun < 1 + 1.5
+    assert event.name == 'poll' and websocket.closed
+
+
+@pytest.mark.parametrize('leave', ['break', 'close', 'throw'])
+def test_the_thread_ends_with_the_generator(leave, no_threads_left):
+    """One thread, named, a daemon; only while there is something to watch."""
+    websocket = Endless()
+    iterator = persist(websocket, exit_event=threading.Event())
+    next(iterator)
+    watches = [thread for thread in threading.enumerate() if thread.name == 'lomond-persist']
+    assert len(watches) == 1 and watches[0].daemon
+    if leave == 'throw':
+        with pytest.raises(KeyError):
+            iterator.throw(KeyError('x'))
+    elif leave == 'close':
+        iterator.close()
+    else:
+        for _ in iterator:
+            break
+        del iterator
+        gc.collect()
+    assert websocket.closed
+
+
+def test_one_thread_for_all_connections(monkeypatch, no_threads_left):
+    """And none for a persist() without an exit_event."""
+    monkeypatch.setattr(random, 'random', lambda: 0.0)
+    before = set(threading.enumerate())
+    seen = set()
+    for _event in persist(Scripted(Clock(), DROPS), min_wait=0, exit_event=threading.Event(), max_retries=30):
+        seen.update(set(threading.enumerate()) - before)
+    assert [thread.daemon for thread in seen] == [True]
+    for _event in persist(Scripted(Clock(), DROPS), min_wait=0, max_retries=3):
+        assert set(threading.enumerate()) - before - seen == set()
+
+
+LEFT_AT_EXIT = """
+import threading
+from lomond import events, persist
+class Double(object):
+    def connect(self, **settings):
+        while True:
+            yield events.Poll()
+iterator = persist.persist(Double(), exit_event=threading.Event())
+next(iterator)
+"""
+
+
+def test_left_at_exit():
+    """A program that ends with a connection in a global says nothing (2.7 empties modules first)."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(module.__file__)))
+    process = subprocess.Popen([sys.executable, '-c', LEFT_AT_EXIT], cwd=root,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.communicate()[0] == b'' and process.returncode == 0
+
+
+# -- the watch by itself, without its thread
+
+def make_watch(exit_event, websocket=None):
+    watch = module._ExitWatch(websocket or Live(PHASES[2]), exit_event)
+    watch.is_running = True
+    return watch
+
+
+def test_watch_steps(clock):
+    """Nothing, then close() once, then at 0.85 s force_disconnect() once."""
+    websocket, exit_event = Live(PHASES[2], answers=False), threading.Event()
+    watch = make_watch(exit_event, websocket)
+    assert watch.look() == 0.1 and websocket.calls == [] and not watch.is_over()
+    exit_event.set()
+    assert watch.is_over()
+    clock.sleep(100)
+    assert watch.look() == 0.1 and watch.look() == 0.1
+    clock.sleep(0.84)
+    assert 0.009 < watch.look() < 0.011
+    assert [call[0] for call in websocket.calls] == ['close']
+    clock.sleep(0.02)
+    assert watch.look() is None
+    assert [call[0] for call in websocket.calls] == ['close', 'force']
+    assert watch.is_over() and not watch.must_leave
+    watch.stop()
+
+
+def test_watch_between_connections(clock):
+    """An event seen while nothing runs closes what begins then."""
+    websocket, exit_event = Live(PHASES[2]), threading.Event()
+    watch = make_watch(exit_event, websocket)
+    watch.end()
+    exit_event.set()
+    assert watch.look() == 0.1 and websocket.calls == [] and watch.is_over()
+    watch.begin()
+    assert [call[0] for call in websocket.calls] == ['close']
+    watch.stop()
+    assert not watch.is_running
+
+
+def test_watch_of_methods_that_raise(clock, caplog):
+    """The other means are tried all the same."""
+    class Broken(object):
+        calls = []
+
+        def close(self, code, reason):
+            self.calls.append('close')
+            raise ValueError('bug')
+
+        def force_disconnect(self):
+            self.calls.append('force')
+            raise ValueError('bug')
+    exit_event = threading.Event()
+    exit_event.set()
+    watch = make_watch(exit_event, Broken())
+    with caplog.at_level(logging.DEBUG):
+        assert watch.look() == 0.1
+        clock.sleep(1)
+        assert watch.look() is None
+    assert Broken.calls == ['close', 'force'] and watch.must_leave
+    assert [record.levelname for record in caplog.records] == ['DEBUG'] * 2
+
+
+def test_watch_of_wait_alone(clock):
+    """wait(0) is asked while a connection runs, and in between once it has answered at once."""
+    exit_event = OnlyWait()
+    watch = make_watch(exit_event)
+    watch.end()
+    assert watch.look() == 0.1 and not watch.is_over() and exit_event.waits == []
+    watch.is_running = True
+    assert watch.look() == 0.1 and exit_event.waits == [0]
+    assert not watch.is_over() and exit_event.waits == [0, 0]
+    exit_event.set()
+    assert watch.is_over() and exit_event.waits == [0, 0, 0]
+    assert watch.look() == 0.1 and watch.is_over()
+    assert exit_event.waits == [0] * 4
+
+
+@pytest.mark.parametrize('answer', [True, False])
+def test_watch_of_a_wait_that_takes_its_time(clock, answer):
+    """It is asked once, and never again."""
+    class Slow(object):
+        waits = 0
+
+        def wait(self, delay):
+            self.waits += 1
+            clock.sleep(0.5)
+            return answer
+    exit_event = Slow()
+    watch = make_watch(exit_event)
+    assert watch.look() == (0.1 if answer else None)
+    assert watch.is_over() is answer and exit_event.waits == 1
+
+
+def test_watch_of_a_mock(clock):
+    """A Mock's is_set() is true, but it was not set: 0.3.4's users have such tests."""
+    class Mock(Pauses):
+        def is_set(self):
+            return Mock(1)
+    exit_event = Mock(2)
+    found = list(persist(Scripted(clock, FAILS), exit_event=exit_event))
+    assert names(found) == ['connecting', 'connect_fail', 'back_off'] * 2
+    assert make_watch(exit_event).look() == 0.1
+
+
+def test_watch_of_an_event_that_raises(caplog, no_threads_left):
+    """Its thread ends quietly; persist() itself meets the same exception."""
+    class Broken(Pauses):
+        is_broken = threading.Event()
+
+        def is_set(self):
+            if threading.current_thread().name == 'lomond-persist':
+                self.is_broken.set()
+            if self.is_broken.is_set():
+                raise RuntimeError('bug')
+    found = []
+    with caplog.at_level(logging.DEBUG):
+        with pytest.raises(RuntimeError):
+            for event in persist(Scripted(Clock(), DROPS), exit_event=Broken(5)):
+                found.append(event)
+                assert event is not READY or Broken.is_broken.wait(LIMIT)
+    assert found == DROPS
+    assert 'cannot be watched' in caplog.text
+
+
+def test_watch_stopped_by_its_own_thread(monkeypatch):
+    """The collector may finish an abandoned persist() anywhere: no thread joins itself."""
+    stopped = []
+
+    class Websocket(object):
+        def close(self, code, reason):
+            watch.stop()
+            stopped.append(threading.current_thread())
+    exit_event = threading.Event()
+    watch = module._ExitWatch(Websocket(), exit_event)
+    watch.begin()
+    exit_event.set()
+    watch._thread.join(LIMIT)
+    assert not watch._thread.is_alive() and stopped == [watch._thread]
+
+
+# -- with a WebSocket, over loopback
+
+class Server(object):
+    """Accepts, reads a request and does what the scripts say, one a connection, the last again."""
+
+    def __init__(self, *scripts):
+        self.scripts = scripts
+        self.close_codes = []
+        self.count = 0
+        self.has_request = threading.Event()
+        self.over = threading.Event()
+        self._listener = socket.socket()
+        self._listener.bind(('127.0.0.1', 0))
+        self._listener.listen(5)
+        self._listener.settimeout(LIMIT)
+        self.url = 'ws://127.0.0.1:{}/'.format(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.daemon = True
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            sock = self._listener.accept()[0]
+            if self.over.is_set():      # it is the connection of stop()
+                break
+            sock.settimeout(LIMIT)
+            script = self.scripts[min(self.count, len(self.scripts) - 1)]
+            self.count += 1
+            request = b''
+            while not request.endswith(b'\r\n\r\n'):
+                request += sock.recv(1)
+            self.key = re.search(b'Sec-WebSocket-Key: *([^\r]*)', request).group(1)
+            self.has_request.set()
+            script(self, sock)
+            sock.close()
+        sock.close()
+        self._listener.close()
+
+    def stop(self):
+        self.over.set()
+        socket.create_connection(self._listener.getsockname()).close()
+        self._thread.join(LIMIT)
+        assert not self._thread.is_alive()
+
+    # scripts
+
+    def refuse(self, sock):
+        sock.sendall(b'HTTP/1.1 503 Later\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n')
+
+    def silent(self, sock):
+        assert self.over.wait(LIMIT)
+
+    def upgrade(self, sock):
+        accept = base64.b64encode(hashlib.sha1(self.key + WS_KEY).digest())
+        sock.sendall(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+                     b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
+
+    def drop(self, sock):
+        self.upgrade(sock)
+
+    def mute(self, sock):
+        self.upgrade(sock)
+        self.silent(sock)
+
+    def greet(self, sock):
+        self.upgrade(sock)
+        sock.sendall(b'\x81\x02hi')
+        self.read_close(sock)
+        sock.sendall(b'\x88\x02' + struct.pack(str('!H'), self.close_codes[-1]))
+
+    def read_close(self, sock):
+        data = b''
+        while len(data) < 8:
+            piece = sock.recv(1024)
+            assert piece
+            data += piece
+        assert data[:1] == b'\x88'
+        code = bytearray(data[6:8])
+        mask = bytearray(data[2:6])
+        self.close_codes.append((code[0] ^ mask[0]) << 8 | code[1] ^ mask[1])
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*scripts):
+        servers.append(Server(*scripts))
+        return servers[-1]
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def shown(found):
+    return [event.name for event in found if event.name != 'poll']
+
+
+def test_live_reconnects(serve):
+    """Refused, dropped, closed after a message, and from the beginning."""
+    server = serve(Server.refuse, Server.drop, Server.greet)
+    websocket = WebSocket(server.url, proxies={})
+    found = []
+    for event in persist(websocket, min_wait=0, max_wait=0, ping_rate=0, exit_event=Pauses(3)):
+        found.append(event)
+        if event.name == 'text':
+            websocket.close()
+    assert shown(found) == [
+        'connecting', 'connected', 'rejected', 'disconnected', 'back_off',
+        'connecting', 'connected', 'ready', 'disconnected', 'back_off',
+        'connecting', 'connected', 'ready', 'text', 'closed', 'disconnected', 'back_off']
+    assert [event.attempt for event in of(found, 'back_off')] == [1, 2, 0]
+    assert server.close_codes == [1000]
+
+
+def test_live_refused():
+    """A port where nobody listens; three attempts."""
+    free = socket.socket()
+    free.bind(('127.0.0.1', 0))     # bound and not listening: refused, and nobody else's
+    websocket = WebSocket('ws://127.0.0.1:{}/'.format(free.getsockname()[1]), proxies={})
+    found = list(persist(websocket, min_wait=0, max_wait=0, max_retries=3))
+    free.close()
+    assert shown(found) == ['connecting', 'connect_fail', 'back_off'] * 2 + [
+        'connecting', 'connect_fail', 'gave_up']
+    assert 'refused' in found[-1].cause.reason and found[-1].attempts == 3
+    assert module.transient(found[-1].cause)
+
+
+@pytest.mark.parametrize('phase, limit, expected', [
+    ('silent', 1, ['connecting', 'connected', 'disconnected']),
+    ('mute', 1, ['connecting', 'connected', 'ready', 'disconnected']),
+    ('greet', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected']),
+])
+def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
+    """In the handshake, and connected to one that answers close() or does not: no BackOff."""
+    server, exit_event = serve(getattr(Server, phase)), threading.Event()
+    websocket = WebSocket(server.url, proxies={})
+    reached = server.has_request if phase == 'silent' else threading.Event()
+    thread, times = set_when(reached, exit_event)
+    found = []
+    for event in persist(websocket, poll=30, ping_rate=0, exit_event=exit_event):
+        found.append(event)
+        if event.name == {'mute': 'ready', 'greet': 'text'}.get(phase):
+            reached.set()
+    assert times and time.time() - times[0] < limit + 1.5
+    thread.join(LIMIT)
+    assert shown(found) == expected and found[-1].graceful is (phase == 'greet')
+    assert server.close_codes == ([1001] if phase == 'greet' else [])
+    assert websocket.is_closed
+
+
+def test_live_exit_event_while_resolving(monkeypatch, no_threads_left):
+    """A resolver that hangs is left behind."""
+    hangs, answer = threading.Event(), threading.Event()
+
+    def getaddrinfo(*args):
+        hangs.set()
+        assert answer.wait(LIMIT)
+        raise socket.gaierror(-2, 'unknown')
+    monkeypatch.setattr(socket, 'getaddrinfo', getaddrinfo)
+    exit_event = threading.Event()
+    thread, times = set_when(hangs, exit_event)
+    found = list(persist(WebSocket('ws://persist.test/', proxies={}), exit_event=exit_event))
+    ended = time.time()
+    answer.set()
+    thread.join(LIMIT)
+    assert shown(found) == ['connecting', 'connect_fail'] and ended - times[0] < 0.25 + 1.5
+
+
+def test_live_leaving(serve, no_threads_left):
+    """break closes the socket though the WebSocket lives on."""
+    server = serve(Server.mute)
+    websocket = WebSocket(server.url, proxies={})
+    iterator = persist(websocket, exit_event=threading.Event())
+    for event in iterator:
+        if event.name == 'ready':
+            break
+    iterator.close()
+    assert not websocket.is_active and websocket.session._sock is None

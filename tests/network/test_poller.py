@@ -1,0 +1,403 @@
+"""Waiting for descriptors, deadlines and wake-ups, with both kinds of each."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import errno
+import gc
+import math
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+from lomond._compat import monotonic
+from lomond.network import poller as poller_module
+from lomond.network.poller import READ, WRITE, SocketWakeUp, Waiting, WakeUp, wait_for
+
+POLLERS = [poller_module._Poll, poller_module._Select] if hasattr(select, 'poll') else [poller_module._Select]
+pollers = pytest.mark.parametrize('make', POLLERS)
+on_posix = pytest.mark.skipif(sys.platform == 'win32', reason='select of Windows takes sockets only')
+
+
+@pytest.fixture
+def pair():
+    """Two sockets that are connected with each other."""
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+# -- wake-ups
+
+wake_ups = pytest.mark.parametrize('make', [pytest.param(WakeUp, marks=on_posix), SocketWakeUp])
+
+
+@wake_ups
+def test_wake_up(make):
+    wake_up = make()
+    waits = ((wake_up.fileno(), READ),)
+    assert wait_for(waits, 0) == ()
+    wake_up.set()
+    wake_up.set()
+    assert wait_for(waits, 1) == waits
+    wake_up.clear()
+    assert wait_for(waits, 0) == ()
+    wake_up.clear()
+
+
+@wake_ups
+def test_wake_up_that_nobody_clears(make):
+    """A full pipe wakes as well as one more byte; clear() takes all of it."""
+    wake_up = make()
+    for _ in range(300000):
+        wake_up.set()
+    waits = ((wake_up.fileno(), READ),)
+    assert wait_for(waits, 0) == waits
+    deadline = monotonic() + 5
+    while wait_for(waits, 0.05) and monotonic() < deadline:     # sockets carry it over when they like
+        wake_up.clear()
+    assert wait_for(waits, 0) == ()
+
+
+@wake_ups
+def test_descriptors_go_with_the_last_reference(make):
+    wake_up = make()
+    other = wake_up
+    fd = wake_up.fileno()
+    del wake_up
+    os.fstat(fd)
+    del other
+    gc.collect()
+    with pytest.raises(OSError):
+        os.fstat(fd)
+
+
+def test_stranger_at_the_socket(monkeypatch):
+    """For a moment anybody on the machine may connect."""
+    strangers = []
+
+    class Socket(socket.socket):
+        def connect(self, where):
+            strangers.append(real())
+            strangers[0].connect(where)
+            real.connect(self, where)
+    real = socket.socket
+    monkeypatch.setattr(poller_module.socket, 'socket', Socket)
+    wake_up = SocketWakeUp()
+    strangers[0].sendall(b'x')
+    strangers[0].close()
+    waits = ((wake_up.fileno(), READ),)
+    assert wait_for(waits, 0) == ()
+    wake_up.set()
+    assert wait_for(waits, 1) == waits
+
+
+@on_posix
+def test_wake_up_is_not_inherited():
+    import fcntl
+    wake_up = WakeUp()
+    for fd in (wake_up._read, wake_up._write):
+        assert fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+        assert fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+@pytest.mark.parametrize('number, is_raised', [
+    (errno.EAGAIN, False), (errno.EINTR, False), (errno.EIO, True)])
+def test_errors_of_a_pipe(monkeypatch, number, is_raised):
+    wake_up = WakeUp()
+
+    def fail(*args):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(poller_module.os, 'write', fail)
+    monkeypatch.setattr(poller_module.os, 'read', fail)
+    for call in (wake_up.set, wake_up.clear):
+        if is_raised:
+            with pytest.raises(OSError):
+                call()
+        else:
+            call()
+
+
+@pytest.mark.parametrize('number, is_raised', [(errno.EAGAIN, False), (errno.EIO, True)])
+def test_errors_of_a_socket(number, is_raised):
+    class Broken(object):
+        def send(self, *args):
+            raise socket.error(number, os.strerror(number))
+        recv = send
+
+        def close(self):
+            pass
+    wake_up = SocketWakeUp()
+    wake_up._read.close()
+    wake_up._write.close()
+    wake_up._read = wake_up._write = Broken()
+    for call in (wake_up.set, wake_up.clear):
+        if is_raised:
+            with pytest.raises((OSError, socket.error)):
+                call()
+        else:
+            call()
+
+
+# -- waiting once
+
+@pollers
+def test_what_is_ready(make, pair):
+    ours, theirs = (sock.fileno() for sock in pair)
+    poller = make()
+    assert poller.wait(((ours, READ),), 0) == ()
+    assert poller.wait(((ours, WRITE),), None) == ((ours, WRITE),)
+    assert poller.wait(((ours, READ | WRITE),), 1) == ((ours, WRITE),)
+    pair[1].sendall(b'x')
+    assert poller.wait(((ours, READ),), 1) == ((ours, READ),)
+    assert poller.wait(((ours, READ | WRITE),), 1) == ((ours, READ | WRITE),)
+    assert sorted(poller.wait(((ours, READ), (theirs, WRITE)), 1)) == sorted([(ours, READ), (theirs, WRITE)])
+    assert poller.wait(((theirs, READ),), 0) == ()
+
+
+@pollers
+def test_time_is_up(make, pair):
+    poller = make()
+    for waits in (((pair[0].fileno(), READ),), ()):
+        start = monotonic()
+        assert poller.wait(waits, 0.05) == ()
+        assert 0.045 <= monotonic() - start < 1
+
+
+@pollers
+def test_time_below_a_millisecond_is_waited_for(make, pair):
+    """Rounded up: a loop that waits 0 for what is due in 0.4 ms spins until then."""
+    start = monotonic()
+    make().wait(((pair[0].fileno(), READ),), 0.0004)
+    assert monotonic() - start >= 0.0004
+
+
+@pollers
+def test_hung_up(make, pair):
+    """The end is ready for whoever asks; nothing of it is reported to one who asks for nothing."""
+    ours, theirs = pair
+    fd = ours.fileno()
+    theirs.close()
+    poller = make()
+    assert poller.wait(((fd, READ),), 1) == ((fd, READ),)
+    assert poller.wait(((fd, WRITE),), 1) == ((fd, WRITE),)
+    start = monotonic()
+    assert poller.wait(((fd, 0),), 0.03) == ()
+    assert monotonic() - start >= 0.025
+
+
+@pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
+def test_closed_descriptor():
+    """Ready: whoever uses it learns what is wrong."""
+    ours, theirs = socket.socketpair()
+    fd = ours.fileno()
+    ours.close()
+    theirs.close()
+    assert poller_module._Poll().wait(((fd, READ),), 1) == ((fd, READ),)
+
+
+@pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
+def test_poll_registers_what_has_changed(pair):
+    """Nothing is made for a wait like the one before; what is there twice is no error."""
+    ours, theirs = (sock.fileno() for sock in pair)
+    poller = poller_module._Poll()
+    assert poller.wait(((ours, READ), (theirs, READ)), 0) == ()
+    kept = poller._current
+    assert kept[0] == ((ours, READ), (theirs, READ))
+    assert poller.wait(((ours, READ), (theirs, READ)), 0) == ()
+    assert poller._current is kept
+    assert poller.wait(((ours, WRITE), (ours, WRITE)), 0) == ((ours, WRITE),)
+    assert poller.wait(((theirs, WRITE),), 0) == ((theirs, WRITE),)
+    assert poller._current[0] == ((theirs, WRITE),)
+
+
+@pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
+@pytest.mark.parametrize('next_one', ['before', 'after'])
+@pytest.mark.parametrize('which', [0, 1])
+def test_poll_registers_again_what_ctrl_c_has_cut_off(pair, monkeypatch, which, next_one):
+    ours, theirs = (sock.fileno() for sock in pair)
+    before, after = ((ours, WRITE),), ((theirs, WRITE), (ours, READ))
+    poller = poller_module._Poll()
+    assert poller.wait(before, 0) == before
+    made = select.poll
+
+    class Cut(object):
+        def __init__(self):
+            self.poll, self.count = made(), 0
+
+        def register(self, fd, bits):
+            self.count += 1
+            if self.count > which:
+                raise KeyboardInterrupt
+            self.poll.register(fd, bits)
+
+    monkeypatch.setattr(select, 'poll', Cut)
+    with pytest.raises(KeyboardInterrupt):
+        poller.wait(after, 0)
+    monkeypatch.setattr(select, 'poll', made)
+    if next_one == 'before':
+        assert poller.wait(before, 0) == before
+    assert poller.wait(after, 0) == ((theirs, WRITE),)
+
+
+@pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
+def test_poll_of_a_signal_handler_in_the_middle(pair, monkeypatch):
+    """It waits by the same poller for something else; what was waited for before is waited for still."""
+    ours, theirs = (sock.fileno() for sock in pair)
+    poller, made = poller_module._Poll(), select.poll
+
+    class Nested(object):
+        def __init__(self):
+            self.real = made()
+            self.poll = self.real.poll
+
+        def register(self, fd, bits):
+            self.real.register(fd, bits)
+            monkeypatch.setattr(select, 'poll', made)
+            assert poller.wait(((ours, READ | WRITE), (theirs, WRITE)), 0) == ((ours, WRITE), (theirs, WRITE))
+
+    monkeypatch.setattr(select, 'poll', Nested)
+    start = monotonic()
+    assert poller.wait(((ours, READ), (theirs, READ)), 0.03) == ()
+    assert poller.wait(((ours, READ), (theirs, READ)), 0.03) == ()
+    assert monotonic() - start >= 0.05          # it does not come back for what only the handler asked for
+
+
+@pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
+def test_poll_says_more_than_was_asked(monkeypatch):
+    """Some systems report POLLIN to one who waits to write."""
+    class Fake(object):
+        def poll(self, timeout):
+            assert timeout == 1000
+            return [(5, select.POLLIN), (6, select.POLLOUT | select.POLLIN)]
+
+        def register(self, fd, bits):
+            pass
+    monkeypatch.setattr(select, 'poll', Fake)
+    poller = poller_module._Poll()
+    assert poller.wait(((5, WRITE), (6, WRITE)), 1) == ((6, WRITE),)
+
+
+@pollers
+@pytest.mark.parametrize('number', [errno.EINTR, errno.EINVAL])
+def test_interruption(monkeypatch, make, number):
+    """A signal ends the wait and nothing else (2.7); other errors are raised."""
+    def fail(*args):
+        raise OSError(number, os.strerror(number))
+
+    class Fake(object):
+        def register(self, fd, bits):
+            pass
+
+        def poll(self, timeout):
+            fail()
+
+    monkeypatch.setattr(poller_module.select, 'poll', Fake, raising=False)
+    poller = make()
+    monkeypatch.setattr(poller_module.select, 'select', fail)
+    if number == errno.EINTR:
+        assert poller.wait(((5, READ),), 1) == ()
+    else:
+        with pytest.raises(OSError):
+            poller.wait(((5, READ),), 1)
+
+
+@on_posix
+@pollers
+def test_signal(make, pair):
+    """The handler runs at once; the wait goes on, or ends early."""
+    seen = []
+    before = signal.signal(signal.SIGALRM, lambda *args: seen.append(monotonic()))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        start = monotonic()
+        assert make().wait(((pair[0].fileno(), READ),), 0.1) == ()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(seen) == 1 and seen[0] - start < 0.09
+
+
+def test_select_without_end(monkeypatch):
+    """Three empty lists are an error on Windows."""
+    slept = []
+    monkeypatch.setattr(poller_module.time, 'sleep', slept.append)
+    assert poller_module._Select().wait((), None) == ()
+    assert poller_module._Select().wait(((5, 0),), 3) == ()
+    assert slept == [poller_module.LONGEST, 3]
+
+
+def test_select_and_a_refusal(monkeypatch):
+    """It shows in the third list on Windows."""
+    monkeypatch.setattr(poller_module.select, 'select', lambda reads, writes, errors, timeout: ([], [], [5]))
+    assert poller_module._Select().wait(((5, READ | WRITE),), 1) == ((5, WRITE),)
+
+
+def test_poller_is_looked_up_when_it_is_made(monkeypatch):
+    """gevent takes poll away."""
+    if hasattr(select, 'poll'):
+        assert isinstance(poller_module.new_poller(), poller_module._Poll)
+        monkeypatch.delattr(select, 'poll')
+    assert isinstance(poller_module.new_poller(), poller_module._Select)
+
+
+# -- the waiting of a session
+
+class Recorder(object):
+    """A poller that notes its timeouts."""
+
+    def __init__(self):
+        self.timeouts = []
+
+    def wait(self, waits, timeout):
+        self.timeouts.append(timeout)
+        return ()
+
+
+def test_deadlines(monkeypatch):
+    wait = Waiting()
+    wait._poller = recorder = Recorder()
+    monkeypatch.setattr(wait, 'monotonic', lambda: 100.0)
+    for deadline in (None, 100.0, 99.0, 101.5, 1e9, float('inf')):
+        assert wait.wait((), deadline) == ()
+    longest = poller_module.LONGEST
+    assert recorder.timeouts == [longest, 0, 0, 1.5, longest, longest]
+    # What poll() gets, in milliseconds, fits in a C int.
+    assert math.ceil(poller_module.LONGEST * 1000) < 2 ** 31
+
+
+def test_wake_from_another_thread():
+    wait = Waiting()
+    start = monotonic()
+    threading.Timer(0.05, wait.wake).start()
+    ready = wait.wait(((wait.fileno(), READ),), start + 10)
+    assert ready == ((wait.fileno(), READ),)
+    assert monotonic() - start < 5
+    wait.clear()
+    assert wait.wait(((wait.fileno(), READ),), monotonic()) == ()
+    wait.close()
+
+
+def test_clocks():
+    wait = Waiting()
+    assert abs(wait.time() - time.time()) < 5
+    first = wait.monotonic()
+    assert wait.monotonic() >= first
+
+
+def test_closed():
+    """A thread that is late wakes nobody, and hits no stranger's descriptor."""
+    wait = Waiting()
+    fd = wait.fileno()
+    wait.close()
+    gc.collect()
+    with pytest.raises(OSError):
+        os.fstat(fd)
+    wait.wake()
+    wait.clear()
+    wait.close()

@@ -1,0 +1,399 @@
+# -*- coding: utf-8 -*-
+"""What is said to a proxy: whole, byte by byte, cut at random, with bytes behind the answer."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import base64
+import functools
+import random
+
+import pytest
+
+from lomond.constants import USER_AGENT
+from lomond.errors import ConnectFail, ProxyFail
+from lomond.network.proxy_handshake import HttpConnect, Socks4, Socks5, make_conversation
+from lomond.network.proxy_settings import parse_proxy
+
+TAIL = b'\x00\xff tunnel \r\n\r\n'
+V6 = b' \x01\r\xb8' + b'\x00' * 11 + b'\x01'       # 2001:db8::1
+
+
+DICE = random.Random(1928)
+
+
+def cuts(data, dice=DICE):
+    """The same bytes in pieces: whole, one by one, cut anywhere; as each type of bytes."""
+    yield [data]
+    yield [data[index:index + 1] for index in range(len(data))]
+    yield [bytearray(data[index:index + 1]) for index in range(len(data))]
+    for _ in range(4):
+        places = sorted(dice.randrange(len(data) + 1) for _ in range(3))
+        yield [memoryview(data[start:end]) for start, end in zip([0] + places, places + [len(data)])]
+
+
+def talk(make, answers, tail=b''):
+    """What the conversation says in turn, for each way to cut the answers."""
+    heard = set()
+    for number in range(len(list(cuts(b'xy')))):
+        conversation = make()
+        said = [conversation.take_outgoing()]
+        assert conversation.take_outgoing() == b''
+        for index, answer in enumerate(answers):
+            last = index == len(answers) - 1
+            assert not conversation.is_done and conversation.surplus == b''
+            for piece in list(cuts(answer + (tail if last else b'')))[number]:
+                conversation.receive(piece)
+            said.append(conversation.take_outgoing())
+        assert conversation.is_done
+        assert conversation.surplus == tail and isinstance(conversation.surplus, bytes)
+        conversation.receive(b'more')
+        assert conversation.surplus == tail + b'more'
+        conversation.receive_eof()          # of the tunnel, not ours
+        assert said.pop() == b''
+        heard.add(tuple(said))
+    assert len(heard) == 1
+    return list(heard.pop())
+
+
+def check(make, answers, expected):
+    for tail in (b'', TAIL):
+        assert talk(make, answers, tail) == expected
+
+
+def failure(make, answers, tail=b''):
+    """The sentence of the ProxyFail, which is the same for each way to cut the answers."""
+    reasons = set()
+    for number in range(len(list(cuts(b'xy')))):
+        conversation = make()
+        for answer in answers[:-1]:
+            conversation.receive(answer)
+            assert conversation.take_outgoing()
+        with pytest.raises(ProxyFail) as caught:
+            for piece in list(cuts(answers[-1] + tail))[number]:
+                conversation.receive(piece)
+            conversation.receive_eof()
+        assert isinstance(caught.value, ConnectFail)
+        assert not conversation.is_done and conversation.take_outgoing() == b''
+        reason = str(caught.value)
+        for again in (functools.partial(conversation.receive, b'x'), conversation.receive_eof):
+            with pytest.raises(ProxyFail) as caught:
+                again()
+            assert str(caught.value) == reason
+        assert reason.startswith('proxy fail; ') and len(reason) < 200
+        assert all(32 <= ord(character) < 127 for character in reason)
+        reasons.add(reason)
+    assert len(reasons) == 1
+    return reasons.pop()
+
+
+# -- HTTP CONNECT
+
+def request(place, more=''):
+    return ('CONNECT {0} HTTP/1.1\r\nHost: {0}\r\nUser-Agent: {1}\r\n{2}\r\n'.format(
+        place, USER_AGENT, more)).encode('ascii')
+
+
+@pytest.mark.parametrize('host, port, place', [
+    ('target.test', 80, 'target.test:80'),
+    ('target.test', 443, 'target.test:443'),
+    ('xn--bcher-kva.test', 8123, 'xn--bcher-kva.test:8123'),
+    ('10.0.0.1', 81, '10.0.0.1:81'),
+    ('2001:db8::1', 81, '[2001:db8::1]:81'),
+    ('fe80::1%eth0', 81, '[fe80::1]:81'),
+])
+def test_connect_request(host, port, place):
+    check(lambda: HttpConnect(host, port), [b'HTTP/1.1 200 OK\r\n\r\n'], [request(place)])
+
+
+@pytest.mark.parametrize('user, password, credentials', [
+    ('user', 'secret', b'user:secret'), ('user', '', b'user:'), ('user', None, b'user:'),
+    ('u', 'p:q', b'u:p:q'),
+    ('me@work', 'p w', b'me@work:p w'), ('j\xf6rg', '\u2603', 'j\xf6rg:\u2603'.encode('utf-8')),
+    ('', 'x', b':x')])
+def test_connect_authorization(user, password, credentials):
+    value = base64.b64encode(credentials).decode('ascii')
+    check(lambda: HttpConnect('h', 80, user, password), [b'HTTP/1.1 200 OK\r\n\r\n'],
+          [request('h:80', 'Proxy-Authorization: Basic {}\r\n'.format(value))])
+
+
+def test_connect_user_agent():
+    said = HttpConnect('h', 80, user_agent='Mine/1').take_outgoing()
+    assert b'\r\nUser-Agent: Mine/1\r\n' in said
+
+
+@pytest.mark.parametrize('make', [
+    lambda: HttpConnect('h', 80, user_agent='a\r\nEvil: yes'), lambda: HttpConnect('h\r\nEvil: yes', 80),
+    lambda: HttpConnect('a b', 80), lambda: HttpConnect('', 80), lambda: HttpConnect('a' * 64, 80),
+    lambda: HttpConnect('.'.join(['a' * 60] * 5), 80), lambda: HttpConnect('h', 80, 'u:x', 'p'),
+    lambda: HttpConnect('h', 80, 'u', 'p\n'), lambda: Socks4('h', 80),
+    lambda: Socks4('10.0.0.1', 80, 'u\x00'),
+    lambda: Socks4('.'.join(['a' * 60] * 5), 80, remote_dns=True),
+    lambda: Socks5('.'.join(['a' * 60] * 5), 80),
+    lambda: Socks5('h\x00', 80), lambda: Socks5('h', 80, 'u' * 256, 'p'),
+    lambda: Socks5('h', 80, 'u', '\u2603' * 86)])
+def test_bad_values(make):
+    with pytest.raises(ValueError) as caught:
+        make()
+    assert all(32 <= ord(character) < 127 for character in str(caught.value))
+
+
+@pytest.mark.parametrize('answer', [
+    b'HTTP/1.1 200 Connection established\r\n\r\n',
+    b'HTTP/1.0 200 OK\r\nVia: 1.1 me\r\nX: y\r\n\r\n',
+    b'HTTP/1.1 204 No Content\r\n\r\n',
+    b'HTTP/1.1 299\r\n\r\n',
+    b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
+    b'HTTP/1.0 200 OK\n\n',
+    b'HTTP/1.1 200 caf\xe9\r\nX-Odd: \xff\xfe\r\n\r\n',
+    b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
+    b'HTTP/1.1 102 Processing\r\nX: y\r\n\r\n' * 5 + b'HTTP/1.1 200 OK\r\n\r\n',
+    b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 60000 + b'\r\n\r\n',
+])
+def test_connect_succeeds(answer):
+    check(lambda: HttpConnect('h', 80), [answer], [request('h:80')])
+
+
+@pytest.mark.parametrize('answer, reason', [
+    (b'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n',
+     '407 Proxy Authentication Required'),
+    (b'HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nabc', '502 Bad Gateway'),
+    (b'HTTP/1.0 403 Forbidden\r\n\r\n', '403 Forbidden'),
+    (b'HTTP/1.1 503\r\n\r\n', '503'),
+    (b'HTTP/1.1 301 {} {x}\r\n\r\n', '301 {} {x}'),
+    (b'HTTP/1.1 101 Switching Protocols\r\n\r\n', '101 Switching Protocols'),
+    (b'HTTP/1.1 999 x\r\n\r\n', '999 x'),
+])
+def test_connect_refused(answer, reason):
+    assert failure(lambda: HttpConnect('h', 80), [answer]) == 'proxy fail; ' + reason
+
+
+@pytest.mark.parametrize('answer, words', [
+    (b'HTTP/1.1 500 ' + b'x' * 5000 + b'\r\n\r\n', '500 xxxx'),
+    (b'HTTP/1.1 500 a\x1b[2J\x00b\r\n\r\n', '500 a\\x1b[2J\\x00b'),
+    (b'HTTP/1.1 caf\xe9\r\n\r\n', 'no HTTP status line'),
+    (b'HTTP/1.1 20 OK\r\n\r\n', 'no HTTP status line'),
+    (b'HTTP/1.1 +200 OK\r\n\r\n', 'no HTTP status line'),
+    (b'HTTP/1.1 2000 OK\r\n\r\n', 'no HTTP status line'),
+    (b'HTTP/1.1 99999999999999999999 OK\r\n\r\n', 'no HTTP status line'),
+    (b'HTTP/\r\n\r\n', 'no HTTP status line'),
+    (b'', 'closed the connection'),
+    (b'HTTP/1.1 200 OK\r\n', 'closed the connection'),
+    (b'HTTP/1.1 200 OK\r\nX: y\r\n', 'closed the connection'),
+    (b'HTTP/1.1 100 Continue\r\n\r\n', 'closed the connection'),
+    (b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000, 'KiB'),
+    (b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000 + b'\r\n\r\n', 'KiB'),
+])
+def test_connect_fails(answer, words):
+    assert words in failure(lambda: HttpConnect('h', 80), [answer])
+
+
+@pytest.mark.parametrize('answer', [
+    b'nonsense\r\n\r\n', b'\x05\x00', b'\r\n\r\n', b'\x15\x03\x01\x00\x02\x02\x28', b'SSH-2.0-x\r\n',
+    b'\xff' * 9])
+def test_connect_garbage(answer):
+    """At once, not at the end of the head that never comes; the words depend on what has arrived."""
+    for pieces in cuts(answer):
+        conversation = HttpConnect('h', 80)
+        with pytest.raises(ProxyFail) as caught:
+            for piece in pieces:
+                conversation.receive(piece)
+        assert str(caught.value).startswith('proxy fail; ') and 'HTTP' in str(caught.value)
+
+
+def test_connect_news_without_end():
+    conversation = HttpConnect('h', 80)
+    with pytest.raises(ProxyFail) as caught:
+        for _ in range(10000):
+            conversation.receive(b'HTTP/1.1 100 Continue\r\n\r\n')
+    assert 'header block is above' in str(caught.value)
+    assert 'header block is above' in failure(lambda: HttpConnect('h', 80), [
+        b'HTTP/1.1 100 Continue\r\nX: ' + b'y' * 40000 + b'\r\n\r\n' +
+        b'HTTP/1.1 100 Continue\r\nX: ' + b'y' * 40000 + b'\r\n\r\n'])
+
+
+# -- SOCKS 4
+
+GRANTED = b'\x00\x5a\x00\x00\x00\x00\x00\x00'
+
+
+@pytest.mark.parametrize('make, said', [
+    (lambda: Socks4('10.0.0.1', 80), b'\x04\x01\x00\x50\x0a\x00\x00\x01\x00'),
+    (lambda: Socks4('66.102.7.99', 80, 'Fred'), b'\x04\x01\x00\x50\x42\x66\x07\x63Fred\x00'),
+    (lambda: Socks4('10.0.0.1', 65535, 'j\xf6rg'), b'\x04\x01\xff\xff\x0a\x00\x00\x01j\xc3\xb6rg\x00'),
+    (lambda: Socks4('10.0.0.1', 80, remote_dns=True), b'\x04\x01\x00\x50\x0a\x00\x00\x01\x00'),
+    (lambda: Socks4('h.test', 443, remote_dns=True), b'\x04\x01\x01\xbb\x00\x00\x00\x01\x00h.test\x00'),
+    (lambda: Socks4('h.test', 443, 'Fred', True), b'\x04\x01\x01\xbb\x00\x00\x00\x01Fred\x00h.test\x00'),
+])
+def test_socks4(make, said):
+    check(make, [GRANTED], [said])
+    check(make, [b'\x00\x5a\xff\xff\xff\xff\xff\xff'], [said])
+
+
+@pytest.mark.parametrize('answer, words', [
+    (b'\x00\x5b\x00\x00\x00\x00\x00\x00', 'SOCKS4 request rejected or failed'),
+    (b'\x00\x5b', 'SOCKS4 request rejected or failed'),
+    (b'\x00\x5c', 'SOCKS4 request rejected: no identd answers here'),
+    (b'\x00\x5d', 'SOCKS4 request rejected: identd names another user'),
+    (b'\x00\x00', 'SOCKS4 unknown reply 0'),
+    (b'\x00\xff', 'SOCKS4 unknown reply 255'),
+    (b'\x05\x00', 'no SOCKS4 answer: 0x05 came, not 0x00'),
+    (b'HTTP/1.1 400 Bad Request\r\n\r\n', 'no SOCKS4 answer: 0x48 came, not 0x00'),
+    (b'', 'the proxy closed the connection before its SOCKS4 answer was complete'),
+    (GRANTED[:7], 'the proxy closed the connection before its SOCKS4 answer was complete'),
+])
+def test_socks4_fails(answer, words):
+    assert failure(lambda: Socks4('10.0.0.1', 80), [answer]) == 'proxy fail; ' + words
+
+
+@pytest.mark.parametrize('remote_dns', [False, True])
+def test_socks4_ipv6(remote_dns):
+    with pytest.raises(ProxyFail) as caught:
+        Socks4('fe80::1%eth0', 80, remote_dns=remote_dns)
+    assert str(caught.value) == 'proxy fail; SOCKS4 can reach IPv4 addresses only, not [fe80::1]'
+
+
+# -- SOCKS 5
+
+DONE = b'\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00'
+
+
+@pytest.mark.parametrize('host, port, said', [
+    ('10.0.0.1', 80, b'\x05\x01\x00\x01\x0a\x00\x00\x01\x00\x50'),
+    ('2001:db8::1', 443, b'\x05\x01\x00\x04' + V6 + b'\x01\xbb'),
+    ('2001:db8::1%eth0', 443, b'\x05\x01\x00\x04' + V6 + b'\x01\xbb'),
+    ('h.test', 65535, b'\x05\x01\x00\x03\x06h.test\xff\xff'),
+])
+@pytest.mark.parametrize('answer', [
+    DONE,
+    b'\x05\x00\x00\x01\x7f\x00\x00\x01\x1f\x90',
+    b'\x05\x00\xff\x04' + V6 + b'\x1f\x90',
+    b'\x05\x00\x00\x03\x05proxy\x1f\x90',
+    b'\x05\x00\x00\x03\x00\x1f\x90',
+    b'\x05\x00\x00\x03\xff' + b'x' * 255 + b'\x1f\x90',
+])
+def test_socks5(host, port, said, answer):
+    check(lambda: Socks5(host, port), [b'\x05\x00', answer], [b'\x05\x01\x00', said])
+
+
+@pytest.mark.parametrize('user, password, said', [
+    ('user', 'secret', b'\x01\x04user\x06secret'),
+    ('user', '', b'\x01\x04user\x00'),
+    ('user', None, b'\x01\x04user\x00'),
+    (None, 'x', b'\x01\x00\x01x'),
+    ('j\xf6rg', '\u2603', b'\x01\x05j\xc3\xb6rg\x03\xe2\x98\x83'),
+    ('u' * 255, 'p' * 255, b'\x01\xff' + b'u' * 255 + b'\xff' + b'p' * 255),
+])
+def test_socks5_authentication(user, password, said):
+    wanted = b'\x05\x01\x00\x03\x01h\x00\x50'
+    for good in (b'\x01\x00', b'\x05\x00'):
+        check(lambda: Socks5('h', 80, user, password), [b'\x05\x02', good, DONE],
+              [b'\x05\x02\x00\x02', said, wanted])
+    # not wanted by this proxy: the password stays here
+    check(lambda: Socks5('h', 80, user, password), [b'\x05\x00', DONE], [b'\x05\x02\x00\x02', wanted])
+
+
+CLOSED = 'the proxy closed the connection before its SOCKS5 answer was complete'
+
+
+@pytest.mark.parametrize('answers, words', [
+    ([b''], CLOSED),
+    ([b'\x05'], CLOSED),
+    ([b'\x05\xff'], 'SOCKS5 no acceptable authentication method'),
+    ([b'\x05\x02'], 'SOCKS5 authentication method 2 was chosen, but not offered'),
+    ([b'\x05\x01'], 'SOCKS5 authentication method 1 was chosen, but not offered'),
+    ([b'\x04\x00'], 'no SOCKS5 answer: 0x04 came, not 0x05'),
+    ([b'HTTP/1.1 400 Bad Request\r\n\r\n'], 'no SOCKS5 answer: 0x48 came, not 0x05'),
+    ([b'\x05\x00', b''], CLOSED),
+    ([b'\x05\x00', DONE[:9]], CLOSED),
+    ([b'\x05\x00', b'\x05\x00\x00\x03\xff' + b'x' * 256], CLOSED),
+    ([b'\x05\x00', b'\x05\x01'], 'SOCKS5 general failure'),
+    ([b'\x05\x00', b'\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00'], 'SOCKS5 connection not allowed by ruleset'),
+    ([b'\x05\x00', b'\x05\x03\x00'], 'SOCKS5 network unreachable'),
+    ([b'\x05\x00', b'\x05\x04'], 'SOCKS5 host unreachable'),
+    ([b'\x05\x00', b'\x05\x05'], 'SOCKS5 connection refused'),
+    ([b'\x05\x00', b'\x05\x06'], 'SOCKS5 TTL expired'),
+    ([b'\x05\x00', b'\x05\x07'], 'SOCKS5 command not supported'),
+    ([b'\x05\x00', b'\x05\x08'], 'SOCKS5 address type not supported'),
+    ([b'\x05\x00', b'\x05\x09'], 'SOCKS5 unknown reply 9'),
+    ([b'\x05\x00', b'\x05\xff'], 'SOCKS5 unknown reply 255'),
+    ([b'\x05\x00', b'\x00\x00'], 'no SOCKS5 answer: 0x00 came, not 0x05'),
+    ([b'\x05\x00', b'\x05\x00\x00\x02\x00'], 'no SOCKS5 answer: 0x02 came, not 0x01'),
+])
+def test_socks5_fails(answers, words):
+    assert failure(lambda: Socks5('h', 80), answers) == 'proxy fail; ' + words
+
+
+@pytest.mark.parametrize('answers, words', [
+    ([b'\x05\xff'], 'SOCKS5 no acceptable authentication method'),
+    ([b'\x05\x01'], 'SOCKS5 authentication method 1 was chosen, but not offered'),
+    ([b'\x05\x02', b'\x01\x01'], 'SOCKS5 authentication failed'),
+    ([b'\x05\x02', b'\x05\xff'], 'SOCKS5 authentication failed'),
+    ([b'\x05\x02', b'\x00\x00'], 'no SOCKS5 answer: 0x00 came, not 0x01'),
+    ([b'\x05\x02', b'\x01'], CLOSED),
+    ([b'\x05\x02', b''], CLOSED),
+])
+def test_socks5_authentication_fails(answers, words):
+    reason = failure(lambda: Socks5('h', 80, 'user', 'Secret'), answers)
+    assert reason == 'proxy fail; ' + words and 'Secret' not in reason
+
+
+# -- all
+
+@pytest.mark.parametrize('proxy, host, first', [
+    ('http://p', 'h', request('h:80')),
+    ('p', '::1', request('[::1]:80')),
+    ('https://u:p@p', 'h', request('h:80', 'Proxy-Authorization: Basic dTpw\r\n')),
+    ('socks4://u:p@p', '10.0.0.1', b'\x04\x01\x00\x50\x0a\x00\x00\x01u\x00'),
+    ('socks4a://u@p', 'h', b'\x04\x01\x00\x50\x00\x00\x00\x01u\x00h\x00'),
+    ('socks5://p', '10.0.0.1', b'\x05\x01\x00'),
+    ('socks5h://p', 'h', b'\x05\x01\x00'),
+    ('socks5h://u:p@p', 'h', b'\x05\x02\x00\x02'),
+])
+def test_make_conversation(proxy, host, first):
+    assert make_conversation(parse_proxy(proxy), host, 80).take_outgoing() == first
+
+
+def test_make_conversation_refuses():
+    with pytest.raises(ProxyFail):
+        make_conversation(parse_proxy('socks4a://p'), '::1', 80)
+    with pytest.raises(ValueError):
+        make_conversation(parse_proxy('socks4://p'), 'h', 80)
+
+
+HOSTILE = [b'HTTP/', b'HTTP/1.1 ', b'200', b'100 x\r\n\r\n', b' ', b'\r\n', b'\n', b'\r\n\r\n', b':', b'\x00',
+           b'\x05', b'\x01',
+           b'\x02', b'\x03', b'\x04', b'\x5a', b'\x5b', b'\xff', b'x' * 300, b'\x05\x00', b'\x05\x02',
+           b'\x01\x00']
+
+
+def test_hostile():
+    """Whatever a proxy says: done, or ProxyFail, or more is wanted; never anything else."""
+    dice = random.Random(1080)
+    ends = set()
+    talks = [
+        (lambda: HttpConnect('h', 80, 'u', 'p'), [b'HTTP/1.1 ', b'100 x\r\n\r\n', b'HTTP/1.1 ', b'200',
+                                                  b'\r\n\r\n']),
+        (lambda: Socks4('10.0.0.1', 80), [b'\x00', b'\x5a', b'x' * 6]),
+        (lambda: Socks5('h', 80), [b'\x05\x00', b'\x05', b'\x00\x00', b'\x01', b'x' * 6]),
+        (lambda: Socks5('h', 80, 'u', 'p'), [b'\x05\x02', b'\x01\x00', b'\x05\x00\x00', b'\x03', b'\x05',
+                                             b'x' * 7]),
+    ]
+    for _ in range(6000):
+        number = dice.randrange(len(talks))
+        make, pieces = talks[number]
+        pieces = list(pieces)
+        for _ in range(dice.randrange(4)):
+            place = dice.randrange(len(pieces))
+            noise = bytes(bytearray(dice.randrange(256) for _ in range(dice.randrange(20))))
+            pieces[place:place + dice.randrange(2)] = [dice.choice(HOSTILE), noise][:dice.randrange(1, 3)]
+        conversation = make()
+        try:
+            for piece in pieces:
+                conversation.receive(piece)
+                assert isinstance(conversation.take_outgoing(), bytes)
+            conversation.receive_eof()
+            assert conversation.is_done
+        except ProxyFail as error:
+            assert str(error).startswith('proxy fail; ') and not conversation.is_done
+        ends.add((number, conversation.is_done))
+    assert len(ends) == 8

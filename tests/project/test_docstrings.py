@@ -1,0 +1,241 @@
+# -*- coding: utf-8 -*-
+"""Docstrings of the public modules: complete by the stubs, and their examples run.
+
+It must not know what they say.  The stubs (``.pyi``) tell what is public, which parameters there
+are, and what gives something back; so a name that is added there wants its docstring here.
+"""
+
+from __future__ import absolute_import, division, print_function, unicode_literals
+
+import ast
+import doctest
+import importlib
+import inspect
+import io
+import os
+import pkgutil
+import re
+import sys
+
+import pytest
+
+import lomond
+
+FOLDER = os.path.dirname(os.path.abspath(lomond.__file__))
+
+#: As in ``docs/reference``; of what is below ``lomond.testing``, its ``__all__`` is public.
+PUBLIC = ('websocket', 'events', 'errors', 'persist', 'session', 'response', 'status', 'opcode',
+          'constants', 'compression', 'auth', 'testing')
+
+#: In the stubs because the library itself uses them across modules; no part of the interface.
+INTERNAL = frozenset((
+    'websocket.WebSocket.plan', 'websocket.WebSocket.overrides', 'websocket.WebSocket.begin',
+    'websocket.WebSocket.end', 'websocket.WebSocket.is_running', 'websocket.WebSocket.first_target',
+    'testing.Server.record', 'testing.Server.record_request', 'testing.Server.answer_request',
+    'testing.Server.fail',
+    # The socket that a session sees, not one that a test calls.
+    'testing.ScriptedTransport.begin', 'testing.ScriptedTransport.next_times',
+    'testing.ScriptedTransport.find_ready', 'testing.ScriptedTransport.fileno',
+    'testing.ScriptedTransport.recv', 'testing.ScriptedTransport.send',
+    'testing.ScriptedTransport.shutdown', 'testing.ScriptedTransport.close',
+    'persist.AnyEvent', 'response.HeadReader', 'response.BodyReader', 'response.is_token',
+    'response.escape', 'response.split_list', 'auth.basic', 'auth.parse_challenges'))
+
+#: Special methods that are called by a user's own syntax, and documented with the class.
+SPECIAL = re.compile('__[a-z]+__$')
+
+
+class Documented(object):
+    """A public class, function, method or property: where it is, and what its stub says."""
+
+    def __init__(self, where, doc, function, returns, is_property):
+        self.where = where
+        self.doc = doc
+        self.parameters = parameters_of(function)
+        self.variable = variable_of(function)       # *args and **kwargs, which may be documented
+        self.returns = returns
+        self.is_property = is_property
+
+
+def read_stub(path):
+    with io.open(path, encoding='utf-8') as file:
+        return ast.parse(file.read())
+
+
+def stubs_of(name):
+    """``[(module, tree)]``: one, or several for ``testing``."""
+    if name != 'testing':
+        return [('lomond.' + name, read_stub(os.path.join(FOLDER, name + '.pyi')))]
+    found = []
+    for _, part, _ in pkgutil.iter_modules([os.path.join(FOLDER, 'testing')]):
+        path = os.path.join(FOLDER, 'testing', part + '.pyi')
+        if os.path.exists(path):
+            found.append(('lomond.testing.' + part, read_stub(path)))
+    return found
+
+
+def variable_of(function):
+    """Names behind one star or two."""
+    found = [] if function is None else [function.args.vararg, function.args.kwarg]
+    return [argument.arg for argument in found if argument is not None]
+
+
+def parameters_of(function):
+    """Names, without self, cls and what is private."""
+    if function is None:
+        return []
+    arguments = function.args
+    names = [argument.arg for argument in arguments.args + arguments.kwonlyargs]
+    return [name for name in names if name not in ('self', 'cls') and not name.startswith('_')]
+
+
+def returns_something(function):
+    returns = function.returns
+    is_none = returns is None or getattr(returns, 'value', 0) is None or (
+        isinstance(returns, ast.Name) and returns.id == 'None')
+    return not is_none
+
+
+def is_public(where, name):
+    return not (name.startswith('_') or where + '.' + name in INTERNAL)
+
+
+def find_public():
+    """Every public class and callable, by the stubs."""
+    found = []
+    for name in PUBLIC:
+        allowed = None
+        if name == 'testing':
+            allowed = importlib.import_module('lomond.testing').__all__
+        for module_name, tree in stubs_of(name):
+            module = importlib.import_module(module_name)
+            for node in tree.body:
+                if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                    continue
+                if not is_public(name, node.name) or (allowed is not None and node.name not in allowed):
+                    continue
+                if not hasattr(module, node.name):
+                    continue            # a Protocol or an alias, for type checkers alone
+                where = name + '.' + node.name
+                thing = getattr(module, node.name)
+                if isinstance(node, ast.FunctionDef):
+                    found.append(Documented(where, inspect.getdoc(thing), node, returns_something(node),
+                                           False))
+                    continue
+                found.extend(find_members(where, thing, node, tree))
+    return found
+
+
+def find_constructor(node, tree):
+    """``__init__`` of a class, or of a base of it in the same module."""
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == '__init__':
+            return part
+    names = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    for base in tree.body:
+        if isinstance(base, ast.ClassDef) and base.name in names:
+            return find_constructor(base, tree)
+    return None
+
+
+def find_members(where, thing, node, tree):
+    # A parameter of the constructor is documented with the class; those of the errors with their base.
+    is_error = where.startswith('errors.') and where != 'errors.WebSocketError'
+    constructor = None if is_error else find_constructor(node, tree)
+    # The doc of this class: inherited ones speak of another.
+    yield Documented(where, inspect.cleandoc(vars(thing).get('__doc__') or ''),
+                     constructor, False, False)
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and is_public(where, part.name) and not SPECIAL.match(part.name):
+            is_property = any(getattr(mark, 'id', '') == 'property' for mark in part.decorator_list)
+            member = inspect.getattr_static(thing, part.name)
+            yield Documented(where + '.' + part.name, inspect.getdoc(getattr(member, '__func__', member)),
+                            part, returns_something(part), is_property)
+
+
+ON_3 = sys.version_info >= (3, 6)
+CALLABLES = find_public() if ON_3 else []
+needs_stubs = pytest.mark.skipif(not ON_3, reason='ast of 2.7 cannot read stubs')
+
+
+@needs_stubs
+def test_the_stubs_were_read():
+    names = set(one.where for one in CALLABLES)
+    assert len(names) > 120
+    assert {'websocket.WebSocket.send_text', 'persist.persist', 'persist.transient', 'events.BackOff',
+            'errors.SendTimeout', 'testing.Server', 'testing.drop_after', 'auth.DigestAuth',
+            'session.WebsocketSession.queue_message', 'response.Response'} <= names
+
+
+@needs_stubs
+def test_internal_names_are_there():
+    """A name that is gone would hide the next one that is called so."""
+    for where in INTERNAL:
+        name, _, rest = where.partition('.')
+        thing = importlib.import_module('lomond.' + name)
+        if where == 'persist.AnyEvent':
+            continue
+        for part in rest.split('.'):
+            if part != 'first_target':
+                thing = getattr(thing, part)
+
+
+@pytest.mark.parametrize('one', CALLABLES, ids=[one.where for one in CALLABLES])
+def test_docstring_is_complete(one):
+    doc = one.doc
+    assert doc and doc.strip(), 'no docstring'
+    first = doc.split('\n\n')[0]
+    assert first.rstrip().endswith(('.', ':', '::')), 'the first sentence has no end: ' + first
+    fields = set(re.findall(r'^:param (?:\w+ )?(\w+):', doc, re.MULTILINE))
+    if 'parameters as in :meth:' not in doc:
+        assert set(one.parameters) <= fields, 'not documented: {}'.format(
+            [name for name in one.parameters if name not in fields])
+    assert fields <= set(one.parameters) | set(one.variable), 'no such parameters: {}'.format(
+        fields - set(one.parameters))
+    if one.returns and not one.is_property:
+        # "What is waited for now.", "Seconds until ...": the sentence says what it gives.
+        says = re.match('(What|When|Seconds|The|A|An|True) ', doc)
+        assert says or ':returns:' in doc, 'what does it return?'
+
+
+@needs_stubs
+@pytest.mark.parametrize('where', [
+    'websocket.WebSocket', 'session.WebsocketSession', 'persist.persist', 'response.Response',
+    'response.Request', 'events.Event', 'compression.Deflate', 'auth.DigestAuth', 'testing.Server',
+    'testing.ServerConnection', 'testing.ScriptedTransport', 'testing.FakeClock'])
+def test_thread_rule(where):
+    """Who may use it from which thread is said once, with the class."""
+    doc = [one.doc for one in CALLABLES if one.where == where][0]
+    assert re.search('thread', doc, re.IGNORECASE)
+
+
+# -- examples
+
+def find_modules():
+    return sorted([name for _, name, _ in pkgutil.walk_packages([FOLDER], str('lomond.'))
+                   if not name.endswith('__main__')] + ['lomond'])
+
+
+@pytest.mark.parametrize('name', find_modules())
+def test_examples(name):
+    """Each ``>>>`` of a docstring is run as it stands there, and none is left out."""
+    module = importlib.import_module(name)
+    finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(
+        verbose=False, optionflags=doctest.ELLIPSIS)
+    output = []
+    for test in finder.find(module, name):
+        for example in test.examples:
+            assert doctest.SKIP not in example.options, 'left out: ' + example.source
+        runner.run(test, out=output.append)
+    assert not runner.summarize(verbose=False).failed, ''.join(output)
+
+
+@pytest.mark.parametrize('name', find_modules())
+def test_code_of_docstrings_is_an_example(name):
+    """Code in another form than ``>>>`` would not be run.  A figure may be drawn."""
+    module = importlib.import_module(name)
+    for test in doctest.DocTestFinder(exclude_empty=False).find(module, name):
+        paragraphs = (test.docstring or '').split('\n\n')
+        for before, after in zip(paragraphs, paragraphs[1:]):
+            if before.rstrip().endswith('::') or 'code-block:: python' in before:
+                assert not re.search(r'^\s*(import|from|for|def|class|with) ', after, re.MULTILINE), after

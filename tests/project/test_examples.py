@@ -1,0 +1,242 @@
+"""Runs examples/ as a reader would: as processes, with a server that somebody else might have.
+
+What needs other projects' programs is in tests/real/test_real_examples.py.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import glob
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from support.paths import CHECKOUT
+
+import lomond
+from lomond.testing import Server, close_with, echo
+
+EXAMPLES = os.path.join(CHECKOUT, 'examples')
+MOST_LINES = 59
+#: Seconds for one example.
+LIMIT = 40
+
+python3 = pytest.mark.skipif(sys.version_info < (3, 6), reason='the examples are written for Python 3')
+
+
+class Example(object):
+    """An example that runs; ended at the end of ``with``, if it has not ended by then."""
+
+    def __init__(self, name, *arguments, **environ):
+        package = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
+        environ = dict(os.environ, PYTHONPATH=package, PYTHONIOENCODING='utf-8', PYTHONUNBUFFERED='1',
+                       PYTHONDONTWRITEBYTECODE='1', **environ)
+        self.process = subprocess.Popen(
+            [sys.executable, os.path.join(EXAMPLES, name)] + list(arguments), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        if self.process.poll() is None:
+            self.process.kill()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            stream.close()
+        self.process.wait()
+
+    def end(self, text=None, number=None):
+        """Wait for its end; returns (status, what it wrote to stdout, to stderr).
+
+        :param text: its input
+        :param number: a signal for it
+        """
+        if number is not None:
+            self.process.send_signal(number)
+        timer = threading.Timer(LIMIT, self.process.kill)
+        timer.start()
+        try:
+            out, err = self.process.communicate(None if text is None else text.encode('utf-8'))
+        finally:
+            timer.cancel()
+        return self.process.returncode, out.decode('utf-8'), err.decode('utf-8')
+
+
+def text_of(connection):
+    """The next text message."""
+    return next(event.text for event in connection if event.name == 'text')
+
+
+def all_examples():
+    return sorted(os.path.basename(path) for path in glob.glob(os.path.join(EXAMPLES, '*.py')))
+
+
+def sources_of_tests():
+    """The sources of all tests that run examples."""
+    for path in (os.path.abspath(__file__).replace('.pyc', '.py'),
+                 os.path.join(CHECKOUT, 'tests', 'real', 'test_real_examples.py')):
+        with io.open(path, encoding='utf-8') as source:
+            yield source.read()
+
+
+@pytest.mark.parametrize('name', all_examples())
+def test_form(name):
+    """Short, with a docstring that says how it is run; and some test runs it."""
+    with io.open(os.path.join(EXAMPLES, name), encoding='utf-8') as source:
+        text = source.read()
+    assert len(text.splitlines()) <= MOST_LINES
+    assert re.match(r'""".+\n\n(.*\n)*?    .*(python \S*|\$ )?{}'.format(re.escape(name)), text)
+    assert any("'{}'".format(name) in source for source in sources_of_tests())
+
+
+@python3
+def test_echo_bot():
+    """It answers, comes back after a lost connection, never answers itself, and Ctrl-C ends it."""
+    answered = threading.Event()
+
+    def room(connection):
+        connection.send_text('hello')
+        assert text_of(connection) == 'echo: hello'
+        connection.send_text('echo: mine')
+        connection.send_text('m\xf6ve')
+        assert text_of(connection) == 'echo: m\xf6ve'
+        answered.set()
+        for _ in connection:
+            pass
+
+    with Server(room) as server:
+        with Example('echo_bot.py', server.url) as bot:
+            assert answered.wait(LIMIT)
+            status, _, err = bot.end(number=signal.SIGINT)
+    assert (status, err) == (0, 'here we are\n')
+
+
+@python3
+def test_echo_bot_comes_back():
+    with Server(close_with(1012, 'restart')) as server:
+        with Example('echo_bot.py', server.url) as bot:
+            lines = [bot.process.stderr.readline().decode('utf-8').strip() for _ in range(2)]
+            assert lines == ['here we are', 'disconnected: closed']
+            assert bot.process.poll() is None
+            bot.process.kill()
+
+
+@python3
+def test_chat():
+    def friend(connection):
+        assert text_of(connection) == 'who is there?'
+        connection.send_text('M\xf6ve')
+        assert text_of(connection) == 'bye'
+        for _ in connection:
+            pass
+
+    with Server(friend) as server:
+        with Example('chat.py', server.url) as chat:
+            chat.process.stdin.write(b'who is there?\n')
+            chat.process.stdin.flush()
+            assert chat.process.stdout.readline().decode('utf-8').strip() == '* connected to 127.0.0.1'
+            assert chat.process.stdout.readline().decode('utf-8').strip() == '< M\xf6ve'
+            status, out, err = chat.end('bye\n')
+        assert server.connections[0].close_reason == 'end of input'
+    assert (status, out.strip(), err) == (0, '* the end: closed', '')
+
+
+@python3
+def test_chat_says_goodbye_at_ctrl_c():
+    with Server(echo) as server:
+        with Example('chat.py', server.url) as chat:
+            assert b'connected' in chat.process.stdout.readline()
+            chat.process.send_signal(signal.SIGINT)
+            assert chat.process.stdout.readline().strip() == b'* the end: closed'
+            assert chat.end()[0] == 0
+        assert server.connections[0].close_code == 1000
+
+
+@python3
+def test_live_plot():
+    def sensors(connection):
+        for value in (20, 23.5, 27):
+            connection.send_text('{"sensor": "kitchen", "value": %s}' % value)
+        for other in ('{"sensor": "roof", "value": -1}', 'no JSON', '[]', '{"sensor": 1, "value": "x"}'):
+            connection.send_text(other)
+
+    with Server(sensors) as server:
+        with Example('live_plot.py', server.url) as plot:
+            status, out, err = plot.end()
+    assert (status, err) == (0, '')
+    lines = [re.split(' +', line.strip()) for line in out.splitlines() if line.strip()]
+    assert lines[:2] == [['kitchen', '\u2581\u2584\u2588', '27.00'], ['roof', '\u2581', '-1.00']]
+
+
+@python3
+@pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='needs systemd, so Unix')
+def test_gateway(tmpdir):
+    """It tells systemd that it is ready, sends, and says goodbye when it is told to end."""
+    address = str(tmpdir.join('notify'))
+    notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        notified.bind(address)
+        notified.settimeout(LIMIT)
+        with Server(echo) as server:
+            with Example('gateway.py', GATEWAY_URL=server.url, NOTIFY_SOCKET=address) as gateway:
+                assert notified.recv(1000) == b'READY=1\nSTATUS=connected'
+                assert gateway.process.stderr.readline().startswith(b'told to: {"')
+                status, _, _ = gateway.end(number=signal.SIGTERM)
+                assert status == 0
+            assert notified.recv(1000) == b'STATUS=closed'
+            assert notified.recv(1000) == b'STOPPING=1'
+            assert server.connections[0].close_code == 1001
+    finally:
+        notified.close()
+
+
+@python3
+def test_gateway_that_nobody_wants():
+    """What does not get better by itself ends it: systemd says so."""
+    from lomond.testing import reject
+    with Server(reject(403)) as server:
+        with Example('gateway.py', GATEWAY_URL=server.url) as gateway:
+            status, _, err = gateway.end()
+    assert status == 1 and 'rejected: ' in err
+
+
+def test_unit_of_the_gateway():
+    """The file beside it: what it names is there, and it waits longer than the gateway takes."""
+    with io.open(os.path.join(EXAMPLES, 'gateway.service'), encoding='utf-8') as unit:
+        settings = dict(line.strip().split('=', 1) for line in unit if re.match('[A-Z][A-Za-z]+=', line))
+    assert settings['Type'] == 'notify' and settings['ExecStart'].endswith('/gateway.py')
+    assert settings['Environment'].startswith('GATEWAY_URL=wss://')
+    assert int(settings['TimeoutStopSec']) > 1
+
+
+@python3
+def test_fan_in():
+    """All messages of all servers, each server's in its order."""
+    def feed(connection):
+        for number in range(1500):
+            connection.send_text(str(number))
+
+    with Server(feed) as one, Server(feed) as two:
+        with Example('fan_in.py', one.url, two.url) as fan_in:
+            status, out, err = fan_in.end()
+    lines = [line.split(' ') for line in out.splitlines()]
+    for server in (one, two):
+        assert [int(number) for url, number in lines if url == server.url] == list(range(1500))
+        assert server.url + ' closed' in err
+    assert status == 0 and len(lines) == 3000
+
+
+@python3
+def test_fan_in_is_interrupted():
+    with Server(echo) as server:
+        accepted = threading.Event()
+        server.handler = lambda connection: (connection.send_text('x'), accepted.set(), echo(connection))
+        with Example('fan_in.py', server.url, server.url) as fan_in:
+            assert fan_in.process.stdout.readline() and fan_in.process.stdout.readline()
+            assert fan_in.end(number=signal.SIGINT)[0] == 0
+        assert [connection.close_code for connection in server.connections] == [1001, 1001]

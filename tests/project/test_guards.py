@@ -1,0 +1,45 @@
+"""The table of ``tests/guards`` does not rot: each of its texts and tests is there.
+
+``python tests/guards/run.py`` takes each guard out and sees its tests fail.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import collections
+import importlib
+import os
+import sys
+
+from support.paths import TESTS
+
+import lomond
+
+PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
+
+sys.path.insert(0, os.path.join(TESTS, 'guards'))
+run = importlib.import_module('run')        # tests/guards/run.py
+table = importlib.import_module('table')
+sys.path.remove(os.path.join(TESTS, 'guards'))
+del sys.modules['run']                      # other folders have one, too
+GUARDS, problem_of = table.GUARDS, run.problem_of
+
+
+def test_texts_and_tests_are_there():
+    problems = [problem_of(guard, PACKAGE, TESTS) for guard in GUARDS]
+    assert [problem for problem in problems if problem] == []
+
+
+def test_each_section_has_guards():
+    """One to eight are those of behaviour.md; s are the secrets."""
+    counts = collections.Counter(guard.section for guard in GUARDS)
+    assert sorted(counts) == list('12345678s') and min(counts.values()) >= 9, counts
+    assert len(set(guard.name for guard in GUARDS)) == len(GUARDS)
+
+
+def test_a_table_that_has_rotted_is_noticed():
+    good = GUARDS[0]
+    assert problem_of(good, PACKAGE, TESTS) is None
+    for changes in (dict(old='no such text'), dict(old='import'), dict(new=good.old),
+                    dict(file='no_such_file.py'),
+                    dict(tests=('test_states.py::test_no_such',)), dict(tests=('test_no_such.py::test_x',))):
+        assert problem_of(good._replace(**changes), PACKAGE, TESTS) is not None, changes

@@ -1,0 +1,450 @@
+"""The six rules of the package's layout (docs/design.rst), read from its imports.
+
+The checker is a function over source text; it imports nothing of lomond.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import ast
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+from support.paths import CHECKOUT
+
+PACKAGE = os.path.join(CHECKOUT, 'lomond')
+
+# The vocabulary on top, which everybody may use; what is in it uses nothing else.
+VOCABULARY = ('events', 'errors', 'opcode', 'status', 'constants', 'response', 'auth', 'compression',
+              '_compat', '_http11', '_version')
+
+# What each folder stands on, besides itself and the vocabulary.
+FOLDERS = {
+    'protocol': (),                             # rule 1: protocol and network do not know each other
+    'network': (),
+    'driver': ('protocol', 'network'),          # rule 2: driver and client do not know each other
+    'client': ('protocol', 'network'),          # rule 3: both stand on protocol and network
+}
+
+# Rule 4: faces stand on all of them; nothing below imports a face.
+FACES = ('websocket', 'session', 'persist', 'server', 'testing', 'cli')
+
+# Faces import each other in one direction only.
+FACE_EDGES = {
+    'websocket': ('session',),
+    'persist': ('websocket',),
+    'testing': ('session', 'websocket', 'server'),
+    'cli': ('websocket', 'persist', 'testing', 'server'),
+}
+
+# Faces that are folders.
+PACKAGES = ('server', 'testing', 'cli')
+
+# Above all of these.
+FRONT_DOORS = ('__init__', '__main__')
+
+# Imported when first needed, inside of functions: `import lomond` is to stay cheap.
+LAZY = ('ssl', 'urllib.request', 'json', 'email', 'logging', 'hashlib', 'http.client',
+        # the same under the names of 2.7 and six
+        'urllib2', 'httplib', 'six.moves.urllib.request', 'six.moves.http_client')
+
+FORBIDDEN_MODULES = ('pickle', 'cPickle', 'marshal', 'subprocess', 'ctypes', 'six.moves.cPickle')
+FORBIDDEN_NAMES = ('eval', 'exec', '__import__')
+
+# Python's versions are told apart in _compat alone.
+VERSION_NAMES = ('PY2', 'PY3')
+VERSION_ATTRIBUTES = (('sys', 'version_info'), ('sys', 'hexversion'), ('platform', 'python_version'),
+                      ('platform', 'python_version_tuple'))
+
+FUTURES = frozenset(('absolute_import', 'division', 'unicode_literals'))
+
+
+def is_within(name, packages):
+    """True when the dotted name is one of the packages, or in one of them."""
+    return any(name == package or name.startswith(package + '.') for package in packages)
+
+
+def top(module):
+    """Name in the tables of a module: `testing` for `testing.server`."""
+    return module.split('.')[0]
+
+
+def is_known(name):
+    """Whether a name has a place in the tables."""
+    return name in VOCABULARY or name in FOLDERS or name in FACES
+
+
+def is_allowed(importer, imported):
+    """Whether one part of lomond may import another (names as in the tables)."""
+    if importer in FRONT_DOORS:
+        return True
+    if importer in VOCABULARY:
+        return imported in VOCABULARY and importer != imported
+    if imported in VOCABULARY:
+        return True
+    if importer in FOLDERS:
+        return imported == importer or imported in FOLDERS[importer]
+    return (imported in FOLDERS or imported in FACE_EDGES.get(importer, ()) or
+            imported == importer and importer in PACKAGES)
+
+
+def absolute_name(node, module):
+    """The module that an ImportFrom names, relative ones made absolute."""
+    if not node.level:
+        return node.module or ''
+    # `module` is dotted within lomond; a package's own name is `x.__init__`, so one level is its folder.
+    parts = ['lomond'] + module.split('.')
+    return '.'.join(parts[:len(parts) - node.level] + ([node.module] if node.module else []))
+
+
+def imported_names(node, module):
+    """Dotted names an import statement may load: `from a import b` gives `a.b`, which `a` precedes."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    base = absolute_name(node, module)
+    return [base + '.' + alias.name for alias in node.names]
+
+
+def nodes_run_at_import(tree):
+    """Every node that runs when the module is imported: all but the bodies of functions."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, (ast.FunctionDef, ast.Lambda)):
+                waiting.append(child)
+
+
+def edge_problems(node, module):
+    """What is wrong with the edges inside lomond of one import statement."""
+    importer = top(module)
+    for name in imported_names(node, module):
+        if not is_within(name, ['lomond']):
+            continue
+        target = (name.split('.') + [''])[1]
+        if importer in FRONT_DOORS:
+            continue
+        if not is_known(target):
+            # `import lomond`, `from lomond import WebSocket`: the front door
+            yield 'imports %s, which has no place in the layout' % name
+        elif not is_allowed(importer, target):
+            yield '%s imports %s' % (importer, target)
+
+
+def import_problems(node, module):
+    """What is wrong with one import statement, wherever it stands."""
+    names = imported_names(node, module)
+    for problem in edge_problems(node, module):
+        yield problem
+    for name in names:
+        if is_within(name, FORBIDDEN_MODULES):
+            yield 'imports %s, which is forbidden' % name
+        if module == '_compat':
+            continue
+        if is_within(name, ['six']):
+            yield 'imports %s; only _compat knows six' % name
+        if name.split('.')[-1] in VERSION_NAMES or tuple(name.split('.')) in VERSION_ATTRIBUTES:
+            yield 'imports %s; only _compat knows versions' % name
+
+
+def use_problems(node, module):
+    """What is wrong with one node that is no import."""
+    if isinstance(node, ast.Name):
+        if node.id in FORBIDDEN_NAMES:
+            yield 'uses %s, which is forbidden' % node.id
+        if node.id in VERSION_NAMES and module != '_compat':
+            yield 'uses %s; only _compat knows versions' % node.id
+    elif isinstance(node, ast.Attribute):
+        owner = node.value.id if isinstance(node.value, ast.Name) else None
+        if owner in ('builtins', '__builtin__', '__builtins__') and node.attr in FORBIDDEN_NAMES:
+            yield 'uses %s.%s, which is forbidden' % (owner, node.attr)
+        if owner == 'six' and node.attr in ('exec_', 'PY2', 'PY3') and module != '_compat':
+            yield 'uses six.%s; only _compat knows six' % node.attr
+        if module == '_compat':
+            return
+        if (owner, node.attr) in VERSION_ATTRIBUTES or node.attr in VERSION_NAMES and owner != 'six':
+            yield 'uses %s.%s; only _compat knows versions' % (owner, node.attr)
+    elif type(node).__name__ == 'Exec':         # a statement on 2.7
+        yield 'uses exec, which is forbidden'
+
+
+def check(module, source):
+    """The sentences about what is wrong with a module; none when all is well.
+
+    `module` is the name within lomond (`frame`, `testing.server`, `testing.__init__`), `source` its text.
+    """
+    if not is_known(top(module)) and module not in FRONT_DOORS:
+        return ['%s has no place in the layout: see the tables of tests/project/test_layout.py' % top(module)]
+    problems = []
+    tree = ast.parse(source.encode('utf-8'))
+    futures = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == '__future__':
+            futures.update(alias.name for alias in node.names)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            problems.extend(import_problems(node, module))
+        else:
+            problems.extend(use_problems(node, module))
+    for node in nodes_run_at_import(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            problems.extend('imports %s when it is imported; do so where it is needed' % name
+                            for name in imported_names(node, module) if is_within(name, LAZY))
+    # _version imports nothing, __main__ and an empty __init__ may have nothing to say either.
+    if len(tree.body) > 1 and module != '_version' and not FUTURES <= futures:
+        problems.append('lacks from __future__ import %s' % ', '.join(sorted(FUTURES - futures)))
+    return problems
+
+
+def sources():
+    """(name within lomond, path) of each module there is."""
+    for folder, folders, files in os.walk(PACKAGE):
+        folders[:] = sorted(name for name in folders if name != '__pycache__')
+        for name in sorted(files):
+            if name.endswith('.py'):
+                path = os.path.join(folder, name)
+                yield os.path.relpath(path, PACKAGE)[:-3].replace(os.sep, '.'), path
+
+
+@pytest.mark.parametrize('module, path', [pytest.param(*pair, id=pair[0]) for pair in sources()])
+def test_module_keeps_to_the_rules(module, path):
+    with io.open(path, encoding='utf-8') as source:
+        assert check(module, source.read()) == []
+
+
+def test_tables_name_what_there_is():
+    there = set(top(module) for module, _ in sources())
+    planned = set(('_http11', 'server'))
+    assert set(VOCABULARY) | set(FOLDERS) | set(FACES) | set(FRONT_DOORS) >= there
+    assert (set(VOCABULARY) | set(FOLDERS) | set(FACES)) - there <= planned
+
+
+def test_faces_make_no_circle():
+    def walk(name, path):
+        assert name not in path, path + [name]
+        for following in FACE_EDGES.get(name, ()):
+            walk(following, path + [name])
+    for name in FACE_EDGES:
+        walk(name, [])
+
+
+def edges_at_import():
+    """{module: modules} of what is imported when a module is; within one folder, too."""
+    names = dict(sources())
+    edges = {}
+    for module, path in names.items():
+        with io.open(path, encoding='utf-8') as source:
+            tree = ast.parse(source.read().encode('utf-8'))
+        found = set()
+        for node in nodes_run_at_import(tree):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                for name in imported_names(node, module):
+                    name = name[len('lomond.'):] if is_within(name, ['lomond']) else ''
+                    for candidate in (name, name.rpartition('.')[0]):
+                        if candidate in names and candidate != module:
+                            found.add(candidate)
+                            break
+        edges[module] = found
+    return edges
+
+
+def test_modules_import_each_other_in_no_circle():
+    edges = edges_at_import()
+    done = set()
+
+    def walk(module, path):
+        assert module not in path, path[path.index(module):] + [module]
+        if module not in done:
+            for following in sorted(edges[module]):
+                walk(following, path + [module])
+            done.add(module)
+    for module in sorted(edges):
+        if not module.endswith('__init__'):
+            walk(module, [])
+
+
+# --- the checker itself: each rule seen red, and its neighbour green ---
+
+HEAD = 'from __future__ import absolute_import, division, unicode_literals\n'
+
+BAD = [
+    # rule 1: protocol and network do not know each other; every spelling
+    ('protocol.frames', 'from ..network import url\n', 'protocol imports network'),
+    ('protocol.frames', 'from ..network.url import parse_url\n', 'protocol imports network'),
+    ('protocol.frames', 'from lomond import network\n', 'protocol imports network'),
+    ('protocol.frames', 'import lomond.network.url\n', 'protocol imports network'),
+    ('protocol.frames', 'from lomond.network.url import parse_url\n', 'protocol imports network'),
+    ('protocol.frames', 'def f():\n    from ..network import url\n', 'protocol imports network'),
+    ('protocol.frames', 'if 1:\n    from ..network import url\n', 'protocol imports network'),
+    ('network.stream', 'from ..protocol.frames import encode_frame\n', 'network imports protocol'),
+    ('network.stream', 'from ..driver import writer\n', 'network imports driver'),
+    ('protocol.connection', 'from ..client import options\n', 'protocol imports client'),
+    # rule 2: driver and client do not know each other
+    ('driver.writer', 'from ..client.attempt import Attempt\n', 'driver imports client'),
+    ('client.attempt', 'from ..driver import driver\n', 'client imports driver'),
+    # rule 4: nothing below imports a face
+    ('driver.driver', 'from ..session import WebsocketSession\n', 'driver imports session'),
+    ('client.attempt', 'from ..websocket import WebSocket\n', 'client imports websocket'),
+    ('network.dialer', 'from ..testing import FakeClock\n', 'network imports testing'),
+    ('session', 'from .websocket import WebSocket\n', 'session imports websocket'),
+    ('websocket', 'from . import persist\n', 'websocket imports persist'),
+    ('websocket', 'from .testing.server import Server\n', 'websocket imports testing'),
+    ('testing.server', 'from ..cli import main\n', 'testing imports cli'),
+    ('testing.__init__', 'from .. import cli\n', 'testing imports cli'),
+    # rule 5: the vocabulary stands by itself
+    ('auth', 'from .protocol import handshake\n', 'auth imports protocol'),
+    ('compression', 'from .protocol.permessage_deflate import x\n', 'compression imports protocol'),
+    ('events', 'from .session import WebsocketSession\n', 'events imports session'),
+    # the package's front door
+    ('session', 'import lomond\n', 'imports lomond, which has no place'),
+    ('cli', 'from lomond import WebSocket\n', 'imports lomond.WebSocket, which has no place'),
+    ('cli', 'from . import __version__\n', 'imports lomond.__version__, which has no place'),
+    # tables
+    ('newcomer', 'x = 1\n', 'newcomer has no place'),
+    ('newcomers.one', 'x = 1\n', 'newcomers has no place'),
+    # six and versions
+    ('protocol.frames', 'import six\n', 'only _compat knows six'),
+    ('protocol.frames', 'from six.moves import range\n', 'only _compat knows six'),
+    ('protocol.frames', 'def f():\n    import six\n', 'only _compat knows six'),
+    ('protocol.frames', 'import sys\nif sys.version_info > (3,):\n    pass\n', 'uses sys.version_info'),
+    ('protocol.frames', 'import sys\nx = sys.hexversion\n', 'uses sys.hexversion'),
+    ('protocol.frames', 'from sys import version_info\n', 'only _compat knows versions'),
+    ('protocol.frames', 'from .._compat import PY2\n', 'only _compat knows versions'),
+    ('protocol.frames', 'from .. import _compat\nx = _compat.PY2\n', 'uses _compat.PY2'),
+    ('protocol.frames', 'import platform\nx = platform.python_version()\n', 'uses platform.python_version'),
+    # what import lomond must not load
+    ('network.tls_context', 'import ssl\n', 'imports ssl when it is imported'),
+    ('network.tls_context', 'from ssl import SSLContext\n', 'imports ssl.SSLContext when it is imported'),
+    ('network.tls_context',
+     'try:\n    import ssl\nexcept ImportError:\n    pass\n', 'imports ssl when it is imported'),
+    ('network.tls_context', 'class A(object):\n    import ssl\n', 'imports ssl when it is imported'),
+    ('network.url', 'import urllib.request\n', 'imports urllib.request when it is imported'),
+    ('network.url', 'from urllib import request\n', 'imports urllib.request when it is imported'),
+    ('network.url', 'import urllib2\n', 'imports urllib2 when it is imported'),
+    ('_compat', 'from six.moves.urllib import request\n', 'imports six.moves.urllib.request when'),
+    ('events', 'import json\n', 'imports json when it is imported'),
+    ('auth', 'import hashlib\n', 'imports hashlib when it is imported'),
+    ('auth', 'from email.utils import parsedate\n', 'imports email.utils.parsedate when it is imported'),
+    ('response', 'from http.client import responses\n', 'imports http.client.responses when'),
+    ('session', 'import logging.handlers\n', 'imports logging.handlers when it is imported'),
+    # forbidden
+    ('events', 'def f(x):\n    return eval(x)\n', 'uses eval, which is forbidden'),
+    ('events', 'def f(x):\n    exec(x)\n', 'uses exec, which is forbidden'),
+    ('events', 'def f(x):\n    return __import__(x)\n', 'uses __import__, which is forbidden'),
+    ('events', 'import builtins\nx = builtins.eval\n', 'uses builtins.eval, which is forbidden'),
+    ('events', 'def f():\n    import pickle\n', 'imports pickle, which is forbidden'),
+    ('events', 'from marshal import loads\n', 'imports marshal.loads, which is forbidden'),
+    ('cli', 'import subprocess\n', 'imports subprocess, which is forbidden'),
+    ('_compat', 'import ctypes.util\n', 'imports ctypes.util, which is forbidden'),
+]
+
+GOOD = [
+    ('protocol.frames',
+     'from .. import errors\nfrom .masking import mask\nfrom lomond._compat import to_bytes\n'),
+    ('protocol.handshake', 'from ..compression import Deflate\nfrom .. import auth\n'),
+    ('constants', 'from ._version import __version__\nfrom ._compat import text_type\n'),
+    ('driver.driver',
+     'from ..protocol import states\nfrom ..network.poller import READ\nfrom .writer import Writer\n'),
+    ('client.attempt', 'from ..protocol.connection import Connection\nfrom ..network import url\n'),
+    ('session',
+     'from .driver.driver import Driver\nfrom .client import attempt\nfrom .network import dialer\n'),
+    ('cli', 'from .websocket import WebSocket\nfrom .testing.server import Server\n'),
+    ('testing.__init__', 'from .server import Server\nfrom ..websocket import WebSocket\n'),
+    ('testing.server', 'from . import handlers\nfrom ..server import accepted\n'),
+    ('__init__', 'from .websocket import WebSocket\nfrom . import errors\n'),
+    ('__main__', 'from .cli import main\n'),
+    ('_compat', 'import sys\nimport six\nPY2 = six.PY2\nx = sys.version_info\n'),
+    ('network.tls_context', 'def context():\n    import ssl\n    return ssl\n'),
+    ('network.tls_context', 'class A(object):\n    def f(self):\n        import ssl\n'),
+    ('network.url', 'from urllib.parse import urlsplit\n'),
+    ('events', 'import jsonish\nimport pickles\nx = re.compile\n'),
+]
+
+
+@pytest.mark.parametrize('module, source, problem', BAD)
+def test_checker_sees(module, source, problem):
+    problems = check(module, HEAD + source)
+    assert len(problems) == 1, problems
+    assert problem in problems[0]
+
+
+@pytest.mark.parametrize('module, source', GOOD)
+def test_checker_accepts(module, source):
+    assert check(module, HEAD + source) == []
+
+
+def test_checker_wants_the_future():
+    assert check('protocol.frames', '"""Text."""\nimport os\n') == [
+        'lacks from __future__ import absolute_import, division, unicode_literals']
+    assert check('protocol.frames', '"""Text."""\nfrom __future__ import division, unicode_literals\n') == [
+        'lacks from __future__ import absolute_import']
+    assert check('testing.__init__', '"""Nothing but a docstring."""\n') == []
+    assert check('_version', '"""Text."""\n__version__ = "1"\n') == []
+
+
+# --- what `import lomond` really loads ---
+
+LIST_MODULES = """
+import sys
+before = set(sys.modules)
+import lomond
+print(' '.join(sorted(set(sys.modules) - before)))
+"""
+
+
+def test_import_loads_nothing_heavy():
+    output = subprocess.check_output([sys.executable, '-c', LIST_MODULES]).decode('ascii')
+    loaded = output.split()
+    assert 'lomond.websocket' in loaded or 'lomond' in loaded
+    assert [name for name in loaded if is_within(name, LAZY)] == []
+
+
+USE_LAZILY = """
+import sys, threading
+import lomond
+assert 'lomond.websocket' not in sys.modules
+assert {'websocket', 'errors', 'WebSocket', '__version__', '__path__'} <= set(dir(lomond))
+for name in ('websocket', 'events', 'errors', 'session', 'status', 'response', 'constants', 'opcode',
+             'persist'):
+    module = getattr(lomond, name)
+    assert module is sys.modules['lomond.' + name] and vars(lomond)[name] is module
+assert lomond.WebSocket is lomond.websocket.WebSocket
+from lomond import WebSocket, persist, errors
+assert persist is lomond.persist and errors is lomond.errors and WebSocket is lomond.WebSocket
+import lomond.protocol.utf8
+assert lomond.protocol.utf8 is sys.modules['lomond.protocol.utf8'] and sys.modules['lomond'] is lomond
+assert lomond.__doc__ and lomond.__file__ and lomond.__version__
+try:
+    lomond.nothing
+except AttributeError as error:
+    assert 'nothing' in str(error)
+else:
+    raise AssertionError('lomond.nothing is something')
+assert not hasattr(lomond, 'nothing')
+import gc
+gc.collect()
+exec('from lomond import *')
+assert lomond.WebSocket('ws://example.test/').is_active
+"""
+
+
+def test_modules_are_attributes_from_the_first_use_on():
+    """On each Python: `import lomond` costs nothing, and all of it is there."""
+    subprocess.check_call([sys.executable, '-W', 'error', '-c', USE_LAZILY])
+
+
+USE_ELSEWHERE = """
+import os
+import lomond
+os.chdir(os.sep)
+from lomond import WebSocket, persist, testing
+"""
+
+
+def test_modules_are_found_after_a_change_of_directory():
+    """A daemon goes to / behind its imports; 2.7 leaves a relative sys.path as it is."""
+    import lomond
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
+    subprocess.check_call([sys.executable, '-c', USE_ELSEWHERE], cwd=folder)

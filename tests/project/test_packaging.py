@@ -1,0 +1,173 @@
+"""What is released: metadata, names, and the words of the Makefile.
+
+Building it and installing it everywhere is slow: ``test_packaging_everywhere.py``.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import io
+import os
+import re
+import sys
+
+import pytest
+from support.paths import CHECKOUT
+
+import lomond
+
+PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
+VERSIONS = ('2.7', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13')
+
+python3 = pytest.mark.skipif(sys.version_info < (3, 6),
+                             reason='the scripts of tools/ are written for Python 3')
+installed = pytest.mark.skipif(not os.environ.get('LOMOND_TESTED_IN'),
+                               reason='the checkout is tested, not an installed wheel')
+
+
+def read(*path):
+    with io.open(os.path.join(CHECKOUT, *path), encoding='utf-8') as source:
+        return source.read()
+
+
+@pytest.fixture(scope='module')
+def settings():
+    configparser = pytest.importorskip('configparser')
+    parser = configparser.ConfigParser()
+    parser.read_string(read('setup.cfg'))
+    return parser
+
+
+@python3
+def test_settings(settings):
+    refused = ', '.join('!=3.{}.*'.format(minor) for minor in range(6))
+    assert settings['options']['python_requires'] == '>=2.7, ' + refused
+    assert settings['options']['install_requires'].split() == ['certifi', 'six']
+    assert sorted(settings['options.extras_require']) == ['speed', 'test']
+    assert settings['options.extras_require']['speed'].split() == ['wsaccel']
+    assert settings['bdist_wheel']['python_tag'] == 'py2.py3'
+    classifiers = settings['metadata']['classifiers'].strip().splitlines()
+    found = [line.rsplit(' ', 1)[1] for line in classifiers if re.search(r':: \d\.\d+$', line)]
+    assert tuple(found) == VERSIONS
+    assert 'Typing :: Typed' in classifiers
+
+
+def test_version_stands_in_one_place():
+    """Nothing else has the number: a release changes one line."""
+    assert re.match(r'\d+\.\d+\.\d+([abc]\d+|rc\d+|\.dev\d+)?\Z', lomond.__version__)
+    for path in ('setup.py', 'setup.cfg', 'pyproject.toml', 'tox.ini', 'Makefile', 'README.rst',
+                 'docs/conf.py', 'lomond/__init__.py', 'lomond/constants.py', 'tools/package.py'):
+        assert not re.search(r'\b{}\b'.format(re.escape(lomond.__version__)), read(*path.split('/'))), path
+    assert "__version__ = '{}'".format(lomond.__version__) in read('lomond', '_version.py')
+
+
+def test_manifest_names_what_is_there():
+    for line in read('MANIFEST.in').splitlines():
+        words = line.split()
+        if words[0] in ('include', 'graft'):
+            missing = [word for word in words[1:] if not os.path.exists(os.path.join(CHECKOUT, word))]
+            assert not missing
+    assert '\nlint:' in read('Makefile')
+
+
+@installed
+def test_installed_files():
+    """Python, stubs, py.typed, and nothing else."""
+    found = set()
+    for folder, _, names in os.walk(PACKAGE):
+        if not folder.endswith('__pycache__'):
+            found.update(os.path.relpath(os.path.join(folder, name), PACKAGE) for name in names)
+    found = set(name for name in found if not name.endswith('.pyc'))
+    assert 'py.typed' in found and os.path.join('testing', 'server.pyi') in found
+    assert not [name for name in found if not name.endswith(('.py', '.pyi', 'py.typed'))]
+
+
+@installed
+@pytest.mark.skipif(sys.version_info < (3, 8), reason='read with the importlib.metadata of 3.8')
+def test_installed_metadata():
+    from importlib import metadata
+    found = metadata.distribution('lomond')
+    assert found.version == lomond.__version__
+    assert set((entry.group, entry.name, entry.value) for entry in found.entry_points) == {
+        ('console_scripts', 'lomond', 'lomond.cli:main'),
+        ('pytest11', 'lomond', 'lomond.testing.pytest_plugin')}
+    assert 'Requires-Python' in found.metadata
+
+
+# -- the words of the Makefile, and what calls the same
+
+def targets():
+    return re.findall(r'(?m)^([a-z]+):', read('Makefile'))
+
+
+def test_each_word_of_the_makefile_is_told():
+    """In CONTRIBUTING's table; and what a target calls is there."""
+    table = read('CONTRIBUTING.md')
+    for name in targets():
+        assert '`make {}`'.format(name) in table, name
+    for path in re.findall(r'\$\(PYTHON\) (\S+\.py)', read('Makefile')):
+        assert os.path.exists(os.path.join(CHECKOUT, *path.split('/'))), path
+
+
+@python3
+def test_checks_are_there():
+    sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
+    try:
+        import check
+    finally:
+        del sys.path[0]
+    for name, one in check.CHECKS.items():
+        assert name in targets()
+        for path in one.pins + [os.path.join(CHECKOUT, words[0]) for words in one.commands
+                                if words[0].endswith('.py')]:
+            assert os.path.exists(path), (name, path)
+    hooks = read('.pre-commit-config.yaml')
+    assert set(re.findall(r'tools/check.py (\w+)', hooks)) <= set(check.CHECKS)
+    assert re.findall('repo: (.*)', hooks) == ['local']
+
+
+@python3
+def test_release_that_is_wrong_is_found(tmpdir):
+    """The script that looks at a wheel says what is wrong with one."""
+    import zipfile
+    sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
+    try:
+        import package
+    finally:
+        del sys.path[0]
+    version = lomond.__version__
+    path = str(tmpdir.join('lomond-{}-py2.py3-none-any.whl'.format(version)))
+    info = 'lomond-{}.dist-info/'.format(version)
+    classifiers = ''.join(
+        'Classifier: Programming Language :: Python :: {}\n'.format(each) for each in VERSIONS)
+    good = {
+        info + 'METADATA': (
+            'Metadata-Version: 2.1\nName: lomond\nVersion: {}\nRequires-Python: >=2.7, !=3.0.*, !=3.1.*, '
+            '!=3.2.*, !=3.3.*, !=3.4.*, !=3.5.*\nRequires-Dist: certifi\nRequires-Dist: six\n'
+            'Provides-Extra: speed\nProvides-Extra: test\n{}\nLong.\n').format(version, classifiers),
+        info + 'entry_points.txt': '[console_scripts]\nlomond = lomond.cli:main\n\n[pytest11]\n'
+                                   'lomond = lomond.testing.pytest_plugin\n',
+        info + 'top_level.txt': 'lomond\n', info + 'RECORD': '', info + 'WHEEL': '', info + 'LICENSE': ''}
+    good.update((name, '') for name in package.modules_of_checkout())
+
+    def trouble(files):
+        with zipfile.ZipFile(path, 'w') as wheel:
+            for name, text in files.items():
+                wheel.writestr(name, text)
+        try:
+            package.check_wheel(path, version)
+        except package.Wrong as error:
+            return str(error)
+        return None
+
+    assert trouble(good) is None
+    for name in ('lomond/py.typed', 'lomond/events.pyi', 'lomond/cli/__init__.py'):
+        assert name in trouble(dict(item for item in good.items() if item[0] != name))
+    assert 'tests/' in trouble(dict(good, **{'tests/conftest.py': ''}))
+    assert 'lomond/notes.txt' in trouble(dict(good, **{'lomond/notes.txt': ''}))
+    for old, new, sentence in (('certifi\n', 'certifi\nRequires-Dist: requests\n', 'requires'),
+                               ('>=2.7', '>=3.6', 'Requires-Python'),
+                               (':: Python :: 3.8', ':: Python :: 3.5', '3.8'),
+                               ('Extra: speed', 'Extra: fast', 'extras')):
+        changed = good[info + 'METADATA'].replace(old, new)
+        assert sentence in trouble(dict(good, **{info + 'METADATA': changed}))
+    assert 'entry points' in trouble(dict(good, **{info + 'entry_points.txt': '[console_scripts]\n'}))

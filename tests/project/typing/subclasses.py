@@ -1,0 +1,142 @@
+"""What programs make of the classes: their own WebSocket, session, event, double."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lomond import WebSocket
+from lomond.errors import ConnectFail, HandshakeError
+from lomond.events import Event, Ready, Text
+from lomond.network.poller import READ, monotonic
+from lomond.response import Response
+from lomond.session import WebsocketSession
+
+if TYPE_CHECKING:
+    from lomond.events import AnyEvent
+
+
+class Client(WebSocket):
+    """Each method that may be overridden."""
+
+    def __init__(self, room: str, **options: Any) -> None:
+        super().__init__('wss://example.org/' + room, **options)
+        self.room = room
+
+    def build_request(self) -> bytes:
+        return super().build_request().replace(b'User-Agent', b'USER-AGENT')
+
+    def on_response(self, response: Response) -> tuple[str | None, set[str]]:
+        if response.get('x-room') != self.room:
+            raise HandshakeError('no such room')
+        return super().on_response(response)
+
+    def process_extensions(self, extensions: list[str]) -> set[str]:
+        return super().process_extensions([one for one in extensions if one != 'x-unknown'])
+
+    def on_disconnect(self) -> None:
+        print('over')
+        super().on_disconnect()
+
+    def __iter__(self) -> Iterator[AnyEvent]:
+        return self.connect(poll=1.0)
+
+
+class PipeSession(WebsocketSession):
+    """Connected to whatever it likes."""
+
+    def _connect(self) -> tuple[socket.socket, str | None]:
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return ours, None
+
+
+class StrictSession(WebsocketSession):
+    """With TLS of its own."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        super().__init__(websocket)
+        self.websocket = websocket
+
+    def _wrap_socket(self, sock: socket.socket, host: str) -> ssl.SSLSocket:
+        try:
+            return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+        except OSError as error:
+            raise ConnectFail('{}: {}', host, error)
+
+
+class Double:
+    """What stands for a session in somebody's tests."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self.session_time = 0.0
+
+    def run(self, poll: float, ping_rate: float | None, ping_timeout: float | None, auto_pong: bool,
+            close_timeout: float | None) -> Iterator[AnyEvent]:
+        yield Text('hello')
+
+    def send(self, opcode: int, payload: bytes, compress: bool = False) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    def force_disconnect(self) -> None: ...
+
+
+def make_session(websocket: WebSocket) -> WebsocketSession:
+    return PipeSession(websocket)
+
+
+class Tick(Event):
+    """An event of a program's own, for its own queue."""
+
+    name = 'tick'
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+
+class Greeting(Text):
+    """More of an event that there is."""
+
+    def words(self) -> list[str]:
+        return self.text.split()
+
+
+client = Client('kitchen', compress=True)
+for session_class in (PipeSession, StrictSession):
+    for event in client.connect(session_class):
+        print(event.name)
+client.connect(session_class=Double)
+client.connect(session_class=make_session, poll=1)
+client.connect(lambda websocket: PipeSession(websocket))
+with client as entered:
+    print(entered.room)
+
+own_queue: list[Event] = [Tick(1), Greeting('hello you')]
+for found in own_queue:
+    if isinstance(found, Tick):
+        print(found.count)
+    elif isinstance(found, Greeting):
+        print(found.words())
+    elif isinstance(found, Ready):
+        print(found.protocol)
+
+
+def drive(session: WebsocketSession) -> None:
+    """A driver of one's own."""
+    session.start(poll=1.0, ping_timeout=10)
+    while not session.is_over:
+        deadline = session.next_deadline()
+        wait = None if deadline is None else deadline - session.monotonic()
+        for fd, mask in session.waits():
+            print(fd, mask, wait)
+        ready = [(fd, mask & READ) for fd, mask in session.waits()]
+        for event in session.process(ready, monotonic()):
+            print(event.name)
+    session.queue_message(1, b'text')
+    session.wake()

@@ -1,0 +1,61 @@
+"""The opening handshake as the first phase: heads and bodies out of what arrives."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import pytest
+
+from lomond.errors import CriticalProtocolError
+from lomond.protocol.handshake import ClientHandshake
+from lomond.protocol.opening import read_body, read_head
+from lomond.protocol.receive_buffer import Intake
+from lomond.response import Response
+
+HEAD = b'HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n'
+
+
+def put(intake, data):
+    intake.get_buffer()[:len(data)] = data
+    intake.advance(len(data))
+
+
+def test_read_head():
+    intake = Intake()
+    reading = read_head(ClientHandshake(b'key'), intake)
+    assert next(reading) is None            # nothing has arrived
+    for at in range(len(HEAD) - 1):
+        put(intake, HEAD[at:at + 1])
+        assert next(reading) is None
+    put(intake, HEAD[-1:] + b'behind')
+    outcome = next(reading)
+    assert outcome.event.name == 'rejected' and outcome.surplus == b'behind'
+    assert next(reading, 'over') == 'over'
+    assert intake.take() == b''
+
+
+def test_no_head():
+    intake = Intake()
+    put(intake, b'SSH-2.0-x')
+    with pytest.raises(CriticalProtocolError):
+        next(read_head(ClientHandshake(b'key'), intake))
+
+
+@pytest.mark.parametrize('surplus, arriving, body', [
+    (b'Hello', [], b'Hello'), (b'', [b'Hel', b'lo'], b'Hello'), (b'He', [b'', b'llo behind'], b'Hello'),
+    (b'', [b'He', None], b'He'), (b'Hello', [None], b'Hello'), (b'', [None], b'')])
+def test_read_body(surplus, arriving, body):
+    """None: it is waited for no longer."""
+    intake = Intake()
+    response = Response(HEAD)
+    over = []
+    if arriving and arriving[0] is None:
+        over.append(arriving.pop(0))
+    reading = read_body(response, surplus, intake, lambda: bool(over))
+    for data in arriving:
+        assert next(reading) is None
+        assert response.body == b''
+        if data is None:
+            over.append(data)
+        else:
+            put(intake, data)
+    assert next(reading, 'over') == 'over'
+    assert response.body == body

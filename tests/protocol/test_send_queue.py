@@ -1,0 +1,252 @@
+"""The queue of replies, the log of pings, and messages as bytes."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import threading
+import zlib
+
+import pytest
+from support.helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, read_frames
+
+from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
+from lomond.protocol.send_queue import (
+    CHUNK,
+    MAX_QUEUED_PONGS,
+    MAX_REMEMBERED_PINGS,
+    Encoder,
+    PingLog,
+    Replies,
+    _snapshot,
+)
+
+
+def taken(replies):
+    return list(iter(replies.next, None))
+
+
+# --- replies ---
+
+def test_replies_keep_their_order():
+    replies = Replies()
+    assert not replies.is_waiting() and replies.next() is None
+    replies.queue(None, b'raw')
+    replies.queue_pong(b'1')
+    replies.queue(PING, b'2')
+    replies.queue_message(TEXT, b'three', True)
+    replies.queue_message(BINARY, b'4', False)
+    assert replies.queued_messages == 6 and replies.is_waiting() and replies.pending
+    assert taken(replies) == [(None, b'raw'), (PONG, b'1'), (PING, b'2'), (TEXT, (b'three', True)),
+                              (BINARY, (b'4', False))]
+    assert replies.queued_messages == 0 and not replies.is_waiting() and not replies.pending
+
+
+def test_after_a_close_frame_only_pongs():
+    """RFC 6455, 5.5.1 and 5.5.2: no data, but pings are answered until the peer's close frame."""
+    replies = Replies()
+    replies.queue_pong(b'before')
+    replies.queue(CLOSE, b'close')
+    replies.queue(PING, b'ping')
+    replies.queue_pong(b'after')
+    replies.queue_message(TEXT, b'text', False)
+    replies.queue(CLOSE, b'second')
+    replies.queue(None, b'raw')
+    assert taken(replies) == [(PONG, b'before'), (CLOSE, b'close'), (PONG, b'after')]
+    assert replies.queued_messages == 0
+    replies.queue(PING, b'ping')
+    assert replies.next() is None
+
+
+def test_pong_queue_is_bounded():
+    """behaviour.md, 4: 64 KiB; when it is full, only the newest ping is answered (5.5.3)."""
+    replies = Replies()
+    for number in range(10000):
+        replies.queue_pong(('%05d' % number).encode('ascii') * 20)
+    kept = taken(replies)
+    count = MAX_QUEUED_PONGS // 106
+    assert [payload[:5] for _, payload in kept] == [
+        ('%05d' % number).encode('ascii') for number in list(range(count)) + [9999]]
+    assert all(opcode == PONG for opcode, _ in kept)
+    replies.queue_pong(b'again')
+    assert taken(replies) == [(PONG, b'again')]
+
+
+def test_exactly_the_bound():
+    assert MAX_QUEUED_PONGS == 65536
+    replies = Replies()
+    for _ in range(MAX_QUEUED_PONGS // 8):
+        replies.queue_pong(b'ab')
+    assert len(replies.pending) == MAX_QUEUED_PONGS // 8
+    replies.queue_pong(b'')
+    assert len(replies.pending) == MAX_QUEUED_PONGS // 8
+    replies.next()
+    replies.queue_pong(b'')
+    assert len(replies.pending) == MAX_QUEUED_PONGS // 8
+
+
+def test_small_pong_does_not_overtake():
+    """Though it fits where an older one did not."""
+    replies = Replies()
+    for _ in range(MAX_QUEUED_PONGS // 131):
+        replies.queue_pong(b'x' * 125)
+    replies.queue_pong(b'y' * 125)
+    replies.queue_pong(b'1')
+    assert replies.next() == replies.next() == (PONG, b'x' * 125)
+    replies.queue_pong(b'2')
+    assert taken(replies)[-2:] == [(PONG, b'1'), (PONG, b'2')]
+
+
+def test_sixty_thousand_pings_are_answered_when_they_can_be():
+    replies = Replies()
+    for number in range(60000):
+        payload = ('%d' % number).encode('ascii')
+        replies.queue_pong(payload)
+        if number % 1000 == 999:
+            assert taken(replies) == [
+                (PONG, ('%d' % then).encode('ascii')) for then in range(number - 999, number + 1)]
+
+
+def test_newest_pong_goes_before_the_close_frame():
+    """Its ping came before; the peer may not listen after."""
+    replies = Replies()
+    for _ in range(2000):
+        replies.queue_pong(b'x' * 125)
+    replies.queue_pong(b'newest')
+    replies.queue(CLOSE, b'bye')
+    assert taken(replies)[-2:] == [(PONG, b'newest'), (CLOSE, b'bye')]
+
+
+def test_replies_clear():
+    replies = Replies()
+    for _ in range(2000):
+        replies.queue_pong(b'x' * 125)
+    replies.clear()
+    assert replies.next() is None and not replies.is_waiting()
+
+
+# --- pings ---
+
+def test_ping_log():
+    """A pong answers its ping, and all that were sent before (RFC 6455, 5.5.3)."""
+    log = PingLog()
+    assert log.oldest is None and log.latency is None
+    assert log.answered(b'', 1.0) is None
+    for number, payload in enumerate((b'a', b'b', b'c', b'b')):
+        log.sent(payload, 10.0 + number)
+    assert log.oldest == 10.0
+    assert log.answered(b'unknown', 20.0) is None and log.oldest == 10.0 and log.latency is None
+    assert log.answered(b'b', 20.0) == 9.0 and log.latency == 9.0
+    assert log.oldest == 12.0
+    assert log.answered(b'a', 21.0) is None and log.latency == 9.0
+    assert log.answered(b'b', 21.0) == 8.0
+    assert log.oldest is None and log.latency == 8.0
+    log.sent(b'd', 30.0)
+    log.clear()
+    assert log.oldest is None and log.answered(b'd', 31.0) is None
+
+
+@pytest.mark.parametrize('sent, received', [(None, 1.0), (1.0, None), (None, None)])
+def test_latency_needs_both_times(sent, received):
+    log = PingLog()
+    log.sent(b'', sent)
+    assert log.answered(b'', received) is None
+    assert log.latency is None and log.oldest is None
+
+
+def test_ping_log_is_bounded():
+    log = PingLog()
+    for number in range(MAX_REMEMBERED_PINGS + 5):
+        log.sent(b'', number)
+    assert log.oldest == 5
+
+
+class Fleeting(object):
+    """Like a deque that other threads change: whatever is looked at is gone."""
+
+    def __init__(self, failures=0):
+        self.failures = failures
+
+    def __iter__(self):
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError('deque mutated during iteration')
+        return iter([(b'x', 1.0)])
+
+    def popleft(self):
+        raise IndexError
+
+
+def test_ping_log_in_threads():
+    assert _snapshot(Fleeting(3)) == [(b'x', 1.0)]
+    log = PingLog()
+    log._pings = Fleeting()
+    assert log.answered(b'x', 2.0) is None
+    log = PingLog()
+    stop = []
+
+    def send():
+        while not stop:
+            log.sent(b'x', 1.0)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        for _ in range(2000):
+            log.answered(b'x', 2.0)
+    finally:
+        stop.append(True)
+        thread.join()
+
+
+# --- messages as bytes ---
+
+@pytest.mark.parametrize('masks', [True, False])
+@pytest.mark.parametrize('size', [0, 1, 125, 126, 65535, 65536, CHUNK + 1, 3 * CHUNK, 200001])
+@pytest.mark.parametrize('kind', [bytes, bytearray, memoryview])
+def test_encode_message(masks, size, kind):
+    """conformance.md: minimal lengths (the reader asserts them), a new mask each."""
+    payload = (b'0123456789abc' * (size // 13 + 1))[:size]
+    encoder = Encoder(masks)
+    chunks = [bytes(bytearray(chunk)) for chunk in encoder.encode_message(BINARY, kind(payload), True, True)]
+    (fin, rsv, opcode, key, found), = read_frames(b''.join(chunks))
+    assert (fin, rsv, opcode, found) == (True, 0, BINARY, payload)
+    assert (key is not None) == masks
+    assert max(len(chunk) for chunk in chunks) <= CHUNK + 14
+    if size > CHUNK:
+        assert len(chunks) >= size // CHUNK
+
+
+def test_masks_are_new_each_time():
+    encoder = Encoder(True)
+    keys = [read_frames(b''.join(encoder.encode_message(TEXT, b'x', False, True)))[0][3] for _ in range(500)]
+    keys += [read_frames(encoder.encode_control(PING, b'x'))[0][3] for _ in range(500)]
+    assert len(set(keys)) > 990
+
+
+def test_large_messages_are_masked_while_they_are_sent():
+    chunks = iter(Encoder(True).encode_message(BINARY, b'x' * 10 * CHUNK, False, True))
+    assert len(next(chunks)) == CHUNK + 14
+
+
+def test_fragments():
+    encoder = Encoder(False)
+    data = b''.join(b''.join(encoder.encode_message(opcode, payload, True, fin)) for opcode, payload, fin in (
+        (TEXT, b'a', False), (CONTINUATION, b'b', False), (CONTINUATION, b'', True)))
+    assert [frame[:3] + frame[4:] for frame in read_frames(data)] == [
+        (False, 0, TEXT, b'a'), (False, 0, CONTINUATION, b'b'), (True, 0, CONTINUATION, b'')]
+
+
+def test_compressed():
+    encoder = Encoder(True)
+    encoder.codec = PerMessageDeflate(DeflateParameters(), True, min_size=4)
+    inflater = zlib.decompressobj(-15)
+    sent = [(TEXT, b'spam ' * 50, True, True), (TEXT, b'spam', False, True), (BINARY, b'abc', True, True),
+            (BINARY, b'spam ' * 50, True, True), (TEXT, b'spam ', True, False),
+            (CONTINUATION, b'spam', True, True)]
+    frames = read_frames(b''.join(b''.join(encoder.encode_message(*arguments)) for arguments in sent))
+    # compress=False, shorter than min_size, and frames of a fragmented message go as they are.
+    assert [frame[1] for frame in frames] == [4, 0, 0, 4, 0, 0]
+    for arguments, (fin, rsv, opcode, _, payload) in zip(sent, frames):
+        assert (opcode, fin) == (arguments[0], arguments[3])
+        if rsv:
+            payload = inflater.decompress(payload + b'\0\0\xff\xff')
+        assert payload == arguments[1]

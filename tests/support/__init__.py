@@ -1,0 +1,1 @@
+"""What tests share: one scripted peer, one proxy, one wire, and helpers."""

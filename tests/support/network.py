@@ -1,0 +1,98 @@
+"""One connection over the network and what is asserted of each; shared by ``test_network_*``."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import os
+import re
+import time
+
+import pytest
+
+from lomond import WebSocket
+from lomond._compat import monotonic
+from lomond.session import WebsocketSession
+from support.helpers import collect_what_is_not_counted
+
+#: The time limit of whatever never ends (seconds), and what a busy machine may add to it.
+LIMIT = 0.25
+SLACK = 1.5
+
+GOOD = ['connecting', 'connected', 'ready', 'text', 'closing', 'disconnected']
+FAILED = ['connecting', 'connect_fail']
+
+
+class Run(object):
+    """The events of one connection, in order, without Poll.
+
+    :param websocket: the WebSocket
+    :param actions: keyword by name of an event: what to call then, with the WebSocket
+    """
+
+    def __init__(self, websocket, connect_timeout=4.0, session_class=WebsocketSession, **actions):
+        start = monotonic()
+        self.events = []
+        iterator = websocket.connect(session_class=session_class, poll=60, connect_timeout=connect_timeout)
+        for event in iterator:
+            if event.name == 'poll':
+                continue
+            self.events.append(event)
+            if event.name in actions:
+                actions[event.name](websocket)
+        self.elapsed = monotonic() - start
+        self.names = [event.name for event in self.events]
+        self.last = self.events[-1]
+        assert next(iterator, None) is None
+        assert self.names[0] == 'connecting'
+        assert [name in ('connect_fail', 'disconnected') for name in self.names].index(True) == (
+            len(self.names) - 1)
+        assert websocket.is_closed and not websocket.is_active
+        if self.last.name == 'connect_fail':
+            assert isinstance(self.last.error, Exception)
+
+    def __getitem__(self, name):
+        """The one event of that name."""
+        found, = [event for event in self.events if event.name == name]
+        return found
+
+
+def run(url, connect_timeout=4.0, session_class=WebsocketSession, actions=(), **options):
+    """Connect once."""
+    options.setdefault('proxies', {})
+    return Run(WebSocket(url, **options), connect_timeout, session_class, **dict(actions))
+
+
+def succeeds(got, names=GOOD):
+    """Assert that it went as it should."""
+    assert got.names == names, got.last.reason
+
+
+def fails(got, stage, pattern, limit=None):
+    """Assert that nothing came about, and why."""
+    assert got.names == FAILED
+    assert got.last.stage == stage, got.last.reason
+    assert re.match(pattern + r'\Z', got.last.reason), got.last.reason
+    if limit is None:
+        assert got.elapsed < SLACK
+    else:
+        assert limit <= got.elapsed < limit + SLACK
+
+
+def open_descriptors():
+    return len(os.listdir('/proc/self/fd'))
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open():
+    """No descriptor is left behind by any test."""
+    if not os.path.isdir('/proc/self/fd'):
+        yield
+        return
+    collect_what_is_not_counted()
+    before = open_descriptors()
+    yield
+    collect_what_is_not_counted()
+    for _ in range(50):
+        if open_descriptors() <= before:
+            return
+        time.sleep(0.02)        # a thread that is about to end
+    assert open_descriptors() <= before
