@@ -1,6 +1,6 @@
 """Measures the cells of docs/matrix.rst; it must not know what they should be.
 
-    python docs/check_matrix.py CLIENT
+    python benchmarks/check_matrix.py CLIENT
 
 CLIENT is lomond, websocket-client, websockets, ws4py, aiohttp, aiohttp-trust-env, picows or wsproto.
 Run it once for each, in an environment where that client is installed (lomond 0.3.4 and

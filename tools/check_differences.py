@@ -1,6 +1,6 @@
 """Shows what docs/differences.rst tells, by running whichever lomond is installed.
 
-    python docs/check_differences.py
+    python tools/check_differences.py
 
 Run it with lomond 0.3.4 for the first column of the page and with this one for the second; it uses
 both as anybody may, by their documented names.  It must not know what comes out.  It needs
@@ -17,11 +17,13 @@ import threading
 import time
 
 import trustme
-from check_matrix import limited, listen, read_head, shake_hands, sink
 
 import lomond
 from lomond import WebSocket
 from lomond.persist import persist
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'benchmarks'))
+from check_matrix import limited, listen, read_head, shake_hands, sink  # noqa: E402
 
 
 def say(what, result):
