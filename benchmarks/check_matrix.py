@@ -1,11 +1,13 @@
-"""Measures the cells of docs/matrix.rst; it must not know what they should be.
+"""Measure the cells of docs/matrix.rst.
 
     python benchmarks/check_matrix.py CLIENT
 
 CLIENT is lomond, websocket-client, websockets, ws4py, aiohttp, aiohttp-trust-env, picows or wsproto.
-Run it once for each, in an environment where that client is installed (lomond 0.3.4 and
-this one are both ``lomond``).  It needs Python 3.  Servers are on loopback; a case that has no
-end is given up after 35 seconds.
+Run it once for each client, in an environment where that client is installed (lomond 0.3.4 and
+this version are both ``lomond``).  It needs Python 3.  All servers are on loopback.  A case that
+has not ended after 35 seconds is reported as such.
+
+Knows nothing of: what the cells should be.
 """
 
 import base64
@@ -23,7 +25,7 @@ LIMIT = 35
 
 
 def listen(script, family=socket.AF_INET, address=('127.0.0.1', 0)):
-    """A server that runs the script for each connection; its port."""
+    """Start a server that runs the script for each connection; return its port."""
     listener = socket.socket(family)
     listener.bind(address)
     listener.listen(5)
@@ -40,7 +42,7 @@ def guarded(script, sock):
     try:
         script(sock)
     except (OSError, IndexError):
-        pass            # the client has gone, in the midst of its request
+        pass            # the client closed the connection during its request
 
 
 def read_head(sock):
@@ -68,7 +70,7 @@ def sink(sock):
         pass
 
 
-# -- the clients: open(url, **settings), receive(opened) until something comes, send(opened, data)
+# -- the clients: open(url, **settings), receive(opened) waits for something, send(opened, data)
 
 class Lomond:
     pings = dict(ping_rate=1, ping_timeout=2)
@@ -99,7 +101,7 @@ class Lomond:
         return 'end'
 
     def send(self, opened, data):
-        # The events belong to the thread that has begun to iterate them.
+        # Events must be iterated by the thread that started to do so.
         failures = []
 
         def run():
@@ -136,7 +138,7 @@ class WebSocketClient:
         return 'received {!r}'.format(opened.recv())
 
     def _run(self, url, on_open=None):
-        """With an app: create_connection() sends no pings; the interval must be above the timeout."""
+        """Use an app: create_connection() sends no pings.  The interval must exceed the timeout."""
         import websocket
         errors = []
         app = websocket.WebSocketApp(url, on_open=on_open, on_error=lambda app, error: errors.append(error))
@@ -160,7 +162,7 @@ class Websockets:
 
     def open(self, url, **settings):
         from websockets.sync.client import connect
-        return connect(url, legacy=True, **settings)      # without with: it is opened here, used elsewhere
+        return connect(url, legacy=True, **settings)      # no "with": it is opened here and used elsewhere
 
     def receive(self, opened):
         return 'received {!r}'.format(opened.recv())
@@ -197,7 +199,7 @@ class Ws4py:
 
 
 class Asyncio:
-    """Clients of asyncio: a loop in a thread, which does not count."""
+    """Base of asyncio clients: runs a loop in a thread, which is not counted."""
 
     def __init__(self):
         import asyncio
@@ -207,7 +209,7 @@ class Asyncio:
         self.loop.set_default_executor(self.executor())
 
     def executor(self):
-        """Its threads (for names) are there before threads are counted."""
+        """Return an executor for name lookups whose thread exists before threads are counted."""
         from concurrent.futures import ThreadPoolExecutor
         executor = ThreadPoolExecutor(1)
         executor.submit(int).result()
@@ -231,7 +233,7 @@ class Asyncio:
 
 
 class Aiohttp(Asyncio):
-    pings = dict(heartbeat=2)       # the pong may take half of it
+    pings = dict(heartbeat=2)       # the pong may take half of that
 
     def __init__(self, trust_env=False):
         import aiohttp
@@ -284,7 +286,7 @@ class Picows(Asyncio):
 
 
 class Wsproto:
-    """A protocol without input and output: the socket is ours, and so is every wait."""
+    """A protocol without I/O: the socket, and therefore every wait, is ours."""
     is_protocol_only = True
 
     def __init__(self):
@@ -319,7 +321,7 @@ CLIENTS = {'lomond': Lomond, 'websocket-client': WebSocketClient, 'websockets': 
 
 
 def limited(function, *args, **kwargs):
-    """What came of it, and after how long."""
+    """Call the function; return its result or error, and how long it took."""
     found = []
 
     def run():
@@ -336,7 +338,7 @@ def limited(function, *args, **kwargs):
 
 
 def is_refused(client, url, size):
-    """Whether a message is refused when its size is announced: seen by the server."""
+    """Return whether the client refuses a message of the announced size, as seen by the server."""
     refused = threading.Event()
 
     def script(sock):
@@ -345,14 +347,14 @@ def is_refused(client, url, size):
         sock.sendall(b'\x82\x7f' + struct.pack('!Q', size))
         sock.settimeout(1.5)
         try:
-            while True:         # small masked frames of the client: pings, or a close frame
+            while True:         # small masked frames from the client: pings, or a close frame
                 head = sock.recv(2, socket.MSG_WAITALL)
                 if head[:1] in (b'', b'\x88'):
                     refused.set()
                     return
                 sock.recv(4 + (head[1] & 127), socket.MSG_WAITALL)
         except socket.timeout:
-            pass            # it waits for the payload
+            pass            # the client waits for the payload
 
     thread = threading.Thread(target=limited, args=(lambda: client.receive(client.open(url(script))),))
     thread.daemon = True
@@ -361,7 +363,7 @@ def is_refused(client, url, size):
 
 
 def dead_address():
-    """A port of 127.0.0.2 whose accept queue is full: Linux drops what comes, as a firewall does."""
+    """Return a port of 127.0.0.2 with a full accept queue: Linux drops packets, like a firewall."""
     full = socket.socket()
     full.bind(('127.0.0.2', 0))
     full.listen(0)
@@ -397,7 +399,7 @@ def main(name):
     def then(data):
         def script(sock):
             shake_hands(sock)
-            time.sleep(0.2)         # not in the packet of the answer: not every client likes that
+            time.sleep(0.2)         # not in the packet of the response: some clients fail
             sock.sendall(data)
             sink(sock)
         return script
@@ -409,7 +411,7 @@ def main(name):
     before = threading.active_count()
     kept = client.open(place)
     time.sleep(0.2)
-    say('threads of an open connection', threading.active_count() - before - 1)     # one is the server's
+    say('threads of an open connection', threading.active_count() - before - 1)     # one belongs to the server
     extensions = [line for line in heads[0].split(b'\r\n') if b'extensions' in line.lower()]
     say('compression offered by default', extensions or 'no')
     say('message of 2**62 bytes announced', limited(receive, then(b'\x82\x7f' + struct.pack('!Q', 2 ** 62))))
@@ -461,4 +463,4 @@ def main(name):
 
 if __name__ == '__main__':
     main(sys.argv[1])
-    os._exit(0)         # threads of a client may have no end
+    os._exit(0)         # threads of a client may never end

@@ -1,10 +1,12 @@
-"""Shows what docs/differences.rst tells, by running whichever lomond is installed.
+"""Reproduce what docs/differences.rst describes, with the lomond that is installed.
 
     python tools/check_differences.py
 
-Run it with lomond 0.3.4 for the first column of the page and with this one for the second; it uses
-both as anybody may, by their documented names.  It must not know what comes out.  It needs
-Python 3 and ``trustme``; servers are on loopback; what has no end is given up after 35 seconds.
+Run it with lomond 0.3.4 for the first column of the page and with this version for the second.  It
+uses only documented names of both.  It needs Python 3 and ``trustme``.  All servers are on loopback.
+A case that has not ended after 35 seconds is reported as such.
+
+Knows nothing of: what the results should be.
 """
 
 import logging
@@ -35,7 +37,7 @@ def url_of(script):
 
 
 def follow(websocket, handle=None, **settings):
-    """Iterate to the end; the last event as it shows itself, and the one before it."""
+    """Iterate to the end; return the repr of the last event and of the one before it."""
     shown = []
     for event in websocket.connect(**settings):
         if event.name not in ('poll', 'connecting', 'connected', 'ping', 'pong'):
@@ -46,7 +48,7 @@ def follow(websocket, handle=None, **settings):
 
 
 def polite(sock):
-    """Shakes hands and takes what comes, without an answer to a close."""
+    """Complete the handshake and read everything, without answering a close frame."""
     shake_hands(sock)
     sink(sock)
 
@@ -69,7 +71,7 @@ def open_and_send(data):
 
 
 def follow_and_close(websocket, *args):
-    """Close at Ready, and end soon whatever the server does."""
+    """Close at Ready, and end soon no matter what the server does."""
     return limited(follow, websocket, lambda event: event.name == 'ready' and websocket.close(*args),
                    ping_rate=0, close_timeout=1, poll=1)
 
@@ -130,7 +132,7 @@ def reasons():
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         sock.close()
     say('reset', limited(follow, WebSocket(url_of(reset))))
-    say('answer that is no HTTP', limited(follow, WebSocket(url_of(answering(b'SSH-2.0-x\r\n\r\n')))))
+    say('answer that is not HTTP', limited(follow, WebSocket(url_of(answering(b'SSH-2.0-x\r\n\r\n')))))
     bodies = []
     say('refusal with a body', limited(follow, WebSocket(url_of(answering(
         b'HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nsorry'))),
@@ -160,7 +162,7 @@ def strictness():
         follow_and_close(websocket)
         return heads[0].split(b'\r\n')[:3]
     say('CR LF in a header', tried(request, header=(b'X-A', b'1\r\nX-B: 2')))
-    say('blank in a path', tried(request, 'a b'))
+    say('space in a path', tried(request, 'a b'))
     say('ftp:', tried(WebSocket, 'ftp://x/'))
     say('no host', tried(WebSocket, 'ws://'))
 
@@ -177,7 +179,7 @@ def strictness():
         if event.name == 'connected':
             early.send_text('early')
     say('send_text at Connected', tried(lambda: limited(follow, early, send_early)))
-    say('... the server got behind the request', [head.partition(b'\r\n\r\n')[2][:1] for head in heads])
+    say('... what the server got after the request', [head.partition(b'\r\n\r\n')[2][:1] for head in heads])
     got = []
 
     def take(sock):
@@ -215,7 +217,7 @@ def strictness():
     proxy = 'socks5://127.0.0.1:{}'.format(listen(lambda sock: asked.append(sock.recv(100))))
     say('socks5 proxy', limited(lambda: follow(WebSocket(
         'ws://example.invalid/', proxies={'http': proxy, 'https': proxy}))))
-    say('... it was told', asked)
+    say('... what it received', asked)
 
 
 if __name__ == '__main__':
