@@ -411,7 +411,7 @@ def main(name):
     before = threading.active_count()
     kept = client.open(place)
     time.sleep(0.2)
-    say('threads of an open connection', threading.active_count() - before - 1)     # one belongs to the server
+    say('threads of an open connection', threading.active_count() - before - 1)     # minus the server's
     extensions = [line for line in heads[0].split(b'\r\n') if b'extensions' in line.lower()]
     say('compression offered by default', extensions or 'no')
     say('message of 2**62 bytes announced', limited(receive, then(b'\x82\x7f' + struct.pack('!Q', 2 ** 62))))
