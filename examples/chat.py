@@ -1,9 +1,9 @@
-"""Chat client: lines that you type are sent, what others say is printed.
+"""Chat client: sends the lines that you type and prints what others write.
 
-    lomond serve                            # in one terminal: a server that sends back
+    lomond serve                            # in one terminal: an echo server
     python chat.py ws://127.0.0.1:8080      # in another
 
-The end of the input (Ctrl-D) or Ctrl-C says goodbye.
+The end of the input (Ctrl-D) or Ctrl-C closes the connection.
 """
 
 import signal
@@ -15,13 +15,13 @@ from lomond.errors import WebSocketError
 
 
 def send_lines(websocket):
-    """What a thread does: sending is allowed in any thread, the events belong to one."""
+    """Send lines; runs in a thread of its own. Any thread may send."""
     try:
         for line in sys.stdin:
             websocket.send_text(line.rstrip('\n'))
         websocket.close(1000, 'end of input')
     except WebSocketError:
-        pass        # the connection is over; the loop below says so
+        pass        # the connection has ended; the loop below reports it
 
 
 def main(url):
@@ -30,7 +30,7 @@ def main(url):
     for event in websocket.connect(ping_timeout=60):
         if event.name == 'ready':
             print('* connected to', websocket.host)
-            # A daemon: nobody can interrupt the reading of a terminal.
+            # A daemon thread, because reading from a terminal cannot be interrupted.
             threading.Thread(target=send_lines, args=(websocket,), daemon=True).start()
         elif event.name == 'text':
             print('<', event.text, flush=True)

@@ -1,10 +1,10 @@
-"""Take a screenshot with headless Chromium, driven by its DevTools socket.
+"""Take a screenshot with headless Chromium through its DevTools WebSocket.
 
     chromium --headless --remote-debugging-port=9222 --user-data-dir="$(mktemp -d)" about:blank
     python chromium_screenshot.py http://127.0.0.1:9222 file:///usr/share/doc/ page.png
 
-A call is a JSON object with a number, its answer has the same number; what has no number is an event
-of the page.  A picture is one message of some hundred KiB.
+A call is a JSON object with an id, and its result has the same id.  Messages without an
+id are events of the page.  The screenshot is a single message of several hundred KiB.
 """
 
 import base64
@@ -16,8 +16,8 @@ from lomond import WebSocket
 
 
 def find_page(browser):
-    """URL of the socket of the first page that is open."""
-    # {}: no proxy between us and our own browser
+    """Return the WebSocket URL of the first open page."""
+    # {}: no proxy for the local browser
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(browser + '/json/list') as answer:
         pages = json.loads(answer.read().decode('utf-8'))

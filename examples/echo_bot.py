@@ -1,8 +1,8 @@
-"""Echo bot: answers what others say, and comes back whenever the connection is lost.
+"""Echo bot: repeats what others write, and reconnects when the connection is lost.
 
     python echo_bot.py wss://example.org/room
 
-Try it with a chat room of your own; it does not answer itself.  Ctrl-C ends it.
+Try it in a chat room of your own.  It does not answer itself.  Ctrl-C stops it.
 """
 
 import logging
@@ -12,7 +12,7 @@ from lomond import WebSocket
 from lomond.errors import WebSocketError
 from lomond.persist import persist
 
-SIGN = 'echo: '         # what our own messages begin with
+SIGN = 'echo: '         # prefix of our own messages
 
 
 def run(websocket):
@@ -22,7 +22,7 @@ def run(websocket):
         elif event.name == 'text' and not event.text.startswith(SIGN):
             try:
                 websocket.send_text(SIGN + event.text)
-            except WebSocketError as error:     # the connection has just ended; the loop tells why
+            except WebSocketError as error:     # the connection just ended
                 logging.warning('not sent: %s', error)
         elif event.name in ('connect_fail', 'rejected', 'disconnected'):
             logging.warning('%s: %s', event.name, event.reason)

@@ -1,9 +1,10 @@
-"""Fan-in: several sockets, a thread each, and one queue that the main thread reads.
+"""Fan-in: one thread per connection, and one queue that the main thread reads.
 
     python fan_in.py ws://127.0.0.1:8001/trades ws://127.0.0.1:8002/trades
 
-A queue with an end slows down who sends too much: the thread waits, does not read, and TCP tells the server.
-It ends when every server has closed, or with Ctrl-C.
+The queue has a maximum size, so it slows down a server that sends too much: the thread
+waits and stops reading, and TCP makes the server wait.  The program ends when all
+servers have closed their connections, or with Ctrl-C.
 """
 
 import queue
@@ -14,7 +15,7 @@ from lomond import WebSocket
 
 
 def pump(websocket, events):
-    """What each thread does: put what comes into the queue, None at the end."""
+    """Put the events of a connection into the queue, and None at the end."""
     try:
         for event in websocket.connect(ping_timeout=60):
             if event.name in ('text', 'connect_fail', 'rejected', 'disconnected'):
@@ -41,7 +42,7 @@ def main(urls):
                 print(websocket.url, event.reason, file=sys.stderr)
     except KeyboardInterrupt:
         for websocket in websockets:
-            websocket.close(1001)       # may be called from any thread, and never waits
+            websocket.close(1001)       # allowed in any thread; never blocks
         for thread in threads:
             thread.join(5)
 

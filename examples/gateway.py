@@ -1,8 +1,8 @@
-"""A gateway as a daemon: sends readings to a server for years; systemd starts, watches and ends it.
+"""Gateway daemon: sends readings to a server for years, supervised by systemd.
 
-    GATEWAY_URL=wss://example.org/gateway python gateway.py      # or by gateway.service, beside this
+    GATEWAY_URL=wss://example.org/gateway python gateway.py    # or: gateway.service
 
-It is ready, for systemd, once the first connection stands.  SIGTERM says goodbye to the server (1001).
+It tells systemd that it is ready once it is connected.  SIGTERM closes the connection.
 """
 
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger('gateway')
 
 
 def tell_systemd(state):
-    """What sd_notify() does: a datagram to the socket that systemd names."""
+    """Send a datagram to the socket named by systemd, as sd_notify() does."""
     address = os.environ.get('NOTIFY_SOCKET')
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
@@ -30,7 +30,7 @@ def main(url):
     leave = threading.Event()
     numbers = signal.SIGTERM, signal.SIGINT
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    # No signal handler: it runs in the thread of wait(), and set() may want the lock that wait() holds.
+    # No signal handler: set() might need a lock that the interrupted wait() holds.
     threading.Thread(target=lambda: (signal.sigwait(numbers), leave.set()), daemon=True).start()
     websocket = WebSocket(url)
     for event in persist(websocket, poll=10, ping_timeout=60, exit_event=leave, retry_on=transient):
@@ -46,8 +46,8 @@ def main(url):
                 log.warning('%s: %s', event.name, event.reason)
                 tell_systemd('STATUS=' + event.reason)
             elif event.name == 'gave_up':
-                return 1        # no connection will do: a wrong URL, a certificate, a 403
-        except WebSocketError as error:         # of a send; the loop tells the reason
+                return 1    # retrying is pointless: wrong URL, certificate, 403
+        except WebSocketError as error:     # raised by a send; the loop logs why
             log.warning('not sent: %s', error)
     tell_systemd('STOPPING=1')
     return 0

@@ -1,9 +1,9 @@
-"""Many sockets in one thread with gevent: a greenlet each, written as if it were alone.
+"""Many connections in one thread with gevent, each in its own greenlet.
 
     pip install gevent lomond
     python gevent_many.py ws://127.0.0.1:8080 100
 
-Patch before lomond is imported: what waits in lomond then lets the other greenlets run.
+Patch before you import lomond, so that other greenlets run while lomond waits.
 """
 
 from gevent import monkey
@@ -19,7 +19,7 @@ from lomond import WebSocket  # noqa: E402
 
 
 def talk(url, number):
-    """Say something, wait for the answer; the seconds that it took, or None."""
+    """Send a message and wait for its echo; return the seconds it took, or None."""
     began = time.time()
     websocket = WebSocket(url)
     for event in websocket:

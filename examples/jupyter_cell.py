@@ -1,10 +1,10 @@
-"""Run a cell in a new Jupyter kernel and print what it prints.
+"""Run a cell in a new Jupyter kernel and print its output.
 
     jupyter server --IdentityProvider.token=secret
     python jupyter_cell.py http://127.0.0.1:8888 secret "print(6 * 7)"
 
-The kernel is started and ended by HTTP; what happens in it comes by WebSocket, one JSON object a
-message, the answers told apart by the id of the message that they answer.
+The kernel is started and stopped over HTTP.  Its output arrives over the WebSocket, one
+JSON object per message, with the id of the request that it belongs to.
 """
 
 import json
@@ -16,14 +16,14 @@ from lomond import WebSocket
 
 
 def call(method, url, headers):
-    # {}: no proxy, as this is a server of our own
+    # {}: no proxy for our own server
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(urllib.request.Request(url, headers=headers, method=method)) as answer:
         return json.loads(answer.read().decode('utf-8') or 'null')
 
 
 def run_cell(websocket, code):
-    """Run it; returns the status, 'ok' or 'error'."""
+    """Run the code; return its status, 'ok' or 'error'."""
     number, status = uuid.uuid4().hex, None
     header = dict(msg_id=number, msg_type='execute_request', username='', session=number, version='5.3')
     for event in websocket:
@@ -39,7 +39,7 @@ def run_cell(websocket, code):
             elif kind == 'execute_reply':
                 status = content['status']
             if status and kind == 'status' and content['execution_state'] == 'idle':
-                websocket.close()       # idle comes behind everything that was printed
+                websocket.close()       # idle comes after all output
         elif event.name in ('connect_fail', 'rejected', 'protocol_error'):
             sys.exit(str(event))
     return status

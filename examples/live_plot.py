@@ -1,8 +1,9 @@
-"""Plot the values of sensors in the terminal while they come: a line each, the newest on the right.
+"""Plot sensor values in the terminal as they arrive: one line per sensor, newest right.
 
     python live_plot.py ws://127.0.0.1:8080
 
-Messages are JSON: {"sensor": "kitchen", "value": 21.5}.  Into a pipe it writes one line at the end.
+Messages are JSON: {"sensor": "kitchen", "value": 21.5}.  If the output is not a
+terminal, each line is written once, at the end.
 """
 
 import collections
@@ -15,7 +16,7 @@ WIDTH = 60
 
 
 def line_of(name, values):
-    """One sensor: its bars between its least and greatest value."""
+    """Format one sensor, with bars scaled to its lowest and highest value."""
     low, high = min(values), max(values)
     step = (high - low) / (len(BARS) - 1) or 1
     bars = u''.join(BARS[int((value - low) / step)] for value in values)
@@ -23,7 +24,7 @@ def line_of(name, values):
 
 
 def draw(sensors, lines_above):
-    """Draw over what was drawn before; returns the number of lines."""
+    """Draw over the previous lines; return the number of lines."""
     if lines_above:
         sys.stdout.write('\x1b[{}F'.format(lines_above))
     for name in sorted(sensors):
@@ -40,7 +41,7 @@ def main(url):
             try:
                 name, value = str(event.json['sensor']), float(event.json['value'])
             except (KeyError, TypeError, ValueError):
-                continue        # no JSON (a ValueError), or some other message
+                continue        # not JSON (a ValueError), or a different message
             sensors[name].append(value)
             if sys.stdout.isatty():
                 lines = draw(sensors, lines)

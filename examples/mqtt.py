@@ -1,10 +1,10 @@
-"""MQTT over WebSocket: subscribe to a topic, publish to it, print what comes (mosquitto, EMQX, AWS IoT ...).
+"""MQTT over WebSocket: subscribe to a topic, publish to it, print what arrives.
 
-    mosquitto -c mosquitto.conf             # with:  listener 9001  /  protocol websockets
+    mosquitto -c mosquitto.conf         # with:  listener 9001  /  protocol websockets
     python mqtt.py ws://127.0.0.1:9001 sensors/kitchen "21.5 C"
 
-MQTT is bytes in binary messages, cut anywhere: only a buffer has packets.  This is as much of version
-3.1.1 as it takes, for packets below 128 bytes; it leaves when its own message has come back.
+Works with mosquitto, EMQX, AWS IoT ...  Messages may split packets, hence the buffer.
+Minimal MQTT 3.1.1 with packets below 128 bytes; ends when its own message comes back.
 """
 
 import struct
@@ -27,7 +27,7 @@ def packet(kind, body):
 
 
 def take_packets(buffer):
-    """The packets that are whole, as (kind, body); they leave the buffer."""
+    """Remove complete packets from the buffer; yield them as (kind, body)."""
     while len(buffer) > 1 and len(buffer) >= 2 + buffer[1]:
         end = 2 + buffer[1]
         yield buffer[0], bytes(buffer[2:end])
