@@ -147,8 +147,8 @@ def receiving(size, repeat):
     websocket, events = connect(frames)
     # The session's own loop is in the middle of Ready, and stays there.
     websocket.state.core.hungry = True
-    talk = websocket.state.session._talk.live()
-    yield 'the conversation', least(lambda: count_off(talk), repeat)
+    driver = websocket.state.session._driver.live()
+    yield 'the driver', least(lambda: count_off(driver), repeat)
 
     websocket, events = connect(frames)
     yield 'the session', least(lambda: count_off(events), repeat)
@@ -171,7 +171,7 @@ def sending(size, repeat):
     payload = text.encode()
     websocket, _events = connect(b'')
     session = websocket.state.session
-    writer = session._talk.writer
+    writer = session._driver.writer
     writer._send = len                  # no stream, no system call
     encode = websocket.state.core.encode
     for name, call, arguments in (

@@ -1,6 +1,6 @@
 """Options of permessage-deflate (RFC 7692), for clients and servers.
 
-The negotiation and the codec are in :mod:`lomond.protocol.permessage_deflate`.
+The negotiation and the codec are in ``lomond.protocol.permessage_deflate``.
 """
 
 from __future__ import absolute_import, division, unicode_literals

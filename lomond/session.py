@@ -15,9 +15,8 @@ from __future__ import absolute_import, division, unicode_literals
 
 from . import errors
 from ._compat import OS_ERRORS, error_text, monotonic, text_type, without_frames
-from .driver.deadlines import Timers, earliest
-from .driver.driver import Conversation
-from .driver.ending import find_cause
+from .driver.deadlines import Deadlines, earliest
+from .driver.driver import Driver, Hooks
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .network.dialer import Dial, DialFail
 from .network.poller import LONGEST, READ, Waiting
@@ -44,8 +43,8 @@ class WebsocketSession(object):
         self._sock = None               # the connected socket, while there is one
         self._stream = None
         self._dial = None
-        self._talk = None               # the Conversation, once connected
-        self._timers = None
+        self._driver = None               # the Driver, once connected
+        self._deadlines = None
         self._waiting = None
         self._life = None
         self._ended_time = None         # session_time at the end
@@ -77,7 +76,7 @@ class WebsocketSession(object):
         self._auto_pong = auto_pong
         self._connect_timeout = connect_timeout or None
         self._send_timeout = send_timeout or None
-        self._timers = Timers(poll, ping_rate, ping_timeout, close_timeout)
+        self._deadlines = Deadlines(poll, ping_rate, ping_timeout, close_timeout)
 
     def _run(self):
         self._life = self._live()
@@ -94,8 +93,8 @@ class WebsocketSession(object):
         """What is waited for now: ``((fileno, READ | WRITE), ...)``; it changes between calls."""
         if self._waiting is None or self.is_over:
             return ()
-        if self._talk is not None and self._dial is None:
-            return self._talk.waits()
+        if self._driver is not None and self._dial is None:
+            return self._driver.waits()
         waits = ((self._waiting.fileno(), READ),)
         return waits if self._dial is None else tuple(self._dial.waits) + waits
 
@@ -103,8 +102,9 @@ class WebsocketSession(object):
         """When :meth:`process` is to be called at the latest (monotonic), or None."""
         if self.is_over:
             return None
-        if self._talk is not None:
-            return self._talk.next_deadline(self._now)
+        driver = self._driver
+        if driver is not None:
+            return self._now if driver.is_busy else driver.lifecycle.next_deadline()
         return self._now if self._dial is None else earliest(self._dial.deadline, self._deadline)
 
     def monotonic(self):
@@ -147,17 +147,17 @@ class WebsocketSession(object):
         :param compress: True: it is compressed if that was agreed on
         :raises WebSocketUnavailable: and SendTimeout, TransportFail, as ``WebSocket.send_text``
         """
-        talk = self._talk
+        driver = self._driver
         if opcode == Opcode.CLOSE:
-            if talk is not None and self._timers.closed_at is None:
-                self._timers.closed_at = talk.clock()
+            if driver is not None and self._deadlines.closed_at is None:
+                self._deadlines.closed_at = driver.clock()
             self._queue(opcode, payload)
             return
-        if talk is None:
+        if driver is None:
             self._core.check_send()
             raise errors.WebSocketUnavailable('nothing can be sent without a connection')
-        talk.writer.send(opcode, payload, compress)
-        if opcode == Opcode.PING and self._timers.ping_timeout is not None:
+        driver.writer.send(opcode, payload, compress)
+        if opcode == Opcode.PING and self._deadlines.ping_timeout is not None:
             self.wake()                     # the loop has a new deadline
 
     def queue_message(self, opcode, payload, compress=False):
@@ -186,9 +186,9 @@ class WebsocketSession(object):
         self._flush()
 
     def _flush(self):
-        talk = self._talk
-        if talk is not None:
-            talk.writer.try_flush()
+        driver = self._driver
+        if driver is not None:
+            driver.writer.try_flush()
         self.wake()
 
     def close(self):
@@ -203,9 +203,9 @@ class WebsocketSession(object):
         if self._stopped is None:
             self._stopped = reason
         self._core.disconnect()
-        talk = self._talk
-        if talk is not None:
-            talk.stop(reason)
+        driver = self._driver
+        if driver is not None:
+            driver.stop(reason)
         self.wake()
 
     def wake(self):
@@ -219,8 +219,8 @@ class WebsocketSession(object):
         """Seconds since Ready; 0.0 before it; it stands still after the end."""
         if self._ended_time is not None:
             return self._ended_time
-        talk = self._talk
-        return 0.0 if talk is None else talk.session_time
+        driver = self._driver
+        return 0.0 if driver is None else driver.session_time
 
     # -- the life of a connection
 
@@ -246,21 +246,22 @@ class WebsocketSession(object):
                 break
             if plan.shows_connected:
                 yield Connected(plan.shown_url, self._proxy)
-            for event in self._talk.live():
+            for event in self._driver.live():
                 yield event
-            if self._talk.again is None:
+            again = self._driver.lifecycle.again
+            if again is None:
                 break
-            talk, self._talk = self._talk, None
-            talk.close()
+            driver, self._driver = self._driver, None
+            driver.close()
             failure = plan.restart()            # first: a close() in the handler is for what comes
             self._core = plan.core
-            if talk.again != plan.SILENT:
-                yield Redirected(plan.shown_url, talk.again, talk.response)
+            if again != plan.SILENT:
+                yield Redirected(plan.shown_url, again, driver.lifecycle.response)
         if failure is not None:
             self._finish()
             yield ConnectFail(*failure)
             return
-        reason, graceful, error = self._talk.ending
+        reason, graceful, error = self._driver.lifecycle.ending
         self._finish()
         yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
 
@@ -280,15 +281,15 @@ class WebsocketSession(object):
                 for _ in self._dial_steps():
                     yield None
             stage = 'upgrade'
-            talk = self._begin_talk()
-            talk.writer.write(self._plan.request())
+            driver = self._begin_driver()
+            driver.writer.write(self._plan.request())
             while True:
-                talk.writer.try_flush()
+                driver.writer.try_flush()
                 self._check('request failed', stage)        # first: what was shut down is broken, too
-                if talk.writer.error is not None:
-                    error = find_cause(self._core, self._stream, talk.writer)
+                if driver.writer.error is not None:
+                    error = driver.find_cause()
                     raise DialFail('request failed; ' + describe_error(error), stage, error)
-                if not talk.writer.has_tail():
+                if not driver.writer.has_tail():
                     return
                 yield None
         except DialFail as fail:
@@ -297,18 +298,20 @@ class WebsocketSession(object):
             problem = 'request failed; ' if stage == 'upgrade' else ''
             self._failure = (problem + error_text(error), without_frames(error), stage)
 
-    def _begin_talk(self):
+    def _begin_driver(self):
         plan, core = self._plan, self._core
         self._sock = self._stream.sock
         core.auto_pong = self._auto_pong
         core.collect_body = plan.wants_body
-        talk = self._talk = Conversation(
-            core, self._stream, self._timers, self._waiting, self._send_timeout, self._deadline,
-            'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), plan)
+        hooks = Hooks(plan.on_event, plan.on_sent, plan.on_received, plan.on_reply, plan.accepted,
+                      plan.follow)
+        driver = self._driver = Driver(
+            core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
+            'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks)
         if self._surplus:
-            talk.put_back(self._surplus)
+            driver.reader.put_back(self._surplus)
             self._surplus = b''
-        return talk
+        return driver
 
     def _dial_steps(self):
         dial = self._dial = Dial(self._plan.route(self), self._waiting)
@@ -372,8 +375,8 @@ class WebsocketSession(object):
         self._ended_time = self.session_time
         self._core.disconnect()
         self._plan.end(self)
-        if self._talk is not None:
-            self._talk.close()
+        if self._driver is not None:
+            self._driver.close()
         elif self._stream is not None:
             self._stream.shutdown()
             self._stream.close()

@@ -1,7 +1,7 @@
 """The life of one connection of the test server: TLS, opening handshake, handler, end of TCP.
 
 It must not know how connections are accepted, nor what a handler may do with one.  It drives the
-protocol core in its server role with the same :class:`~lomond.driver.driver.Conversation` that drives
+protocol core in its server role with the same :class:`~lomond.driver.driver.Driver` that drives
 the client.
 """
 
@@ -13,8 +13,8 @@ import struct
 
 from .. import errors
 from .._compat import OS_ERRORS, get_ident, text_type
-from ..driver.deadlines import Timers
-from ..driver.driver import Conversation
+from ..driver.deadlines import Deadlines
+from ..driver.driver import Driver
 from ..network.poller import LONGEST, READ, Waiting
 from ..network.stream import TlsStream, as_stream
 from ..protocol import states
@@ -28,18 +28,6 @@ LINGER = 1.0
 
 class ReceiveTimeout(errors.WebSocketError):
     """The client sent nothing for as long as a handler was ready to wait."""
-
-
-class _Plan(object):
-    """What a conversation asks whoever began it; a server wants nothing of it."""
-
-    on_event = on_sent = on_reply = on_received = None
-
-    def accepted(self, response):
-        """A cookie jar would look at it."""
-
-    def follow(self, event):
-        """A redirect would be followed."""
 
 
 class Link(object):
@@ -67,8 +55,8 @@ class Link(object):
         self._waiting = Waiting()
         self._sock = sock
         self._stream = None
-        self._timers = None
-        self._talk = None
+        self._deadlines = None
+        self._driver = None
         self._life = None               # the generator of events
         self._ended = False             # no further event will come
         self._is_stopping = False       # nothing is waited for any more (set by any thread)
@@ -123,15 +111,15 @@ class Link(object):
             self.error = error
             return False
         self._stream.poll_tells_all = False     # receive(timeout=0) is to look, not to wait first
-        self._timers = Timers(poll=LONGEST, ping_rate=None, close_timeout=timeout)
-        self._talk = Conversation(
-            self._core, self._stream, self._timers, waiting, timeout, deadline,
-            'no request within {}s'.format(timeout), _Plan())
+        self._deadlines = Deadlines(poll=LONGEST, ping_rate=None, close_timeout=timeout)
+        self._driver = Driver(
+            self._core, self._stream, self._deadlines, waiting, timeout, deadline,
+            'no request within {}s'.format(timeout))
         if server.ssl_context is not None and not self._shake_tls(deadline):
             return False
         if self._is_raw:
             return True
-        self._life = self._talk.live()
+        self._life = self._driver.live()
         while not self._ended and self._drop is None:
             event = next(self._life, self)
             if event is self:
@@ -177,8 +165,8 @@ class Link(object):
             self.close(1000)
         while self._next_event(None, None) is not None:
             pass
-        talk = self._talk
-        if self._drop is None and talk is not None and talk.ending in (
+        driver = self._driver
+        if self._drop is None and driver is not None and driver.lifecycle.ending in (
                 None, ('closed', True, None)):
             self._linger()
 
@@ -224,7 +212,7 @@ class Link(object):
 
     def _wait(self, timeout, deadline):
         """Wait for the client; at the deadline it raises, when the server stops it ends."""
-        waiting, talk = self._waiting, self._talk
+        waiting, driver = self._waiting, self._driver
         if self._is_stopping:
             self._ended = True
             return
@@ -232,10 +220,10 @@ class Link(object):
         if deadline is not None and now >= deadline:
             raise ReceiveTimeout('connection {}: the client sent nothing for {}s (timeout)'.format(
                 self.number, timeout))
-        until = talk.next_deadline(now)
+        until = now if driver.is_busy else driver.lifecycle.next_deadline()
         if until is None or (deadline is not None and deadline < until):
             until = deadline
-        self._wait_for(talk.waits()[0][1], until)
+        self._wait_for(driver.waits()[0][1], until)
 
     def _wait_for(self, mask, deadline):
         """Wait for the socket (``mask`` 0: not for it), or to be woken."""
@@ -254,12 +242,12 @@ class Link(object):
         return core.role.closes_tcp_first and core.state is states.ECHOED and self._is_flushed()
 
     def _is_flushed(self):
-        return not (self._core.replies.pending or self._talk.writer.has_tail())
+        return not (self._core.replies.pending or self._driver.writer.has_tail())
 
     def _flush(self):
         """Wait until everything is out."""
-        talk = self._talk
-        writer, clock = talk.writer, talk.clock
+        driver = self._driver
+        writer, clock = driver.writer, driver.clock
         timeout = self._timeout
         deadline = None if timeout is None else clock() + timeout
         while not self._is_flushed() and writer.error is None and not self._is_stopping:
@@ -269,7 +257,7 @@ class Link(object):
             if self._is_raw:
                 self._wait_for(self._stream.send_wants, deadline)
             else:
-                talk.wait_in_send(self._stream.send_wants, deadline)    # reads meanwhile
+                driver.wait_in_send(self._stream.send_wants, deadline)    # reads meanwhile
             writer.try_flush()
         if writer.error is not None:
             raise errors.TransportFail(text_type(writer.error))
@@ -281,9 +269,9 @@ class Link(object):
 
     def abort(self):
         """Shut the socket down, so that a blocked send ends; any thread."""
-        talk = self._talk
-        if talk is not None:
-            talk.stop('the server stops')
+        driver = self._driver
+        if driver is not None:
+            driver.stop('the server stops')
 
     def _end(self):
         self._ended = True
@@ -295,27 +283,27 @@ class Link(object):
         # On 2.7 a socket is closed when nothing refers to it any more.
         sock, self._sock = self._sock, None
         stream, self._stream = self._stream, None
-        talk, self._talk = self._talk, None
+        driver, self._driver = self._driver, None
         life, self._life = self._life, None
         if sock is None:
             return
-        if talk is None:
+        if driver is None:
             sock.close()
         else:
-            self._close(sock, stream, talk)
+            self._close(sock, stream, driver)
         if life is not None:
             life.close()
         self._core.release()
         self._waiting.close()
 
-    def _close(self, sock, stream, talk):
+    def _close(self, sock, stream, driver):
         if self._drop == 'reset':
             # Closed without an end before it: with this option the kernel sends a reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(str('ii'), 1, 0))
             stream.shutdown = _do_nothing
         elif self._drop == 'end':
             _discard(stream)
-        talk.close()
+        driver.close()
 
 
 def _discard(stream):

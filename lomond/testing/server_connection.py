@@ -214,15 +214,15 @@ class ServerConnection(Link):
         :raises SendTimeout: as in :meth:`send_text`
         """
         self._check_bytes(data)
-        talk = self._talk
-        if talk is None or self._drop is not None:
+        driver = self._driver
+        if driver is None or self._drop is not None:
             raise errors.WebSocketClosed('nothing can be sent, the connection is over')
         self._core.replies.queue(None, to_bytes(data))
-        talk.writer.try_flush()
+        driver.writer.try_flush()
         if self._thread_ident == get_ident():
             self._flush()
         else:
-            talk.wake()
+            driver.wake()
 
     def close(self, code=1000, reason=''):
         """Begin the closing handshake, or answer the client's (RFC 6455, 5.5.1); it does not wait.
@@ -236,13 +236,13 @@ class ServerConnection(Link):
         :raises ValueError: for what may not be sent (:meth:`send_frame` sends anything)
         """
         payload = self._core.close(code, reason)
-        talk = self._talk
-        if payload is None or talk is None:
+        driver = self._driver
+        if payload is None or driver is None:
             return
-        self._timers.closed_at = talk.clock()
+        self._deadlines.closed_at = driver.clock()
         self._core.replies.queue(Opcode.CLOSE, payload)
-        talk.writer.try_flush()
-        talk.wake()
+        driver.writer.try_flush()
+        driver.wake()
 
     def drop(self, reset=False):
         """End the TCP connection without a close frame.
@@ -255,12 +255,12 @@ class ServerConnection(Link):
         if self._drop is None:
             self._drop = 'reset' if reset else 'end'
         self._core.disconnect()
-        talk = self._talk
+        driver = self._driver
         if self._thread_ident == get_ident():
             self._end()
             self._shut()
-        elif talk is not None and not reset:
-            talk.stop('dropped')
+        elif driver is not None and not reset:
+            driver.stop('dropped')
         else:
             self._waiting.wake()
 
@@ -270,9 +270,9 @@ class ServerConnection(Link):
                             'text'.format(type(data).__name__))
 
     def _send(self, opcode, payload, compress=False):
-        talk = self._talk
-        if talk is None:
+        driver = self._driver
+        if driver is None:
             self._core.check_send()
             raise errors.WebSocketClosed('nothing can be sent, the connection is over')
-        talk.writer.send(opcode, payload, compress)
+        driver.writer.send(opcode, payload, compress)
 

@@ -16,7 +16,7 @@ from support.rawserver import PATIENCE, SLACK, Gone, Peer, Played, Server, Wait,
 
 from lomond import WebSocket, errors
 from lomond._compat import OS_ERRORS, monotonic
-from lomond.driver import backlog
+from lomond.driver import reader
 from lomond.session import WebsocketSession
 
 GOOD = 'connecting connected ready'
@@ -313,7 +313,7 @@ def test_what_came_during_a_send_is_delivered_in_order():
 
 def test_backlog_is_limited(monkeypatch):
     """Beyond it reading pauses, and send_timeout decides; what had come is delivered."""
-    monkeypatch.setattr(backlog, 'LIMIT', 1024 * 1024)
+    monkeypatch.setattr(reader, 'BACKLOG_LIMIT', 1024 * 1024)
     payload = b'y' * 10000
 
     def script(peer):
@@ -328,7 +328,7 @@ def test_backlog_is_limited(monkeypatch):
         if not failed:
             with pytest.raises(errors.SendTimeout):
                 ws.send_binary(b'x' * 30000000)
-            failed.append(ws.session._talk._backlog._size)
+            failed.append(ws.session._driver.reader._kept)
     failed = []
     with Server(script, receive_buffer=8192) as server:
         played = play(server.url, {'binary': binary}, send_timeout=0.4)
@@ -339,7 +339,7 @@ def test_backlog_is_limited(monkeypatch):
 
 def test_backlog_of_crumbs_is_limited(monkeypatch):
     """Small parts cost more than their bytes."""
-    monkeypatch.setattr(backlog, 'LIMIT', 100000)
+    monkeypatch.setattr(reader, 'BACKLOG_LIMIT', 100000)
     parts = []
 
     class Stream(object):
@@ -351,10 +351,10 @@ def test_backlog_of_crumbs_is_limited(monkeypatch):
             return 1
     with Server(lambda peer: (peer.accept(), peer.read_end())) as server:
         def ready(ws, event):
-            talk = ws.session._talk
-            stream, talk.stream = talk.stream, Stream()
-            talk._fill_backlog()
-            talk.stream = stream
+            reading = ws.session._driver.reader
+            stream, reading._stream = reading._stream, Stream()
+            reading.read_ahead()
+            reading._stream = stream
             ws.force_disconnect()
         play(server.url, {'ready': ready})
     assert 100 < len(parts) < 2000

@@ -37,7 +37,7 @@ from support.rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_th
 
 from lomond import WebSocket, errors
 from lomond._compat import OS_ERRORS, monotonic
-from lomond.driver import deadlines, driver
+from lomond.driver import deadlines, lifecycle
 from lomond.session import WebsocketSession
 
 LOST = 'socket fail; connection lost'
@@ -630,7 +630,7 @@ def test_rejected_body_until_the_end(end):
 @pytest.mark.parametrize('rest', [b'Content-Length: 100\r\n\r\npart', b'\r\npart',
                                   b'Transfer-Encoding: chunked\r\n\r\n4\r\npart\r\n'])
 def test_rejected_body_that_does_not_end(rest, monkeypatch):
-    monkeypatch.setattr(driver, 'BODY_WAIT', 0.2)
+    monkeypatch.setattr(lifecycle, 'BODY_WAIT', 0.2)
     def script(peer):
         peer.read_request()
         peer.send(NOT_FOUND + rest)

@@ -13,53 +13,53 @@ from lomond.driver.deadlines import (
     PING,
     PING_TIMEOUT,
     POLL,
-    Timers,
+    Deadlines,
 )
 
 
 def started(at=100.0, **settings):
-    timers = Timers(**settings)
-    timers.start(at)
-    return timers
+    deadlines = Deadlines(**settings)
+    deadlines.start(at)
+    return deadlines
 
 
-def run(timers, times):
+def run(deadlines, times):
     """What is due at each of the times, done as the session does it."""
     done = []
     for now in times:
         while True:
-            what = timers.due(now)
+            what = deadlines.due(now)
             if what is None:
                 break
             done.append((now, what))
             if what == POLL:
-                timers.polled(now)
+                deadlines.polled(now)
             elif what == PING:
-                timers.pinged(now)
+                deadlines.pinged(now)
             else:
                 return done
     return done
 
 
 def test_nothing_before_ready():
-    timers = Timers()
-    assert timers.next_deadline() is None
-    assert timers.due(1e9) is None
+    deadlines = Deadlines()
+    assert deadlines.next_deadline() is None
+    assert deadlines.due(1e9) is None
 
 
 def test_defaults():
-    timers = Timers()
-    assert (timers.poll, timers.ping_rate, timers.ping_timeout, timers.close_timeout) == (5.0, 30.0, None,
-                                                                                          30.0)
+    deadlines = Deadlines()
+    assert (deadlines.poll, deadlines.ping_rate) == (5.0, 30.0)
+    assert (deadlines.ping_timeout, deadlines.close_timeout) == (None, 30.0)
     assert (ECHO_WAIT, DISCARD_WAIT) == (30.0, 0.5)
 
 
 def test_poll_and_ping_at_ready():
     """The first of both right after Ready, the Poll before."""
-    timers = started()
-    assert timers.next_deadline() == 100.0
-    assert run(timers, [100.0, 100.0]) == [(100.0, POLL), (100.0, PING)]
-    assert timers.next_deadline() == 105.0
+    deadlines = started()
+    assert deadlines.next_deadline() == 100.0
+    assert run(deadlines, [100.0, 100.0]) == [(100.0, POLL), (100.0, PING)]
+    assert deadlines.next_deadline() == 105.0
 
 
 @pytest.mark.parametrize('settings, times, expected', [
@@ -84,27 +84,27 @@ def test_poll_and_ping(settings, times, expected):
 
 def test_tiny_ping_rate():
     """``now + 1e-9`` is ``now`` to a clock that has run for a while: a ping without end."""
-    timers = started(at=1e9, poll=50, ping_rate=1e-9)
-    timers.pinged(1e9)
-    assert timers.next_ping > 1e9
+    deadlines = started(at=1e9, poll=50, ping_rate=1e-9)
+    deadlines.pinged(1e9)
+    assert deadlines.next_ping > 1e9
 
 
 def test_stop_pings():
-    timers = started(poll=50, ping_rate=1)
-    run(timers, [100])
-    timers.stop_pings()
-    assert run(timers, [110, 149]) == []
-    assert timers.next_deadline() == 150
+    deadlines = started(poll=50, ping_rate=1)
+    run(deadlines, [100])
+    deadlines.stop_pings()
+    assert run(deadlines, [110, 149]) == []
+    assert deadlines.next_deadline() == 150
 
 
 @pytest.mark.parametrize('ping_timeout, closed_at', [(None, None), (60, None), (None, 100), (60, 100)])
 def test_next_ping_is_a_deadline(ping_timeout, closed_at):
     """Whatever else there is to wait for."""
-    timers = started(poll=30, ping_rate=1, ping_timeout=ping_timeout)
-    timers.polled(100)
-    timers.pinged(100)
-    timers.closed_at = closed_at
-    assert timers.next_deadline() == 101
+    deadlines = started(poll=30, ping_rate=1, ping_timeout=ping_timeout)
+    deadlines.polled(100)
+    deadlines.pinged(100)
+    deadlines.closed_at = closed_at
+    assert deadlines.next_deadline() == 101
 
 
 # sent: when the oldest unanswered ping was; received: the newest bytes
@@ -113,103 +113,104 @@ def test_next_ping_is_a_deadline(ping_timeout, closed_at):
     (2, 100, 100, 102), (2, 100, 90, 102), (2, 100, 101.5, 103.5), (60, 110, 105, 170)])
 def test_ping_timeout(ping_timeout, oldest, received, deadline):
     """From the oldest unanswered ping; any byte since is life."""
-    timers = started(poll=1000, ping_rate=None, ping_timeout=ping_timeout)
-    timers.polled(100)
-    timers.oldest_ping, timers.last_received = oldest, received
-    assert timers.ping_deadline() == deadline
-    assert timers.next_deadline() == (1100 if deadline is None else deadline)
+    deadlines = started(poll=1000, ping_rate=None, ping_timeout=ping_timeout)
+    deadlines.polled(100)
+    deadlines.oldest_ping, deadlines.last_received = oldest, received
+    assert deadlines.ping_deadline() == deadline
+    assert deadlines.next_deadline() == (1100 if deadline is None else deadline)
     if deadline is not None:
-        assert timers.due(deadline - .001) is None
-        assert timers.due(deadline) == PING_TIMEOUT
+        assert deadlines.due(deadline - .001) is None
+        assert deadlines.due(deadline) == PING_TIMEOUT
         # Not before everything that has arrived was handed out.
-        assert timers.due(deadline, idle=False) is None
+        assert deadlines.due(deadline, idle=False) is None
 
 
 def test_ping_timeout_of_a_ping_that_cannot_be_written():
     """A ping that is due but waits in the queue counts from when it was due."""
-    timers = started(poll=1000, ping_rate=1, ping_timeout=3)
-    assert run(timers, [100, 101, 102, 102.9, 103]) == [
+    deadlines = started(poll=1000, ping_rate=1, ping_timeout=3)
+    assert run(deadlines, [100, 101, 102, 102.9, 103]) == [
         (100, POLL), (100, PING), (101, PING), (102, PING), (103, PING), (103, PING_TIMEOUT)]
 
 
 def test_download_is_life():
-    timers = started(poll=1000, ping_rate=10, ping_timeout=2)
+    deadlines = started(poll=1000, ping_rate=10, ping_timeout=2)
     for now in range(100, 160):
-        timers.last_received = now
-        assert PING_TIMEOUT not in [what for _, what in run(timers, [now, now + 1.9])]
-    assert run(timers, [161])[-1] == (161, PING_TIMEOUT)
+        deadlines.last_received = now
+        assert PING_TIMEOUT not in [what for _, what in run(deadlines, [now, now + 1.9])]
+    assert run(deadlines, [161])[-1] == (161, PING_TIMEOUT)
 
 
 @pytest.mark.parametrize('close_timeout, closed, deadline', [
     (30.0, 105, 135), (.5, 105, 105.5), (None, 105, None), (0, 105, None), (30, None, None)])
 def test_close_timeout(close_timeout, closed, deadline):
     """From the call of close(); None or 0: never."""
-    timers = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
-    timers.polled(100)
-    timers.closed_at = closed
+    deadlines = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
+    deadlines.polled(100)
+    deadlines.closed_at = closed
     if deadline is None:
-        assert timers.close_deadline() == (None, None)
-        assert run(timers, [1000]) == []
+        assert deadlines.close_deadline() == (None, None)
+        assert run(deadlines, [1000]) == []
     else:
-        assert timers.close_deadline() == (deadline, CLOSE_TIMEOUT)
-        assert timers.next_deadline() == deadline
-        assert timers.due(deadline - .001) is None
-        assert timers.due(deadline) == timers.due(deadline, False) == CLOSE_TIMEOUT
+        assert deadlines.close_deadline() == (deadline, CLOSE_TIMEOUT)
+        assert deadlines.next_deadline() == deadline
+        assert deadlines.due(deadline - .001) is None
+        assert deadlines.due(deadline) == deadlines.due(deadline, False) == CLOSE_TIMEOUT
 
 
 @pytest.mark.parametrize('close_timeout, deadline', [(5, 110), (None, 105 + ECHO_WAIT), (0, 105 + ECHO_WAIT)])
 def test_echo_timeout(close_timeout, deadline):
     """Our echo, TCP left open: close_timeout, and 30 s where that is no limit."""
-    timers = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
-    timers.closed_at = 102
-    timers.echoed_at = 105
-    assert timers.close_deadline() == (deadline, ECHO_TIMEOUT)
+    deadlines = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
+    deadlines.closed_at = 102
+    deadlines.echoed_at = 105
+    assert deadlines.close_deadline() == (deadline, ECHO_TIMEOUT)
 
 
 def test_discard_timeout_comes_first():
     """After a failure input is thrown away for half a second, whatever else was under way."""
-    timers = started(poll=1000, ping_rate=None, ping_timeout=.1, close_timeout=.1)
-    timers.polled(100)
-    timers.oldest_ping = 100
-    timers.closed_at = timers.echoed_at = 100
-    timers.failed_at = 200
-    assert timers.close_deadline() == (200 + DISCARD_WAIT, DISCARD_TIMEOUT)
-    assert timers.ping_deadline() is None
-    assert run(timers, [200, 200.4, 200.5]) == [(200.5, DISCARD_TIMEOUT)]
+    deadlines = started(poll=1000, ping_rate=None, ping_timeout=.1, close_timeout=.1)
+    deadlines.polled(100)
+    deadlines.oldest_ping = 100
+    deadlines.closed_at = deadlines.echoed_at = 100
+    deadlines.failed_at = 200
+    assert deadlines.close_deadline() == (200 + DISCARD_WAIT, DISCARD_TIMEOUT)
+    assert deadlines.ping_deadline() is None
+    assert run(deadlines, [200, 200.4, 200.5]) == [(200.5, DISCARD_TIMEOUT)]
 
 
 def test_missing_pong_is_no_matter_after_the_echo():
     """The server may leave TCP open for close_timeout; its pong will not come."""
-    timers = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
-    timers.polled(100)
-    timers.oldest_ping = 100
-    timers.echoed_at = 101
-    assert run(timers, [110, 130.9, 131]) == [(131, ECHO_TIMEOUT)]
+    deadlines = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
+    deadlines.polled(100)
+    deadlines.oldest_ping = 100
+    deadlines.echoed_at = 101
+    assert run(deadlines, [110, 130.9, 131]) == [(131, ECHO_TIMEOUT)]
 
 
 def test_missing_pong_matters_after_close():
     """While the answer to close() is awaited both limits hold."""
-    timers = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
-    timers.polled(100)
-    timers.oldest_ping = 100
-    timers.closed_at = 101
-    assert run(timers, [101.9, 102]) == [(102, PING_TIMEOUT)]
+    deadlines = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
+    deadlines.polled(100)
+    deadlines.oldest_ping = 100
+    deadlines.closed_at = 101
+    assert run(deadlines, [101.9, 102]) == [(102, PING_TIMEOUT)]
 
 
 def test_most_urgent_first():
     """An end comes before a Poll, a Poll before a ping, a ping before the judgement of the last one."""
-    timers = started(poll=1, ping_rate=1, ping_timeout=1, close_timeout=1)
-    timers.oldest_ping = 100
-    assert run(timers, [101]) == [(101, POLL), (101, PING), (101, PING_TIMEOUT)]
-    timers.closed_at = 100
-    assert timers.due(200) == CLOSE_TIMEOUT
-    assert timers.due(200, idle=False) == CLOSE_TIMEOUT
+    deadlines = started(poll=1, ping_rate=1, ping_timeout=1, close_timeout=1)
+    deadlines.oldest_ping = 100
+    assert run(deadlines, [101]) == [(101, POLL), (101, PING), (101, PING_TIMEOUT)]
+    deadlines.closed_at = 100
+    assert deadlines.due(200) == CLOSE_TIMEOUT
+    assert deadlines.due(200, idle=False) == CLOSE_TIMEOUT
 
 
 def test_polls_go_on_while_closing():
-    timers = started(poll=1, ping_rate=None, close_timeout=3)
-    timers.closed_at = 100
-    assert run(timers, [100, 101, 102, 103]) == [(100, POLL), (101, POLL), (102, POLL), (103, CLOSE_TIMEOUT)]
+    deadlines = started(poll=1, ping_rate=None, close_timeout=3)
+    deadlines.closed_at = 100
+    assert run(deadlines, [100, 101, 102, 103]) == [
+        (100, POLL), (101, POLL), (102, POLL), (103, CLOSE_TIMEOUT)]
 
 
 @pytest.mark.parametrize('changes, deadline', [
@@ -219,9 +220,9 @@ def test_polls_go_on_while_closing():
     (dict(echoed_at=100, close_timeout=1), 101),
 ])
 def test_next_deadline(changes, deadline):
-    timers = started()
-    run(timers, [100])
-    timers.oldest_ping = None
+    deadlines = started()
+    run(deadlines, [100])
+    deadlines.oldest_ping = None
     for name, value in changes.items():
-        setattr(timers, name, value)
-    assert timers.next_deadline() == deadline
+        setattr(deadlines, name, value)
+    assert deadlines.next_deadline() == deadline

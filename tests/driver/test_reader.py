@@ -7,7 +7,7 @@ from support.helpers import PONG, TEXT, frame
 from support.wire import Counting, Peer, Wire, connect, take
 
 from lomond import WebSocket
-from lomond.driver.driver import LOOKS_IN_VAIN, ONE_LOOK_OF
+from lomond.driver.reader import LOOKS_IN_VAIN, ONE_LOOK_OF
 from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
 

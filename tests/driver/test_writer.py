@@ -13,9 +13,6 @@ from support.rawserver import in_thread
 
 from lomond import errors
 from lomond._compat import to_bytes
-from lomond.driver import backlog
-from lomond.driver.backlog import Backlog
-from lomond.driver.driver import Conversation
 from lomond.driver.writer import Writer
 from lomond.network.poller import READ, WRITE
 
@@ -418,57 +415,3 @@ def test_interrupt_amid_a_reply(takes):
         assert b''.join(encoded).startswith(stream.written)
         assert writer.error is not None or writer._lock.locked() or len(payloads(stream)) == 2
     assert 20 < number < 1000
-
-
-# -- what is read meanwhile
-
-def test_at_least_64_mib_are_kept():
-    """In packets of Ethernet's size, as they come from a slow network."""
-    kept, part = Backlog(), b'x' * 1448
-    while kept.takes_more:
-        kept.put(part, 0.0)
-    assert 64 << 20 <= len(kept) * len(part) < 80 << 20
-
-
-def test_backlog_keeps_the_order():
-    kept = Backlog()
-    for number in range(3):
-        kept.put(b'%d' % number if str is not bytes else str(number), float(number))
-    assert [kept.take() for _ in range(3)] == [(b'0', 0.0), (b'1', 1.0), (b'2', 2.0)]
-    assert not kept.parts
-
-
-def test_backlog_does_not_read_beyond_its_limit(monkeypatch):
-    monkeypatch.setattr(backlog, 'LIMIT', 1 << 20)
-
-    class Endless(object):
-        count = 0
-
-        def recv_into(self, place):
-            self.count += 1
-            return len(place)
-    kept, stream = Backlog(), Endless()
-    for _ in range(3):
-        kept.fill(stream, lambda count: 0.0, 1 << 20)
-    assert len(kept) == stream.count <= (1 << 20) // backlog.PART_SIZE + 1 and not kept.takes_more
-
-
-@pytest.mark.parametrize('is_full', [False, True])
-def test_reading_pauses_when_it_is_full(is_full):
-    """Then it is not waited for either: the socket is readable, and the wait would return at once."""
-    class Waiting(object):
-        def fileno(self):
-            return 6
-
-        def wait(self, waits, deadline):
-            asked.extend(waits)
-            return ()
-    asked = []
-    stream = Stream()
-    stream.recv_into = lambda place: None
-    talk = Conversation.__new__(Conversation)       # as much of one as a waiting send needs
-    talk.stream, talk._waiting, talk._backlog = stream, Waiting(), Backlog()
-    if is_full:
-        talk._backlog._size = backlog.LIMIT
-    assert not talk.wait_in_send(WRITE, 1.0)
-    assert dict(asked) == {5: WRITE if is_full else READ | WRITE, 6: READ}

@@ -39,9 +39,6 @@ G('1', 'server closes: sending while Closing is handled works', 'protocol/states
   "'REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)",
   "'REMOTE_CLOSING', 'active', ends_graceful=True, refusal=errors.WebSocketClosing)",
   'sequences::server_closes', 'states::flags')
-G('1', 'client closes: TCP is closed at once after the answer', 'driver/driver.py',
-  "if name in ('closed', 'rejected'):", "if name == 'rejected':",
-  'sequences::client_closes')
 G('1', 'client closes: graceful', 'protocol/states.py',
   "CLOSED = State('CLOSED', 'closed', ends_graceful=True,", "CLOSED = State('CLOSED', 'closed',",
   'states::flags')
@@ -93,9 +90,6 @@ G('1', 'request cannot be sent: request failed', 'session.py',
 G('1', 'any step too long: ConnectFail with the stage', 'session.py',
   'if self._deadline is not None and self._waiting.monotonic() >= self._deadline:', 'if False:',
   'sequences::tcp_times_out', 'proxies::proxy_is_silent', 'tls::tls_that_never_ends')
-G('1', 'too long after Connected: Disconnected with the stage', 'driver/driver.py',
-  'self.ending = (self._deadline_reason, False, None)', "self.ending = ('closed', False, None)",
-  'sequences::upgrade_times_out')
 G('1', 'close() at Connecting: no connection is made', 'session.py',
   'if self._stopped is not None or not self._core.state.is_active:', 'if False:',
   'sequences::close_at_connecting')
@@ -111,10 +105,6 @@ G('1', 'status other than 101: Rejected', 'protocol/handshake.py',
 G('1', 'Rejected ends graceful, and is_closed', 'protocol/states.py',
   "'REJECTED', 'closed', ends_graceful=True,", "'REJECTED', 'closing',",
   'states::flags')
-G('1', 'Rejected: Disconnected is graceful', 'driver/driver.py',
-  "if name in ('closed', 'rejected'):\n            self.ending = ('closed', True, None)",
-  "if name in ('closed', 'rejected'):\n            self.ending = ('closed', name == 'closed', None)",
-  'sequences::rejected')
 G('1', 'Rejected: feed() hands it out at the end of the head', 'protocol/connection.py',
   'if _wants_body(core.collect_body, event.response):', 'if True:',
   'connection::rejected_at_the_end_of_the_head')
@@ -139,9 +129,6 @@ G('1', 'Rejected: 64 KiB of body at most', 'response.py',
 G('1', 'Rejected: no more than 64 KiB are kept', 'response.py',
   'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]',
   'response::body_limit')
-G('1', 'Rejected: 1 s for the body', 'driver/driver.py',
-  'BODY_WAIT = 1.0', 'BODY_WAIT = 12.0',
-  'http_answers::body_has_a_second')
 G('1', 'Rejected: a line of chunked coding has a limit', 'response.py',
   'elif len(self._line) > _CHUNK_LINE_LIMIT:', 'elif False:',
   'response::body')
@@ -177,11 +164,6 @@ G('1', 'subprotocol that was not offered: Rejected', 'protocol/handshake.py',
 G('1', 'subprotocol twice: Rejected', 'protocol/handshake.py',
   'if len(lines) > 1:', 'if False:',
   'handshake::subprotocol')
-G('1', 'redirects: no second Connecting', 'session.py',
-  'yield Redirected(plan.shown_url, talk.again, talk.response)',
-  'yield Redirected(plan.shown_url, talk.again, talk.response)\n'
-  '                yield Connecting(plan.shown_url)',
-  'http_answers::redirect')
 G('1', 'redirects: Rejected at the limit', 'client/attempt.py',
   'if state.redirects >= websocket.max_redirects:', 'if False:',
   'http_answers::redirects_without_end')
@@ -191,9 +173,6 @@ G('1', 'redirects: none unless asked for', 'client/attempt.py',
 G('1', 'Digest shows nothing of the 401', 'client/attempt.py',
   'state.answer = value\n            state.shows_connected = False', 'state.answer = value',
   'http_answers::digest')
-G('1', 'drop before the answer: connection lost', 'driver/ending.py',
-  "'socket fail; connection lost', False, None", "'closed', False, None",
-  'sequences::drop_in_the_answer', 'sequences::dropped')
 G('1', 'header block above 64 KiB: at once', 'response.py',
   'if end > self._limit:', 'if False:',
   'response::head_limit_without_an_end', 'sequences::no_http')
@@ -206,12 +185,6 @@ G('1', 'a first line that is no HTTP: at once', 'response.py',
 G('1', 'no HTTP: critical', 'protocol/connection.py',
   'ProtocolError(failure, True)', 'ProtocolError(failure, False)',
   'connection::no_http')
-G('1', 'reset: the text of the system', 'driver/ending.py',
-  "'socket fail; ' + describe_error(error)", "'socket fail; connection lost'",
-  'sequences::reset')
-G('1', 'reset while writing: what had come is delivered', 'driver/driver.py',
-  'self._read_the_last()\n', 'self._backlog.end = self.writer.error\n',
-  'backpressure::messages_before_a_failed_send_are_delivered')
 G('1', 'after both close frames: graceful whatever comes', 'protocol/states.py',
   "ECHOED = State('ECHOED', 'closing', ends_graceful=True,", "ECHOED = State('ECHOED', 'closing',",
   'sequences::anything_after_both_close_frames', 'sequences::server_closes_and_is_gone')
@@ -219,15 +192,6 @@ G('1', 'server closes and is gone: graceful though no echo could go', 'protocol/
   "'REMOTE_CLOSING', 'active', may_send=True, ends_graceful=True)",
   "'REMOTE_CLOSING', 'active', may_send=True)",
   'states::flags')
-G('1', 'after SendTimeout: not graceful', 'driver/ending.py',
-  'if state.ends_graceful and not isinstance(error, SendTimeout):', 'if state.ends_graceful:',
-  'backpressure::send_timeout_is_not_graceful_though_the_server_closed')
-G('1', 'after force_disconnect: not graceful', 'driver/driver.py',
-  'if self.ending is not None and self._stopped is not None:', 'if False:',
-  'sequences::force_disconnect_in_the_last_handler')
-G('1', 'force_disconnect() while Closing is handled: not graceful', 'driver/driver.py',
-  'self.ending = (self._stopped, False, None)\n                return', 'pass',
-  'sequences::server_closes_and_its_echo_is_forced_away')
 G('1', 'drop after our close, unanswered: not graceful', 'protocol/states.py',
   "LOCAL_CLOSING = State('LOCAL_CLOSING', 'closing', may_pong=True,",
   "LOCAL_CLOSING = State('LOCAL_CLOSING', 'closing', may_pong=True, ends_graceful=True,",
@@ -257,26 +221,6 @@ G('1', 'violation: input is discarded', 'protocol/connection.py',
 G('1', 'violation: for 0.5 s at most', 'driver/deadlines.py',
   'DISCARD_WAIT = 0.5', 'DISCARD_WAIT = 6.0',
   'deadlines::defaults', 'sequences::violation_and_a_peer_that_goes_on')
-G('1', 'violation: the socket is not closed before the Close went out', 'driver/driver.py',
-  'self.timers.failed_at = self.clock()', "self.ending = ('disconnected; ' + event.error, False, None)",
-  'sequences::violation')
-G('1', 'violation: disconnected; and the error', 'driver/ending.py',
-  "if state is states.FAILED:\n        return 'disconnected; ' + core.failure",
-  "if state is states.FAILED:\n        return '' + core.failure",
-  'sequences::violation')
-G('1', 'no answer to close(): the words', 'driver/driver.py',
-  "server didn't respond to close packet within ", 'no answer within ',
-  'sequences::no_answer_to_close')
-G('1', 'our echo, TCP left open: graceful', 'driver/driver.py',
-  "elif what is deadlines.ECHO_TIMEOUT:\n                self.ending = ('closed', True",
-  "elif what is deadlines.ECHO_TIMEOUT:\n                self.ending = ('closed', False",
-  'sequences::tcp_left_open_after_our_echo')
-G('1', 'no pong: the words', 'driver/driver.py',
-  "'exceeded {}s ping timeout'", "'no pong for {}s'",
-  'sequences::unresponsive')
-G('1', 'no pong: Close 1001 goes out', 'driver/driver.py',
-  'core.fail(Status.GOING_AWAY, reason)', 'core.move(states.FAIL)',
-  'sequences::unresponsive')
 G('1', 'loop left: the socket is closed', 'session.py',
   '        finally:\n            self._clean_up()\n\n    def waits',
   '        finally:\n            pass\n\n    def waits',
@@ -343,16 +287,9 @@ G('2', 'connect_timeout is one budget, redirects and a challenge included', 'ses
   'self._deadline = self._connect_timeout and self._waiting.monotonic() + self._connect_timeout\n'
   '            failure = plan.restart()            # first',
   'http_answers::one_deadline')
-G('2', 'connect_timeout holds until Ready', 'driver/driver.py',
-  'if self._deadline is not None and now >= self._deadline:', 'if self._deadline is not None and False:',
-  'dialing::answer_that_comes_a_byte_at_a_time', 'dialing::answer_that_never_comes')
 G('2', 'connect_timeout: the loop wakes for it while dialing', 'session.py',
   'else earliest(self._dial.deadline, self._deadline)', 'else self._dial.deadline',
   'proxies::proxy_is_silent')
-G('2', 'connect_timeout: the loop wakes for it after Connected', 'driver/driver.py',
-  'return when if self._deadline is None else deadlines.earliest(when, self._deadline)',
-  'return when',
-  'dialing::answer_that_never_comes')
 G('2', 'connect_timeout ends a look-up that hangs', 'session.py',
   'self._check(dial.problem, dial.stage, dial)\n'
   '                yield None\n                self._check(dial.problem, dial.stage, dial)',
@@ -810,12 +747,6 @@ G('4', 'memory: what is inflated is no history', 'protocol/permessage_deflate.py
   'if self._history_size > _MOST_HISTORY:\n                    self._trim_history()\n        except',
   'pass\n        except',
   'permessage_deflate::history_is_small')
-G('4', 'memory: backlog of a send is limited', 'driver/backlog.py',
-  'most = min(self._size + most, LIMIT)', 'most = self._size + most + LIMIT',
-  'writer::backlog_does_not_read_beyond_its_limit')
-G('4', 'memory: backlog of crumbs is limited', 'driver/backlog.py',
-  'self._size += len(data) + PART_COST', 'self._size += len(data)',
-  'backpressure::backlog_of_crumbs_is_limited')
 G('4', 'memory: our unanswered pings are bounded', 'protocol/send_queue.py',
   'maxlen=MAX_REMEMBERED_PINGS', 'maxlen=None',
   'send_queue::ping_log_is_bounded')
@@ -858,9 +789,6 @@ G('5', 'send_timeout: no close frame on that wire either', 'driver/writer.py',
   'if self.error is None and not self._closing:\n                    blocked',
   'if True:\n                    blocked',
   'writer::dead_wire_is_left_alone')
-G('5', 'send_timeout: the loop ends in Disconnected', 'driver/driver.py',
-  'if self._backlog.end is None:           # a peer', 'if False:           # a peer',
-  'backpressure::send_timeout_though_the_peer_talks')
 G('5', 'send_timeout: a slow peer that takes something never fails', 'driver/writer.py',
   'if unsent is not None and self._unsent is not None and unsent < self._unsent:', 'if False:',
   'writer::slow_peer_that_the_kernel_knows_of')
@@ -879,21 +807,6 @@ G('5', 'send_timeout: for automatic replies in front, too', 'driver/writer.py',
 G('5', 'send_timeout: automatic replies that go are progress', 'driver/writer.py',
   'if self.tail is not left:      # something went', 'if False:      # something went',
   'writer::replies_in_front_that_go_slowly')
-G('5', 'a send of a handler reads while it waits', 'driver/driver.py',
-  'self._fill_backlog()\n        reads = self._backlog.takes_more', 'reads = False',
-  'backpressure::echo_of_much_in_each_direction', 'writer::reading_pauses_when_it_is_full')
-G('5', 'a send of a handler keeps what it reads in order', 'driver/backlog.py',
-  'part = self.parts.popleft()', 'part = self.parts.pop()',
-  'writer::backlog_keeps_the_order')
-G('5', 'what was kept is handed out before the socket is read', 'driver/driver.py',
-  'if backlog.parts:', 'if False:',
-  'backpressure::what_came_during_a_send_is_delivered_in_order')
-G('5', 'at least 64 MiB are kept', 'driver/backlog.py',
-  'LIMIT = 80 * 1024 * 1024', 'LIMIT = 40 * 1024 * 1024',
-  'writer::at_least_64_mib_are_kept')
-G('5', 'beyond it reading pauses', 'driver/driver.py',
-  'reads = self._backlog.takes_more', 'reads = True',
-  'writer::reading_pauses_when_it_is_full')
 G('5', 'the loop never waits for a sender', 'driver/writer.py',
   'while self._lock.acquire(False):\n            blocked',
   'while self._lock.acquire():\n            blocked',
@@ -901,9 +814,6 @@ G('5', 'the loop never waits for a sender', 'driver/writer.py',
 G('5', 'a handler that waits for a sender reads on', 'driver/writer.py',
   'in_loop = self._loop.is_loop_thread()', 'in_loop = False',
   'backpressure::handler_waits_for_another_thread_and_reads_on')
-G('5', 'a stuck sender: pings do not pile up', 'driver/driver.py',
-  'if core.pings.oldest is None or not core.replies.pending:', 'if True:',
-  'backpressure::pings_do_not_pile_up_while_a_sender_is_stuck')
 G('5', 'a stuck sender: it gets its exception soon', 'driver/writer.py',
   'min(left, LOOK_UP))\n            if self._closing:', 'min(left, LOOK_UP))\n            if False:',
   'writer::close_ends_whoever_waits[peer]')
@@ -916,9 +826,6 @@ G('5', 'a stuck sender: on a stream that nothing wakes', 'driver/writer.py',
 G('5', 'a stuck sender: the loop does not spin', 'driver/writer.py',
   'or self._closing or self._lock.locked()', 'or self._closing',
   'writer::nothing_to_write_while_another_is_writing')
-G('5', 'after a failed send what had arrived is delivered', 'driver/driver.py',
-  'self._backlog.fill(self.stream, self._received, LAST_READ)', 'pass',
-  'connection_deadlines::what_had_arrived_is_delivered_after_a_failed_send')
 G('5', 'an exception inside of a frame ends the connection', 'driver/writer.py',
   'if begun:\n', 'if False:\n',
   'backpressure::exception_inside_of_a_send_ends_the_connection')
@@ -955,21 +862,9 @@ G('6', 'first ping right after Ready', 'driver/deadlines.py',
 G('6', 'Poll between the messages of one read', 'driver/driver.py',
   'if countdown <= 0:\n                    later', 'if False:\n                    later',
   'time::poll_between_the_messages_of_one_read', 'time::first_poll_and_first_ping_come_right_after_ready')
-G('6', 'Poll: a slow handler makes it look at every message', 'driver/driver.py',
-  'if later - now < SLOW_HANDLER else 0', 'if True else 0',
-  'connection_deadlines::poll_between_messages_whose_handler_is_slow')
-G('6', 'Poll: under a constant stream of messages', 'driver/driver.py',
-  'if deadlines.due(now, False) is not None:\n                for event in self._on_time(now, False):\n'
-  '                    yield event\n                if self.ending is not None:\n'
-  '                    return\n                now = clock()\n            if reads',
-  'if reads',
-  'connection_deadlines::poll_under_a_stream_of_messages')
 G('6', 'Poll: at least poll seconds apart', 'driver/deadlines.py',
   'self.next_poll = now + self.poll', 'self.next_poll += self.poll',
   'deadlines::poll_and_ping')
-G('6', 'Poll: others have their turn when its handler is slow', 'driver/driver.py',
-  'due.next_poll = max(due.next_poll, now + NEXT_TURN)', 'pass',
-  'time::poll_whose_handler_is_slower_than_poll')
 G('6', 'Poll: between Closing and Disconnected, too', 'driver/deadlines.py',
   'self.next_ping = None\n\n    def ping_deadline',
   'self.next_ping = self.next_poll = None\n\n    def ping_deadline',
@@ -990,10 +885,6 @@ G('6', 'pings: no bursts after a pause', 'driver/deadlines.py',
 G('6', 'pings: a tiny ping_rate does not spin', 'driver/deadlines.py',
   'max(self.ping_rate, LEAST_RATE)', 'self.ping_rate',
   'deadlines::tiny_ping_rate')
-G('6', 'pings stop at close', 'driver/driver.py',
-  'if core.state.may_send:\n                    due.pinged(now)',
-  'if True:\n                    due.pinged(now)',
-  'connection_deadlines::no_pings_once_close_was_sent')
 G('6', 'ping_timeout counts from the oldest unanswered ping', 'driver/deadlines.py',
   'if self.oldest_ping is None:\n            self.oldest_ping = now', 'self.oldest_ping = now',
   'deadlines::ping_timeout_of_a_ping_that_cannot_be_written')
@@ -1010,54 +901,24 @@ G('6', 'ping_timeout: any byte is life', 'driver/deadlines.py',
   'return max(self.oldest_ping, self.last_received) + self.ping_timeout',
   'return self.oldest_ping + self.ping_timeout',
   'deadlines::download_is_life', 'time::a_long_download_is_life')
-G('6', 'ping_timeout: bytes of the direct path are life, too', 'driver/driver.py',
-  'self.timers.last_received = now\n                    core.advance', 'core.advance',
-  'time::a_long_download_is_life')
-G('6', 'ping_timeout: a ping that cannot be written counts', 'driver/driver.py',
-  "core.queue_ping(b'', now)", "core.replies.queue(9, b'')",
-  'backpressure::ping_timeout_while_a_sender_is_stuck', 'time::ping_timeout_does_not_wait_for_poll')
 G('6', 'ping_timeout: a ping of the caller counts', 'protocol/sending.py',
   'self.pings.sent(to_bytes(data), now)', 'pass',
   'time::ping_of_the_caller_counts')
-G('6', 'ping_timeout: a ping of another thread wakes the loop', 'session.py',
-  'if opcode == Opcode.PING and self._timers.ping_timeout is not None:', 'if False:',
-  'time::ping_of_another_thread_counts')
 G('6', 'ping_timeout: what has arrived is read before judging', 'driver/deadlines.py',
   'if idle and self.ping_timeout is not None:', 'if self.ping_timeout is not None:',
   'time::slow_handler_is_no_dead_peer', 'deadlines::ping_timeout')
-G('6', 'ping_timeout: not after our echo', 'driver/deadlines.py',
-  'self.failed_at is not None or self.echoed_at is not None):', 'False):',
-  'deadlines::missing_pong_is_no_matter_after_the_echo')
-G('6', 'close_timeout counts from the close() call', 'session.py',
-  'timers.closed_at = talk.clock()', 'pass',
-  'time::close_timeout_counts_from_the_call', 'sequences::no_answer_to_close')
-G('6', 'close_timeout: close() wakes the loop', 'session.py',
-  'talk.writer.try_flush()\n        self.wake()', 'talk.writer.try_flush()',
-  'time::close_timeout_of_a_close_in_another_thread')
 G('6', 'close_timeout None or 0: never', 'driver/deadlines.py',
   'self.close_timeout = close_timeout or None', 'self.close_timeout = close_timeout or 0.3',
   'deadlines::close_timeout', 'time::no_close_timeout')
 G('6', 'close_timeout: 30 s for TCP that is left open, then', 'driver/deadlines.py',
   'ECHO_WAIT = 30.0', 'ECHO_WAIT = 60.0',
   'deadlines::defaults')
-G('6', 'close_timeout: a late answer in the socket counts', 'driver/driver.py',
-  'if not idle and now < self._give_up_at:', 'if False:',
-  'time::late_answer_in_the_socket_counts')
-G('6', 'close_timeout: under a stream of messages', 'driver/driver.py',
-  'if self._give_up_at is None:\n', 'if True:\n',
-  'sequences::no_answer_to_close_under_a_stream_of_messages')
 G('6', 'no look is left out where bytes may be kept that no wait tells of', 'network/stream.py',
   'self.poll_tells_all = type(sock) is socket.socket', 'self.poll_tells_all = True',
   'reader::no_look_is_left_out_at_an_object_that_may_keep_bytes')
 G('6', 'no look is left out behind the end of TLS', 'network/stream.py',
   'if self._late is not None or not more:', 'if False:',
   'stream::end_behind_a_record_is_looked_for')
-G('6', 'no wait for a socket that was closed', 'driver/driver.py',
-  ' and stream.fileno() >= 0', '',
-  'reader::socket_that_a_handler_has_closed')
-G('6', 'looks that were left out are tried again', 'driver/driver.py',
-  ' and in_vain % ONE_LOOK_OF and', ' and',
-  'reader::a_stream_of_small_reads_is_looked_for_again')
 G('6', 'monotonic on 2.7: backward steps are no time', '_compat.py',
   'if now < last:', 'if False:',
   'compat::backward_steps_of_the_clock_are_no_time')
@@ -1123,9 +984,6 @@ G('7', 'TLS: a signal handler inside of it keeps off', 'driver/writer.py',
 G('7', 'close() wakes the loop at once', 'network/poller.py',
   'wake_up.set()', 'pass',
   'poller::wake_from_another_thread', 'time::close_timeout_of_a_close_in_another_thread')
-G('7', 'force_disconnect() wakes the loop at once', 'session.py',
-  'talk.stop(reason)\n        self.wake()', 'pass',
-  'threads::loop_is_woken_at_once')
 G('7', 'a send inside of a send of the same thread raises', 'driver/writer.py',
   'if self._is_nested():', 'if False:',
   'threads::signal_handler_that_sends_inside_of_a_send')

@@ -192,7 +192,7 @@ def test_layers():
     """They reach into the library: who moves something there must see it here."""
     output = subprocess.check_output([sys.executable, os.path.join(FOLDER, 'layers.py'), '--repeat', '1'])
     rows = dict((line[:24].strip(), line[24:].split()) for line in output.decode('ascii').split('\n'))
-    for name in ('slice and decode alone', 'the parser', 'the core', 'the conversation', 'the session',
+    for name in ('slice and decode alone', 'the parser', 'the core', 'the driver', 'the session',
                  "the program's loop"):
         assert len(rows[name]) == 2 and all(int(cell) > 0 for cell in rows[name])
     sending = [line.split() for line in output.decode('ascii').split('\n') if line.startswith(

@@ -45,7 +45,7 @@ def test_close_that_makes_another_send_fail_is_written():
         assert peer.read_end() == 'fin'
 
     def send(ws):
-        core, lock, asked = ws.session._core, ws.session._talk.writer._lock, []
+        core, lock, asked = ws.session._core, ws.session._driver.writer._lock, []
 
         class Inputs(list):
             def __ne__(self, other):            # a sender asks: may I?

@@ -41,7 +41,7 @@ class Side(object):
         self.reader = Reader()
         self.frames = []                # what the line has carried: (opcode, payload)
         self.head_is_read = name == 'client'
-        self.timers = deadlines.Timers(poll=5, ping_rate=7, ping_timeout=20, close_timeout=9)
+        self.timers = deadlines.Deadlines(poll=5, ping_rate=7, ping_timeout=20, close_timeout=9)
         self.polls = []
         self.is_over = False            # the driver has let go
 

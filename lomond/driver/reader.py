@@ -1,0 +1,188 @@
+"""What to read next, and how often: the receiving side of the driver.
+
+The reader hands bytes to the protocol core, keeps what arrives while a send of the handler
+waits (the backlog), and remembers how the stream ended.  It belongs to the thread that
+iterates the events; no lock guards it.
+
+Knows nothing of: what the bytes mean, deadlines other than "the peer is alive", user code.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import collections
+
+from .._compat import OS_ERRORS, without_frames
+
+#: Reads in a row before other connections of the same loop get their turn.
+READS_IN_A_ROW = 32
+#: After this many reads that found nothing, skip the extra recv and poll first, which saves
+#: 2 us per round trip; still try one recv in ONE_LOOK_OF, to notice when that changes.
+LOOKS_IN_VAIN, ONE_LOOK_OF = 2, 16
+#: Read at most this much after a write error; Linux buffers up to 6 MiB.
+LAST_READ = 8 * 1024 * 1024
+#: Most bytes that the backlog keeps, costs included: 64 MiB if they arrive in packets of
+#: Ethernet's size, more in larger ones.  Beyond it, reading pauses.
+BACKLOG_LIMIT = 80 * 1024 * 1024
+#: What one part of the backlog costs besides its bytes, roughly.
+PART_COST = 200
+#: Bytes of one read into the backlog.
+PART_SIZE = 64 * 1024
+
+#: What :meth:`Reader.find_pause` can answer.
+YIELD_TURN, POLL_FIRST = 'yield turn', 'poll first'
+
+
+class Reader(object):
+    """Reads one stream and feeds one core.
+
+    :param core: the :class:`~lomond.protocol.connection.Connection`
+    :param stream: one of :mod:`lomond.network.stream`
+    :param deadlines: told when bytes arrive
+    :param waiting: monotonic and epoch clock
+    :param on_received: called with the number of bytes of each read; None: nobody listens
+
+    :ivar reads: how many reads in a row have found something, without a wait between them
+    :ivar end: None while the stream goes on, 0 at its end, the exception that broke it
+    :ivar end_was_fed: True once the core knows of the end, too
+    :ivar parts: the backlog: a deque of ``(bytes, received_time)``
+    """
+
+    __slots__ = ('reads', 'end', 'end_was_fed', 'parts', 'on_received', '_core', '_stream',
+                 '_deadlines', '_waiting', '_kept', '_had_room', '_in_vain')
+
+    def __init__(self, core, stream, deadlines, waiting, on_received=None):
+        self.reads = 0
+        self.end = None
+        self.end_was_fed = False
+        self.parts = collections.deque()
+        self.on_received = on_received
+        self._core = core
+        self._stream = stream
+        self._deadlines = deadlines
+        self._waiting = waiting
+        self._kept = 0                  # bytes of the backlog, costs included
+        self._had_room = False          # the newest read left room in the buffer
+        self._in_vain = 0               # looks for more that found nothing, in a row
+
+    # -- how often
+
+    def find_pause(self):
+        """Say whether to wait before the next read, and why; asked when ``reads`` is not 0.
+
+        :returns: YIELD_TURN, if this stream was read so often that others should have their
+            turn; POLL_FIRST, if looking for more bytes is not worth a system call; None to read
+        """
+        in_vain = self._in_vain
+        if self.reads >= READS_IN_A_ROW:
+            self.reads = 0
+            return YIELD_TURN
+        if in_vain < LOOKS_IN_VAIN or not in_vain % ONE_LOOK_OF:
+            return None
+        # Polling alone is enough only if no unread bytes can be hidden from poll().
+        stream = self._stream
+        try:
+            is_enough = (self._had_room and not self.parts and self.end is None and
+                         stream.poll_tells_all and stream.fileno() >= 0)
+        except OS_ERRORS:               # 2.7: a handler has closed it
+            return None
+        if not is_enough:
+            return None
+        self._in_vain = in_vain + 1
+        self.reads = 0                  # after the wait, look in any case
+        return POLL_FIRST
+
+    # -- what to read
+
+    def next_events(self, now):
+        """Feed the next bytes.
+
+        :param now: monotonic seconds
+        :returns: an iterator of their events; None if there are no bytes yet
+        """
+        core, events = self._core, None
+        if self.parts:
+            data, received_time = self._take()
+            events = core.receive(data, received_time, now)
+        elif self.end is None:
+            try:
+                place = core.intake.get_buffer()
+                count = self._stream.recv_into(place)
+            except OS_ERRORS as error:
+                self.end = without_frames(error)
+            else:
+                if count is not None:
+                    self._had_room = count < len(place)
+                    if self.on_received is not None:
+                        self.on_received(count)
+                    if count:
+                        self._deadlines.last_received = now
+                        core.advance(count, self._waiting.time(), now)
+                        events = core.events
+                    else:
+                        self.end = 0
+        if events is None and self.end is not None and not self.end_was_fed:
+            self.end_was_fed = True
+            core.advance(0)
+            events = core.events
+        if self.reads:
+            self._in_vain = self._in_vain + 1 if events is None else 0
+        self.reads = 0 if events is None else self.reads + 1
+        return events
+
+    # -- the backlog
+
+    @property
+    def takes_more(self):
+        """True while there is a point in waiting for more."""
+        return self.end is None and self._kept < BACKLOG_LIMIT
+
+    def put_back(self, data):
+        """Keep bytes of the stream that somebody else has read; before the first wait."""
+        self._keep(data, self._waiting.time())
+
+    def read_ahead(self, most=BACKLOG_LIMIT):
+        """Read what can be had without waiting, and keep it.
+
+        :param most: stop after this many bytes, or a little more
+        """
+        most = min(self._kept + most, BACKLOG_LIMIT)
+        if self.end is not None:
+            return
+        place = memoryview(bytearray(PART_SIZE))
+        try:
+            while self._kept < most:
+                count = self._stream.recv_into(place)
+                if count is None:
+                    return
+                if self.on_received is not None:
+                    self.on_received(count)
+                if not count:
+                    self.end = 0
+                    return
+                self._deadlines.last_received = self._waiting.monotonic()
+                self._keep(place[:count].tobytes(), self._waiting.time())
+        except OS_ERRORS as error:
+            self.end = without_frames(error)
+
+    def read_the_last(self, write_error):
+        """The wire is dead: what has arrived is handed out (a close frame says why), no more.
+
+        :param write_error: the exception of the write
+        """
+        self.read_ahead(LAST_READ)
+        if self.end is None:            # a peer that takes nothing, and goes on talking
+            self.end = write_error
+
+    def _keep(self, data, received_time):
+        self.parts.append((data, received_time))
+        self._kept += len(data) + PART_COST
+
+    def _take(self):
+        part = self.parts.popleft()
+        self._kept -= len(part[0]) + PART_COST
+        return part
+
+    def close(self):
+        """Drop the backlog and the callback."""
+        self.parts.clear()
+        self.on_received = None

@@ -1,0 +1,163 @@
+"""What is read while a handler's send waits: kept in order, within a limit, and given back."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import pytest
+
+from lomond.driver import reader as reader_module
+from lomond.driver.deadlines import Deadlines
+from lomond.driver.driver import Driver
+from lomond.driver.reader import Reader
+from lomond.network.poller import READ, WRITE
+from lomond.protocol.connection import CLIENT, Connection
+
+
+class Waiting(object):
+    """A clock that stands still, and a wait that finds nothing."""
+
+    def __init__(self):
+        self.asked = ()
+
+    def fileno(self):
+        return 6
+
+    def monotonic(self):
+        return 100.0
+
+    def time(self):
+        return 1e9
+
+    def wake(self):
+        pass
+
+    def wait(self, waits, deadline):
+        self.asked = dict(waits)
+        return ()
+
+
+class Stream(object):
+    """Gives what it was made with, then nothing yet."""
+
+    recv_wants, send_wants = READ, WRITE
+    is_tls = is_buffered = poll_tells_all = False
+
+    def __init__(self, *parts):
+        self.parts = list(parts)
+
+    def fileno(self):
+        return 5
+
+    def send(self, data):
+        return None
+
+    def recv_into(self, place):
+        if not self.parts:
+            return None
+        part = self.parts.pop(0)
+        if isinstance(part, Exception):
+            raise part
+        place[:len(part)] = part
+        return len(part)
+
+
+class Endless(Stream):
+    """Fills every buffer that it gets."""
+
+    count = 0
+
+    def recv_into(self, place):
+        self.count += 1
+        return len(place)
+
+
+def make(stream):
+    core = Connection(CLIENT)
+    return Reader(core, stream, Deadlines(), Waiting())
+
+
+def texts_of(reader):
+    """The texts of the next read."""
+    texts = []
+    for event in reader.next_events(100.0):
+        if event is None:
+            break
+        texts.append(event.text)
+    reader._core.hungry = True
+    return texts
+
+
+def test_at_least_64_mib_are_kept():
+    """In packets of Ethernet's size, as they come from a slow network."""
+    reader, part = make(Stream()), b'x' * 1448
+    while reader.takes_more:
+        reader.put_back(part)
+    assert 64 << 20 <= len(reader.parts) * len(part) < 80 << 20
+
+
+def test_order_is_kept():
+    reader = make(Stream(b'\x81\x011', b'\x81\x012'))
+    reader.put_back(b'\x81\x010')
+    reader.read_ahead()
+    assert not reader._stream.parts
+    assert [texts_of(reader) for _ in range(3)] == [['0'], ['1'], ['2']]
+    assert not reader.parts and reader.next_events(100.0) is None
+
+
+def test_size_goes_down_as_the_backlog_is_consumed(monkeypatch):
+    """Otherwise a long connection would stop reading ahead for good."""
+    monkeypatch.setattr(reader_module, 'BACKLOG_LIMIT', 1000)
+    message = b'\x81\x7d' + b'x' * 125
+    reader = make(Stream())
+    for _ in range(20):
+        count = 0
+        while reader.takes_more:
+            reader.put_back(message)
+            count += 1
+        assert count == 4               # 1000 / (127 + 200), the last one over the limit
+        while reader.parts:
+            assert not reader.takes_more or count < 4
+            assert texts_of(reader) == ['x' * 125]
+            count -= 1
+        assert reader.takes_more and reader._kept == 0
+
+
+def test_it_does_not_read_beyond_its_limit(monkeypatch):
+    monkeypatch.setattr(reader_module, 'BACKLOG_LIMIT', 1 << 20)
+    stream = Endless()
+    reader = make(stream)
+    for _ in range(3):
+        reader.read_ahead()
+    assert len(reader.parts) == stream.count <= (1 << 20) // reader_module.PART_SIZE + 1
+    assert not reader.takes_more
+
+
+@pytest.mark.parametrize('end, expected', [(b'', 0), (OSError(104, 'reset'), OSError)])
+def test_the_end_is_remembered_behind_what_came_before(end, expected):
+    reader = make(Stream(b'\x81\x011', end, b'\x81\x012'))
+    reader.read_ahead()
+    reader.read_ahead()                 # nothing is read behind the end
+    assert not reader.takes_more and len(reader._stream.parts) == 1
+    assert reader.end == 0 if expected == 0 else isinstance(reader.end, expected)
+    assert texts_of(reader) == ['1'] and not reader.end_was_fed
+    assert texts_of(reader) == [] and reader.end_was_fed
+    assert reader.next_events(100.0) is None
+
+
+def test_a_dead_wire_is_read_once_more_and_no_longer(monkeypatch):
+    monkeypatch.setattr(reader_module, 'LAST_READ', 1 << 18)
+    stream, error = Endless(), OSError(32, 'broken pipe')
+    reader = make(stream)
+    reader.read_the_last(error)
+    assert reader.end is error
+    assert stream.count <= (1 << 18) // reader_module.PART_SIZE + 1
+
+
+@pytest.mark.parametrize('is_full', [False, True])
+def test_reading_pauses_when_it_is_full(is_full, monkeypatch):
+    """Then it is not waited for either: the socket is readable, and the wait would return at once."""
+    if is_full:
+        monkeypatch.setattr(reader_module, 'BACKLOG_LIMIT', 0)
+    waiting = Waiting()
+    driver = Driver(Connection(CLIENT), Stream(), Deadlines(), waiting, None)
+    assert not driver.wait_in_send(WRITE, 1.0)
+    assert waiting.asked == {5: WRITE if is_full else READ | WRITE, 6: READ}
