@@ -10,6 +10,7 @@ import re
 import socket
 
 import pytest
+from support.cookies import make_cookie
 from support.network import (
     FAILED,
     GOOD,
@@ -658,7 +659,6 @@ def by(**options):
 
 
 def jar_with(vector):
-    from test_cookies import make_cookie
     jar = CookieJar()
     jar.set_cookie(make_cookie('id', vector))
     return jar

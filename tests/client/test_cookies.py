@@ -4,6 +4,7 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import pytest
+from support.cookies import make_cookie
 
 from lomond._compat import native_octets
 from lomond.client.cookies import cookie_header, cookie_text, is_jar, take_cookies
@@ -11,18 +12,12 @@ from lomond.network.url import parse_url
 from lomond.response import Response
 
 try:
-    from http.cookiejar import Cookie, CookieJar
+    from http.cookiejar import CookieJar
 except ImportError:
-    from cookielib import Cookie, CookieJar
+    from cookielib import CookieJar
 
 WS = parse_url('ws://example.test/chat/room?x=1')
 WSS = parse_url('wss://example.test/chat/room?x=1')
-
-
-def make_cookie(name, value, domain='127.0.0.1'):
-    """A cookie that was put into a jar by hand."""
-    return Cookie(0, str(name), value, None, False, domain, True, False, '/', True, False, None, False,
-                  None, None, {})
 
 
 def answer(*lines):
