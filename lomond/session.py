@@ -1,14 +1,17 @@
-"""The blocking driver: it owns the clock, the connecting and the loop of one connection.
+"""The session: connects one WebSocket and drives its connection in a thread that waits.
 
-It must not know ``WebSocket``: it talks to the record of what to connect to that the facade
-gives it (:class:`lomond.client.attempt.Plan`).  Two layers, so that other loops can drive the same code:
+There are two layers, so that other loops can drive the same code:
 
 ``waits()``, ``next_deadline()``, ``process(ready, now)``, ``is_over``
-    the steps: what is waited for, until when, what came of it, and whether that was all
+    the steps: what to wait for, until when, what came of it, and whether that was all
 ``run()``
-    for ever: wait for the nearest deadline, process, yield
+    repeat until the connection ends: wait, process, yield events
 
-A connection's life is one generator, ``_live``: it yields events, and None whenever it has to wait.
+The life of a connection is one generator, ``_live``.  It dials (``lomond.network``),
+sends the request, and lets a driver (``lomond.driver``) do the rest; a redirect or a
+challenge begins again.  It yields events, and None whenever it has to wait.
+
+Knows nothing of: ``WebSocket``, which hands in an attempt (what to connect to).
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -29,35 +32,36 @@ class WebsocketSession(object):
     """Drives one connection of a :class:`~lomond.websocket.WebSocket`.
 
     Subclasses may override ``_connect`` and ``_wrap_socket``.  ``send``, ``write``,
-    ``queue_message``, ``close`` and ``force_disconnect`` are for any thread; everything else
-    belongs to the thread that iterates.
+    ``queue_message``, ``close`` and ``force_disconnect`` may be called from any thread;
+    everything else belongs to the thread that iterates.
 
-    :param websocket: who is to be connected
+    :param websocket: the WebSocket to connect
     """
-    waiting = Waiting       #: clock, waiting and wake-up; tests put their own here
+    waiting = Waiting       #: makes the clock, the waiting and the wake-up of a connection
 
     def __init__(self, websocket):
-        # No lock guards these: the loop's thread writes them, unless it says otherwise; others read.
-        self._plan = websocket.plan     # dropped at the end: no reference cycle stays
+        # Without a lock: the loop's thread writes these, unless noted otherwise; others
+        # read.
+        self._plan = websocket.plan     # dropped at the end, so that no cycle stays
         self._core = self._plan.core
         self._sock = None               # the connected socket, while there is one
         self._stream = None
         self._dial = None
-        self._driver = None               # the Driver, once connected
+        self._driver = None             # once connected
         self._deadlines = None
         self._waiting = None
         self._life = None
         self._ended_time = None         # session_time at the end
-        self._stopped = None            # the reason of a forced end; written once, any thread
+        self._stopped = None            # the reason of a forced end; one store, by any thread
         self._deadline = None           # of connecting, upgrade included; monotonic
         self._now = 0.0
         self._ready = ()
         self._proxy = None
         self._surplus = b''             # bytes behind a proxy's answer
-        self._failure = None            # (reason, exception, stage) of a connect that failed
+        self._failure = None            # (reason, exception, stage) of a failed attempt
         self.is_over = False            #: True once nothing more will happen
 
-    # -- the plug: what WebSocket calls
+    # -- what WebSocket calls
 
     def run(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True, close_timeout=30.0,
             connect_timeout=30.0, send_timeout=30.0):
@@ -70,7 +74,8 @@ class WebsocketSession(object):
 
     def start(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True,
               close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
-        """Begin, for a loop of one's own, without :meth:`run`; parameters as in :meth:`run`."""
+        """Prepare the connection for a loop of your own; parameters as in :meth:`run`.
+        """
         self._settings = dict(poll=poll, ping_rate=ping_rate, ping_timeout=ping_timeout,
                               auto_pong=auto_pong, close_timeout=close_timeout)
         self._auto_pong = auto_pong
@@ -90,7 +95,11 @@ class WebsocketSession(object):
             self._clean_up()
 
     def waits(self):
-        """What is waited for now: ``((fileno, READ | WRITE), ...)``; it changes between calls."""
+        """Return what to poll.
+
+        :returns: file descriptors as ``((fileno, READ | WRITE), ...)``; the set can change
+            after each :meth:`process` call
+        """
         if self._waiting is None or self.is_over:
             return ()
         if self._driver is not None and self._dial is None:
@@ -99,7 +108,10 @@ class WebsocketSession(object):
         return waits if self._dial is None else tuple(self._dial.waits) + waits
 
     def next_deadline(self):
-        """When :meth:`process` is to be called at the latest (monotonic), or None."""
+        """Return the latest time at which :meth:`process` must be called, or None.
+
+        :returns: seconds of :meth:`monotonic`
+        """
         if self.is_over:
             return None
         driver = self._driver
@@ -108,15 +120,18 @@ class WebsocketSession(object):
         return self._now if self._dial is None else earliest(self._dial.deadline, self._deadline)
 
     def monotonic(self):
-        """The clock of :meth:`next_deadline` and :meth:`process`, seconds."""
+        """Read the clock of all deadlines.
+
+        :returns: seconds
+        """
         return monotonic() if self._waiting is None else self._waiting.monotonic()
 
     def process(self, ready, now):
-        """Do what can be done now; exhaust it before the next call.
+        """Do what can be done now.
 
-        :param ready: which of :meth:`waits` are ready, in the same shape
-        :param now: seconds of the monotonic clock
-        :returns: a lazy iterator of events
+        :param ready: those of :meth:`waits` that are ready, in the same shape
+        :param now: the time, from :meth:`monotonic`
+        :returns: a lazy iterator of events; exhaust it before the next call
         """
         if self._life is None and not self.is_over:
             self._life = self._live()
@@ -142,10 +157,14 @@ class WebsocketSession(object):
     def send(self, opcode, payload, compress=False):
         """Check the state, compress, encode and write, as one act; from any thread.
 
-        :param opcode: of a message, ping or pong; a close frame is queued, never waits or raises
+        A close frame is queued instead: it is not checked, and never waits or raises.
+
+        :param opcode: that of a message, ping, pong or close frame
         :param payload: bytes or memoryview
-        :param compress: True: it is compressed if that was agreed on
-        :raises WebSocketUnavailable: and SendTimeout, TransportFail, as ``WebSocket.send_text``
+        :param compress: if true, the message is compressed where that was agreed on
+        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
+        :raises SendTimeout: if the peer takes nothing for ``send_timeout`` seconds
+        :raises TransportFail: if the connection is broken
         """
         driver = self._driver
         if opcode == Opcode.CLOSE:
@@ -161,13 +180,14 @@ class WebsocketSession(object):
             self.wake()                     # the loop has a new deadline
 
     def queue_message(self, opcode, payload, compress=False):
-        """Queue a message without waiting; :meth:`process` writes it as the peer takes it.
+        """Queue a message without waiting; :meth:`process` writes it bit by bit.
 
-        :param opcode: ``Opcode.TEXT`` or ``BINARY``
+        :param opcode: ``Opcode.TEXT`` or ``Opcode.BINARY``
         :param payload: bytes
-        :param compress: True: it is compressed if that was agreed on
-        :returns: how many bytes of messages wait now: what to hold against a high-water mark
-        :raises WebSocketUnavailable: and subclasses, when the state forbids it
+        :param compress: if true, the message is compressed where that was agreed on
+        :returns: the number of bytes of messages in the queue, to compare with a
+            high-water mark
+        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
         """
         self._core.check_send()
         self._core.replies.queue_message(opcode, payload, compress)
@@ -175,7 +195,7 @@ class WebsocketSession(object):
         return self._core.replies.queued_messages
 
     def write(self, data):
-        """Write encoded frames as they are, behind what is queued already; never waits.
+        """Write encoded frames as they are, after what is queued already; never waits.
 
         :param data: bytes
         """
@@ -192,11 +212,14 @@ class WebsocketSession(object):
         self.wake()
 
     def close(self):
-        """Close the socket without a close frame; the loop ends; from any thread."""
+        """Close the socket without a close frame, and end the loop; from any thread."""
         self._stop('closed')
 
     def force_disconnect(self):
-        """Drop the connection at once; the loop ends; from any thread or signal handler."""
+        """Drop the connection at once, and end the loop.
+
+        Safe from any thread and from signal handlers.
+        """
         self._stop('disconnected; force_disconnect')
 
     def _stop(self, reason):
@@ -209,14 +232,14 @@ class WebsocketSession(object):
         self.wake()
 
     def wake(self):
-        """Let the loop look around; from any thread or signal handler."""
+        """Wake the event loop.  Safe from any thread and from signal handlers."""
         waiting = self._waiting
         if waiting is not None:
             waiting.wake()
 
     @property
     def session_time(self):
-        """Seconds since Ready; 0.0 before it; it stands still after the end."""
+        """Seconds since Ready; 0.0 before it.  After the end it stands still."""
         if self._ended_time is not None:
             return self._ended_time
         driver = self._driver
@@ -253,7 +276,8 @@ class WebsocketSession(object):
                 break
             driver, self._driver = self._driver, None
             driver.close()
-            failure = plan.restart()            # first: a close() in the handler is for what comes
+            # First: a close() while Redirected is handled is meant for the next attempt.
+            failure = plan.restart()
             self._core = plan.core
             if again != plan.SILENT:
                 yield Redirected(plan.shown_url, again, driver.lifecycle.response)
@@ -266,7 +290,11 @@ class WebsocketSession(object):
         yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
 
     def _connect_steps(self):
-        """Connect and send the request; yields None to wait; ``_failure`` tells how it went."""
+        """Connect and send the request.
+
+        :returns: a generator that yields None to wait; afterwards ``_failure`` says how
+            it went
+        """
         self._failure = None
         stage = 'connect'
         try:
@@ -285,7 +313,8 @@ class WebsocketSession(object):
             driver.writer.write(self._plan.request())
             while True:
                 driver.writer.try_flush()
-                self._check('request failed', stage)        # first: what was shut down is broken, too
+                # First: a stream that was shut down is a broken one, too.
+                self._check('request failed', stage)
                 if driver.writer.error is not None:
                     error = driver.find_cause()
                     raise DialFail('request failed; ' + describe_error(error), stage, error)
@@ -294,7 +323,7 @@ class WebsocketSession(object):
                 yield None
         except DialFail as fail:
             self._failure = (text_type(fail), without_frames(fail.error or fail), fail.stage)
-        except Exception as error:          # of an overridden method, or a callable of the user
+        except Exception as error:      # from an override or callable of the user
             problem = 'request failed; ' if stage == 'upgrade' else ''
             self._failure = (problem + error_text(error), without_frames(error), stage)
 
@@ -328,7 +357,7 @@ class WebsocketSession(object):
             dial.close()
 
     def _check(self, problem, stage, dial=None):
-        """End the connecting when it was stopped, or has taken too long."""
+        """Raise DialFail if the attempt was canceled or timed out."""
         if self._stopped is not None or not self._core.state.is_active:
             raise DialFail(problem + '; closed', stage)
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
@@ -337,22 +366,25 @@ class WebsocketSession(object):
                 problem, stage, self._connect_timeout, details and ': ' + details), stage)
 
     def _connect(self):
-        """Connect, TLS included; may be overridden.
+        """Connect, TLS included.  Subclasses may override it.
 
         :returns: ``(connected socket, URL of the proxy or None)``
-        :raises Exception: any; it becomes :class:`~lomond.events.ConnectFail` with its text
+        :raises Exception: of any kind: it becomes a :class:`~lomond.events.ConnectFail`
+            with its text
         """
         for _ in self._dial_steps():
             self._resume(self._waiting.wait(self.waits(), self.next_deadline()), self._now)
-        self._stream.sock.settimeout(self.time_left())      # as in _wrap_socket: who calls it may use it
+        # As in _wrap_socket: an override that calls this may use the socket.
+        self._stream.sock.settimeout(self.time_left())
         return self._stream.sock, self._proxy
 
     _connect.is_default = True
 
     def _wrap_socket(self, sock, host):
-        """Begin TLS on a connected socket; may be overridden.
+        """Begin TLS on a connected socket.  Subclasses may override it.
 
-        :param sock: a blocking socket; its timeout is what is left of ``connect_timeout``
+        :param sock: a blocking socket; its timeout is what is left of
+            ``connect_timeout``
         :param host: the host of the URL
         :returns: the TLS socket
         """
@@ -361,7 +393,10 @@ class WebsocketSession(object):
     _wrap_socket.is_default = True
 
     def time_left(self):
-        """Seconds until ``connect_timeout``; None without one."""
+        """Ask for what is left of ``connect_timeout``.
+
+        :returns: seconds; None if there is no limit
+        """
         if self._deadline is None:
             return None
         return min(max(self._deadline - self._waiting.monotonic(), 0.001), LONGEST)
@@ -369,7 +404,10 @@ class WebsocketSession(object):
     # -- the end
 
     def _finish(self):
-        """Close everything; the state is DISCONNECTED before the last event is handed out."""
+        """Close everything.
+
+        The state is DISCONNECTED before the last event is handed out.
+        """
         if self.is_over:
             return
         self._ended_time = self.session_time
@@ -382,15 +420,15 @@ class WebsocketSession(object):
             self._stream.close()
         self._sock = None
         self._plan.emit('disconnected')
-        self.is_over = True             # last: what Ctrl-C has cut off is done again
+        self.is_over = True             # last, so that what Ctrl-C cuts off is done again
 
     def _clean_up(self):
-        """The iterator is over, however it ended."""
+        """Let go of everything once the iterator has ended, in whatever way."""
         life = self._life
         if life is not None and (self._waiting is not None or self._plan.is_running(self)):
             try:
                 self._let_go(life)
-            except BaseException:       # Ctrl-C in the midst of it: once more, to its end
+            except BaseException:       # Ctrl-C in the middle: once more, to the end
                 self._let_go(life)
                 raise
         self._life = self._plan = None

@@ -1,7 +1,8 @@
 """The deadlines of an open connection, as arithmetic on ``now``.
 
-All times are seconds of one monotonic clock.  Poll, ping, pong and close are independent of
-each other: a long ``poll`` delays neither pings nor the end of the closing handshake.
+All times are seconds of one monotonic clock.  Poll, ping, pong and close are
+independent of each other: a long ``poll`` delays neither pings nor the end of the
+closing handshake.
 
 Knows nothing of: clocks, sockets, threads.
 """
@@ -17,11 +18,13 @@ ECHO_TIMEOUT = 'echo_timeout'
 DISCARD_TIMEOUT = 'discard_timeout'
 LINGER_TIMEOUT = 'linger_timeout'
 
-#: How long a server may leave TCP open after our echo if ``close_timeout`` sets no limit.
+#: How long a server may leave TCP open after our echo if ``close_timeout`` sets no
+#: limit.
 ECHO_WAIT = 30.0
 #: How long input is discarded after the close frame of a failure was sent.
 DISCARD_WAIT = 0.5
-#: How long a server that has ended its direction waits for the client to end the other one.
+#: How long a server that has ended its direction waits for the client to end the other
+#: one.
 LINGER_WAIT = 1.0
 
 #: Least seconds between two pings: to a large clock ``now + 1e-7`` is ``now``.
@@ -40,14 +43,15 @@ def earliest(*times):
 class Deadlines(object):
     """When to poll, ping, give up on a pong, and give up on a close.
 
-    They belong to the loop's thread and have no lock, but ``closed_at`` may be stored by any
-    thread.
+    They belong to the loop's thread and have no lock, but ``closed_at`` may be stored
+    by any thread.
 
     :param float poll: seconds between two Polls, above 0
     :param ping_rate: seconds between two pings; None or 0 for no pings
-    :param ping_timeout: seconds without a pong, or any other byte, after a ping; None or 0 for
+    :param ping_timeout: seconds without a pong, or any other byte, after a ping; None
+        or 0 for no limit
+    :param close_timeout: seconds to wait for the answer to a close frame; None or 0 for
         no limit
-    :param close_timeout: seconds to wait for the answer to a close frame; None or 0 for no limit
     """
 
     __slots__ = ('poll', 'ping_rate', 'ping_timeout', 'close_timeout', 'next_poll', 'next_ping',
@@ -69,7 +73,7 @@ class Deadlines(object):
         self.finished_at = None     # when a server ended its direction, or was about to
 
     def start(self, now):
-        """Start: the connection is ready.  The first Poll and the first ping are due at once."""
+        """Start, at Ready: the first Poll and the first ping are due at once."""
         self.next_poll = now
         self.next_ping = now if self.ping_rate else None
         self.last_received = now
@@ -94,7 +98,8 @@ class Deadlines(object):
     def ping_deadline(self):
         """Return when the peer counts as gone; None while no ping is unanswered.
 
-        After the echo of a close frame, or a failure, the closing has a limit of its own.
+        After the echo of a close frame, or a failure, the closing has a limit of its
+        own.
         """
         if self.ping_timeout is None or self.oldest_ping is None or (
                 self.failed_at is not None or self.echoed_at is not None
@@ -103,7 +108,7 @@ class Deadlines(object):
         return max(self.oldest_ping, self.last_received) + self.ping_timeout
 
     def close_deadline(self):
-        """Return ``(when, what)`` ends the closing; ``(None, None)`` while nothing does."""
+        """Return ``(when, what)`` of the end of the closing, or ``(None, None)``."""
         if self.failed_at is not None:
             return self.failed_at + DISCARD_WAIT, DISCARD_TIMEOUT
         if self.finished_at is not None:
@@ -125,8 +130,8 @@ class Deadlines(object):
     def due(self, now, idle=True):
         """Return what to do at ``now``, the most urgent first; None for nothing.
 
-        :param bool idle: True if everything that has arrived was handed out, so that a missing
-            pong can be judged
+        :param bool idle: True if everything that has arrived was handed out, so that a
+            missing pong can be judged
         """
         if (self.closed_at is not None or self.echoed_at is not None or self.failed_at is not None
                 or self.finished_at is not None):

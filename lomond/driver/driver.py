@@ -4,34 +4,38 @@ How it works.  Four parts share the work:
 
 * the *reader* decides what to read next, and feeds it to the protocol core;
 * the *writer* owns the write lock; everything that goes out passes through it;
-* the *lifecycle* decides: what is due, what an event leads to, what ends the connection;
-* the *driver*, this module, pumps.  It moves bytes and events between the other three, and
-  waits by handing out None.
+* the *lifecycle* decides: what is due, what an event leads to, what ends the
+  connection;
+* the *driver*, this module, pumps.  It moves bytes and events between the other three,
+  and waits by handing out None.
 
-``Driver.live()`` is the connection's life as a generator.  It yields events for the program,
-and None whenever there is nothing to do before something becomes readable or writable, or a
-deadline comes.  Whoever iterates it (the blocking session, a loop of many connections, the
-thread of a server's handler) waits in its own way for what ``waits()`` and
-``lifecycle.next_deadline()`` say, and resumes it.
+``Driver.live()`` is the connection's life as a generator.  It yields events for the
+program, and None whenever there is nothing to do before something becomes readable or
+writable, or a deadline comes.  Whoever iterates it (the blocking session, a loop of
+many connections, the thread of a server's handler) waits in its own way for what
+``waits()`` and ``lifecycle.next_deadline()`` say, and resumes it.
 
 One turn of the loop does the following, in this order:
 
 1. write what is queued, as far as it goes without waiting;
 2. end our direction of TCP, if the closing has come that far;
 3. do what is due by time: Poll, ping, time limits other than ``ping_timeout``;
-4. read once.  Only when that finds nothing is something missing judged: a pong, the answer to
-   the request, the body of a rejection.  So a slow handler never makes the peer look dead;
+4. read once.  Only when that finds nothing is something missing judged: a pong, the
+   answer to the request, the body of a rejection.  So a slow handler never makes the
+   peer look dead;
 5. hand out the events of this read, one by one.
 
-Events are made lazily: the core makes one, it is handed out, what answers it is written, and
-only then the next frame is looked at.  That gives the strict order of replies and events and
-bounds memory.  Between two events the loop looks at the clock, but rarely: at the 2nd, 4th,
-8th and 16th event of one read, then at every 16th, and at each one while handlers are slow.
+Events are made lazily: the core makes one, it is handed out, what answers it is
+written, and only then the next frame is looked at.  That gives the strict order of
+replies and events and bounds memory.  Between two events the loop looks at the clock,
+but rarely: at the 2nd, 4th, 8th and 16th event of one read, then at every 16th, and at
+each one while handlers are slow.
 
-Three rules keep this safe.  The loop never waits for a sender: it tries the write lock, and
-its holder writes what the loop has queued.  Reading never depends on our writing, so two
-peers that both send a lot cannot block each other.  And no reference leads from here back to
-the program's objects after ``close()``, so a connection is freed without the collector.
+Three rules keep this safe.  The loop never waits for a sender: it tries the write lock,
+and its holder writes what the loop has queued.  Reading never depends on our writing,
+so two peers that both send a lot cannot block each other.  And no reference leads from
+here back to the program's objects after ``close()``, so a connection is freed without
+the collector.
 
 Knows nothing of: where the stream came from, options, redirects, ``WebSocket``.
 """
@@ -47,9 +51,11 @@ from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
 from .writer import Writer
 
-#: The clock is read at the 2nd, 4th, 8th and 16th event of one read, then at every 16th.
+#: The clock is read at the 2nd, 4th, 8th and 16th event of one read, then at every
+#: 16th.
 EVENTS_PER_CLOCK = 16
-#: A handler that takes longer than this (seconds) is slow: the clock is read at every event.
+#: A handler that takes longer than this (seconds) is slow: the clock is read at every
+#: event.
 SLOW_HANDLER = 0.005
 
 
@@ -61,8 +67,8 @@ class Hooks(object):
     :ivar on_received: called with the number of bytes of each read
     :ivar on_reply: called with opcode and payload of each automatic frame
     :ivar on_ready: called with the answer, or request, of a good opening handshake
-    :ivar on_rejected: called with ``Rejected``; unless it returns None, that is to be done
-        instead of ending
+    :ivar on_rejected: called with ``Rejected``; unless it returns None, that is to be
+        done instead of ending
     """
 
     __slots__ = ('on_event', 'on_sent', 'on_received', 'on_reply', 'on_ready', 'on_rejected')
@@ -80,10 +86,12 @@ class Hooks(object):
 class Driver(object):
     """Drives one core over one connected stream.
 
-    Its fields belong to the thread that iterates :meth:`live`.  ``wake`` and ``stop`` may be
-    called from any thread and from signal handlers; the writer has a lock of its own.
+    Its fields belong to the thread that iterates :meth:`live`.  ``wake`` and ``stop``
+    may be called from any thread and from signal handlers; the writer has a lock of its
+    own.
 
-    :param core: the :class:`~lomond.protocol.connection.Connection`, still to shake hands
+    :param core: the :class:`~lomond.protocol.connection.Connection`, still to shake
+        hands
     :param stream: the connected stream
     :param deadlines: the :class:`~lomond.driver.deadlines.Deadlines` of the connection
     :param waiting: clock and wake-up
@@ -98,7 +106,8 @@ class Driver(object):
         self.core = core
         self.stream = stream
         self.clock = waiting.monotonic
-        # By a weak reference: a cycle would keep every connection until the collector runs.
+        # By a weak reference: a cycle would keep every connection until the collector
+        # runs.
         self.writer = Writer(core, stream, weakref.proxy(self), send_timeout, hooks.on_sent,
                              hooks.on_reply)
         self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received)
@@ -115,7 +124,7 @@ class Driver(object):
     # -- for whoever waits
 
     def waits(self):
-        """Return ``((fileno, mask), (wake-up, READ))``; the same object until it changes."""
+        """Return ``((fileno, mask), (wake-up, READ))``, identical until it changes."""
         stream = self.stream
         mask = stream.recv_wants
         if self.writer.wants_write():

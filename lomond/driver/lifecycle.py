@@ -1,17 +1,20 @@
-"""What is due, what an event leads to, and what ends a connection: policy, without a stream.
+"""What is due, what an event leads to, and what ends a connection: policy, without a
+stream.
 
-Blocking sessions, loops of many connections and servers share these decisions.  The driver
-reports what happened (an event is about to be handed out, it was handled, nothing is left to
-read, the stream ended) and does what is asked for here; it never decides by itself.
+Blocking sessions, loops of many connections and servers share these decisions.  The
+driver reports what happened (an event is about to be handed out, it was handled,
+nothing is left to read, the stream ended) and does what is asked for here; it never
+decides by itself.
 
 The end is a record: :attr:`Lifecycle.ending` is ``(reason, graceful, error)``, what
-``Disconnected`` will say.  Every reason is made in this module, except those of connecting.
+``Disconnected`` will say.  Every reason is made in this module, except those of
+connecting.
 
-Client and server differ in two ways.  The server ends TCP first (RFC 6455, 7.1.1): when both
-close frames are through, or the answer of a refusal is out, it ends its direction, and reads
-until the client ends the other one, for at most LINGER_WAIT; closing at once would discard
-what the client has sent meanwhile, and the reset of that can destroy what it was sent.  And
-each side blames the other one in its own words.
+Client and server differ in two ways.  The server ends TCP first (RFC 6455, 7.1.1): when
+both close frames are through, or the answer of a refusal is out, it ends its direction,
+and reads until the client ends the other one, for at most LINGER_WAIT; closing at once
+would discard what the client has sent meanwhile, and the reset of that can destroy what
+it was sent.  And each side blames the other one in its own words.
 
 Knows nothing of: streams, sockets, locks, how a connection came about.
 """
@@ -28,8 +31,8 @@ from . import deadlines
 
 #: Minimum gap (seconds) before an overdue Poll, so that other work runs in between.
 NEXT_TURN = 0.001
-#: How long the answer to close() may still be found among what has arrived, once its time is
-#: up (seconds): a slow handler may have kept us from reading it.
+#: How long the answer to close() may still be found among what has arrived, once its
+#: time is up (seconds): a slow handler may have kept us from reading it.
 LATE_ANSWER = 0.5
 #: How long to wait for the body of a rejection (seconds).
 BODY_WAIT = 1.0
@@ -38,12 +41,14 @@ BODY_WAIT = 1.0
 _NO_ANSWER = {'client': "disconnected; server didn't respond to close packet within {}s",
               'server': "disconnected; the client didn't answer the close frame within {}s"}
 
-#: What a step of :meth:`Lifecycle.act` returns when what is due must wait for the reader.
+#: What a step of :meth:`Lifecycle.act` returns when what is due must wait for the
+#: reader.
 _LATER = object()
 
 
 class Lifecycle(object):
-    """The decisions about one connection.  It belongs to the loop's thread, except ``stop``.
+    """The decisions about one connection.  It belongs to the loop's thread, except
+    ``stop``.
 
     :param core: the :class:`~lomond.protocol.connection.Connection`
     :param times: the :class:`~lomond.driver.deadlines.Deadlines` of the connection
@@ -53,8 +58,8 @@ class Lifecycle(object):
     :param open_reason: the reason of ``Disconnected`` if it is not
     :param send_timeout: seconds for the answer of a refusal (server); None: no limit
     :param on_ready: called with the answer, or request, of a good opening handshake
-    :param on_rejected: called with ``Rejected``; what it returns, unless None, is to be done
-        instead of ending
+    :param on_rejected: called with ``Rejected``; what it returns, unless None, is to be
+        done instead of ending
 
     :ivar ending: ``(reason, graceful, error)`` once the connection is over
     :ivar again: what to do instead of ending, from ``on_rejected``
@@ -126,7 +131,8 @@ class Lifecycle(object):
                 self._flush()
                 self.ending = ('disconnected; ' + self._unresponsive_reason(), False, None)
             else:
-                # A handler that takes longer than `poll`: everything else has its turn first.
+                # A handler that takes longer than `poll`: everything else has its turn
+                # first.
                 self._times.next_poll = max(self._times.next_poll, now + NEXT_TURN)
 
     def _poll(self, now, idle):
@@ -235,9 +241,9 @@ class Lifecycle(object):
     def fin_is_due(self, now):
         """After a close frame, a failure or a refusal: who ends TCP, and until when.
 
-        :returns: True if our direction is to be ended as soon as everything is written.  Data
-            left unread would make the kernel send a reset, which can destroy a close frame on
-            its way, so after that we read on for a while.
+        :returns: True if our direction is to be ended as soon as everything is written.
+            Data left unread would make the kernel send a reset, which can destroy a
+            close frame on its way, so after that we read on for a while.
         """
         if self._core.state is states.ECHOED and self._times.echoed_at is None:
             self._times.echoed_at = now
@@ -290,7 +296,8 @@ class Lifecycle(object):
         """The stream has ended, or the wire is dead: the state says what that means.
 
         :param end: the exception that broke the stream; 0 for an end of it
-        :param write_error: the :class:`~lomond.errors.TransportFail` of a write, or None
+        :param write_error: the :class:`~lomond.errors.TransportFail` of a write, or
+            None
         :param reset: the reset that a write has met, or None
         """
         core = self._core

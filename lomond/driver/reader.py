@@ -1,10 +1,11 @@
 """What to read next, and how often: the receiving side of the driver.
 
-The reader hands bytes to the protocol core, keeps what arrives while a send of the handler
-waits (the backlog), and remembers how the stream ended.  It belongs to the thread that
-iterates the events; no lock guards it.
+The reader hands bytes to the protocol core, keeps what arrives while a send of the
+handler waits (the backlog), and remembers how the stream ended.  It belongs to the
+thread that iterates the events; no lock guards it.
 
-Knows nothing of: what the bytes mean, deadlines other than "the peer is alive", user code.
+Knows nothing of: what the bytes mean, deadlines other than "the peer is alive", user
+code.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -15,13 +16,14 @@ from .._compat import OS_ERRORS, without_frames
 
 #: Reads in a row before other connections of the same loop get their turn.
 READS_IN_A_ROW = 32
-#: After this many reads that found nothing, skip the extra recv and poll first, which saves
-#: 2 us per round trip; still try one recv in ONE_LOOK_OF, to notice when that changes.
+#: After this many reads that found nothing, skip the extra recv and poll first, which
+#: saves 2 us per round trip; still try one recv in ONE_LOOK_OF, to notice when that
+#: changes.
 LOOKS_IN_VAIN, ONE_LOOK_OF = 2, 16
 #: Read at most this much after a write error; Linux buffers up to 6 MiB.
 LAST_READ = 8 * 1024 * 1024
-#: Most bytes that the backlog keeps, costs included: 64 MiB if they arrive in packets of
-#: Ethernet's size, more in larger ones.  Beyond it, reading pauses.
+#: Most bytes that the backlog keeps, costs included: 64 MiB if they arrive in packets
+#: of Ethernet's size, more in larger ones.  Beyond it, reading pauses.
 BACKLOG_LIMIT = 80 * 1024 * 1024
 #: What one part of the backlog costs besides its bytes, roughly.
 PART_COST = 200
@@ -39,9 +41,11 @@ class Reader(object):
     :param stream: one of :mod:`lomond.network.stream`
     :param deadlines: told when bytes arrive
     :param waiting: monotonic and epoch clock
-    :param on_received: called with the number of bytes of each read; None: nobody listens
+    :param on_received: called with the number of bytes of each read; None: nobody
+        listens
 
-    :ivar reads: how many reads in a row have found something, without a wait between them
+    :ivar reads: how many reads in a row have found something, without a wait between
+        them
     :ivar end: None while the stream goes on, 0 at its end, the exception that broke it
     :ivar end_was_fed: True once the core knows of the end, too
     :ivar parts: the backlog: a deque of ``(bytes, received_time)``
@@ -67,10 +71,12 @@ class Reader(object):
     # -- how often
 
     def find_pause(self):
-        """Say whether to wait before the next read, and why; asked when ``reads`` is not 0.
+        """Say whether to wait before the next read, and why; asked when ``reads`` is
+        not 0.
 
-        :returns: YIELD_TURN, if this stream was read so often that others should have their
-            turn; POLL_FIRST, if looking for more bytes is not worth a system call; None to read
+        :returns: YIELD_TURN, if this stream was read so often that others should have
+            their turn; POLL_FIRST, if looking for more bytes is not worth a system
+            call; None to read
         """
         in_vain = self._in_vain
         if self.reads >= READS_IN_A_ROW:
@@ -137,7 +143,7 @@ class Reader(object):
         return self.end is None and self._kept < BACKLOG_LIMIT
 
     def put_back(self, data):
-        """Keep bytes of the stream that somebody else has read; before the first wait."""
+        """Keep bytes of the stream that were read before this reader existed."""
         self._keep(data, self._waiting.time())
 
     def read_ahead(self, most=BACKLOG_LIMIT):
@@ -165,7 +171,8 @@ class Reader(object):
             self.end = without_frames(error)
 
     def read_the_last(self, write_error):
-        """The wire is dead: what has arrived is handed out (a close frame says why), no more.
+        """The wire is dead: what has arrived is handed out (a close frame says why), no
+        more.
 
         :param write_error: the exception of the write
         """

@@ -1,11 +1,36 @@
-"""The one place where bytes go out: the write lock, the queue of replies, blocked senders.
+"""The one place where bytes go out: the write lock, the queue, and senders that wait.
 
-It must not know events, timers or how connections are made.  Check, compress, encode and
-write are one act under one lock.  Who may wait for what:
+Why one lock.  Compression makes the order of encoding and the order on the wire the
+same thing, and a data frame must never follow a close frame.  So checking the state,
+compressing, encoding and writing are one act, under one lock, from the check to the
+last byte.
 
-* a sender waits for the lock and for the peer, at most ``send_timeout`` without progress;
-* the loop never waits for the lock: it tries, and whoever holds it drains the queue;
-* ``close()`` waits for nothing: it appends, tries, and wakes the loop.
+Who may wait for what:
+
+* A sender (``send``) waits for the lock and for the peer.  Its peer may take nothing
+  for ``send_timeout`` at most; a slow peer that takes something never causes a failure.
+* The loop never waits for a sender.  It tries the lock; if it is taken, the holder
+  writes what the loop has queued.
+* ``close()`` and ``force_disconnect()`` wait for nothing: they append to the queue,
+  try, and wake the loop.  So they are safe in signal handlers.
+
+Who writes the queue.  Anybody may append to the core's queue of replies at any time.
+The holder of the lock drains the queue before its own check and after its own write,
+never in between, and looks again after it has let go: what was appended meanwhile, by
+somebody who found the lock taken, would otherwise stay behind.  A reply that could not
+be written whole is the *tail*, and goes first.  If something is left, the loop is woken
+to wait until the stream takes more.
+
+Interrupts.  A signal handler may raise at any bytecode.  An interrupt inside a frame
+leaves half of it on the wire, so the wire is declared dead (``error``), and the loop
+ends the connection.  A handler that sends while its own thread is in the middle of a
+send or read is refused: waiting would be a deadlock.
+
+The descriptor is closed by its last user.  ``close()`` shuts the stream down, which
+wakes every sender that waits; whoever is the last to use it closes it, so a descriptor
+is never reused under somebody else's poll.
+
+Knows nothing of: events, deadlines, how connections are made.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -21,7 +46,8 @@ from ..network.poller import wait_for
 from ..opcode import Opcode
 from ..protocol.states import OPENED
 
-#: A sender that waits looks up this often (seconds): it ends even on a stream that no shutdown wakes.
+#: A waiting sender checks this often (seconds) whether it is to end, for streams that
+#: no shutdown wakes.
 LOOK_UP = 0.5
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
@@ -29,15 +55,20 @@ _INTERRUPTED = 'a send was interrupted inside of a frame'
 
 
 class Writer(object):
-    """Sends for one connection; its methods may be called from any thread.
+    """Sends for one connection.  Its methods may be called from any thread.
 
     :param core: the :class:`~lomond.protocol.connection.Connection`
     :param stream: where bytes go
-    :param loop: the session: ``is_loop_thread()``, ``wait_in_send(mask, deadline)``,
+    :param loop: the driver: ``is_loop_thread()``, ``wait_in_send(mask, deadline)``,
         ``wake()``, ``session_time``, ``clock``
-    :param send_timeout: seconds without progress until :class:`.SendTimeout`; None for no limit
+    :param send_timeout: seconds without progress until :class:`.SendTimeout`; None for
+        no limit
     :param on_sent: called with the number of bytes after each write, or None
     :param on_reply: called with opcode and payload of each automatic frame, or None
+
+    :ivar tail: the rest of a reply, first to go
+    :ivar chunks: the rest of a queued message, or None
+    :ivar error: the :class:`.TransportFail` that says why the wire is dead, or None
     """
 
     def __init__(self, core, stream, loop, send_timeout, on_sent=None, on_reply=None):
@@ -53,24 +84,26 @@ class Writer(object):
         self.on_sent = on_sent
         self.on_reply = on_reply
         self._lock = threading.Lock()
-        self._holder = None         # guarded by _lock: the thread that uses core and stream under it
-        self.tail = b''             # guarded by _lock: the rest of a reply, first to go
-        self._progress = 0.0        # guarded by _lock: when the peer last took something
-        self._unsent = None         # guarded by _lock: what the kernel had at the last look
-        self._rest = None           # guarded by _lock: what one write left over
-        self.chunks = None          # guarded by _lock: more of a queued message
-        self.error = None           # set once, by the holder of _lock: the wire is dead
-        self._closing = False       # set once, by the loop: the last user of the descriptor closes it
+        # Guarded by _lock:
+        self._holder = None         # the thread that uses core and stream under it
+        self.tail = b''
+        self.chunks = None
+        self._progress = 0.0        # when the peer last took something
+        self._unsent = None         # what the kernel held at the last look
+        self._rest = None           # what one write left over
+        # Not guarded:
+        self.error = None           # set once, by the holder of _lock
+        self._closing = False       # set once, by the loop: the last user closes the descriptor
         self._closed = False        # set by that last user; closing twice does no harm
         self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
 
-    # -- the loop's side: never waits
+    # -- the loop's side, which never waits
 
     def try_flush(self):
         """Write what is queued, as far as it goes without waiting."""
         core = self._core
         if self._is_entered is not None and self._is_entered():
-            return                          # a signal handler: the loop does it, or who is writing
+            return              # in a signal handler: the loop or the current writer will do it
         while self._lock.acquire(False):
             blocked = True
             try:
@@ -79,19 +112,20 @@ class Writer(object):
                     blocked = not self._drain()
             except OS_ERRORS as error:
                 self._break(error)
-            except BaseException:           # Ctrl-C: nobody knows what of the frame went
+            except BaseException:           # Ctrl-C: it is not known how much of the frame went
                 self._break(errors.TransportFail(_INTERRUPTED))
                 raise
             finally:
                 self._release()
-            # Somebody may have appended after the drain, and tried the lock in vain.
+            # Somebody may have appended after the drain, and found the lock taken.
             if blocked or not core.replies.pending:
                 return
 
     def wants_write(self):
-        """True when there is something to write and nobody is writing."""
+        """Return True if there is something to write and nobody is writing."""
+        # Hot path: called before every poll.
         waits = bool(self._pending or self.tail or self._newest_pong) or self.chunks is not None
-        if (not (waits or self._stream.is_buffered) or self.error is not None       # as a rule, at every wait
+        if (not (waits or self._stream.is_buffered) or self.error is not None
                 or self._closing or self._lock.locked()):
             return False
         if waits:
@@ -103,41 +137,48 @@ class Writer(object):
             return False
 
     def is_done(self):
-        """True when nothing is left to write; else the loop is woken when whoever writes is done."""
+        """Return True if all is written; otherwise the loop is woken once it is."""
         self._loop_waits = self._lock.locked()
         return not (self._loop_waits or self._core.replies.is_waiting() or self.has_tail())
 
     def has_tail(self):
-        """True when part of a reply could not be written yet."""
+        """Return True if part of a reply or message could not be written yet."""
         return len(self.tail) > 0 or self.chunks is not None
 
     @property
     def reset(self):
-        """The reset that a write has met, or None: the kernel tells of it once, and a read sees an end."""
+        """The reset that a write has met, or None.
+
+        The kernel reports a reset once; a later read sees an ordinary end.
+        """
         cause = getattr(self.error, 'error', None)
         return cause if cause is not None and error_number(cause) == errno.ECONNRESET else None
 
     def write(self, data):
-        """Raw bytes: the request; part of it may stay behind as the tail."""
+        """Queue raw bytes (the request) as the tail."""
         with self._lock:
             self.tail = self.tail + data if self.tail else data
 
     def close(self):
-        """End both directions; wakes blocked senders.  The last user closes the descriptor."""
+        """End both directions, and wake blocked senders.
+
+        The last user closes the descriptor.
+        """
         self._closing = True
         self._stream.shutdown()
         self._close_if_free()
 
     def _close_if_free(self):
-        # Asked is who uses the stream, not the lock: Ctrl-C beside an acquire or a release leaves that
-        # taken for ever.  Whoever becomes the holder after this look finds _closing set, and keeps off;
-        # and in this very thread no send goes on any more.
+        # Check the holder, not the lock: Ctrl-C during acquire() or release() can leave
+        # the lock held forever.  A thread that becomes the holder after this check
+        # finds _closing set and leaves the stream alone; in this thread no send is
+        # under way any longer.
         if self._holder in (None, get_ident()) and not self._closed:
             self.tail = b''
             self._stream.close()
-            self._closed = True         # last: what Ctrl-C has cut off is done again
+            self._closed = True         # last, so that what Ctrl-C cuts off is done again
 
-    # -- senders: may wait
+    # -- senders, which may wait
 
     def send(self, opcode, payload, compress=False):
         """Check, compress, encode and write one message or control frame.
@@ -146,70 +187,73 @@ class Writer(object):
         :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
         """
-        # Calls of our own are what a small message costs, besides the one of the system (60 ns
-        # each): this method looks at fields instead of asking its neighbours.
+        # The call into the system aside, the cost of a small message is our own calls
+        # (60 ns each), so this method looks at fields instead of asking its neighbors.
         core, pending = self._core, self._pending
         if self._is_entered is not None and self._is_entered():
             raise errors.WebSocketError(_NESTED)
         if not self._lock.acquire(False):
             self._wait_for_lock()
-        begun = False
+        is_half_written = False         # or half compressed: an interrupt now kills the wire
         try:
             self._holder = get_ident()  # inside: see _close_if_free
             if self.error is not None or self._closing:
                 self._refuse()
             if pending or self.tail or self.chunks is not None:
-                begun = True
+                is_half_written = True
                 self._drain_all()
-                begun = False
+                is_half_written = False
             if core.inputs != OPENED:
                 core.check_send()
             if opcode <= Opcode.BINARY:
-                begun = compress            # the compressor moves on with the message
+                is_half_written = compress      # the compressor moves on with the message
                 data = core.encode(opcode, payload, compress)
             elif opcode == Opcode.PING:
                 data = core.send_ping(payload, self._loop.clock())
             else:
                 data = core.send_pong(payload)
-            begun = True
-            if type(data) is GeneratorType:
+            is_half_written = True
+            if type(data) is GeneratorType:     # a large message, in chunks
                 for chunk in data:
                     if self._write(chunk) != len(chunk):
                         self._write_rest()
             else:
                 count = self._send(data)
-                if (count != len(data) or self.on_sent is not None) and self._note(count, data) != len(data):
+                is_noted = count == len(data) and self.on_sent is None
+                if not is_noted and self._note(count, data) != len(data):
                     self._write_rest()
             if pending:
                 self._drain()
-            begun = False
+            is_half_written = False
         except errors.WebSocketError:
-            begun = False                   # refused before a byte, or broken already
+            is_half_written = False     # refused before the first byte, or broken already
             raise
         except OS_ERRORS as error:
-            begun = False
+            is_half_written = False
             self._break(error)
             raise self._dead()
         finally:
-            if begun:
-                # Ctrl-C in a frame, say: its rest is lost, and what came next would be read as that.
+            if is_half_written:
+                # Ctrl-C inside a frame: its rest is lost, and what came next would be
+                # read as it.
                 self._break(errors.TransportFail(_INTERRUPTED))
             self._holder = None
             self._lock.release()
-            if (pending or self.tail or self._loop_waits or self._closing or self._newest_pong or
-                    self._is_buffered):
+            has_more = pending or self.tail or self._newest_pong or self._is_buffered
+            if has_more or self._loop_waits or self._closing:
                 self._after_send()
 
     def _after_send(self):
-        """The lock is free again, and others may have something to do."""
+        """Do what others wait for, now that the lock is free."""
         if self._loop_waits or self._closing:
             self._after_release()
-        # Also when the send was refused: what others have queued meanwhile, finding the
-        # lock taken, nobody else would write (the close frame that was the reason of it).
+        # Also if the send was refused: what others queued while the lock was taken
+        # would not be written by anybody else (such as the close frame that was the
+        # reason for refusing).
         if self._pending:
             self.try_flush()
         if self.wants_write():
-            self._loop.wake()           # the loop is to wait until the rest can go
+            self._loop.wake()           # so that it waits until the rest can go
 
     def _refuse(self):
         if self.error is not None:
@@ -229,11 +273,17 @@ class Writer(object):
             self._close_if_free()
 
     def _write(self, data):
-        """One attempt; the number of bytes that went."""
+        """Try once.
+
+        :returns: how many bytes went
+        """
         return self._note(self._send(data), data)
 
     def _note(self, count, data):
-        """What came of one attempt: the rest is kept; the number of bytes that went."""
+        """Keep what one attempt left over.
+
+        :returns: how many bytes went
+        """
         if count is None:
             self._rest = memoryview(data)
             return 0
@@ -245,7 +295,7 @@ class Writer(object):
         return count
 
     def _write_rest(self):
-        """Write what :meth:`_write` left over, waiting for the peer."""
+        """Write what :meth:`_write` left over; wait for the peer."""
         self._begin_wait()
         while self._rest is not None:
             rest, self._rest = self._rest, None
@@ -255,7 +305,10 @@ class Writer(object):
                 self._wait_for_peer()
 
     def _drain(self):
-        """Write the tail and the queue without waiting; False when something is left."""
+        """Write the tail and the queue without waiting.
+
+        :returns: False if something is left
+        """
         while True:
             if not self.tail and not self._next_tail():
                 return self._stream.flush()
@@ -268,7 +321,10 @@ class Writer(object):
                 return False
 
     def _next_tail(self):
-        """Encode what is queued next; False when there is nothing."""
+        """Encode what is queued next.
+
+        :returns: False if nothing is
+        """
         core = self._core
         while True:
             if self.chunks is not None:
@@ -293,7 +349,7 @@ class Writer(object):
             return True
 
     def _drain_all(self):
-        """Write the tail and the queue, waiting for the peer."""
+        """Write the tail and the queue; wait for the peer."""
         self._begin_wait()
         left = self.tail
         while not self._drain():
@@ -305,12 +361,12 @@ class Writer(object):
     # -- waiting
 
     def _begin_wait(self):
-        """The peer has just taken something, or nothing was tried before."""
+        """Start the clock of send_timeout: the peer has just taken something."""
         self._progress = self._loop.clock()
         self._unsent = None
 
     def _wait_for_peer(self):
-        """Wait until the peer may take more; the holder of the lock only.
+        """Wait until the peer may take more; for the holder of the lock only.
 
         :raises SendTimeout: it took nothing for ``send_timeout`` seconds
         """
@@ -336,15 +392,19 @@ class Writer(object):
                 return
 
     def _wait(self, mask, seconds):
-        """True when the stream may be ready."""
+        """Wait for the stream.
+
+        :returns: True if it may be ready
+        """
         if self._loop.is_loop_thread():
             return self._loop.wait_in_send(mask, self._loop.clock() + seconds)
         return bool(wait_for(((self._stream.fileno(), mask),), seconds))
 
     def _wait_for_lock(self):
-        """Take the lock.  No time limit of its own: its holder has one, and whoever waits ends with it;
+        """Acquire the lock.
 
-        but a holder that compresses for a minute is no peer that takes nothing.
+        There is no separate timeout: the holder is already limited by send_timeout, and
+        time spent compressing does not count.
         """
         if self._is_nested():
             raise errors.WebSocketError(_NESTED)
@@ -366,11 +426,12 @@ class Writer(object):
                 raise errors.TransportFail('socket fail; the connection was closed during a send')
 
     def _is_nested(self):
-        """True in a signal handler that has interrupted this thread while it has the lock."""
+        """Return True in a signal handler that interrupted this thread with the lock.
+        """
         if self._holder is not None:
             return self._holder == get_ident()
-        # Perhaps between the lock and the name of its holder.  To note more would cost each send; to look
-        # for the interrupted method costs only who finds the lock taken.
+        # A signal may arrive after acquire() but before _holder is set.  Inspecting the
+        # stack is slow, but only the contended path pays for it.
         frame = sys._getframe(2).f_back
         while frame is not None:
             if frame.f_code in _LOCKERS and frame.f_locals.get('self') is self:
@@ -379,7 +440,7 @@ class Writer(object):
         return False
 
     def _break(self, error):
-        """The wire is dead: nothing more goes out, and the loop ends the connection."""
+        """Declare the wire dead: nothing more goes out, and the loop ends."""
         if self.error is None:
             if not isinstance(error, errors.TransportFail):
                 cause = without_frames(error)
@@ -390,11 +451,14 @@ class Writer(object):
         self._loop.wake()
 
     def _dead(self):
-        """A fresh exception for each sender: one that is raised again grows its traceback."""
+        """Make an exception for one sender.
+
+        Raising the same object again and again would grow its traceback.
+        """
         error = type(self.error)(text_type(self.error))
         error.error = getattr(self.error, 'error', None)
         return error
 
 
-#: What takes the lock, in its own frame.
+#: The methods that take the lock in their own frame.
 _LOCKERS = frozenset(method.__code__ for method in (Writer.try_flush, Writer.write, Writer.send))
