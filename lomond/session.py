@@ -22,7 +22,7 @@ from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .network.dialer import Dial, DialFail
-from .network.poller import LONGEST, READ, Waiting
+from .network.poller import LONGEST, READ, WRITE, Waiting  # noqa: F401 - WRITE is for users
 from .network.stream import as_stream
 from .network.tls_context import describe_error
 from .opcode import Opcode

@@ -2,13 +2,18 @@
 
 import socket
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from .events import AnyEvent
 from .websocket import WebSocket
 
+# What waits() asks for, and process() is told: a descriptor can be read or written.
+READ: Final = 1
+WRITE: Final = 2
+
 class WebsocketSession:
-    # A class without parameters, or a method, that gives what lomond.network.poller.Waiting gives.
+    # A class without parameters, or a method, that gives what
+    # lomond.network.poller.Waiting gives.
     waiting: ClassVar[Any]
     is_over: bool
     # Whatever _connect() gave: mostly a socket.socket; None before it and after the end.
