@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Run the protocol tests on a CPython that is compiled to WebAssembly, under Node.
+
+    python3 tools/wasm.py                          tests/protocol on CPython 3.14
+    python3 tools/wasm.py --python 3.15            on another version
+    python3 tools/wasm.py tests/protocol/fuzz      some of the tests
+    python3 tools/wasm.py --anyway                 with the tests that are usually skipped
+    python3 tools/wasm.py -- -k close -x           what follows -- goes to pytest
+
+The interpreter is the npm package pyodide, so a new CPython can be tried on a machine that has no
+build of it.  Needs Node 18 or newer and npm.  Tests that depend on what the platform lacks (threads,
+for example) are listed by name in tools/wasm-skips.txt, each with its reason.
+
+The interpreter and the packages of tools/pins-wasm.txt are kept in the git-ignored folder .wasm;
+deleting it is always safe.  The tests see a copy of what git would commit.  The last line is
+'N passed, N failed, N skipped'; the exit status is 0 only if nothing failed.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import environments
+import package
+import run_tests
+
+CHECKOUT = environments.CHECKOUT
+FOLDER = os.path.join(CHECKOUT, '.wasm')
+PINS = os.path.join(environments.TOOLS, 'pins-wasm.txt')
+SKIPS = os.path.join(environments.TOOLS, 'wasm-skips.txt')
+
+#: Version of CPython: release of pyodide that has it.
+RELEASES = {'3.14': '314.0.7', '3.15': '315.0.0-alpha.2'}
+#: The version that is tested by default; 3.15 is still an alpha.
+DEFAULT = '3.14'
+#: The oldest Node that pyodide runs on.
+OLDEST_NODE = 18
+
+
+def parse_arguments(arguments):
+    """Return the options and the list of words for pytest."""
+    to_pytest = []
+    if '--' in arguments:
+        cut = arguments.index('--')
+        arguments, to_pytest = arguments[:cut], arguments[cut + 1:]
+    parser = argparse.ArgumentParser(description='Run the protocol tests on CPython for WebAssembly.',
+                                     epilog='What follows -- goes to pytest.')
+    parser.add_argument('paths', nargs='*', metavar='PATH', default=['tests/protocol'],
+                        help='files or folders of tests (tests/protocol)')
+    parser.add_argument('--python', choices=sorted(RELEASES), default=DEFAULT, metavar='VERSION',
+                        help='one of %s (%s)' % (', '.join(sorted(RELEASES)), DEFAULT))
+    parser.add_argument('--anyway', action='store_true', help='skip nothing of tools/wasm-skips.txt')
+    parser.add_argument('--time-limit', type=float, default=1200, metavar='S',
+                        help='seconds for all tests (1200)')
+    options = parser.parse_args(arguments)
+    options.paths = [path_in_checkout(path, parser) for path in options.paths]
+    return options, to_pytest
+
+
+def path_in_checkout(path, parser):
+    """Make a path (perhaps with ::test behind it) relative to the checkout."""
+    name, colons, test = path.partition('::')
+    if not os.path.exists(name):
+        name = os.path.join(CHECKOUT, name)     # from another working directory
+    if not os.path.exists(name):
+        parser.error('%s does not exist' % path)
+    relative = os.path.relpath(os.path.realpath(name), os.path.realpath(CHECKOUT)).replace(os.sep, '/')
+    if relative.startswith('../'):
+        parser.error('%s is outside of the checkout' % path)
+    return relative + colons + test
+
+
+def find_node():
+    """Return the path of a Node that is new enough; raise Failed without one."""
+    node = shutil.which('node')
+    if node is None or shutil.which('npm') is None:
+        raise environments.Failed('node and npm must be on PATH')
+    answer = subprocess.check_output([node, '--version'], timeout=60).decode('ascii', 'replace').strip()
+    number = re.match(r'v(\d+)\.', answer)
+    if number is None or int(number.group(1)) < OLDEST_NODE:
+        raise environments.Failed('%s is Node %s; %d or newer is needed' % (node, answer, OLDEST_NODE))
+    return node
+
+
+def make_once(name, key, fill):
+    """Make a folder below .wasm unless an earlier run made it from the same key.
+
+    :param fill: function that puts everything into the new folder
+    :return: the path of the folder
+    """
+    folder = os.path.join(FOLDER, name)
+    ready = os.path.join(folder, 'ready')
+    if not (os.path.exists(ready) and environments.tail(ready, 1) == key):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        fill(folder)
+        with open(ready, 'w') as text:
+            text.write(key)
+    return folder
+
+
+def install_interpreter(version, log):
+    """Install pyodide; return the folder that has its modules."""
+    release = RELEASES[version]
+
+    def fill(folder):
+        environments.step('npm install', [
+            shutil.which('npm'), 'install', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund',
+            '--no-package-lock', 'pyodide@' + release], log)
+
+    return os.path.join(make_once('pyodide-' + version, release, fill), 'node_modules', 'pyodide')
+
+
+def install_packages(version, log):
+    """Install what the tests need; return the folder that has it."""
+    with open(PINS, 'rb') as text:
+        key = version + ' ' + hashlib.sha256(text.read()).hexdigest()
+
+    def fill(folder):
+        python = environments.make(FOLDER, 'pip', environments.this_interpreter(), [], log)
+        environments.step('pip install', [
+            python, '-m', 'pip', 'install', '--progress-bar', 'off', '--no-deps', '--only-binary', ':all:',
+            '--platform', 'any', '--python-version', version, '--no-compile', '--target', folder, '-r', PINS],
+            log)
+
+    return make_once('packages-' + version, key, fill)
+
+
+def pack(packages, archive):
+    """Pack the checkout and the packages into one archive, for the file system of the interpreter."""
+    with tempfile.TemporaryDirectory(prefix='lomond-wasm-') as copy:
+        package.copy_sources(os.path.join(copy, 'checkout'))
+        shutil.copytree(packages, os.path.join(copy, 'packages'))
+        shutil.make_archive(archive[:-len('.zip')], 'zip', copy)
+
+
+def run(options, to_pytest):
+    """Run the tests; return a run_tests.Result."""
+    result = run_tests.Result(options.python)
+    node = find_node()
+    os.makedirs(FOLDER, exist_ok=True)
+    log = os.path.join(FOLDER, 'install.log')
+    modules = install_interpreter(options.python, log)
+    packages = install_packages(options.python, log)
+    archive = os.path.join(FOLDER, 'checkout.zip')
+    pack(packages, archive)
+    junit = os.path.join(FOLDER, options.python + '.xml')
+    if os.path.exists(junit):
+        os.unlink(junit)        # a crash must not leave the counts of an earlier run
+    command = [node, os.path.join(environments.TOOLS, 'wasm_node.mjs'), modules, archive, junit,
+               '' if options.anyway else os.path.relpath(SKIPS, CHECKOUT).replace(os.sep, '/')]
+    try:
+        status = subprocess.call(command + to_pytest + options.paths, stdin=subprocess.DEVNULL,
+                                 timeout=options.time_limit)
+    except subprocess.TimeoutExpired:
+        result.trouble = 'hung: ended after %g s' % options.time_limit
+        return result
+    if not run_tests.read_counts(junit, result) or status not in (0, 1):
+        result.trouble = 'broke: exit status %d' % status
+    elif result.passed + result.failed == 0:
+        result.trouble = 'no tests'
+    elif status and not result.failed:
+        result.trouble = 'exit status %d' % status
+    return result
+
+
+def main(arguments):
+    options, to_pytest = parse_arguments(arguments)
+    try:
+        result = run(options, to_pytest)
+    except (environments.Failed, OSError, subprocess.SubprocessError) as error:
+        print('it cannot be run: %s' % error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    if result.trouble:
+        print(result.trouble)
+    print('%d passed, %d failed, %d skipped' % (result.passed, result.failures, result.skipped))
+    return 1 if result.failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
