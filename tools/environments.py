@@ -129,7 +129,7 @@ def step(what, command, log, **options):
 # --- interpreters ---
 
 _PROBE = """
-import sys, platform
+import sys, platform, sysconfig
 print("%d.%d.%d" % sys.version_info[:3])
 print(platform.python_implementation())
 print(sys.executable)
@@ -138,15 +138,16 @@ try:
     print("venv")
 except ImportError:
     print("no venv")
+print("free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with the GIL")
 """
 
 
 class Interpreter:
-    """An interpreter that answered: `version` ('3.11'), `full_version`, `path`, `has_venv`."""
+    """An interpreter that answered: `version` ('3.11', '3.14t'), `full_version`, `path`, `has_venv`."""
 
-    def __init__(self, full_version, path, has_venv):
+    def __init__(self, full_version, path, has_venv, is_free_threaded=False):
         self.full_version = full_version
-        self.version = '.'.join(full_version.split('.')[:2])
+        self.version = '.'.join(full_version.split('.')[:2]) + ('t' if is_free_threaded else '')
         self.path = path
         self.has_venv = has_venv
 
@@ -159,9 +160,9 @@ def probe(path):
     except (OSError, subprocess.SubprocessError):
         return None
     lines = output.decode('utf-8', 'replace').splitlines()
-    if len(lines) < 4 or lines[1] != 'CPython' or not lines[2]:
+    if len(lines) < 5 or lines[1] != 'CPython' or not lines[2]:
         return None
-    return Interpreter(lines[0], lines[2], lines[3] == 'venv')
+    return Interpreter(lines[0], lines[2], lines[3] == 'venv', lines[4] == 'free-threaded')
 
 
 def _pyenv_roots():
@@ -183,19 +184,25 @@ def _on_path(name):
             yield os.path.abspath(found)
 
 
-def _numbers(name):
-    return [int(number) for number in re.findall(r'\d+', name)]
+def _age(name):
+    """A key by which versions sort: 3.9.18, 3.15.0a2, 3.15.0rc1, 3.15.0, 3.15.1."""
+    numbers = [int(number) for number in re.findall(r'\d+', name)]
+    stage = re.search(r'a|b|rc', name)
+    return numbers[:3], not stage, stage and stage.group(), numbers[3:]
 
 
 def candidates(version):
-    """Paths where an interpreter of this version ('3.11') may be, best first."""
+    """Paths where an interpreter of this version ('3.11', '3.14t') may be, best first."""
     for path in _on_path('python' + version):
         yield path
     for root in _pyenv_roots():
         versions = os.path.join(root, 'versions')
         if os.path.isdir(versions):
-            names = [name for name in os.listdir(versions) if re.match(re.escape(version) + r'\.\d+$', name)]
-            for name in sorted(names, key=_numbers, reverse=True):
+            # 3.11.7, 3.14.2t, 3.15.0rc1
+            number, free_threaded = re.match(r'([\d.]+)(t?)$', version).groups()
+            pattern = re.escape(number) + r'\.\d+((a|b|rc)\d+)?' + free_threaded + '$'
+            names = [name for name in os.listdir(versions) if re.match(pattern, name)]
+            for name in sorted(names, key=_age, reverse=True):
                 yield os.path.join(versions, name, 'bin', 'python')
     yield sys.executable
     for name in ('python3', 'python2', 'python'):

@@ -3,6 +3,7 @@
 
     python3 tools/run_tests.py                        all of 2.7 and 3.6 - 3.13 that are found
     python3 tools/run_tests.py --python 3.13 2.7      these; it is a failure when one is missing
+    python3 tools/run_tests.py --python 3.14 3.14t    newer ones, and a free-threaded one
     python3 tools/run_tests.py --wsaccel              with wsaccel installed
     python3 tools/run_tests.py -- -k close -x         what follows -- goes to pytest
     python3 tools/run_tests.py -- tests/real          a file or folder there replaces the whole suite
@@ -30,6 +31,8 @@ import xml.etree.ElementTree
 import environments
 
 VERSIONS = ('2.7', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13')
+#: Run only if --python names them: new versions, and 3.14 without the GIL.
+NEWER = ('3.14', '3.14t', '3.15')
 CHECKOUT = environments.CHECKOUT
 LOGS = os.path.join(CHECKOUT, '.test-logs')
 
@@ -92,8 +95,9 @@ def parse_arguments(arguments):
         arguments, to_pytest = arguments[:cut], arguments[cut + 1:]
     parser = argparse.ArgumentParser(description='Run the tests on every interpreter there is.',
                                      epilog='What follows -- goes to pytest.')
-    parser.add_argument('--python', nargs='+', metavar='VERSION', choices=VERSIONS,
-                        help='run these alone (of %s)' % ' '.join(VERSIONS))
+    parser.add_argument('--python', nargs='+', metavar='VERSION', choices=VERSIONS + NEWER,
+                        help='run these alone (of %s; or of %s, which only this option runs)' % (
+                            ' '.join(VERSIONS), ' '.join(NEWER)))
     parser.add_argument('--require-all', action='store_true', help='a missing interpreter is a failure')
     parser.add_argument('--wsaccel', action='store_true', help='install wsaccel beside lomond')
     parser.add_argument('--jobs', type=int, default=2, metavar='N', help='interpreters side by side (2)')
