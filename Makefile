@@ -1,5 +1,5 @@
 # One word for each thing that is done to a checkout.  Everything a target needs it makes by itself, in
-# git-ignored folders (.venvs, .real, .test-logs); what must be there is python3 with venv, and for the
+# git-ignored folders (.venvs, .real, .wasm, .test-logs); what must be there is python3 with venv, and for the
 # interpreters of the tests a PATH or a pyenv that has them.  ARGS goes to the command behind a target:
 #
 #   make tests ARGS='--python 3.13 -- -k close'
@@ -43,6 +43,9 @@ real:           ## the tests and examples against other projects' programs
 faults:         ## the chaos suite
 	$(PYTHON) tools/check.py faults $(ARGS)
 
+wasm:           ## the protocol tests on CPython 3.14 and 3.15 for WebAssembly; needs node
+	$(PYTHON) tools/wasm.py $(ARGS)
+
 soak:           ## a long run that looks for leaks
 	$(PYTHON) tools/check.py soak $(ARGS)
 
@@ -52,4 +55,4 @@ guards:         ## each guard taken out, and a test seen red
 package:        ## build sdist and wheel, look into them, install them everywhere
 	$(PYTHON) tools/package.py $(ARGS)
 
-.PHONY: help demo tests lint layout types docs bench compliance real faults soak guards package
+.PHONY: help demo tests lint layout types docs bench compliance real faults wasm soak guards package

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Run the protocol tests on a CPython that is compiled to WebAssembly, under Node.
+"""Run the protocol tests on CPythons that are compiled to WebAssembly, under Node.
 
-    python3 tools/wasm.py                          tests/protocol on CPython 3.14
-    python3 tools/wasm.py --python 3.15            on another version
-    python3 tools/wasm.py tests/protocol/fuzz      some of the tests
+    python3 tools/wasm.py                          tests/protocol on CPython 3.14 and 3.15
+    python3 tools/wasm.py --python 3.15            on this version alone
     python3 tools/wasm.py --anyway                 with the tests that are usually skipped
     python3 tools/wasm.py -- -k close -x           what follows -- goes to pytest
+    python3 tools/wasm.py -- tests/protocol/fuzz   a file or folder there replaces tests/protocol
 
-The interpreter is the npm package pyodide, so a new CPython can be tried on a machine that has no
-build of it.  Needs Node 18 or newer and npm.  Tests that depend on what the platform lacks (threads,
-for example) are listed by name in tools/wasm-skips.txt, each with its reason.
+The interpreters are releases of the npm package pyodide, so a new CPython can be tried on a machine
+that has no build of it.  Needs Node 18 or newer and npm.  Tests that depend on what the platform
+lacks (threads, for example) are listed by name in tools/wasm-skips.txt, each with its reason.
 
-The interpreter and the packages of tools/pins-wasm.txt are kept in the git-ignored folder .wasm;
+The interpreters and the packages of tools/pins-wasm.txt are kept in the git-ignored folder .wasm;
 deleting it is always safe.  The tests see a copy of what git would commit.  The last line is
 'N passed, N failed, N skipped'; the exit status is 0 only if nothing failed.
 """
@@ -34,10 +34,10 @@ FOLDER = os.path.join(CHECKOUT, '.wasm')
 PINS = os.path.join(environments.TOOLS, 'pins-wasm.txt')
 SKIPS = os.path.join(environments.TOOLS, 'wasm-skips.txt')
 
-#: Version of CPython: release of pyodide that has it.
+#: Version of CPython: release of pyodide that has it.  A 3.15 that is final will have a newer one.
 RELEASES = {'3.14': '314.0.7', '3.15': '315.0.0-alpha.2'}
-#: The version that is tested by default; 3.15 is still an alpha.
-DEFAULT = '3.14'
+#: What is tested if nothing else is named.
+TESTS = 'tests/protocol'
 #: The oldest Node that pyodide runs on.
 OLDEST_NODE = 18
 
@@ -50,29 +50,25 @@ def parse_arguments(arguments):
         arguments, to_pytest = arguments[:cut], arguments[cut + 1:]
     parser = argparse.ArgumentParser(description='Run the protocol tests on CPython for WebAssembly.',
                                      epilog='What follows -- goes to pytest.')
-    parser.add_argument('paths', nargs='*', metavar='PATH', default=['tests/protocol'],
-                        help='files or folders of tests (tests/protocol)')
-    parser.add_argument('--python', choices=sorted(RELEASES), default=DEFAULT, metavar='VERSION',
-                        help='one of %s (%s)' % (', '.join(sorted(RELEASES)), DEFAULT))
+    parser.add_argument('--python', nargs='+', choices=sorted(RELEASES), default=sorted(RELEASES),
+                        metavar='VERSION', help='run these alone (of %s)' % ' '.join(sorted(RELEASES)))
     parser.add_argument('--anyway', action='store_true', help='skip nothing of tools/wasm-skips.txt')
     parser.add_argument('--time-limit', type=float, default=1200, metavar='S',
-                        help='seconds for all tests (1200)')
-    options = parser.parse_args(arguments)
-    options.paths = [path_in_checkout(path, parser) for path in options.paths]
-    return options, to_pytest
+                        help='seconds for the tests of one interpreter (1200)')
+    return parser.parse_args(arguments), to_pytest
 
 
-def path_in_checkout(path, parser):
-    """Make a path (perhaps with ::test behind it) relative to the checkout."""
-    name, colons, test = path.partition('::')
-    if not os.path.exists(name):
-        name = os.path.join(CHECKOUT, name)     # from another working directory
-    if not os.path.exists(name):
-        parser.error('%s does not exist' % path)
-    relative = os.path.relpath(os.path.realpath(name), os.path.realpath(CHECKOUT)).replace(os.sep, '/')
-    if relative.startswith('../'):
-        parser.error('%s is outside of the checkout' % path)
-    return relative + colons + test
+def resolve_targets(to_pytest):
+    """Make paths relative to the checkout; add tests/protocol if there are none."""
+    resolved, names_path = [], False
+    for argument in to_pytest:
+        path, colons, test = argument.partition('::')
+        if not argument.startswith('-') and os.path.exists(path):
+            path = os.path.relpath(os.path.realpath(path), os.path.realpath(CHECKOUT))
+            argument = path.replace(os.sep, '/') + colons + test
+            names_path = True
+        resolved.append(argument)
+    return resolved if names_path else resolved + [TESTS]
 
 
 def find_node():
@@ -139,24 +135,22 @@ def pack(packages, archive):
         shutil.make_archive(archive[:-len('.zip')], 'zip', copy)
 
 
-def run(options, to_pytest):
-    """Run the tests; return a run_tests.Result."""
-    result = run_tests.Result(options.python)
-    node = find_node()
+def run(version, node, options, targets):
+    """Run the tests on one interpreter; return a run_tests.Result."""
+    result = run_tests.Result(version)
     os.makedirs(FOLDER, exist_ok=True)
     log = os.path.join(FOLDER, 'install.log')
-    modules = install_interpreter(options.python, log)
-    packages = install_packages(options.python, log)
+    modules = install_interpreter(version, log)
+    packages = install_packages(version, log)
     archive = os.path.join(FOLDER, 'checkout.zip')
     pack(packages, archive)
-    junit = os.path.join(FOLDER, options.python + '.xml')
+    junit = os.path.join(FOLDER, version + '.xml')
     if os.path.exists(junit):
         os.unlink(junit)        # a crash must not leave the counts of an earlier run
-    command = [node, os.path.join(environments.TOOLS, 'wasm_node.mjs'), modules, archive, junit,
-               '' if options.anyway else os.path.relpath(SKIPS, CHECKOUT).replace(os.sep, '/')]
+    skips = '' if options.anyway else os.path.relpath(SKIPS, CHECKOUT).replace(os.sep, '/')
+    command = [node, os.path.join(environments.TOOLS, 'wasm_node.mjs'), modules, archive, junit, skips]
     try:
-        status = subprocess.call(command + to_pytest + options.paths, stdin=subprocess.DEVNULL,
-                                 timeout=options.time_limit)
+        status = subprocess.call(command + targets, stdin=subprocess.DEVNULL, timeout=options.time_limit)
     except subprocess.TimeoutExpired:
         result.trouble = 'hung: ended after %g s' % options.time_limit
         return result
@@ -171,17 +165,22 @@ def run(options, to_pytest):
 
 def main(arguments):
     options, to_pytest = parse_arguments(arguments)
+    targets = resolve_targets(to_pytest)
+    results = []
     try:
-        result = run(options, to_pytest)
+        node = find_node()
+        for version in options.python:
+            results.append(run(version, node, options, targets))
+            print('Python %s: %s\n' % (version, results[-1].verdict), flush=True)
     except (environments.Failed, OSError, subprocess.SubprocessError) as error:
         print('it cannot be run: %s' % error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    if result.trouble:
-        print(result.trouble)
-    print('%d passed, %d failed, %d skipped' % (result.passed, result.failures, result.skipped))
-    return 1 if result.failures else 0
+    failed = sum(result.failures for result in results)
+    print('%d passed, %d failed, %d skipped' % (
+        sum(result.passed for result in results), failed, sum(result.skipped for result in results)))
+    return 1 if failed else 0
 
 
 if __name__ == '__main__':
