@@ -71,7 +71,8 @@ def test_free_threaded_interpreter_is_another_version(tool, install):
 
 def test_versions_of_a_pyenv(tool, install):
     environments = tool('environments')
-    names = ['3.14.2', '3.14.10', '3.14.10t', '3.15.0rc1', '3.15.0a2', '3.15.0a10', '3.15.0', '3.15-dev', '3.1.5']
+    names = ['3.14.2', '3.14.10', '3.14.10t', '3.15.0rc1', '3.15.0a2', '3.15.0a10', '3.15.0', '3.15-dev',
+             '3.1.5']
     for name in names:
         install('versions/%s/bin/python' % name, '.'.join(name.split('.')[:2]) + '.0',
                 FREE if name.endswith('t') else GIL)

@@ -24,7 +24,8 @@ def read_skips(path):
             name, _, reason = line.partition('  # ')
             name, reason = name.strip(), reason.strip()
             if '.py::' not in name or not reason or name in skips:
-                raise ValueError('%s, line %d: %r is not a new "file.py::test  # reason"' % (path, number, line))
+                raise ValueError('%s, line %d: %r is not a new "file.py::test  # reason"' % (
+                    path, number, line))
             skips[name] = reason
     return skips
 
