@@ -1,4 +1,4 @@
-"""How ``tools/run_tests.py`` finds interpreters: pre-releases and free-threaded ones, too."""
+"""``tools/run_tests.py`` finds interpreters: pre-releases and free-threaded ones, too."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -14,7 +14,7 @@ pytestmark = [
 
 
 def find_checkout():
-    """The folder above this one that has tools/, whatever folder of tests/ this file is in."""
+    """The folder above this one that has tools/; this file may be moved below tests/."""
     folder = os.path.dirname(os.path.abspath(__file__))
     while not os.path.isdir(os.path.join(folder, 'tools')):
         assert os.path.dirname(folder) != folder, 'no folder above has tools/'
@@ -31,7 +31,7 @@ def tool(monkeypatch):
 
 @pytest.fixture
 def install(tmpdir, monkeypatch):
-    """A function that puts a stand-in for an interpreter below an otherwise empty pyenv and PATH."""
+    """A function that puts stand-ins for interpreters into an empty pyenv and PATH."""
     tmpdir.mkdir('bin')
     tmpdir.mkdir('versions')
     monkeypatch.setenv('PATH', str(tmpdir.join('bin')))

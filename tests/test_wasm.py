@@ -1,4 +1,4 @@
-"""``tools/wasm.py`` without Node: the list of skipped tests, and the pytest plugin that reads it."""
+"""``tools/wasm.py`` without Node: the list of skipped tests, and the pytest plugin."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.version_info < (3, 6),
 
 
 def find_checkout():
-    """The folder above this one that has tools/, whatever folder of tests/ this file is in."""
+    """The folder above this one that has tools/; this file may be moved below tests/."""
     folder = os.path.dirname(os.path.abspath(__file__))
     while not os.path.isdir(os.path.join(folder, 'tools')):
         assert os.path.dirname(folder) != folder, 'no folder above has tools/'
@@ -120,7 +120,8 @@ def test_arguments(tool, monkeypatch, capsys):
 
     assert wasm.resolve_targets([]) == ['tests/protocol']
     assert wasm.resolve_targets(to_pytest) == ['-k', 'close', 'tests/protocol']
-    monkeypatch.chdir(os.path.join(CHECKOUT, 'tests'))      # the interpreter sees the checkout elsewhere
+    monkeypatch.chdir(os.path.join(CHECKOUT, 'tests'))
+    # Relative to the checkout: the interpreter has it in another place.
     assert wasm.resolve_targets(['conftest.py::test_x', '-x']) == ['tests/conftest.py::test_x', '-x']
 
 

@@ -1,4 +1,4 @@
-"""The hosted workflows and Read the Docs call what is there, for every supported version.
+"""The hosted workflows and Read the Docs call what exists, for every supported version.
 
 ``actionlint`` knows their syntax; this knows the project.
 """
@@ -15,7 +15,7 @@ import pytest
 
 
 def find_checkout():
-    """The folder above this one that has tools/, whatever folder of tests/ this file is in."""
+    """The folder above this one that has tools/; this file may be moved below tests/."""
     folder = os.path.dirname(os.path.abspath(__file__))
     while not os.path.isdir(os.path.join(folder, 'tools')):
         assert os.path.dirname(folder) != folder, 'no folder above has tools/'

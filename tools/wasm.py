@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Run the protocol tests on CPythons that are compiled to WebAssembly, under Node.
 
-    python3 tools/wasm.py                          tests/protocol on CPython 3.14 and 3.15
-    python3 tools/wasm.py --python 3.15            on this version alone
-    python3 tools/wasm.py --anyway                 with the tests that are usually skipped
-    python3 tools/wasm.py -- -k close -x           what follows -- goes to pytest
-    python3 tools/wasm.py -- tests/protocol/fuzz   a file or folder there replaces tests/protocol
+    python3 tools/wasm.py                   tests/protocol on CPython 3.14 and 3.15
+    python3 tools/wasm.py --python 3.15     on this version alone
+    python3 tools/wasm.py --anyway          with the tests that are usually skipped
+    python3 tools/wasm.py -- -k close -x    what follows -- goes to pytest
+    python3 tools/wasm.py -- tests/fuzz     a path there replaces tests/protocol
 
-The interpreters are releases of the npm package pyodide, so a new CPython can be tried on a machine
-that has no build of it.  Needs Node 18 or newer and npm.  Tests that depend on what the platform
-lacks (threads, for example) are listed by name in tools/wasm-skips.txt, each with its reason.
+The interpreters are releases of the npm package pyodide, so a new CPython can be tried
+on a machine that has no build of it.  Needs Node 18 or newer and npm.  Tests that need
+what the platform lacks (threads, for example) are listed by name in
+tools/wasm-skips.txt, each with its reason.
 
-The interpreters and the packages of tools/pins-wasm.txt are kept in the git-ignored folder .wasm;
-deleting it is always safe.  The tests see a copy of what git would commit.  The last line is
-'N passed, N failed, N skipped'; the exit status is 0 only if nothing failed.
+The interpreters and the packages of tools/pins-wasm.txt are kept in the git-ignored
+folder .wasm; deleting it is always safe.  The tests see a copy of what git would commit.
+The last line is 'N passed, N failed, N skipped'; the exit status is 0 only if nothing
+failed.
 """
 
 import argparse
@@ -34,7 +36,7 @@ FOLDER = os.path.join(CHECKOUT, '.wasm')
 PINS = os.path.join(environments.TOOLS, 'pins-wasm.txt')
 SKIPS = os.path.join(environments.TOOLS, 'wasm-skips.txt')
 
-#: Version of CPython: release of pyodide that has it.  A 3.15 that is final will have a newer one.
+#: Version of CPython: release of pyodide that has it (3.14.2 and 3.15.0rc1).
 RELEASES = {'3.14': '314.0.7', '3.15': '315.0.0-alpha.2'}
 #: What is tested if nothing else is named.
 TESTS = 'tests/protocol'
@@ -128,7 +130,7 @@ def install_packages(version, log):
 
 
 def pack(packages, archive):
-    """Pack the checkout and the packages into one archive, for the file system of the interpreter."""
+    """Pack the checkout and the packages, for the file system of the interpreter."""
     with tempfile.TemporaryDirectory(prefix='lomond-wasm-') as copy:
         package.copy_sources(os.path.join(copy, 'checkout'))
         shutil.copytree(packages, os.path.join(copy, 'packages'))

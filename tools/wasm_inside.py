@@ -1,6 +1,6 @@
-"""The half of tools/wasm.py that runs in CPython for WebAssembly: pytest, without the skipped tests.
+"""The half of tools/wasm.py that runs in CPython for WebAssembly: pytest and a plugin.
 
-Standard library and pytest only; ``tests/test_wasm.py`` imports it on every Python 3, too.
+Standard library and pytest only; ``test_wasm.py`` imports it on every Python 3, too.
 """
 
 import os
@@ -31,7 +31,7 @@ def read_skips(path):
 
 
 def names_of(nodeid):
-    """Return both names that a row may have for a test: with its parameters, and without them.
+    """Return the names that a row may have for a test: with and without its parameters.
 
     Folders are left out; file names are unique below tests/.
     """
@@ -41,7 +41,7 @@ def names_of(nodeid):
 
 
 class Skipper:
-    """A pytest plugin that skips tests by name, and fails on a name that belongs to no test."""
+    """A pytest plugin that skips tests by name, and fails on a name without a test."""
 
     def __init__(self, skips):
         self.skips = skips
@@ -75,8 +75,7 @@ def main(words):
     sys.path.insert(0, '/checkout')
     print('CPython %s, %s' % (platform.python_version(), sys.platform), flush=True)
     skips = read_skips(words[0]) if words[0] else {}
-    # Without threads and signals there is nothing that could end a single test: tools/wasm.py
-    # limits the time of all of them.
+    # pytest-timeout needs threads or signals; tools/wasm.py limits the time of all tests.
     return int(pytest.main(['-c', 'setup.cfg', '--rootdir', '/checkout', '-p', 'no:cacheprovider',
                             '-o', 'timeout=0', '--junitxml', '/junit.xml', '-q'] + list(words[1:]),
                            plugins=[Skipper(skips)]))

@@ -1,4 +1,5 @@
-// The Node half of tools/wasm.py: starts CPython, unpacks the checkout, and runs wasm_inside.py.
+// The Node half of tools/wasm.py: starts CPython, unpacks the checkout, and runs
+// wasm_inside.py.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -14,7 +15,7 @@ try {
     writeFileSync(junit, python.FS.readFile("/junit.xml"));
   }
 } catch (error) {
-  // Left uncaught, it would be printed with its line of source, and pyodide's have 100 KB.
+  // Node prints an uncaught error with its line of source; pyodide's are very long.
   console.error(error.stack ?? error);
   process.exitCode = 3;
 }
