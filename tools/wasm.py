@@ -55,8 +55,8 @@ def parse_arguments(arguments):
     parser.add_argument('--python', nargs='+', choices=sorted(RELEASES), default=sorted(RELEASES),
                         metavar='VERSION', help='run these alone (of %s)' % ' '.join(sorted(RELEASES)))
     parser.add_argument('--anyway', action='store_true', help='skip nothing of tools/wasm-skips.txt')
-    parser.add_argument('--time-limit', type=float, default=1200, metavar='S',
-                        help='seconds for the tests of one interpreter (1200)')
+    parser.add_argument('--time-limit', type=float, default=1800, metavar='S',
+                        help='seconds for the tests of one interpreter (1800)')
     return parser.parse_args(arguments), to_pytest
 
 
