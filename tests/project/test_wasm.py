@@ -9,23 +9,11 @@ import re
 import sys
 
 import pytest
+from support.paths import CHECKOUT
 
 pytest_plugins = [str('pytester')]
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 6),
                                 reason='the scripts of tools/ are written for Python 3')
-
-
-def find_checkout():
-    """The folder above this one that has tools/; this file may be moved below tests/."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    while not os.path.isdir(os.path.join(folder, 'tools')):
-        assert os.path.dirname(folder) != folder, 'no folder above has tools/'
-        folder = os.path.dirname(folder)
-    return folder
-
-
-CHECKOUT = find_checkout()
-
 
 @pytest.fixture
 def tool(monkeypatch):

@@ -12,18 +12,8 @@ import re
 import sys
 
 import pytest
+from support.paths import CHECKOUT
 
-
-def find_checkout():
-    """The folder above this one that has tools/; this file may be moved below tests/."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    while not os.path.isdir(os.path.join(folder, 'tools')):
-        assert os.path.dirname(folder) != folder, 'no folder above has tools/'
-        folder = os.path.dirname(folder)
-    return folder
-
-
-CHECKOUT = find_checkout()
 #: Checks that a workflow has before tools/check.py does; remove each one as it arrives.
 PENDING = {'mutants'}
 WORKFLOWS = os.path.join(CHECKOUT, '.github', 'workflows')
