@@ -99,11 +99,14 @@ def targets():
     return re.findall(r'(?m)^([a-z]+):', read('Makefile'))
 
 
-def test_each_word_of_the_makefile_is_told():
-    """In CONTRIBUTING's table; and what a target calls is there."""
-    table = read('CONTRIBUTING.md')
-    for name in targets():
-        assert '`make {}`'.format(name) in table, name
+def test_make_help_is_the_one_list_of_commands():
+    """Each target has its line there; what a target calls exists; the guide names no other target."""
+    described = re.findall(r'(?m)^([a-z]+): *## \S', read('Makefile'))
+    assert described == targets() and 'help' in described
+    guide = read('CONTRIBUTING.md')
+    assert '`make help`' in guide
+    for first, second in re.findall(r'(?m)`make ([a-z ]+)|^\$ make ([a-z ]+)', guide):
+        assert set((first or second).split()) <= set(targets())
     for path in re.findall(r'\$\(PYTHON\) (\S+\.py)', read('Makefile')):
         assert os.path.exists(os.path.join(CHECKOUT, *path.split('/'))), path
 
