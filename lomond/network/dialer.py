@@ -15,7 +15,8 @@ from . import tls_context
 from .happy_eyeballs import Race
 from .proxy_handshake import make_conversation
 from .resolver import look_up
-from .stream import PlainStream, TlsStream, as_stream
+from .stream import PlainStream
+from .tls_stream import TlsInTlsStream, TlsStream, as_stream
 from .url import is_ip_address
 
 _SERVER = 'unable to connect'
@@ -280,7 +281,6 @@ class Dial(object):
             else:
                 name = tls_context.server_name(context, host, not own)
                 if self.stream.is_tls:
-                    from .tls_stream import TlsInTlsStream
                     self.stream = TlsInTlsStream(context, self.stream, name)
                 else:
                     self.stream = TlsStream(context.wrap_socket(

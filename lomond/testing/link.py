@@ -16,7 +16,7 @@ from .._compat import OS_ERRORS, get_ident, text_type
 from ..driver.deadlines import Deadlines
 from ..driver.driver import Driver
 from ..network.poller import LONGEST, READ, Waiting
-from ..network.stream import TlsStream, as_stream
+from ..network.tls_stream import TlsStream, as_stream
 from ..protocol import states
 from ..protocol.connection import SERVER, Connection
 from ..protocol.handshake import ServerHandshake

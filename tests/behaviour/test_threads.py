@@ -18,7 +18,7 @@ from support.rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_th
 
 from lomond import WebSocket, errors
 from lomond._compat import PY2, monotonic
-from lomond.network.stream import TlsStream
+from lomond.network.tls_stream import TlsStream
 
 GOOD = 'connecting connected ready'
 DEFLATE = b'Sec-WebSocket-Extensions: permessage-deflate'

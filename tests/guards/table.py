@@ -798,9 +798,9 @@ G('5', 'send_timeout: only what becomes less is progress', 'driver/writer.py',
 G('5', 'send_timeout: progress begins the time anew', 'driver/writer.py',
   'if self._write(rest):\n                self._begin_wait()', 'if self._write(rest):\n                pass',
   'writer::slow_peer_that_takes_a_byte_at_a_time')
-G('5', 'send_timeout: TLS hides no progress', 'network/stream.py',
+G('5', 'send_timeout: TLS hides no progress', 'network/tls_stream.py',
   'if len(data) > TLS_CHUNK:', 'if False:',
-  'stream::tls_record_at_a_time')
+  'tls_stream::tls_record_at_a_time')
 G('5', 'send_timeout: for automatic replies in front, too', 'driver/writer.py',
   'if self.tail is not left:      # something went', 'if True:      # something went',
   'writer::replies_in_front_that_cannot_go')
@@ -916,9 +916,9 @@ G('6', 'close_timeout: 30 s for TCP that is left open, then', 'driver/deadlines.
 G('6', 'no look is left out where bytes may be kept that no wait tells of', 'network/stream.py',
   'self.poll_tells_all = type(sock) is socket.socket', 'self.poll_tells_all = True',
   'reader::no_look_is_left_out_at_an_object_that_may_keep_bytes')
-G('6', 'no look is left out behind the end of TLS', 'network/stream.py',
+G('6', 'no look is left out behind the end of TLS', 'network/tls_stream.py',
   'if self._late is not None or not more:', 'if False:',
-  'stream::end_behind_a_record_is_looked_for')
+  'tls_stream::end_behind_a_record_is_looked_for')
 G('6', 'monotonic on 2.7: backward steps are no time', '_compat.py',
   'if now < last:', 'if False:',
   'compat::backward_steps_of_the_clock_are_no_time')
@@ -963,20 +963,20 @@ G('7', 'nothing but pongs after a close frame', 'protocol/send_queue.py',
 G('7', 'never two close frames', 'protocol/states.py',
   'self._close_token.pop()', 'self._close_token[0]',
   'states::races_for_the_close_frame')
-G('7', 'TLS: one thread at a time', 'network/stream.py',
+G('7', 'TLS: one thread at a time', 'network/tls_stream.py',
   'with self._lock:\n                    count = self._read_records(view)',
   'if True:\n                    count = self._read_records(view)',
-  'stream::tls_object_is_in_one_threads_hands')
-G('7', 'TLS: one thread at a time, writing', 'network/stream.py',
+  'tls_stream::tls_object_is_in_one_threads_hands')
+G('7', 'TLS: one thread at a time, writing', 'network/tls_stream.py',
   'with self._lock:\n                    count = self._write(data)',
   'if True:\n                    count = self._write(data)',
-  'stream::tls_object_is_in_one_threads_hands')
-G('7', 'TLS: writers wait outside of the lock', 'network/stream.py',
+  'tls_stream::tls_object_is_in_one_threads_hands')
+G('7', 'TLS: writers wait outside of the lock', 'network/tls_stream.py',
   'self.send_wants = WRITE\n                    return None', 'continue',
-  'stream::writing_by_script')
-G('7', 'TLS: a shutdown sends no clear text', 'network/stream.py',
+  'tls_stream::writing_by_script')
+G('7', 'TLS: a shutdown sends no clear text', 'network/tls_stream.py',
   'return super(self._ssl.SSLSocket, self.sock).shutdown', 'return self.sock.shutdown',
-  'stream::tls_shutdown_leaves_no_clear_text')
+  'tls_stream::tls_shutdown_leaves_no_clear_text')
 G('7', 'TLS: a signal handler inside of it keeps off', 'driver/writer.py',
   'if self._is_entered is not None and self._is_entered():\n            return',
   'if False:\n            return',
@@ -1014,7 +1014,7 @@ G('7', 'forks: masks of the child are its own', '_compat.py',
   'masking::forked_child_has_other_keys')
 G('7', 'forks: the connection of the parent lives on', 'network/stream.py',
   'if shutdown is not None and self._fork == fork_id():', 'if shutdown is not None:',
-  'stream::forked_child_leaves_it_alone')
+  'tls_stream::forked_child_leaves_it_alone')
 G('7', 'forks: look-ups begin anew', 'network/resolver.py',
   'if table.fork != fork_id():', 'if False:',
   'resolver::forked_child_asks_anew')

@@ -25,7 +25,8 @@ from lomond.network.dialer import Dial, DialFail, Route
 from lomond.network.happy_eyeballs import Race, interleave
 from lomond.network.poller import READ, WRITE, Waiting
 from lomond.network.proxy_handshake import parse_proxy
-from lomond.network.stream import PlainStream, TlsStream
+from lomond.network.stream import PlainStream
+from lomond.network.tls_stream import TlsStream
 from lomond.network.url import parse_url
 
 INET, INET6 = socket.AF_INET, getattr(socket, 'AF_INET6', 10)

@@ -1,0 +1,58 @@
+"""Scripted sockets for the tests of streams: they raise what the systems raise."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import errno
+import os
+import socket
+
+
+def os_error(number):
+    return socket.error(number, os.strerror(number))
+
+
+AGAIN, INTERRUPTED, RESET = (os_error(number) for number in (errno.EAGAIN, errno.EINTR, errno.ECONNRESET))
+
+
+class Script(object):
+    """A socket that does what it is told, one thing for each call."""
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+        self.calls = []
+
+    def _next(self, name, *args):
+        self.calls.append((name,) + args)
+        step = self.steps.pop(0)
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+    def recv(self, count):
+        return self._next('recv', count)
+
+    def send(self, data):
+        return self._next('send', len(data))
+
+    def fileno(self):
+        return -1
+
+    def close(self):
+        return self._next('close')
+
+
+class FullScript(Script):
+    """The same with the methods that a socket has beyond the least."""
+
+    def recv_into(self, view):
+        return self._next('recv_into', len(view))
+
+    def shutdown(self, how):
+        return self._next('shutdown', how)
+
+    def setblocking(self, flag):
+        self.calls.append(('setblocking', flag))
+
+
+def view(size=100):
+    return memoryview(bytearray(size))
