@@ -23,7 +23,7 @@ from .driver.driver import Driver, Hooks
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .network.dialer import Dial, DialFail
 from .network.poller import LONGEST, READ, WRITE, Waiting  # noqa: F401 - WRITE is for users
-from .network.tls_context import describe_error
+from .network.tls_errors import describe_error
 from .network.tls_stream import as_stream
 from .opcode import Opcode
 

@@ -24,7 +24,7 @@ from __future__ import absolute_import, division, unicode_literals
 from .._compat import text_type
 from ..errors import SendTimeout
 from ..events import Poll, Unresponsive
-from ..network.tls_context import describe_error
+from ..network.tls_errors import describe_error
 from ..protocol import states
 from ..status import Status
 from . import deadlines

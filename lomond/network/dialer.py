@@ -16,6 +16,7 @@ from .happy_eyeballs import Race
 from .proxy_handshake import make_conversation
 from .resolver import look_up
 from .stream import PlainStream
+from .tls_errors import describe_error
 from .tls_stream import TlsInTlsStream, TlsStream, as_stream
 from .url import is_ip_address
 
@@ -297,7 +298,7 @@ class Dial(object):
                     stream.ssl_object, host, tls.get('verify', True),
                     tls.get('fingerprint') if is_server else None, not own)
         except Exception as error:      # ssl.SSLError, CertificateError (a ValueError), OSError ...
-            text = tls_context.describe_error(error, host)
+            text = describe_error(error, host)
             if 'timed out' in text:     # of a blocking handshake: it does not say which step
                 text = '{}: {}'.format(self.stage, text)
             raise DialFail('{}; {}'.format(self.problem, text), self.stage,

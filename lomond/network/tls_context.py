@@ -1,4 +1,4 @@
-"""Whom we trust: TLS contexts, the checks after a handshake, and what went wrong in words.
+"""Whom we trust: TLS contexts, and the checks after a handshake.
 
 It must not know who connects, when, or through what: it gets settings, a host and a TLS
 object.  ``ssl``, ``hashlib`` and ``certifi`` are imported when they are first needed.
@@ -16,25 +16,12 @@ import sys
 
 from .. import _compat, errors
 from .._compat import IS_WINDOWS, OS_ERRORS, Pattern, error_text, fspath, native, text_type, to_text
+from .tls_errors import UNVERIFIED, CertificateFail, describe_error
 from .url import ip_bytes, is_ip_address, printable
 
 _FINGERPRINT = Pattern('sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})\\Z')
 # What OpenSSL looks for in a directory: the hash of a subject's name, and a number.
 _HASHED_NAME = Pattern('[0-9a-f]{8}\\.[0-9]+\\Z')
-# How Python frames OpenSSL's words: "[SSL: REASON] words (_ssl.c:1006)".
-_FRAME = Pattern(r'\A\[[^\]]*\] *| *\(_ssl\.c:[0-9]+\)')
-_ALERT = Pattern(r'\A(?:sslv3|tlsv1|tlsv13|ssl/tls) alert (.+)\Z')
-_CERTIFICATE_ALERT = Pattern(r'alert (?:unknown ca|.*certificate)')
-# What OpenSSL says when an answer is no TLS record at all.
-_NO_TLS = ('wrong version number', 'unknown protocol', 'http request', 'packet length too long',
-           'record layer failure')
-_UNVERIFIED = 'certificate verify failed'
-#: Most characters of an error: a certificate may hold hundreds of names.
-_CUT = 400
-
-
-class CertificateFail(errors.ConnectFail):
-    """The server's certificate is not the one it should be."""
 
 
 # -- what the constructor was given ----------------------------------------------------------
@@ -351,49 +338,5 @@ def verify_peer(ssl_object, host, verify=True, fingerprint=None, is_callers=Fals
     addresses = [ip_bytes(to_text(name).strip()) for kind, name in names if kind == 'IP Address']
     if ip_bytes(host) not in addresses:
         raise CertificateFail("{}: IP address mismatch, certificate is not valid for '{}' but for {}".format(
-            _UNVERIFIED, host, printable(', '.join("'" + to_text(name) + "'" for _, name in names), 300)
+            UNVERIFIED, host, printable(', '.join("'" + to_text(name) + "'" for _, name in names), 300)
             or 'nothing'))
-
-
-# -- errors ----------------------------------------------------------------------------------
-
-def _ssl_classes(*names):
-    # Where ssl is not imported nothing can be of it, and asking need not cost its 15 ms.
-    ssl = sys.modules.get('ssl')
-    return tuple(getattr(ssl, name) for name in names if hasattr(ssl, name))
-
-
-def describe_error(error, host=None):
-    """What an exception says, for a reason: the verifier's own words without source positions.
-
-    :param error: any exception, of ``ssl`` or not
-    :param host: the host that was connected to; named where the words say nothing else (below 3.7)
-    :returns: text, one line; what the peer had to do with is escaped and cut
-    """
-    text = error_text(error)
-    if not isinstance(error, _ssl_classes('SSLError', 'CertificateError')):
-        return text
-    text = _FRAME.sub('', text).rstrip('.')
-    alert = _ALERT.match(text)
-    if text == _UNVERIFIED and host:
-        text += " for '{}'".format(host)
-    elif alert:
-        text = 'TLS alert from the server: ' + alert.group(1)
-    elif text in _NO_TLS:
-        text += '; does the server speak TLS on this port?'
-    elif is_certificate_error(error) and 'certificate' not in text:
-        text = _UNVERIFIED + ': ' + text        # below 3.7: "hostname 'x' doesn't match 'y'"
-    return printable(text, _CUT)
-
-
-def is_certificate_error(error):
-    """True when it is about a certificate, so that trying again soon is no use.
-
-    That is: the server's is not trusted, expired, of another host, has another fingerprint;
-    or the server says so of ours.
-    """
-    if isinstance(error, (CertificateFail,) + _ssl_classes('SSLCertVerificationError', 'CertificateError')):
-        return True
-    return (isinstance(error, _ssl_classes('SSLError')) and (
-        getattr(error, 'reason', None) == 'CERTIFICATE_VERIFY_FAILED'
-        or bool(_CERTIFICATE_ALERT.search(error_text(error)))))

@@ -57,9 +57,9 @@ G('1', 'refused: addresses that gave no answer are named, too', 'network/happy_e
 G('1', 'name does not resolve: the words of the resolver', 'network/dialer.py',
   'error_text(lookup.error)', "'no such name'",
   'dialing::name_that_does_not_resolve')
-G('1', 'certificate: the own words of the verifier', 'network/tls_context.py',
+G('1', 'certificate: the own words of the verifier', 'network/tls_errors.py',
   "text = _FRAME.sub('', text).rstrip('.')", "text = 'certificate verify failed'",
-  'tls_context::describe')
+  'tls_errors::describe')
 G('1', 'certificate: host and names, below 3.7 by ourselves', 'network/tls_context.py',
   'if ip_bytes(host) not in addresses:', 'if False:',
   'tls_context::address_not_in_the_certificate')
@@ -251,9 +251,9 @@ G('1', 'text of the peer is escaped: status and headers', 'response.py',
 G('1', 'text of the peer is cut: status and headers', 'response.py',
   "return shown + '...' if len(value) > limit else shown", 'return shown',
   'response::escape')
-G('1', 'text of the peer is cut: certificates', 'network/tls_context.py',
+G('1', 'text of the peer is cut: certificates', 'network/tls_errors.py',
   'return printable(text, _CUT)', 'return text',
-  'tls_context::describe')
+  'tls_errors::describe')
 G('1', 'text of the peer is escaped: Location', 'network/url.py',
   "shown = text[:limit].encode('unicode_escape').decode('ascii')", 'shown = text[:limit]',
   'url::printable')

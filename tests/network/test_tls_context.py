@@ -18,6 +18,7 @@ import pytest
 from lomond import errors
 from lomond._compat import PY2
 from lomond.network import tls_context
+from lomond.network.tls_errors import describe_error, is_certificate_error
 
 OPENSSL_MATCHES = hasattr(ssl, 'SSLCertVerificationError')
 HASH = 'ab' * 32
@@ -341,8 +342,8 @@ def test_right_address_with_old_ssl(paths, old_ssl, host):
                                   '127.0.0.2', '::2', '::ffff:127.0.0.1'])
 def test_wrong_host(paths, host):
     error = refused(paths.server, host, cafile=paths.ca)
-    assert tls_context.is_certificate_error(error)
-    text = tls_context.describe_error(error, host)
+    assert is_certificate_error(error)
+    text = describe_error(error, host)
     assert text.startswith('certificate verify failed: ')
     assert "'" + host + "'" in text
     assert '_ssl.c' not in text and not text.endswith('.')
@@ -354,15 +355,15 @@ def test_wrong_host(paths, host):
 def test_wrong_address_with_old_ssl(paths, old_ssl, host):
     error = refused(paths.server, host, cafile=paths.ca)
     assert isinstance(error, errors.ConnectFail)
-    assert tls_context.is_certificate_error(error)
-    assert tls_context.describe_error(error) == (
+    assert is_certificate_error(error)
+    assert describe_error(error) == (
         "certificate verify failed: IP address mismatch, certificate is not valid for '" + host
         + "' but for 'localhost', '*.wild.test', '127.0.0.1', '0:0:0:0:0:0:0:1'")
 
 
 def test_address_without_any_in_the_certificate(paths, old_ssl):
     error = refused(paths.named, '127.0.0.1', cafile=paths.ca)
-    assert tls_context.describe_error(error) == (
+    assert describe_error(error) == (
         "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1' "
         "but for 'localhost'")
 
@@ -399,8 +400,8 @@ def test_address_with_a_line_end(old_ssl):
 
 def test_untrusted(paths):
     error = refused(paths.server, cafile=paths.other)
-    assert tls_context.is_certificate_error(error)
-    assert tls_context.describe_error(error, 'localhost') == (
+    assert is_certificate_error(error)
+    assert describe_error(error, 'localhost') == (
         'certificate verify failed: unable to get local issuer certificate' if OPENSSL_MATCHES else
         "certificate verify failed for 'localhost'")
 
@@ -411,8 +412,8 @@ def test_untrusted(paths):
 ])
 def test_bad_certificate(paths, name, cafile, words):
     error = refused(getattr(paths, name), cafile=getattr(paths, cafile))
-    assert tls_context.is_certificate_error(error)
-    text = tls_context.describe_error(error)
+    assert is_certificate_error(error)
+    text = describe_error(error)
     assert text.startswith('certificate verify failed')
     assert words in text or not OPENSSL_MATCHES
 
@@ -437,8 +438,8 @@ def test_right_fingerprint(paths, verify):
 def test_wrong_fingerprint(paths, verify):
     error = refused(paths.server, verify=verify, fingerprint='sha256:' + HASH, cafile=paths.ca)
     assert isinstance(error, errors.ConnectFail)
-    assert tls_context.is_certificate_error(error)
-    text = tls_context.describe_error(error)
+    assert is_certificate_error(error)
+    text = describe_error(error)
     assert text.startswith('fingerprint mismatch: the server has sha256:')
     assert (tls_context.parse_fingerprint(text.rpartition(' ')[2])
             == tls_context.parse_fingerprint('sha256:' + paths.digest))
@@ -459,7 +460,7 @@ def test_callers_context(paths):
         if good:
             assert shake(paths.server, context=context).name_asked == 'localhost'
         else:
-            assert tls_context.is_certificate_error(refused(paths.server, context=context))
+            assert is_certificate_error(refused(paths.server, context=context))
         assert context.options == options
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -506,7 +507,7 @@ def is_trusted(paths, **options):
     try:
         shake(paths.server, **options)
     except Exception as error:
-        assert tls_context.is_certificate_error(error)
+        assert is_certificate_error(error)
         return False
     return True
 
@@ -587,7 +588,7 @@ def test_bad_cafile(paths, name, words):
         assert words in str(caught.value) and '_ssl.c' not in str(caught.value)
         assert caught.value.error is caught.value.__cause__
         assert (caught.value.error is None) == (name == 'empty_folder')
-        assert not tls_context.is_certificate_error(caught.value)
+        assert not is_certificate_error(caught.value)
 
 
 def test_store_is_loaded_once(paths, store):
@@ -689,7 +690,6 @@ def test_key_log_with_ignored_environment(paths, tmpdir, monkeypatch):
 
     class Sys(object):
         flags = Flags
-        modules = sys.modules
     file = tmpdir.join('keys')
     monkeypatch.setenv(str('SSLKEYLOGFILE'), str(file))
     monkeypatch.setattr(tls_context, 'sys', Sys)
@@ -751,72 +751,11 @@ def test_client_certificate_missing(paths):
     error = refused(paths.server, client_ca=paths.ca, cafile=paths.ca)
     assert isinstance(error, EnvironmentError)
     if isinstance(error, ssl.SSLError):         # a reset may overtake the alert
-        assert tls_context.is_certificate_error(error)
-        assert tls_context.describe_error(error) == 'TLS alert from the server: certificate required'
+        assert is_certificate_error(error)
+        assert describe_error(error) == 'TLS alert from the server: certificate required'
 
 
-# -- errors ------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize('words, text, about_certificate', [
-    ('[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate in certificate '
-     'chain (_ssl.c:1006)',
-     'certificate verify failed: self-signed certificate in certificate chain', False),
-    ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate is not "
-     "valid for 'x'. (_ssl.c:1006)",
-     "certificate verify failed: Hostname mismatch, certificate is not valid for 'x'", False),
-    ('[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:727)',
-     "certificate verify failed for 'h'", False),
-    ('[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)',
-     'wrong version number; does the server speak TLS on this port?', False),
-    ('[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca (_ssl.c:852)',
-     'TLS alert from the server: unknown ca', True),
-    ('[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] sslv3 alert handshake failure (_ssl.c:1006)',
-     'TLS alert from the server: handshake failure', False),
-    ('[SSL: SSL/TLS_ALERT_BAD_CERTIFICATE] ssl/tls alert bad certificate (_ssl.c:1032)',
-     'TLS alert from the server: bad certificate', True),
-    ('[SSL] tlsv13 alert certificate required (_ssl.c:2570)',
-     'TLS alert from the server: certificate required', True),
-    ('[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1006)',
-     'EOF occurred in violation of protocol', False),
-    ('The handshake operation timed out', 'The handshake operation timed out', False),
-    ('[X509] PEM lib (_ssl.c:3905)', 'PEM lib', False),
-    ('odd \x1b\u2603 words\nof the peer', 'odd \\x1b\\u2603 words of the peer', False),
-])
-def test_describe(words, text, about_certificate):
-    error = ssl.SSLError(1, words)
-    assert tls_context.describe_error(error, 'h') == text
-    assert tls_context.is_certificate_error(error) is about_certificate
-
-
-def test_describe_mismatch_of_old_ssl():
-    """Below 3.7 ssl.CertificateError is a ValueError, and its words lack the word."""
-    number = (1,) if OPENSSL_MATCHES else ()
-    error = ssl.CertificateError(*number + ("hostname 'x' doesn't match 'y'",))
-    assert tls_context.is_certificate_error(error)
-    assert tls_context.describe_error(error) == "certificate verify failed: hostname 'x' doesn't match 'y'"
-    error = ssl.CertificateError(*number + ('hostname ' + 'x' * 1000,))
-    assert len(tls_context.describe_error(error)) <= 403
-
-
-@pytest.mark.parametrize('error, text', [
-    (OSError(errno.ECONNREFUSED, 'Connection refused'), 'Connection refused'),
-    (ValueError('check_hostname requires server_hostname (_ssl.c:1)'),
-     'check_hostname requires server_hostname (_ssl.c:1)'),
-    (errors.ConnectFail('caf\xe9'), 'caf\xe9'),
-    (KeyError(), 'KeyError'),
-])
-def test_describe_others(error, text):
-    assert tls_context.describe_error(error) == text
-    assert tls_context.is_certificate_error(error) is False
-
-
-def test_nothing_is_imported_for_other_errors(monkeypatch):
-    monkeypatch.delitem(sys.modules, 'ssl')
-    error = OSError(errno.ECONNREFUSED, 'Connection refused')
-    assert tls_context.describe_error(error) == 'Connection refused'
-    assert tls_context.is_certificate_error(error) is False
-    assert 'ssl' not in sys.modules
-
+# -- a server without TLS; TLS in memory -------------------------------------------------------
 
 def test_plain_server(paths):
     left, right = socket_pair()
@@ -833,7 +772,7 @@ def test_plain_server(paths):
     finally:
         thread.join(20)
         left.close()
-    assert tls_context.describe_error(caught.value).endswith('; does the server speak TLS on this port?')
+    assert describe_error(caught.value).endswith('; does the server speak TLS on this port?')
 
 
 @pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='not on 2.7')
@@ -861,4 +800,4 @@ def test_in_memory(paths, host, good):
     else:
         with pytest.raises(Exception) as caught:
             run()
-        assert tls_context.is_certificate_error(caught.value)
+        assert is_certificate_error(caught.value)
