@@ -12,7 +12,7 @@ from .client.attempt import ConnectionState, Plan, encode_handshake, make_core, 
 from .client.endpoint import Members
 from .client.feed import Feeding
 from .network import tls_context
-from .network.proxy_handshake import environment_proxies, normalise_proxies
+from .network.proxy_settings import environment_proxies, normalise_proxies
 from .network.url import parse_url
 from .opcode import Opcode
 from .protocol import states

@@ -8,7 +8,7 @@ from __future__ import absolute_import, division, unicode_literals
 from .._compat import error_text, text_type
 from ..auth import basic
 from ..network.dialer import Route
-from ..network.proxy_handshake import select_proxy
+from ..network.proxy_settings import select_proxy
 from ..network.url import cut_query, parse_url, resolve_location, same_origin
 from ..opcode import Opcode
 from ..protocol.connection import CLIENT, Connection

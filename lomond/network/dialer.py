@@ -41,7 +41,7 @@ class Route(object):
     """Where to, and by which way.
 
     :param Url url: the server
-    :param proxy: a :class:`~lomond.network.proxy_handshake.ProxyUrl`, or None
+    :param proxy: a :class:`~lomond.network.proxy_settings.ProxyUrl`, or None
     :param uds: path of a Unix domain socket, or None
     :param source_address: ``(host, port)`` to bind, or None
     :param socket_options: list of ``(level, name, value)``

@@ -12,14 +12,6 @@ from .._compat import Pattern, text_type, to_bytes
 from ..auth import basic
 from ..errors import CriticalProtocolError, ProxyFail
 from ..response import HeadReader, Response, escape
-from .proxy_settings import (  # noqa: F401 - so that users of proxies need one module
-    ProxyUrl,
-    bypass_proxy,
-    environment_proxies,
-    normalise_proxies,
-    parse_proxy,
-    select_proxy,
-)
 from .url import ascii_name, bracketed, ip_bytes, printable
 
 # All that a proxy may say before the tunnel stands.
@@ -261,7 +253,7 @@ def _counted(what, text):
 def make_conversation(proxy, host, port):
     """The conversation that a proxy wants.
 
-    :param proxy: :class:`ProxyUrl`
+    :param proxy: :class:`~lomond.network.proxy_settings.ProxyUrl`
     :param host: where to: a name in ASCII or an IP address (it must be one where ``proxy.resolves_here``)
     :param port: int
     :returns: :class:`HttpConnect`, :class:`Socks4` or :class:`Socks5`

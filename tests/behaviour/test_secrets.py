@@ -17,7 +17,8 @@ from support.rawserver import Server, play
 from lomond import WebSocket
 from lomond._compat import text_type
 from lomond.auth import DigestAuth
-from lomond.network.proxy_handshake import Socks4, Socks5, parse_proxy
+from lomond.network.proxy_handshake import Socks4, Socks5
+from lomond.network.proxy_settings import parse_proxy
 from lomond.persist import persist
 
 SECRET = 'hunter2'

@@ -24,7 +24,7 @@ from lomond.network import dialer, happy_eyeballs
 from lomond.network.dialer import Dial, DialFail, Route
 from lomond.network.happy_eyeballs import Race, interleave
 from lomond.network.poller import READ, WRITE, Waiting
-from lomond.network.proxy_handshake import parse_proxy
+from lomond.network.proxy_settings import parse_proxy
 from lomond.network.stream import PlainStream
 from lomond.network.tls_stream import TlsStream
 from lomond.network.url import parse_url

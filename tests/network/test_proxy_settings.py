@@ -11,7 +11,7 @@ import pytest
 
 from lomond import _compat
 from lomond._compat import PY2
-from lomond.network import proxy_handshake, proxy_settings
+from lomond.network import proxy_settings
 from lomond.network.proxy_settings import (
     bypass_proxy,
     environment_proxies,
@@ -101,14 +101,6 @@ def test_parse_proxy_type(value):
 def test_authority():
     assert parse_proxy('h').authority == 'h:80'
     assert parse_proxy('socks5://[fe80::1%25eth0]').authority == '[fe80::1]:1080'
-
-
-def test_one_module_for_users():
-    assert proxy_handshake.parse_proxy is parse_proxy and proxy_handshake.select_proxy is select_proxy
-    assert proxy_handshake.environment_proxies is environment_proxies
-    assert proxy_handshake.bypass_proxy is bypass_proxy
-    assert proxy_handshake.normalise_proxies is normalise_proxies
-    assert proxy_handshake.ProxyUrl is proxy_settings.ProxyUrl
 
 
 @pytest.mark.parametrize('environ, expected', [
