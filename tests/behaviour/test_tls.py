@@ -310,6 +310,48 @@ def base(session, sock, host):
     return WebsocketSession._wrap_socket(session, sock, host)
 
 
+def wrapping_without_handshake(cafile):
+    """A session class whose ``_wrap_socket`` leaves the handshake to the library, and its TLS sockets."""
+    context = ssl.create_default_context(cafile=cafile)
+    socks = []
+
+    class Session(WebsocketSession):
+        def _wrap_socket(self, sock, host):
+            socks.append(context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False))
+            return socks[-1]
+    return Session, socks
+
+
+def test_wrap_socket_without_a_handshake(certs):
+    """The handshake is complete once Connected is emitted."""
+    Session, socks = wrapping_without_handshake(certs.ca)
+    subjects = []
+    with secure(certs) as server:
+        # getpeercert() raises ValueError until the handshake is done.
+        got = run(server.url('wss', 'localhost'), session_class=Session, actions={
+            'connected': lambda websocket: subjects.append(socks[0].getpeercert()['subjectAltName'])})
+    succeeds(got)
+    assert len(socks) == len(subjects) == 1 and ('DNS', 'localhost') in subjects[0]
+
+
+def test_wrap_socket_without_a_handshake_that_fails(certs):
+    """A failure of that handshake belongs to the stage ``tls``, and no request is sent."""
+    Session, socks = wrapping_without_handshake(certs.other_ca)
+    with secure(certs) as server:
+        fails(run(server.url('wss', 'localhost'), session_class=Session), 'tls',
+              'unable to connect; certificate verify failed.*')
+        assert server.heads == []
+    assert len(socks) == 1
+
+
+def test_wrap_socket_without_a_handshake_that_never_ends(certs):
+    Session, socks = wrapping_without_handshake(certs.ca)
+    with Server(silent) as server:
+        got = run(server.url('wss', 'localhost'), session_class=Session, connect_timeout=LIMIT)
+    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
+    assert len(socks) == 1
+
+
 @pytest.mark.parametrize('handshake', [False, True])
 def test_wrap_socket_of_ones_own(certs, handshake):
     context = ssl.create_default_context(cafile=certs.ca)
