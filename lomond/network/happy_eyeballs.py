@@ -43,8 +43,8 @@ class Race(object):
         self._clock = clock
         self._socket_options = socket_options
         self._sources = sources
-        self._under_way = {}        # fileno -> (socket, address as text)
-        self._failed = []           # texts: each address with its error
+        self._pending = {}        # fileno -> (socket, address as text)
+        self._failures = []           # texts: each address with its error
 
     def steps(self, addresses):
         """Connect by TCP.
@@ -53,20 +53,20 @@ class Race(object):
         """
         clock = self._clock
         queue = collections.deque(interleave(addresses))
-        next_at = clock()
+        next_start = clock()
         while True:
             now = clock()
-            while queue and self.winner is None and (not self._under_way or now >= next_at):
-                if self._attempt(queue.popleft()):
-                    next_at = now + ATTEMPT_DELAY
-            if self.winner is not None or not self._under_way:
+            while queue and self.winner is None and (not self._pending or now >= next_start):
+                if self._start_attempt(queue.popleft()):
+                    next_start = now + ATTEMPT_DELAY
+            if self.winner is not None or not self._pending:
                 break
-            self.waits = tuple((fd, WRITE) for fd in self._under_way)
-            self.deadline = next_at if queue else None
+            self.waits = tuple((fd, WRITE) for fd in self._pending)
+            self.deadline = next_start if queue else None
             yield
             for fd, _ in self.ready:
-                if self.winner is None and fd in self._under_way and not self._look_at(fd):
-                    next_at = clock()       # a refusal starts the next at once
+                if self.winner is None and fd in self._pending and self._settle(fd):
+                    next_start = clock()    # a refusal starts the next at once
         self.close()
 
     def unix_steps(self, path):
@@ -77,83 +77,87 @@ class Race(object):
         text = path.decode('utf-8', 'replace') if isinstance(path, bytes) else path
         family = getattr(socket, 'AF_UNIX', None)
         if family is None:
-            self._fail(text, OSError(errno.EAFNOSUPPORT, 'this system has no Unix domain sockets'))
+            self._note_failure(text, OSError(errno.EAFNOSUPPORT, 'this system has no Unix domain sockets'))
             return
-        while self._attempt((family, socket.SOCK_STREAM, 0, '', _path_bytes(path)), text):
+        while self._start_attempt((family, socket.SOCK_STREAM, 0, '', _path_bytes(path)), text):
             # EAGAIN: its queue is full, and this socket has not even begun to connect.
-            self._drop()
+            self._close_pending()
             self.waits, self.deadline = (), self._clock() + UNIX_RETRY
             yield
 
     def details(self):
         """Each address that did not connect, with its error: text, empty when there was none."""
-        under_way = [text + ' no answer' for _, text in self._under_way.values()]
-        return ', '.join(self._failed + under_way)
+        pending = [text + ' no answer' for _, text in self._pending.values()]
+        return ', '.join(self._failures + pending)
 
     def close(self):
         """Close the losers."""
-        self._drop()
+        self._close_pending()
         self.waits, self.deadline = (), None
 
-    def _drop(self):
-        for sock, _ in self._under_way.values():
+    def _close_pending(self):
+        for sock, _ in self._pending.values():
             sock.close()
-        self._under_way.clear()
+        self._pending.clear()
 
-    def _fail(self, text, error):
-        self._failed.append('{} {}'.format(text, _lower(error_text(error))))
+    def _note_failure(self, text, error):
+        self._failures.append('{} {}'.format(text, _lower(error_text(error))))
         self.error = error
 
-    def _attempt(self, address, text=None):
-        """Begin to connect; True when it is under way: neither connected nor refused."""
-        family, kind, number, _, where = address
-        sock = None
+    def _start_attempt(self, address, text=None):
+        """Start to connect; True while the attempt is pending: neither connected nor refused."""
+        family, kind, protocol, _, sockaddr = address
         if text is None:
-            text = _address_text(where)
+            text = _address_text(sockaddr)
+        sock = None                     # what to close in the end
         try:
-            sock = socket.socket(family, kind, number)
-            set_cloexec(sock.fileno())
-            sock.setblocking(False)
-            if family != getattr(socket, 'AF_UNIX', None):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._bind(sock, family)
-            for option in self._socket_options:
-                sock.setsockopt(*option)
+            sock = socket.socket(family, kind, protocol)
+            self._prepare(sock, family)
             try:
-                sock.connect(where)
+                sock.connect(sockaddr)
             except OS_ERRORS as error:
                 if not is_in_progress(error):
                     raise
-                self._under_way[sock.fileno()] = sock, text
+                self._pending[sock.fileno()] = sock, text
                 sock = None
                 return True
             self.winner, sock = sock, None
         except Exception as error:      # OSError; OverflowError of a socket option
-            self._fail(text, error)
+            self._note_failure(text, error)
         finally:
             if sock is not None:
                 sock.close()
         return False
 
+    def _prepare(self, sock, family):
+        set_cloexec(sock.fileno())
+        sock.setblocking(False)
+        if family != getattr(socket, 'AF_UNIX', None):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._bind(sock, family)
+        for option in self._socket_options:
+            sock.setsockopt(*option)
+
     def _bind(self, sock, family):
         if self._sources is None:
             return
         for source in self._sources:
-            if source[0] == family:
-                if source[4][1] and not IS_WINDOWS:     # there it would take the port from others
+            source_family, sockaddr = source[0], source[4]
+            if source_family == family:
+                if sockaddr[1] and not IS_WINDOWS:      # there it would take the port from others
                     # Attempts side by side have one port, which may be in TIME_WAIT from last time, too.
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    sock.bind(source[4])
+                    sock.bind(sockaddr)
                 except OS_ERRORS as error:
                     raise _os_error(error_number(error), 'source_address {}: {}'.format(
-                        _address_text(source[4]), _lower(error_text(error))))
+                        _address_text(sockaddr), _lower(error_text(error))))
                 return
         raise _os_error(errno.EAFNOSUPPORT, 'source_address has no address of this family')
 
-    def _look_at(self, fd):
-        """Something happened to an attempt; False when it was refused."""
-        sock, text = self._under_way[fd]
+    def _settle(self, fd):
+        """Find out what became of a ready attempt; True when it was refused."""
+        sock, text = self._pending[fd]
         error = None
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
@@ -163,15 +167,15 @@ class Race(object):
                 sock.getpeername()
             except OS_ERRORS as caught:
                 if error_number(caught) == errno.ENOTCONN:
-                    return True             # ready, without error, and not connected: a rumour
+                    return False            # ready, without error, and not connected: a rumour
                 error = caught
-        del self._under_way[fd]
+        del self._pending[fd]
         if error is None:
             self.winner = sock
-            return True
+            return False
         sock.close()
-        self._fail(text, error)
-        return False
+        self._note_failure(text, error)
+        return True
 
 
 def interleave(addresses):
@@ -192,8 +196,8 @@ def interleave(addresses):
             for group in families if place < len(group)]
 
 
-def _address_text(where):
-    return '{}:{}'.format(bracketed(where[0]), where[1])
+def _address_text(sockaddr):
+    return '{}:{}'.format(bracketed(sockaddr[0]), sockaddr[1])
 
 
 def _path_bytes(path):

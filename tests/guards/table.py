@@ -49,10 +49,10 @@ G('1', 'refused: the cause begins "unable to connect"', 'network/dialer.py',
   "_SERVER = 'unable to connect'", "_SERVER = 'cannot connect'",
   'sequences::refused')
 G('1', 'refused: every address is named', 'network/happy_eyeballs.py',
-  "return ', '.join(self._failed + under_way)", 'return (self._failed + under_way)[-1]',
+  "return ', '.join(self._failures + pending)", 'return (self._failures + pending)[-1]',
   'dialing::all_are_refused')
 G('1', 'refused: addresses that gave no answer are named, too', 'network/happy_eyeballs.py',
-  'self._failed + under_way', 'self._failed',
+  'self._failures + pending', 'self._failures',
   'dialing::time_limit_names_every_address')
 G('1', 'name does not resolve: the words of the resolver', 'network/dialer.py',
   'error_text(lookup.error)', "'no such name'",
@@ -311,7 +311,7 @@ G('2', 'getaddrinfo is looked up at call time', 'network/resolver.py',
   'getaddrinfo = socket.getaddrinfo\n    host', 'getaddrinfo = _getaddrinfo\n    host',
   'resolver::joined_only_when_the_resolver_is_the_same', 'resolver::addresses_of_a_patched_resolver')
 G('2', 'socket addresses of the resolver are used as they come', 'network/happy_eyeballs.py',
-  'sock.connect(where)', 'sock.connect(where[:2])',
+  'sock.connect(sockaddr)', 'sock.connect(sockaddr[:2])',
   'dialer::attempts_are_spaced')
 G('2', 'names are ASCII before the thread starts', 'network/url.py',
   'host = ascii_name(host)\n', 'pass\n',
@@ -323,17 +323,17 @@ G('2', 'addresses: 250 ms between attempts', 'network/happy_eyeballs.py',
   'ATTEMPT_DELAY = 0.25', 'ATTEMPT_DELAY = 5.0',
   'dialing::dead_first_address')
 G('2', 'addresses: not all at once', 'network/happy_eyeballs.py',
-  'while queue and self.winner is None and (not self._under_way or now >= next_at):',
+  'while queue and self.winner is None and (not self._pending or now >= next_start):',
   'while queue and self.winner is None:',
   'dialer::attempts_are_spaced')
 G('2', 'addresses: a refusal starts the next at once', 'network/happy_eyeballs.py',
-  'next_at = clock()       # a refusal', 'pass       # a refusal',
+  'next_start = clock()    # a refusal', 'pass       # a refusal',
   'dialer::refusal_starts_the_next_at_once')
 G('2', 'addresses: the first that connects wins', 'network/happy_eyeballs.py',
-  'if self.winner is None and fd in self._under_way', 'if fd in self._under_way',
+  'if self.winner is None and fd in self._pending', 'if fd in self._pending',
   'dialer::first_of_two_that_are_ready_wins')
 G('2', 'addresses: losers are closed', 'network/happy_eyeballs.py',
-  'for sock, _ in self._under_way.values():\n            sock.close()',
+  'for sock, _ in self._pending.values():\n            sock.close()',
   'for sock, _ in ():\n            sock.close()',
   'dialer::first_of_two_that_are_ready_wins', 'dialer::first_that_connects_wins')
 G('2', 'redirects: http(s) means ws(s)', 'network/url.py',

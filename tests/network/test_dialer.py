@@ -375,8 +375,8 @@ def test_first_of_two_that_are_ready_wins(attempts):
 def test_what_a_ready_socket_says(so_error, peer, goes_on, words):
     found = Race(monotonic)
     sock = FakeSocket(so_error, peer)
-    found._under_way[77] = sock, 'x'
-    assert found._look_at(77) is goes_on
+    found._pending[77] = sock, 'x'
+    assert found._settle(77) is not goes_on
     assert found.details() == words
     assert (found.winner is sock) == (so_error == 0 and peer is None)
     assert sock.closed is not goes_on
