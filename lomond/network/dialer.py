@@ -13,15 +13,15 @@ from .. import errors
 from .._compat import OS_ERRORS, error_text, text_type
 from . import tls_context
 from .happy_eyeballs import Race
-from .proxy_handshake import make_conversation
+from .proxy_handshake import make_proxy_handshake
 from .resolver import look_up
 from .stream import PlainStream
 from .tls_errors import describe_error
 from .tls_stream import TlsInTlsStream, TlsStream, as_stream
 from .url import is_ip_address
 
-_SERVER = 'unable to connect'
-_PROXY = 'unable to connect to proxy'
+_UNABLE = 'unable to connect'
+_UNABLE_PROXY = 'unable to connect to proxy'
 
 
 class DialFail(errors.ConnectFail):
@@ -86,7 +86,7 @@ class Dial(object):
         self.stream = None
         self.surplus = b''
         self.proxy = None if route.proxy is None or route.uds else route.proxy.safe
-        self.problem = _SERVER if self.proxy is None else _PROXY
+        self.problem = _UNABLE if self.proxy is None else _UNABLE_PROXY
         self._route = route
         self._waiting = waiting
         self._race = None
@@ -101,26 +101,19 @@ class Dial(object):
         """
         route, url = self._route, self._route.url
         proxy = None if route.uds else route.proxy
-        server_context, proxy_context = self._prepare(proxy)
-        if not route.uds:
-            if route.source_address is not None:
-                for _ in self._resolve_source(*route.source_address):
-                    yield
-            host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
-            for _ in self._resolve(host, port):
-                yield
-        for _ in self._connect(None if route.uds else self._addresses):
+        server_context, proxy_context = self._make_contexts(proxy)
+        for _ in self._open_socket(proxy):
             yield
         if proxy is not None:
-            for _ in self._pass_proxy(proxy, proxy_context):
+            for _ in self._open_tunnel(proxy, proxy_context):
                 yield
-        self.problem = _SERVER
+        self.problem = _UNABLE
         if url.is_secure:
             self.stage = 'tls'
             if self.surplus:
                 raise DialFail('{}; {} bytes came from the proxy before TLS began'.format(
                     self.problem, len(self.surplus)), 'tls')
-            for _ in self._begin_tls(server_context, url.host, True):
+            for _ in self._start_tls(server_context, url.host, True):
                 yield
         self.stage = 'upgrade'
 
@@ -140,33 +133,46 @@ class Dial(object):
 
     # -- before anything is opened
 
-    def _prepare(self, proxy):
+    def _make_contexts(self, proxy):
         """TLS contexts: files that cannot be read show before a packet is sent."""
         route, url, tls = self._route, self._route.url, self._route.tls
-        server = through = None
+        for_server = for_proxy = None
         secure_proxy = proxy is not None and proxy.scheme == 'https'
         try:
             if url.is_secure and route.wrap is None:
-                server = tls.get('context') or tls_context.make_context(
+                for_server = tls.get('context') or tls_context.make_context(
                     tls.get('verify', True), tls.get('cafile'), tls.get('cert'),
                     tls.get('fingerprint'), host=url.host)
             if secure_proxy:
-                through = tls.get('context') or tls_context.make_context(
+                for_proxy = tls.get('context') or tls_context.make_context(
                     tls.get('verify', True), tls.get('cafile'), host=proxy.host)
         except Exception as error:      # OSError, ssl.SSLError, ValueError: of the caller's files
-            raise DialFail('{}; {}'.format(_SERVER, error_text(error)), 'prepare',
+            raise DialFail('{}; {}'.format(_UNABLE, error_text(error)), 'prepare',
                            getattr(error, 'error', None) or error)
         if secure_proxy and url.is_secure:
             if route.wrap is not None:
-                raise DialFail(_SERVER + '; an overridden _wrap_socket cannot be used through an '
+                raise DialFail(_UNABLE + '; an overridden _wrap_socket cannot be used through an '
                                'https proxy', 'prepare')
             import ssl
             if not hasattr(ssl, 'MemoryBIO'):
-                raise DialFail(_SERVER + '; wss through an https proxy needs Python 3.5 or newer '
+                raise DialFail(_UNABLE + '; wss through an https proxy needs Python 3.5 or newer '
                                '(TLS inside of TLS)', 'prepare')
-        return server, through
+        return for_server, for_proxy
 
-    # -- names
+    # -- names and TCP, or a Unix domain socket
+
+    def _open_socket(self, proxy):
+        """Sets ``stream``: to the server or its proxy."""
+        route, url = self._route, self._route.url
+        if not route.uds:
+            if route.source_address is not None:
+                for _ in self._resolve_source(*route.source_address):
+                    yield
+            host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
+            for _ in self._resolve(host, port):
+                yield
+        for _ in self._connect(None if route.uds else self._addresses):
+            yield
 
     def _resolve(self, host, port):
         """Sets ``_addresses``, what ``getaddrinfo`` returns."""
@@ -190,13 +196,11 @@ class Dial(object):
             self._sources = [(family, 0, 0, '', ('', port))
                              for family in (socket.AF_INET, getattr(socket, 'AF_INET6', None))]
             return
-        problem, self.problem = self.problem, _SERVER + '; source_address'
+        problem, self.problem = self.problem, _UNABLE + '; source_address'
         for _ in self._resolve(host, port):
             yield
         self.problem = problem
         self._sources = self._addresses
-
-    # -- TCP
 
     def _connect(self, addresses):
         """Connect to the first of them that answers; None: to the Unix domain socket."""
@@ -216,76 +220,70 @@ class Dial(object):
 
     # -- the proxy
 
-    def _pass_proxy(self, proxy, context):
+    def _open_tunnel(self, proxy, context):
         url = self._route.url
-        host = url.host
-        if proxy.resolves_here and not is_ip_address(host):
-            problem, self.problem = self.problem, _SERVER
-            for _ in self._resolve(host, url.port):
+        target = url.host
+        if proxy.resolves_here and not is_ip_address(target):
+            problem, self.problem = self.problem, _UNABLE
+            for _ in self._resolve(target, url.port):
                 yield
-            host = _pick_address(self._addresses)
+            target = _pick_address(self._addresses)
             self.problem = problem
         self.stage = 'proxy'
         if context is not None:
-            for _ in self._begin_tls(context, proxy.host, False):
+            for _ in self._start_tls(context, proxy.host, False):
                 yield
         self.problem = 'proxy fail'
         try:
-            conversation = make_conversation(proxy, host, url.port)
-            for _ in self._converse(conversation):
+            handshake = make_proxy_handshake(proxy, target, url.port)
+            for _ in self._carry(handshake):
                 yield
         except (errors.ProxyFail, ValueError) as error:
             raise DialFail(text_type(error), 'proxy', error)
         except OS_ERRORS as error:
             raise DialFail('proxy fail; ' + error_text(error), 'proxy', error)
-        self.surplus = conversation.surplus
+        self.surplus = handshake.surplus
 
-    def _converse(self, conversation):
+    def _carry(self, handshake):
+        """Carry the bytes of a proxy's handshake between it and the stream."""
         stream = self.stream
-        place = memoryview(bytearray(16 * 1024))
+        received = memoryview(bytearray(16 * 1024))
         outgoing = b''
         while True:
-            outgoing = outgoing or conversation.take_outgoing()
+            outgoing = outgoing or handshake.take_outgoing()
             sent = stream.send(outgoing) if outgoing else None
             if sent:
                 outgoing = outgoing[sent:]
                 continue
-            if conversation.is_done and not outgoing:
+            if handshake.is_done and not outgoing:
                 return
-            count = stream.recv_into(place)
+            count = stream.recv_into(received)
             if count is None:
                 mask = stream.recv_wants | (stream.send_wants if outgoing else 0)
                 self.waits = ((stream.fileno(), mask),)
                 yield
             elif count == 0:
-                conversation.receive_eof()      # raises: it is not done
+                handshake.receive_eof()         # raises: it is not done
             else:
-                conversation.receive(place[:count])
+                handshake.receive(received[:count])
 
     # -- TLS
 
-    def _begin_tls(self, context, host, is_server):
+    def _start_tls(self, context, host, is_server):
         """TLS on top of the stream, with the server or with an https proxy."""
         route = self._route
         tls = route.tls
-        own = tls.get('context') is None
-        route.emit('tls_wrapped', verify=bool(tls.get('verify', True)), has_context=not own,
+        is_callers = tls.get('context') is not None
+        is_overridden = is_server and route.wrap is not None
+        route.emit('tls_wrapped', verify=bool(tls.get('verify', True)), has_context=is_callers,
                    cafile=tls.get('cafile'))
         try:
-            if is_server and route.wrap is not None:
-                sock = self.stream.sock
-                sock.settimeout(route.time_left())
-                self.stream.sock = sock = route.wrap(sock, host)
-                self.stream = as_stream(sock)
+            if is_overridden:
+                self._wrap_by_override(host)
                 if not self.stream.is_tls:
                     return
             else:
-                name = tls_context.server_name(context, host, not own)
-                if self.stream.is_tls:
-                    self.stream = TlsInTlsStream(context, self.stream, name)
-                else:
-                    self.stream = TlsStream(context.wrap_socket(
-                        self.stream.sock, server_hostname=name, do_handshake_on_connect=False))
+                self._wrap(context, tls_context.server_name(context, host, is_callers))
             stream = self.stream
             while True:
                 wanted = stream.handshake()
@@ -293,10 +291,10 @@ class Dial(object):
                     break
                 self.waits = ((stream.fileno(), wanted),)
                 yield
-            if route.wrap is None or not is_server:
+            if not is_overridden:
                 tls_context.verify_peer(
                     stream.ssl_object, host, tls.get('verify', True),
-                    tls.get('fingerprint') if is_server else None, not own)
+                    tls.get('fingerprint') if is_server else None, is_callers)
         except Exception as error:      # ssl.SSLError, CertificateError (a ValueError), OSError ...
             text = describe_error(error, host)
             if 'timed out' in text:     # of a blocking handshake: it does not say which step
@@ -304,6 +302,20 @@ class Dial(object):
             raise DialFail('{}; {}'.format(self.problem, text), self.stage,
                            getattr(error, 'error', None) or error)
         self.waits = ()
+
+    def _wrap(self, context, server_name):
+        if self.stream.is_tls:
+            self.stream = TlsInTlsStream(context, self.stream, server_name)
+        else:
+            self.stream = TlsStream(context.wrap_socket(
+                self.stream.sock, server_hostname=server_name, do_handshake_on_connect=False))
+
+    def _wrap_by_override(self, host):
+        """Let an overridden ``_wrap_socket`` do it; it gets a blocking socket."""
+        sock = self.stream.sock
+        sock.settimeout(self._route.time_left())
+        self.stream.sock = sock = self._route.wrap(sock, host)
+        self.stream = as_stream(sock)
 
 
 def _pick_address(addresses):

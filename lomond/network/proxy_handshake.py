@@ -20,7 +20,7 @@ _ANSWER_LIMIT = 64 * 1024
 _CONTROL = Pattern(r'[\x00-\x1f\x7f]')
 
 
-class _Conversation(object):
+class _Handshake(object):
     """What the dialer sees of each: send what there is, hand in what comes, until ``is_done``.
 
     :ivar is_done: True when the tunnel stands
@@ -51,7 +51,7 @@ class _Conversation(object):
         if self.is_done:
             self.surplus += to_bytes(data)
         else:
-            self._take(to_bytes(data))
+            self._parse(to_bytes(data))
 
     def receive_eof(self):
         """The proxy has closed the connection.
@@ -68,7 +68,7 @@ class _Conversation(object):
         raise ProxyFail(self._failure)
 
 
-class HttpConnect(_Conversation):
+class HttpConnect(_Handshake):
     """HTTP CONNECT (RFC 9110, 9.3.6), with Basic authentication (RFC 7617).
 
     :param host: where the tunnel leads: a name in ASCII, or an IP address (IPv6 without brackets)
@@ -83,8 +83,8 @@ class HttpConnect(_Conversation):
 
     def __init__(self, host, port, user=None, password=None, user_agent=None):
         super(HttpConnect, self).__init__()
-        place = '{}:{}'.format(bracketed(_checked(host)[0]), port)
-        lines = ['CONNECT {} HTTP/1.1'.format(place), 'Host: ' + place, 'User-Agent: ' + (
+        target = '{}:{}'.format(bracketed(_split_host(host)[0]), port)
+        lines = ['CONNECT {} HTTP/1.1'.format(target), 'Host: ' + target, 'User-Agent: ' + (
             user_agent or constants.USER_AGENT)]
         if user is not None:
             lines.append('Proxy-Authorization: ' + basic(user, password or ''))
@@ -92,9 +92,9 @@ class HttpConnect(_Conversation):
             raise ValueError('user agent has a control character')
         self._outgoing = ('\r\n'.join(lines) + '\r\n\r\n').encode('utf-8')
         self._reader = HeadReader(_ANSWER_LIMIT)
-        self._left = _ANSWER_LIMIT
+        self._room = _ANSWER_LIMIT
 
-    def _take(self, data):
+    def _parse(self, data):
         while data:
             try:
                 head = self._reader.feed(data)
@@ -115,11 +115,11 @@ class HttpConnect(_Conversation):
                 self._fail('{} {}'.format(code, escape(response.status)).strip())
             # Another 1xx is only news (RFC 9110, 15.2), but not without end.
             data = self._reader.surplus
-            self._left -= len(head)
-            self._reader = HeadReader(max(self._left, 0))
+            self._room -= len(head)
+            self._reader = HeadReader(max(self._room, 0))
 
 
-def _checked(host):
+def _split_host(host):
     """``(host, packed)``: an IP address without zone id and its bytes, or a name and None."""
     packed = ip_bytes(host)
     if packed is not None:
@@ -130,21 +130,21 @@ def _checked(host):
         raise ValueError("host '{}' {}".format(printable(host), error))
 
 
-class _Socks(_Conversation):
-    """SOCKS: answers of known lengths; :meth:`_talk` yields the length it wants next."""
+class _Socks(_Handshake):
+    """SOCKS: answers of known lengths; :meth:`_read_replies` yields the length it wants next."""
 
     def __init__(self):
         super(_Socks, self).__init__()
         self._buffer = b''
-        self._steps = self._talk()
-        self._wanted = next(self._steps)
+        self._reader = self._read_replies()
+        self._wanted = next(self._reader)
 
-    def _take(self, data):
+    def _parse(self, data):
         self._buffer += data
         while len(self._buffer) >= self._wanted:
             part, self._buffer = self._buffer[:self._wanted], self._buffer[self._wanted:]
             try:
-                self._wanted = self._steps.send(bytearray(part))
+                self._wanted = self._reader.send(bytearray(part))
             except StopIteration:
                 self.is_done = True
                 self.surplus, self._buffer = self._buffer, b''
@@ -167,12 +167,13 @@ class Socks4(_Socks):
     """
 
     _name = 'SOCKS4'
-    _REPLIES = {91: 'request rejected or failed', 92: 'request rejected: no identd answers here',
-                93: 'request rejected: identd names another user'}
+    _FAILURES = {
+        91: 'request rejected or failed', 92: 'request rejected: no identd answers here',
+        93: 'request rejected: identd names another user'}
 
     def __init__(self, host, port, user=None, remote_dns=False):
         super(Socks4, self).__init__()
-        name, packed = _checked(host)
+        name, packed = _split_host(host)
         if packed is not None and len(packed) != 4:
             self._fail('SOCKS4 can reach IPv4 addresses only, not {}'.format(bracketed(host)))
         if packed is None and not remote_dns:
@@ -184,11 +185,11 @@ class Socks4(_Socks):
         if packed is None:
             self._outgoing += name.encode('ascii') + b'\x00'
 
-    def _talk(self):
+    def _read_replies(self):
         version, reply = yield 2
         self._expect(version, 0)
         if reply != 90:
-            self._fail('SOCKS4 ' + self._REPLIES.get(reply, 'unknown reply {}'.format(reply)))
+            self._fail('SOCKS4 ' + self._FAILURES.get(reply, 'unknown reply {}'.format(reply)))
         yield 6
 
 
@@ -203,24 +204,26 @@ class Socks5(_Socks):
     """
 
     _name = 'SOCKS5'
-    _REPLIES = {1: 'general failure', 2: 'connection not allowed by ruleset', 3: 'network unreachable',
-                4: 'host unreachable', 5: 'connection refused', 6: 'TTL expired', 7: 'command not supported',
-                8: 'address type not supported'}
+    _FAILURES = {
+        1: 'general failure', 2: 'connection not allowed by ruleset', 3: 'network unreachable',
+        4: 'host unreachable', 5: 'connection refused', 6: 'TTL expired', 7: 'command not supported',
+        8: 'address type not supported'}
 
     def __init__(self, host, port, user=None, password=None):
         super(Socks5, self).__init__()
-        name, packed = _checked(host)
+        name, packed = _split_host(host)
         if packed is None:
-            address = b'\x03' + _counted('host', name)
+            address = b'\x03' + _with_length('host', name)
         else:
             address = (b'\x01' if len(packed) == 4 else b'\x04') + packed
         self._request = b'\x05\x01\x00' + address + struct.pack(str('>H'), port)
         self._credentials = None
         if user is not None or password is not None:
-            self._credentials = b'\x01' + _counted('user', user or '') + _counted('password', password or '')
+            self._credentials = b'\x01' + _with_length('user', user or '')
+            self._credentials += _with_length('password', password or '')
         self._outgoing = b'\x05\x02\x00\x02' if self._credentials else b'\x05\x01\x00'
 
-    def _talk(self):
+    def _read_replies(self):
         version, method = yield 2
         self._expect(version, 5)
         if method == 0xff:
@@ -237,20 +240,20 @@ class Socks5(_Socks):
         version, reply = yield 2
         self._expect(version, 5)
         if reply:
-            self._fail('SOCKS5 ' + self._REPLIES.get(reply, 'unknown reply {}'.format(reply)))
+            self._fail('SOCKS5 ' + self._FAILURES.get(reply, 'unknown reply {}'.format(reply)))
         _, kind, length = yield 3               # reserved, address type, first byte of the address
         self._expect(kind, 1, 3, 4)
         yield {1: 3, 3: length, 4: 15}[kind] + 2
 
 
-def _counted(what, text):
+def _with_length(what, text):
     data = text.encode('utf-8')
     if len(data) > 255:
         raise ValueError('{} has {} bytes; SOCKS5 allows 255'.format(what, len(data)))
     return struct.pack(str('B'), len(data)) + data
 
 
-def make_conversation(proxy, host, port):
+def make_proxy_handshake(proxy, host, port):
     """The conversation that a proxy wants.
 
     :param proxy: :class:`~lomond.network.proxy_settings.ProxyUrl`

@@ -46,7 +46,7 @@ G('1', 'both close at once: no echo', 'protocol/states.py',
   'except IndexError:\n            return False', 'except IndexError:\n            return True',
   'states::second_close_frame_is_never_made', 'states::races_for_the_close_frame')
 G('1', 'refused: the cause begins "unable to connect"', 'network/dialer.py',
-  "_SERVER = 'unable to connect'", "_SERVER = 'cannot connect'",
+  "_UNABLE = 'unable to connect'", "_UNABLE = 'cannot connect'",
   'sequences::refused')
 G('1', 'refused: every address is named', 'network/happy_eyeballs.py',
   "return ', '.join(self._failures + pending)", 'return (self._failures + pending)[-1]',
@@ -64,7 +64,7 @@ G('1', 'certificate: host and names, below 3.7 by ourselves', 'network/tls_conte
   'if ip_bytes(host) not in addresses:', 'if False:',
   'tls_context::address_not_in_the_certificate')
 G('1', 'proxy down: its own words', 'network/dialer.py',
-  "_PROXY = 'unable to connect to proxy'", "_PROXY = 'unable to connect'",
+  "_UNABLE_PROXY = 'unable to connect to proxy'", "_UNABLE_PROXY = 'unable to connect'",
   'proxies::proxy_is_down')
 G('1', 'proxy refuses: status and reason', 'network/proxy_handshake.py',
   'if code >= 300 or code == 101:', 'if code == 101:',
@@ -76,10 +76,10 @@ G('1', 'proxy refuses: no acceptable authentication method', 'network/proxy_hand
   'if method == 0xff:', 'if False:',
   'proxy_handshake::socks5_fails')
 G('1', 'proxy refuses: the SOCKS5 reply in words', 'network/proxy_handshake.py',
-  "'SOCKS5 ' + self._REPLIES.get(reply, ", "'SOCKS5 ' + {}.get(reply, ",
+  "'SOCKS5 ' + self._FAILURES.get(reply, ", "'SOCKS5 ' + {}.get(reply, ",
   'proxy_handshake::socks5_fails')
 G('1', 'proxy refuses: the SOCKS4 reply in words', 'network/proxy_handshake.py',
-  "'SOCKS4 ' + self._REPLIES.get(reply, ", "'SOCKS4 ' + {}.get(reply, ",
+  "'SOCKS4 ' + self._FAILURES.get(reply, ", "'SOCKS4 ' + {}.get(reply, ",
   'proxy_handshake::socks4_fails')
 G('1', 'proxy refuses: the socket is closed', 'session.py',
   'self._dial = None\n            dial.close()', 'self._dial = None',
@@ -426,7 +426,7 @@ G('2', 'TLS: a fingerprint is checked', 'network/tls_context.py',
   'if digest != parse_fingerprint(fingerprint):', 'if False:',
   'tls_context::wrong_fingerprint')
 G('2', 'TLS: verify_peer is called', 'network/dialer.py',
-  'if route.wrap is None or not is_server:', 'if False:',
+  'if not is_overridden:\n                tls_context', 'if False:\n                tls_context',
   'tls::fingerprint')
 G('2', 'TLS: no SNI for addresses below 3.7', 'network/tls_context.py',
   'if _matches_addresses(ssl) or (is_callers and', 'if True or (is_callers and',
@@ -447,11 +447,11 @@ G('2', 'TLS: SSLKEYLOGFILE is heeded', 'network/tls_context.py',
   "if path and hasattr(context, 'keylog_filename'):", 'if False:',
   'tls_context::key_log')
 G('2', 'TLS: a context of the caller is used as it is', 'network/dialer.py',
-  "server = tls.get('context') or tls_context.make_context(", 'server = trust.make_context(',
+  "for_server = tls.get('context') or tls_context.make_context(", 'for_server = tls_context.make_context(',
   'tls::context_is_used_as_it_is')
 G('2', 'TLS: the certificate of an https proxy is checked', 'network/dialer.py',
-  "through = tls.get('context') or tls_context.make_context(\n                    tls.get('verify', True)",
-  "through = tls.get('context') or tls_context.make_context(\n                    False",
+  "for_proxy = tls.get('context') or tls_context.make_context(\n                    tls.get('verify', True)",
+  "for_proxy = tls.get('context') or tls_context.make_context(\n                    False",
   'proxies::https_proxy_without_certificate')
 G('2', 'TLS in TLS on 2.7: a sentence', 'network/dialer.py',
   "if not hasattr(ssl, 'MemoryBIO'):", 'if False:',
@@ -466,7 +466,7 @@ G('2', 'proxies: an answer above 64 KiB', 'network/proxy_handshake.py',
   'self._reader = HeadReader(_ANSWER_LIMIT)', 'self._reader = HeadReader(1 << 30)',
   'proxy_handshake::connect_fails')
 G('2', 'proxies: 1xx answers without end', 'network/proxy_handshake.py',
-  'self._left -= len(head)', 'pass',
+  'self._room -= len(head)', 'pass',
   'proxy_handshake::connect_news_without_end')
 G('2', 'proxies: an answer that is no HTTP', 'network/proxy_handshake.py',
   'if code is None or not 100 <= code < 1000:', 'if code is None:',
@@ -483,7 +483,7 @@ G('2', 'proxies: Proxy-Authorization goes to the proxy only', 'client/attempt.py
   '    named = set(name.lower() for name, _ in pairs)',
   'proxies::proxy')
 G('2', 'proxies: IPv6 in brackets in CONNECT', 'network/proxy_handshake.py',
-  'bracketed(_checked(host)[0])', '_checked(host)[0]',
+  'bracketed(_split_host(host)[0])', '_split_host(host)[0]',
   'proxy_handshake::connect_request', 'proxies::connect_line')
 G('2', 'proxies: user and password of SOCKS5 below 256', 'network/proxy_settings.py',
   "elif scheme.startswith('socks5') and any(", 'elif False and any(',

@@ -11,7 +11,7 @@ import pytest
 
 from lomond.constants import USER_AGENT
 from lomond.errors import ConnectFail, ProxyFail
-from lomond.network.proxy_handshake import HttpConnect, Socks4, Socks5, make_conversation
+from lomond.network.proxy_handshake import HttpConnect, Socks4, Socks5, make_proxy_handshake
 from lomond.network.proxy_settings import parse_proxy
 
 TAIL = b'\x00\xff tunnel \r\n\r\n'
@@ -349,15 +349,15 @@ def test_socks5_authentication_fails(answers, words):
     ('socks5h://p', 'h', b'\x05\x01\x00'),
     ('socks5h://u:p@p', 'h', b'\x05\x02\x00\x02'),
 ])
-def test_make_conversation(proxy, host, first):
-    assert make_conversation(parse_proxy(proxy), host, 80).take_outgoing() == first
+def test_make_proxy_handshake(proxy, host, first):
+    assert make_proxy_handshake(parse_proxy(proxy), host, 80).take_outgoing() == first
 
 
-def test_make_conversation_refuses():
+def test_make_proxy_handshake_refuses():
     with pytest.raises(ProxyFail):
-        make_conversation(parse_proxy('socks4a://p'), '::1', 80)
+        make_proxy_handshake(parse_proxy('socks4a://p'), '::1', 80)
     with pytest.raises(ValueError):
-        make_conversation(parse_proxy('socks4://p'), 'h', 80)
+        make_proxy_handshake(parse_proxy('socks4://p'), 'h', 80)
 
 
 HOSTILE = [b'HTTP/', b'HTTP/1.1 ', b'200', b'100 x\r\n\r\n', b' ', b'\r\n', b'\n', b'\r\n\r\n', b':', b'\x00',
