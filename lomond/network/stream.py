@@ -1,8 +1,9 @@
-"""Streams of bytes that never block: TCP or anything like it.
+"""Non-blocking streams of bytes: TCP, Unix domain sockets, or anything like them.
 
-They must not know what the bytes mean.  A stream has ``recv_into`` and ``send``, which
-return None when there is nothing to do yet, and ``recv_wants`` / ``send_wants``, what to wait
-for then.
+``recv_into`` and ``send`` return None when nothing can be done yet; ``recv_wants`` and
+``send_wants`` then say what to wait for.
+
+Knows nothing of: TLS, clocks, the meaning of the bytes.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -14,13 +15,15 @@ from .poller import READ, WRITE
 
 
 class SocketStream(object):
-    """What streams right over a socket share: its end, and what the kernel knows of it."""
+    """Base class of streams over a socket: how they end, what the kernel knows."""
 
     recv_wants = READ
     send_wants = WRITE
     is_tls = False
-    is_buffered = False             # ``send`` may leave bytes in this process
-    poll_tells_all = False          # a wait tells of all there is, behind a read that did not fill its place
+    is_buffered = False             # True if ``send`` may leave bytes in this process
+    # True if polling is enough: after a read that did not fill its buffer, no unread
+    # bytes can be hidden from poll().
+    poll_tells_all = False
 
     def __init__(self, sock):
         self.sock = sock
@@ -32,14 +35,14 @@ class SocketStream(object):
         return self.sock.fileno()
 
     def flush(self):
-        """True when nothing that ``send`` took is still waiting in this process."""
+        """Return True when no bytes that ``send`` accepted remain in this process."""
         return True
 
     def unsent(self):
-        """Bytes that the kernel has taken and the peer has not; None when it cannot tell.
+        """Return how many sent bytes the peer has not acknowledged; None if unknown.
 
-        A full send buffer is not writable again before a third of it is free, which a slow peer
-        may need minutes for; this shows that it does take something.
+        A full send buffer only becomes writable again once a third of it is free, which
+        can take minutes with a slow peer. This number shows progress before that.
         """
         try:
             import fcntl
@@ -47,24 +50,24 @@ class SocketStream(object):
             import termios
             return struct.unpack(str('i'), fcntl.ioctl(self.fileno(), termios.TIOCOUTQ,
                                                        b'\0\0\0\0'))[0]
-        except (ImportError, AttributeError, ValueError) + OS_ERRORS:   # Windows; no socket; closed
+        except (ImportError, AttributeError, ValueError) + OS_ERRORS:   # Windows; not a socket; closed
             return None
 
     def shutdown_write(self):
-        """End our direction; what was sent still arrives."""
+        """Shut down our direction; what was already sent still arrives."""
         self._shutdown(socket.SHUT_WR)
 
     def shutdown(self):
-        """End both directions; wakes every thread that waits for this socket."""
+        """Shut down both directions; wakes every thread that waits for this socket."""
         self._shutdown(socket.SHUT_RDWR)
 
     def _shutdown(self, how):
         shutdown = self._find_shutdown()
-        # In a forked child it would end the connection of the parent.
+        # A forked child must not end its parent's connection.
         if shutdown is not None and self._fork == fork_id():
             try:
                 shutdown(how)
-            except OS_ERRORS:       # ENOTCONN: the peer was faster; EBADF: closed by its owner
+            except OS_ERRORS:       # ENOTCONN: the peer was faster; EBADF: its owner closed it
                 pass
 
     def _find_shutdown(self):
@@ -74,24 +77,28 @@ class SocketStream(object):
         """Close the socket."""
         try:
             self.sock.close()
-        except OS_ERRORS:           # ECONNRESET (BSD): it is closed all the same
+        except OS_ERRORS:           # ECONNRESET (BSD): the socket is closed anyway
             pass
 
 
 class PlainStream(SocketStream):
-    """A connected socket (or what has ``fileno``, ``recv``, ``send`` and ``close``).
+    """Stream over a connected socket, or an object with its basic methods.
 
-    One thread may receive while another one sends.
+    The object needs ``fileno``, ``recv``, ``send`` and ``close``. One thread may
+    receive while another one sends.
     """
 
     def __init__(self, sock):
         super(PlainStream, self).__init__(sock)
         self._recv_into = getattr(sock, 'recv_into', None)
         self._send = sock.send
-        self.poll_tells_all = type(sock) is socket.socket       # who knows what another object keeps?
+        self.poll_tells_all = type(sock) is socket.socket       # other objects may buffer bytes
 
     def recv_into(self, view):
-        """The number of bytes put into ``view``, 0 at the end, None when there are none yet."""
+        """Receive into ``view``.
+
+        :returns: the number of bytes; 0 at the end; None if none are there yet
+        """
         while True:
             try:
                 if self._recv_into is not None:
@@ -99,7 +106,7 @@ class PlainStream(SocketStream):
                 data = self.sock.recv(len(view))
             except OS_ERRORS as error:
                 if would_block(error):
-                    self.sock.fileno()      # 2.7: raises for a socket that a handler has closed
+                    self.sock.fileno()      # 2.7: raises if a handler has closed the socket
                     return None
                 if was_interrupted(error):
                     continue
@@ -108,7 +115,7 @@ class PlainStream(SocketStream):
             return len(data)
 
     def send(self, data):
-        """How many bytes were taken, or None when none can be taken now."""
+        """Return how many bytes were accepted, or None if none can be accepted now."""
         while True:
             try:
                 return self._send(data)
@@ -121,7 +128,7 @@ class PlainStream(SocketStream):
     def close(self):
         """Close the socket."""
         super(PlainStream, self).close()
-        # On 2.7 these are methods of an inner socket, which lives as long as they do: the
-        # descriptor would stay open until the last reference to this stream goes.
+        # On 2.7 these are methods of an inner socket and keep it alive: the descriptor
+        # would stay open until the last reference to this stream is gone.
         self._send = self.sock.send
         self._recv_into = getattr(self.sock, 'recv_into', None)

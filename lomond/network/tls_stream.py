@@ -1,6 +1,8 @@
-"""TLS over a socket, and TLS inside of TLS: a ``wss`` connection by way of an HTTPS proxy.
+"""Non-blocking TLS streams: over a socket, or over another TLS stream.
 
-It must not know what a proxy is.
+TLS inside TLS is what a ``wss`` connection through an HTTPS proxy needs.
+
+Knows nothing of: proxies, certificates, clocks, the meaning of the bytes.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -15,21 +17,23 @@ from .._compat import OS_ERRORS, error_text, get_ident, was_interrupted, without
 from .poller import READ, WRITE
 from .stream import PlainStream, SocketStream
 
-#: What TLS is given at a time: one record.  SSL_write takes all of it or nothing, so a larger
-#: piece would hide from ``send_timeout`` that a slow peer does take something.
+#: Write at most one record at a time. SSL_write accepts all or nothing, so with larger
+#: pieces ``send_timeout`` would not see that a slow peer makes progress.
 TLS_CHUNK = 16 * 1024
-#: Behind a full record there are more of them, as a rule: so many are read in a row.  For 1 KiB messages in
-#: full records it saves a sixth of all that a message costs, and who sends waits 60 us for the lock at most.
+#: A full record is usually followed by more; read up to this many at once. For 1 KiB
+#: messages in full records this saves a sixth of the total cost per message, and a
+#: sender waits at most 60 us for the lock.
 RECORDS = 4
-#: Linux' number for a TCP socket that is over, and not by a FIN of the peer alone.
+#: Linux's state of a TCP socket that is closed, not merely half-closed by the peer.
 TCP_CLOSE = 7
 
 
 class TlsBase(object):
-    """What TLS over a socket and TLS over TLS share: one record at a time under a small lock.
+    """Base class of TLS streams: at most one call of the SSL object at a time.
 
-    One SSL object is never in two threads' hands at once: concurrent SSL_read and SSL_write
-    crash CPython 2.7, 3.8 and 3.13 within seconds.  Waiting happens outside of the lock.
+    A small lock guards each call, because concurrent SSL_read and SSL_write on one
+    object crash CPython 2.7, 3.8 and 3.13 within seconds. Waiting happens outside the
+    lock.
     """
 
     is_tls = True
@@ -40,13 +44,13 @@ class TlsBase(object):
         import ssl
         self._ssl = ssl
         self._lock = threading.Lock()       # guards every call of the SSL object
-        self._late = None                   # an error behind records that were read in a row
-        self._inside = {}                   # the threads that have it, or wait for it; each its own key
-        self.recv_wants = READ              # written by who reads
+        self._late = None                   # an error that came after records already read
+        self._inside = {}                   # threads that hold the lock or wait for it, as keys
+        self.recv_wants = READ              # written by the reading thread
         self.send_wants = WRITE             # written by the holder of the write lock
 
     def handshake(self):
-        """One step of the TLS handshake: None when it is done, else what to wait for."""
+        """Run one step of the handshake; return None when done, or what to wait for."""
         ssl = self._ssl
         try:
             with self._lock:
@@ -60,11 +64,11 @@ class TlsBase(object):
         return None
 
     def recv_into(self, view):
-        """As :meth:`PlainStream.recv_into`; at most ``RECORDS`` records."""
+        """Receive at most ``RECORDS`` records, like :meth:`PlainStream.recv_into`."""
         ssl = self._ssl
         me = get_ident()
         while True:
-            self._inside[me] = True         # before the lock: a signal handler may come in between
+            self._inside[me] = True         # before the lock: a signal handler may run in between
             try:
                 with self._lock:
                     count = self._read_records(view)
@@ -77,8 +81,8 @@ class TlsBase(object):
                     self.recv_wants = WRITE
                     return None
                 if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF) or _is_eof(error):
-                    # Without close_notify, too: the closing handshake of RFC 6455 tells
-                    # whether something was cut off.
+                    # Accept an end without close_notify as well: the closing handshake
+                    # of RFC 6455 tells whether anything was cut off.
                     is_known = number != ssl.SSL_ERROR_EOF or getattr(error, 'reason', None)
                     if not is_known and self._is_reset():
                         raise socket.error(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
@@ -96,7 +100,7 @@ class TlsBase(object):
             return count
 
     def _read_records(self, view):
-        """One record, and full ones behind a full one; the lock is held."""
+        """Read one record, and more while they are full; the lock must be held."""
         if self._late is not None:
             error, self._late = self._late, None
             raise error
@@ -107,16 +111,16 @@ class TlsBase(object):
                 more = self._read(view[count:most])
                 count += more
         except OS_ERRORS as error:
-            # Bytes were read: what is wrong, or only not there yet, is for the next call.
+            # Deliver what was read; the next call reports the error, if it was one.
             if not (isinstance(error, self._ssl.SSLError) and error.args and error.args[0] in (
                     self._ssl.SSL_ERROR_WANT_READ, self._ssl.SSL_ERROR_WANT_WRITE)):
                 self._late = without_frames(error)
         if self._late is not None or not more:
-            self.poll_tells_all = False     # an end that was read, and that only the next call tells of
+            self.poll_tells_all = False     # the end was read, and only the next call reports it
         return count
 
     def send(self, data):
-        """As :meth:`PlainStream.send`; after None the very same bytes must come next."""
+        """Send like :meth:`PlainStream.send`; after None, pass the same bytes again."""
         ssl = self._ssl
         if len(data) > TLS_CHUNK:
             data = memoryview(data)[:TLS_CHUNK]
@@ -150,37 +154,41 @@ class TlsBase(object):
         return False
 
     def is_entered(self):
-        """True in a signal handler that has interrupted this thread inside of the SSL object: hands off."""
+        """Return True if this thread was interrupted inside the SSL object.
+
+        The caller is then a signal handler, and must not touch the stream.
+        """
         return get_ident() in self._inside
 
 
 def _is_eof(error):
-    """OpenSSL 3 under Pythons before 3.8 has its own words for an end without close_notify."""
-    text = error_text(error)        # the last one: of a MemoryBIO, which knows no other errors
+    """Recognize an end without close_notify, as OpenSSL 3 tells Pythons before 3.8."""
+    text = error_text(error)        # "Some I/O error": a MemoryBIO reports nothing else that way
     return 'unexpected eof' in text.lower() or 'EOF occurred' in text or 'Some I/O error' in text
 
 
 class TlsStream(TlsBase, SocketStream):
-    """TLS over a socket: an ``ssl.SSLSocket`` that does not block."""
+    """TLS over a socket: a non-blocking ``ssl.SSLSocket``."""
 
-    poll_tells_all = True           # OpenSSL reads one record of the socket, and a short read was all of it
+    poll_tells_all = True           # OpenSSL reads record by record; a short read took all there was
 
     def __init__(self, sock):
         TlsBase.__init__(self)
         SocketStream.__init__(self, sock)
-        sock.suppress_ragged_eofs = False       # or a reset is an end: see _is_reset
+        sock.suppress_ragged_eofs = False       # otherwise a reset looks like an end: see _is_reset
 
     def _is_reset(self):
-        # 3.10 - 3.12.2 lose what the system said (gh-115627): a reset is an end there, but one for
-        # which OpenSSL has no reason.  OpenSSL 1.1 has none for a FIN either: TCP is asked.
+        # 3.10 - 3.12.2 lose the system's error (gh-115627): a reset looks like an end
+        # for which OpenSSL gives no reason. OpenSSL 1.1 gives none for a FIN either,
+        # so ask TCP.
         try:
             return bytearray(self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1))[0] == TCP_CLOSE
-        except (AttributeError,) + OS_ERRORS:       # another system, or no TCP
+        except (AttributeError,) + OS_ERRORS:       # another system, or not TCP
             return False
 
     @property
     def ssl_object(self):
-        """What knows the peer's certificate."""
+        """The object to ask for the peer's certificate."""
         return self.sock
 
     def _do_handshake(self):
@@ -193,13 +201,13 @@ class TlsStream(TlsBase, SocketStream):
         return self.sock.send(data)
 
     def _find_shutdown(self):
-        # SSLSocket.shutdown() drops the TLS layer, and what is sent after it is clear text:
-        # the plain socket's is called.
+        # SSLSocket.shutdown() drops the TLS layer, and anything sent afterwards would
+        # be clear text; call the plain socket's method.
         return super(self._ssl.SSLSocket, self.sock).shutdown
 
 
 class TlsInTlsStream(TlsBase):
-    """TLS over another stream, by way of memory (``ssl.MemoryBIO``, not on 2.7)."""
+    """TLS over another stream, through memory (``ssl.MemoryBIO``, which 2.7 lacks)."""
 
     is_buffered = True
 
@@ -211,18 +219,18 @@ class TlsInTlsStream(TlsBase):
         self._outgoing = self._ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, False, server_hostname)
         self._scratch = bytearray(TLS_CHUNK)
-        self._unsent = b''                  # guarded by _lock, as the other four are
+        self._unsent = b''                  # guarded by _lock, like the four above
 
     @property
     def ssl_object(self):
-        """What knows the peer's certificate."""
+        """The object to ask for the peer's certificate."""
         return self._object
 
     def fileno(self):
         return self._stream.fileno()
 
     def _flush(self):
-        """Hand ciphertext to the stream below; True when all of it went."""
+        """Pass ciphertext to the stream below; return True if none is left."""
         while True:
             if not self._unsent:
                 self._unsent = self._outgoing.read()
@@ -234,7 +242,7 @@ class TlsInTlsStream(TlsBase):
             self._unsent = self._unsent[count:]
 
     def _fill(self):
-        """Take ciphertext from the stream below; False when there is none yet."""
+        """Take ciphertext from the stream below; return False if there is none yet."""
         count = self._stream.recv_into(memoryview(self._scratch))
         if count is None:
             return False
@@ -245,7 +253,7 @@ class TlsInTlsStream(TlsBase):
         return True
 
     def _pump(self, step):
-        """Do one thing with the SSL object, moving ciphertext both ways as far as it goes."""
+        """Call the SSL object once, moving ciphertext both ways as far as possible."""
         ssl = self._ssl
         while True:
             try:
@@ -268,13 +276,13 @@ class TlsInTlsStream(TlsBase):
         return self._pump(lambda: self._object.read(len(view), view))
 
     def _write(self, data):
-        # A MemoryBIO takes everything: no more than one record waits for the stream below.
+        # A MemoryBIO accepts everything; let at most one record wait for the stream.
         if not self._flush():
             raise self._ssl.SSLWantWriteError(self._ssl.SSL_ERROR_WANT_WRITE, 'write')
         return self._pump(lambda: self._object.write(data))
 
     def flush(self):
-        """Send ciphertext that waits in memory; True when none is left."""
+        """Send ciphertext that waits in memory; return True when none is left."""
         me = get_ident()
         self._inside[me] = True
         try:
@@ -297,8 +305,8 @@ class TlsInTlsStream(TlsBase):
 
 
 def as_stream(sock):
-    """The stream for a connected socket of somebody else, TLS or not."""
-    ssl = sys.modules.get('ssl')        # without it no socket can be an SSLSocket
+    """Return a stream for a connected socket, with TLS if it is an SSLSocket."""
+    ssl = sys.modules.get('ssl')        # if ssl was never imported, this is not an SSLSocket
     if ssl is not None and isinstance(sock, ssl.SSLSocket):
         return TlsStream(sock)
     return PlainStream(sock)
