@@ -1,8 +1,10 @@
-"""How a connection comes about: names, addresses, proxies, TLS; a generator of waits.
+"""Make a connection: resolve names, connect, pass the proxy, start TLS.
 
-It must not know WebSockets.  Each step sets what it waits for (``waits``, ``deadline``), yields,
-and is resumed when something of it is ready (``ready``); none blocks.  So a blocking loop, a
-loop over many sockets, and asyncio can drive the same code.
+Connecting is a generator of waits. Each step sets what it waits for (``waits``,
+``deadline``), yields, and is resumed with what is ready (``ready``); none blocks. So a
+blocking loop, a loop over many sockets, and asyncio can drive the same code.
+
+Knows nothing of: WebSockets, events, time limits.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -25,7 +27,7 @@ _UNABLE_PROXY = 'unable to connect to proxy'
 
 
 class DialFail(errors.ConnectFail):
-    """No connection came about.
+    """Raised when no connection could be made.
 
     :ivar stage: as in :class:`~lomond.events.ConnectFail`
     :ivar error: the exception behind it, or None
@@ -38,17 +40,18 @@ class DialFail(errors.ConnectFail):
 
 
 class Route(object):
-    """Where to, and by which way.
+    """Where to connect, and which way.
 
     :param Url url: the server
-    :param proxy: a :class:`~lomond.network.proxy_settings.ProxyUrl`, or None
+    :param proxy: :class:`~lomond.network.proxy_settings.ProxyUrl`, or None
     :param uds: path of a Unix domain socket, or None
     :param source_address: ``(host, port)`` to bind, or None
     :param socket_options: list of ``(level, name, value)``
     :param dict tls: ``verify``, ``cafile``, ``context``, ``cert``, ``fingerprint``
-    :param wrap: None, or ``wrap(sock, host)`` for TLS with the server, on a blocking socket
-    :param time_left: called for the timeout of that socket: seconds or None
-    :param emit: ``emit(stage, **values)`` for trace records
+    :param wrap: ``wrap(sock, host)``, which starts TLS with the server on a blocking
+        socket; None for the default
+    :param time_left: returns the timeout for that socket: seconds or None
+    :param emit: ``emit(stage, **values)``, called with trace records
     """
 
     def __init__(self, url, proxy=None, uds=None, source_address=None, socket_options=(),
@@ -65,17 +68,19 @@ class Route(object):
 
 
 class Dial(object):
-    """One connection in the making; a driver iterates :meth:`steps` to its end.
+    """One attempt to connect; a driver iterates :meth:`steps` to their end.
 
-    :param Route route: where to
-    :param waiting: ``monotonic()`` and ``wake()``
-    :ivar waits: ``((fileno, READ | WRITE), ...)`` to wait for, while it has yielded
-    :ivar deadline: when to resume it though nothing is ready (monotonic), or None
-    :ivar ready: set by the driver before it resumes
-    :ivar stage: of :class:`~lomond.events.ConnectFail`
-    :ivar stream: the result, connected, TLS included
+    :param Route route: where to connect
+    :param waiting: has ``monotonic()`` and ``wake()``
+    :ivar waits: after a yield, the ``((fileno, READ | WRITE), ...)`` to wait for
+    :ivar deadline: after a yield, when to resume even if nothing is ready (monotonic),
+        or None
+    :ivar ready: what is ready; set by the driver before it resumes
+    :ivar stage: as in :class:`~lomond.events.ConnectFail`
+    :ivar stream: the result: connected, TLS included
+    :ivar problem: how the reason begins if the attempt fails now
     :ivar proxy: URL of the proxy without credentials, or None
-    :ivar surplus: bytes that came behind the proxy's answer
+    :ivar surplus: bytes received after the proxy's answer
     """
 
     def __init__(self, route, waiting):
@@ -91,13 +96,13 @@ class Dial(object):
         self._waiting = waiting
         self._race = None
         self._lookup = None
-        self._addresses = None      # what the newest look-up gave
+        self._addresses = None      # result of the latest lookup
         self._sources = None        # addresses to bind, or None
 
     def steps(self):
-        """Do it all; yields whenever it has to wait.
+        """Run all steps; yield whenever one must wait.
 
-        :raises DialFail: with its stage
+        :raises DialFail: if a step fails
         """
         route, url = self._route, self._route.url
         proxy = None if route.uds else route.proxy
@@ -118,11 +123,11 @@ class Dial(object):
         self.stage = 'upgrade'
 
     def details(self):
-        """The addresses that did not connect so far, each with its error; may be empty."""
+        """Return the addresses that have not connected, with errors; may be empty."""
         return self._race.details() if self._race is not None and self.stage == 'connect' else ''
 
     def close(self):
-        """Drop what has not become the result."""
+        """Close everything that is open, including ``stream``."""
         if self._race is not None:
             self._race.close()
         if self._lookup is not None:
@@ -134,7 +139,7 @@ class Dial(object):
     # -- before anything is opened
 
     def _make_contexts(self, proxy):
-        """TLS contexts: files that cannot be read show before a packet is sent."""
+        """Make TLS contexts first: unreadable files show before a packet is sent."""
         route, url, tls = self._route, self._route.url, self._route.tls
         for_server = for_proxy = None
         secure_proxy = proxy is not None and proxy.scheme == 'https'
@@ -146,7 +151,7 @@ class Dial(object):
             if secure_proxy:
                 for_proxy = tls.get('context') or tls_context.make_context(
                     tls.get('verify', True), tls.get('cafile'), host=proxy.host)
-        except Exception as error:      # OSError, ssl.SSLError, ValueError: of the caller's files
+        except Exception as error:      # OSError, ssl.SSLError, ValueError from the caller's files
             raise DialFail('{}; {}'.format(_UNABLE, error_text(error)), 'prepare',
                            getattr(error, 'error', None) or error)
         if secure_proxy and url.is_secure:
@@ -156,13 +161,13 @@ class Dial(object):
             import ssl
             if not hasattr(ssl, 'MemoryBIO'):
                 raise DialFail(_UNABLE + '; wss through an https proxy needs Python 3.5 or newer '
-                               '(TLS inside of TLS)', 'prepare')
+                               '(TLS inside TLS)', 'prepare')
         return for_server, for_proxy
 
     # -- names and TCP, or a Unix domain socket
 
     def _open_socket(self, proxy):
-        """Sets ``stream``: to the server or its proxy."""
+        """Set ``stream`` to a connection to the server, or to its proxy."""
         route, url = self._route, self._route.url
         if not route.uds:
             if route.source_address is not None:
@@ -175,11 +180,11 @@ class Dial(object):
             yield
 
     def _resolve(self, host, port):
-        """Sets ``_addresses``, what ``getaddrinfo`` returns."""
+        """Set ``_addresses`` to what ``getaddrinfo`` returns."""
         self.stage = 'resolve'
         try:
             lookup = self._lookup = look_up(host, port, self._waiting.wake)
-        except Exception as error:      # TooManyLookups; no more threads
+        except Exception as error:      # TooManyLookups; out of threads
             raise DialFail('{}; {}'.format(self.problem, error_text(error)), 'resolve', error)
         self.waits, self.deadline = (), None
         while not lookup.is_done:
@@ -191,7 +196,7 @@ class Dial(object):
         self._addresses = lookup.addresses
 
     def _resolve_source(self, host, port):
-        """Sets ``_sources``: bind() would look up a name for as long as it likes."""
+        """Set ``_sources``; bind() itself would look up a name without a time limit."""
         if not host:                        # any address of this machine
             self._sources = [(family, 0, 0, '', ('', port))
                              for family in (socket.AF_INET, getattr(socket, 'AF_INET6', None))]
@@ -203,7 +208,7 @@ class Dial(object):
         self._sources = self._addresses
 
     def _connect(self, addresses):
-        """Connect to the first of them that answers; None: to the Unix domain socket."""
+        """Connect to the first address that answers, or to the Unix domain socket."""
         self.stage = 'connect'
         route = self._route
         race = self._race = Race(self._waiting.monotonic, route.socket_options, self._sources)
@@ -221,6 +226,7 @@ class Dial(object):
     # -- the proxy
 
     def _open_tunnel(self, proxy, context):
+        """Do the proxy's handshake, after which ``stream`` leads to the server."""
         url = self._route.url
         target = url.host
         if proxy.resolves_here and not is_ip_address(target):
@@ -245,7 +251,7 @@ class Dial(object):
         self.surplus = handshake.surplus
 
     def _carry(self, handshake):
-        """Carry the bytes of a proxy's handshake between it and the stream."""
+        """Carry bytes between the proxy's handshake and the stream until it is done."""
         stream = self.stream
         received = memoryview(bytearray(16 * 1024))
         outgoing = b''
@@ -263,14 +269,14 @@ class Dial(object):
                 self.waits = ((stream.fileno(), mask),)
                 yield
             elif count == 0:
-                handshake.receive_eof()         # raises: it is not done
+                handshake.receive_eof()         # raises, because the handshake is not done
             else:
                 handshake.receive(received[:count])
 
     # -- TLS
 
     def _start_tls(self, context, host, is_server):
-        """TLS on top of the stream, with the server or with an https proxy."""
+        """Start TLS over the stream, with the server or with an https proxy."""
         route = self._route
         tls = route.tls
         is_callers = tls.get('context') is not None
@@ -297,7 +303,7 @@ class Dial(object):
                     tls.get('fingerprint') if is_server else None, is_callers)
         except Exception as error:      # ssl.SSLError, CertificateError (a ValueError), OSError ...
             text = describe_error(error, host)
-            if 'timed out' in text:     # of a blocking handshake: it does not say which step
+            if 'timed out' in text:     # from a blocking handshake: does not say which step
                 text = '{}: {}'.format(self.stage, text)
             raise DialFail('{}; {}'.format(self.problem, text), self.stage,
                            getattr(error, 'error', None) or error)
@@ -311,7 +317,7 @@ class Dial(object):
                 self.stream.sock, server_hostname=server_name, do_handshake_on_connect=False))
 
     def _wrap_by_override(self, host):
-        """Let an overridden ``_wrap_socket`` do it; it gets a blocking socket."""
+        """Let an overridden ``_wrap_socket`` start TLS on a blocking socket."""
         sock = self.stream.sock
         sock.settimeout(self._route.time_left())
         self.stream.sock = sock = self._route.wrap(sock, host)
@@ -319,5 +325,5 @@ class Dial(object):
 
 
 def _pick_address(addresses):
-    """The address for a SOCKS proxy: IPv4 where there is one (SOCKS 4 knows nothing else)."""
+    """Pick the address for a SOCKS proxy: IPv4 if possible, all that SOCKS 4 knows."""
     return sorted(addresses, key=lambda address: address[0] != socket.AF_INET)[0][4][0]

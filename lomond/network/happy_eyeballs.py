@@ -1,7 +1,9 @@
-"""Happy eyeballs: of several addresses, the first that connects (RFC 8305).
+"""Happy eyeballs (RFC 8305): connect to the first of several addresses that answers.
 
-It must not know names, proxies or TLS: it gets addresses and gives a connected socket.  As in
-:mod:`lomond.network.dialer`, steps are generators of waits, and none blocks.
+As in :mod:`lomond.network.dialer`, the steps are generators that yield whenever they
+must wait; none blocks.
+
+Knows nothing of: names, proxies, TLS.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -15,22 +17,26 @@ from .._compat import IS_WINDOWS, OS_ERRORS, error_number, error_text, is_in_pro
 from .poller import WRITE
 from .url import bracketed
 
-#: RFC 8305, section 5: the time between two connection attempts (seconds).
+#: Time between the starts of two connection attempts (seconds; RFC 8305, section 5).
 ATTEMPT_DELAY = 0.25
-#: Nothing tells when the accept queue of a Unix domain socket has room again (seconds).
+#: How often to retry a Unix domain socket whose accept queue is full (seconds): poll()
+#: does not report when it has room again.
 UNIX_RETRY = 0.05
 
 
 class Race(object):
-    """Attempts to connect to one host; a driver iterates its steps to their end.
+    """Attempts to connect to one host; a driver iterates the steps to their end.
 
-    :param clock: seconds of a clock that never goes back
-    :param socket_options: ``(level, name, value)`` of each option to set before connecting
-    :param sources: what ``getaddrinfo`` says of the address to bind, or None
-    :ivar waits: ``((fileno, WRITE), ...)`` to wait for, while it has yielded
-    :ivar deadline: when to resume it though nothing is ready (monotonic), or None
-    :ivar ready: set by the driver before it resumes
-    :ivar winner: the connected socket, which is the driver's from then on; None at the end: there is none
+    :param clock: function that returns monotonic seconds
+    :param socket_options: ``(level, name, value)`` of each option to set before
+        connecting
+    :param sources: what ``getaddrinfo`` returned for the address to bind, or None
+    :ivar waits: after a yield, the ``((fileno, WRITE), ...)`` to wait for
+    :ivar deadline: after a yield, when to resume even if nothing is ready (monotonic),
+        or None
+    :ivar ready: what is ready; set by the driver before it resumes
+    :ivar winner: the connected socket, which then belongs to the driver; None if all
+        attempts failed
     :ivar error: the exception of the last attempt that failed
     """
 
@@ -43,13 +49,14 @@ class Race(object):
         self._clock = clock
         self._socket_options = socket_options
         self._sources = sources
-        self._pending = {}        # fileno -> (socket, address as text)
-        self._failures = []           # texts: each address with its error
+        self._pending = {}          # fileno -> (socket, address as text)
+        self._failures = []         # texts: each address with its error
 
     def steps(self, addresses):
         """Connect by TCP.
 
-        :param addresses: what ``getaddrinfo`` returned; its socket addresses are used as they are
+        :param addresses: what ``getaddrinfo`` returned; socket addresses are used as
+            they are
         """
         clock = self._clock
         queue = collections.deque(interleave(addresses))
@@ -66,7 +73,7 @@ class Race(object):
             yield
             for fd, _ in self.ready:
                 if self.winner is None and fd in self._pending and self._settle(fd):
-                    next_start = clock()    # a refusal starts the next at once
+                    next_start = clock()    # a refusal starts the next attempt at once
         self.close()
 
     def unix_steps(self, path):
@@ -80,18 +87,18 @@ class Race(object):
             self._note_failure(text, OSError(errno.EAFNOSUPPORT, 'this system has no Unix domain sockets'))
             return
         while self._start_attempt((family, socket.SOCK_STREAM, 0, '', _path_bytes(path)), text):
-            # EAGAIN: its queue is full, and this socket has not even begun to connect.
+            # EAGAIN: the queue is full, and this socket has not started to connect.
             self._close_pending()
             self.waits, self.deadline = (), self._clock() + UNIX_RETRY
             yield
 
     def details(self):
-        """Each address that did not connect, with its error: text, empty when there was none."""
+        """Return each address that did not connect, with its error; may be empty."""
         pending = [text + ' no answer' for _, text in self._pending.values()]
         return ', '.join(self._failures + pending)
 
     def close(self):
-        """Close the losers."""
+        """Close the sockets of all attempts that did not win."""
         self._close_pending()
         self.waits, self.deadline = (), None
 
@@ -105,11 +112,11 @@ class Race(object):
         self.error = error
 
     def _start_attempt(self, address, text=None):
-        """Start to connect; True while the attempt is pending: neither connected nor refused."""
+        """Start to connect; return True if the attempt is now pending."""
         family, kind, protocol, _, sockaddr = address
         if text is None:
             text = _address_text(sockaddr)
-        sock = None                     # what to close in the end
+        sock = None                     # the socket to close at the end, if any
         try:
             sock = socket.socket(family, kind, protocol)
             self._prepare(sock, family)
@@ -144,8 +151,9 @@ class Race(object):
         for source in self._sources:
             source_family, sockaddr = source[0], source[4]
             if source_family == family:
-                if sockaddr[1] and not IS_WINDOWS:      # there it would take the port from others
-                    # Attempts side by side have one port, which may be in TIME_WAIT from last time, too.
+                if sockaddr[1] and not IS_WINDOWS:      # on Windows it would steal a port in use
+                    # Parallel attempts share one source port, which may still be in
+                    # TIME_WAIT.
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     sock.bind(sockaddr)
@@ -156,7 +164,7 @@ class Race(object):
         raise _os_error(errno.EAFNOSUPPORT, 'source_address has no address of this family')
 
     def _settle(self, fd):
-        """Find out what became of a ready attempt; True when it was refused."""
+        """Find out how a ready attempt ended; return True if it was refused."""
         sock, text = self._pending[fd]
         error = None
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -167,7 +175,7 @@ class Race(object):
                 sock.getpeername()
             except OS_ERRORS as caught:
                 if error_number(caught) == errno.ENOTCONN:
-                    return False            # ready, without error, and not connected: a rumour
+                    return False            # spurious wake-up: ready, but still connecting
                 error = caught
         del self._pending[fd]
         if error is None:
@@ -179,10 +187,10 @@ class Race(object):
 
 
 def interleave(addresses):
-    """Alternate the families, the resolver's favourite first (RFC 8305, section 4).
+    """Alternate the address families, starting with the first (RFC 8305, section 4).
 
     :param addresses: what ``getaddrinfo`` returned
-    :returns: a list of the same
+    :returns: list of the same addresses
     """
     families = []
     for address in addresses:
@@ -203,7 +211,7 @@ def _address_text(sockaddr):
 def _path_bytes(path):
     if isinstance(path, bytes):
         return path
-    # 2.7 has no fsencode, and its socket would make ASCII of text.
+    # 2.7 has no fsencode, and its socket module would encode text as ASCII.
     return os.fsencode(path) if hasattr(os, 'fsencode') else path.encode('utf-8')
 
 
@@ -212,5 +220,5 @@ def _os_error(number, text):
 
 
 def _lower(text):
-    """The system's sentence inside of ours."""
+    """Lower the first letter, to quote the system's sentence inside another one."""
     return text[:1].lower() + text[1:]

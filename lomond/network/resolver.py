@@ -1,7 +1,9 @@
-"""Name look-ups that can be left behind; it must not know who connects to what.
+"""Name lookups that can be abandoned.
 
-``getaddrinfo`` cannot be interrupted.  It runs in a daemon thread, and whoever does not want to
-wait any longer walks away; the thread ends when the resolver gives up.
+``getaddrinfo`` cannot be interrupted, so it runs in a daemon thread. A caller that
+stops waiting abandons the thread, which ends when the resolver gives up.
+
+Knows nothing of: connections, proxies, clocks.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,24 +15,24 @@ import threading
 from .._compat import fork_id, native
 from .url import is_ip_address
 
-#: So many look-ups run at a time in a process.  Others wait for their turn; when all that run were
-#: left behind, the resolver hangs, and no further one is begun.
+#: At most this many lookups run at once per process; further ones queue. If all of them
+#: have been abandoned, no new one is started.
 MOST_AT_A_TIME = 8
 
-# What of IP addresses needs no thread, as long as nobody has put something else in its place.
+# IP addresses need no thread, as long as this function has not been replaced.
 _getaddrinfo = socket.getaddrinfo
 
 
 class TooManyLookups(Exception):
-    """So many look-ups hang already that no further one is begun."""
+    """Raised when all running lookups hang and have been abandoned."""
 
 
 class Lookup(object):
-    """One look-up, shared by all who ask for the same name at the same time.
+    """A lookup, shared by all callers that want the same name at the same time.
 
-    :ivar is_done: True once ``addresses`` or ``error`` is there
+    :ivar is_done: True once ``addresses`` or ``error`` is set
     :ivar addresses: what ``getaddrinfo`` returned; not empty
-    :ivar error: what it raised
+    :ivar error: the exception that it raised
     """
 
     def __init__(self, table, key):
@@ -42,7 +44,7 @@ class Lookup(object):
         self._table = table
 
     def leave(self, wake):
-        """Walk away: ``wake`` is not called any more."""
+        """Abandon the lookup; ``wake`` will not be called."""
         table = self._table
         with table.lock:
             if wake in self.wakes:
@@ -53,29 +55,29 @@ class Lookup(object):
 
 
 def _ask(key):
-    """``(addresses, error)``; no traceback of the error leads back to its :class:`Lookup`."""
+    """Return ``(addresses, error)``; the error's traceback does not hold the Lookup."""
     getaddrinfo, host, port = key
     try:
         addresses = getaddrinfo(host, port, 0, socket.SOCK_STREAM)
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, 'the name has no address')
         return addresses, None
-    except BaseException as caught:     # gaierror; UnicodeError; what gevent ends a thread with
+    except BaseException as caught:     # gaierror; UnicodeError; gevent's way to kill a thread
         return None, caught
 
 
 class _Table(object):
-    """The look-ups of a process."""
+    """The lookups of one process."""
 
     def __init__(self):
         self.fork = fork_id()
         self.lock = threading.Lock()
-        self.known = {}                     # guarded by lock: key -> Lookup that runs or waits
-        self.queue = collections.deque()    # guarded by lock: those that wait for their turn
+        self.known = {}                     # guarded by lock: key -> Lookup, running or queued
+        self.queue = collections.deque()    # guarded by lock: lookups that wait for a thread
         self.running = 0                    # guarded by lock
 
     def work(self, lookup):
-        """Run one look-up after the other until none waits."""
+        """Run one lookup after another until the queue is empty."""
         while lookup is not None:
             lookup.addresses, lookup.error = _ask(lookup.key)
             with self.lock:
@@ -93,20 +95,21 @@ _table = _Table()
 
 
 def look_up(host, port, wake):
-    """Begin a look-up, or join one that is under way.
+    """Start a lookup, or join one that is running.
 
     :param host: a name in ASCII, or an IP address
     :param port: int
-    :param wake: called without arguments, from another thread, once it is done
-    :returns: a :class:`Lookup`; that of an IP address is done already
-    :raises TooManyLookups: ``MOST_AT_A_TIME`` hang, and nobody waits for them any more
+    :param wake: called without arguments, from another thread, when the lookup is done
+    :returns: a :class:`Lookup`; for an IP address it is already done
+    :raises TooManyLookups: if ``MOST_AT_A_TIME`` lookups hang and all are abandoned
     """
     global _table
-    # Looked up now: tests and gevent replace it; a look-up by another function is not joined.
+    # Read at call time, because tests and gevent replace it. Only lookups that use the
+    # same function are shared.
     getaddrinfo = socket.getaddrinfo
-    host = native(host)         # 2.7 would import encodings.idna in the thread, and can deadlock
+    host = native(host)         # or 2.7 imports encodings.idna in the thread, which can deadlock
     table = _table
-    if table.fork != fork_id():             # a forked child has none of its parent's threads
+    if table.fork != fork_id():             # a forked child does not have its parent's threads
         table = _table = _Table()
     key = (getaddrinfo, host, port)
     if getaddrinfo is _getaddrinfo and is_ip_address(host):
@@ -121,7 +124,7 @@ def look_up(host, port, wake):
             return lookup
         is_full = table.running >= MOST_AT_A_TIME
         if is_full and not any(known.wakes for known in table.known.values()):
-            raise TooManyLookups('{} look-ups of names hang already; no further one is begun'.format(
+            raise TooManyLookups('{} name lookups are hanging; no further one is started'.format(
                 table.running))
         lookup = table.known[key] = Lookup(table, key)
         lookup.wakes.append(wake)
@@ -133,7 +136,7 @@ def look_up(host, port, wake):
     thread.daemon = True
     try:
         thread.start()
-    except Exception:           # no more threads: RuntimeError, thread.error on 2.7
+    except Exception:           # out of threads: RuntimeError, thread.error on 2.7
         with table.lock:
             del table.known[key]
             table.running -= 1

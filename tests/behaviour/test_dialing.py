@@ -184,7 +184,7 @@ def test_resolver_that_hangs_for_all(names):
     for number in range(8):
         fails(run('ws://n{}.test/'.format(number), connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
     got = run('ws://n8.test/')
-    fails(got, 'resolve', 'unable to connect; 8 look-ups of names hang already; no further one is begun')
+    fails(got, 'resolve', 'unable to connect; 8 name lookups are hanging; no further one is started')
     # The same name is no further one.
     fails(run('ws://n0.test/', connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
     threads = [thread for thread in threading.enumerate() if thread.name == 'lomond-resolver']

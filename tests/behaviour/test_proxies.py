@@ -269,7 +269,7 @@ def test_no_tls_in_tls(certs):
     """One clear sentence, before anything is opened."""
     got = through('https', 1, True, certs)
     fails(got, 'prepare', r'unable to connect; wss through an https proxy needs Python 3.5 or newer '
-          r'\(TLS inside of TLS\)')
+          r'\(TLS inside TLS\)')
 
 
 @needs_memory_bio

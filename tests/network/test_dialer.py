@@ -156,7 +156,7 @@ def test_no_memory_bio(waiting, monkeypatch, certs):
     fail = fail_of(Route(parse_url('wss://x.test/'), parse_proxy('https://127.0.0.1:1')), waiting)
     assert fail.stage == 'prepare'
     assert str(fail) == ('unable to connect; wss through an https proxy needs Python 3.5 or newer '
-                         '(TLS inside of TLS)')
+                         '(TLS inside TLS)')
 
 
 def test_proxy_that_breaks(waiting, monkeypatch):

@@ -167,7 +167,7 @@ def test_left_behind(slow):
         lookup.leave(waker)
     with pytest.raises(TooManyLookups) as caught:
         look_up('x.test', 80, waker)
-    assert str(caught.value) == '8 look-ups of names hang already; no further one is begun'
+    assert str(caught.value) == '8 name lookups are hanging; no further one is started'
     assert look_up('n3.test', 80, waker) is lookups[3]
     # Somebody waits again: it may still be answered, so there is hope for others.
     later = Waker()
