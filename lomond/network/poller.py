@@ -1,7 +1,9 @@
 """Waiting for descriptors, deadlines and wake-ups; the only reader of clocks.
 
-It must not know what is waited for.  A session has one :class:`Waiting`; tests give it
-another one with the same five methods.
+A session has one :class:`Waiting`; tests may replace it with an object that has the
+same methods.
+
+Knows nothing of: what is waited for.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,24 +15,24 @@ import socket
 import time
 
 from .._compat import IS_WINDOWS, OS_ERRORS, set_cloexec, was_interrupted, would_block
-from .._compat import monotonic as monotonic  # for whoever drives a session; checkers want the name twice
+from .._compat import monotonic as monotonic  # for drivers; type checkers want the name twice
 
 READ = 1
 WRITE = 2
 
-#: One wait lasts at most this long (a day); then it is begun anew.  ``poll`` takes
-#: milliseconds in a C int, which 25 days overflow.
+#: A single wait lasts at most this long (a day), then starts again. ``poll`` takes
+#: milliseconds in a C int, which overflows after 25 days.
 LONGEST = 86400.0
 
 
 class WakeUp(object):
-    """A pipe to oneself: written by any thread or signal handler, read by the one that waits.
+    """A pipe to oneself: any thread or signal handler writes, the waiting thread reads.
 
-    Whoever uses it holds a reference, and the last reference closes it: a byte written to a
-    number that has been used again would hit a stranger's file.
+    Users hold a reference, and the last reference closes the pipe: a byte written to a
+    descriptor number that has been reused would end up in an unrelated file.
     """
 
-    _read = _write = None       # there is none: no descriptor was free, or Ctrl-C came first
+    _read = _write = None       # not opened: out of descriptors, or Ctrl-C came first
 
     def __init__(self):
         self._read, self._write = os.pipe()
@@ -42,17 +44,17 @@ class WakeUp(object):
         return self._read
 
     def set(self):
-        """Make the pipe readable; never waits, never raises."""
+        """Make the pipe readable. Never blocks or raises."""
         try:
             os.write(self._write, b'\0')
         except OS_ERRORS as error:
-            # A full pipe wakes as well as one more byte; EINTR on 2.7 comes before anything
-            # was written, and the signal itself has woken the wait.
+            # A full pipe wakes just as well. EINTR on 2.7 comes before anything was
+            # written, and the signal itself has woken the wait.
             if not would_block(error) and not was_interrupted(error):
                 raise
 
     def clear(self):
-        """Take all bytes out; never waits."""
+        """Discard all bytes in the pipe. Never blocks."""
         try:
             while len(os.read(self._read, 4096)) == 4096:
                 pass
@@ -69,7 +71,7 @@ class WakeUp(object):
 
 
 class SocketWakeUp(object):
-    """The same with sockets, for Windows, whose ``select`` takes nothing else."""
+    """Socket-based wake-up for Windows, where select() accepts only sockets."""
 
     def __init__(self):
         listener = socket.socket()
@@ -92,7 +94,7 @@ class SocketWakeUp(object):
         return self._read.fileno()
 
     def set(self):
-        """Make the socket readable; never waits."""
+        """Make the socket readable. Never blocks."""
         try:
             self._write.send(b'\0')
         except OS_ERRORS as error:
@@ -100,7 +102,7 @@ class SocketWakeUp(object):
                 raise
 
     def clear(self):
-        """Take all bytes out; never waits."""
+        """Discard all bytes in the socket. Never blocks."""
         try:
             while len(self._read.recv(4096)) == 4096:
                 pass
@@ -122,24 +124,25 @@ new_wake_up = SocketWakeUp if IS_WINDOWS else WakeUp
 
 
 def wait_for(waits, timeout):
-    """Wait once; for threads that have no :class:`Waiting`.
+    """Wait once; for threads without a :class:`Waiting` of their own.
 
     :param waits: ``((fileno, READ | WRITE), ...)``
     :param timeout: seconds, or None for no limit
-    :returns: the same shape, of what is ready; empty after the time or an interruption
+    :returns: what is ready, as ``((fileno, READ | WRITE), ...)``; empty after a timeout
+        or an interruption
     """
     return new_poller().wait(waits, timeout)
 
 
 class _Poll(object):
-    # For one or two descriptors poll() costs what epoll costs, needs no descriptor of its own
-    # and has no limit on their numbers, as select() has.
+    # For one or two descriptors poll() costs as much as epoll, needs no descriptor of
+    # its own and, unlike select(), has no limit on descriptor numbers.
 
     def __init__(self):
-        self._current = (None, None, None)  # what is waited for; the poll object that has it; its masks
+        self._current = (None, None, None)  # what to wait for, the poll object for it, its masks
 
     def wait(self, waits, timeout):
-        """As :func:`wait_for`; ``waits`` are a tuple, which may be the same object as before."""
+        """Wait like :func:`wait_for`; cheaper if ``waits`` is the same tuple again."""
         registered, poll, asked = self._current
         if waits is not registered and waits != registered:
             poll, asked = self._register(waits)
@@ -162,11 +165,11 @@ class _Poll(object):
         return ready
 
     def _register(self, waits):
-        # All anew, and one store at the end: Ctrl-C, or a signal handler that waits for something
-        # else here, may come between any two lines.
+        # Build everything first and store it at once: Ctrl-C, or a signal handler that
+        # waits for something else here, may come between any two lines.
         poll = select.poll()                # looked up now: gevent replaces it
         for fd, mask in waits:
-            if mask:                        # POLLHUP comes unasked, and would spin
+            if mask:                        # POLLHUP is always reported, and would spin
                 poll.register(fd, (select.POLLIN if mask & READ else 0) |
                               (select.POLLOUT if mask & WRITE else 0))
         asked = dict(waits)
@@ -195,57 +198,59 @@ class _Select(object):
 
 
 def new_poller():
-    """What waits best here; ``select`` is looked up at call time (monkey patching)."""
+    """Return the best poller here; looks up ``select`` now (monkey patching)."""
     return _Poll() if hasattr(select, 'poll') else _Select()
 
 
 class Waiting(object):
-    """The clock and the waiting of one session's loop; used by one thread, but for ``wake``."""
+    """Clock and wait of one session's loop; other threads may only call ``wake``."""
 
     def __init__(self):
-        self._poller = None             # of the loop's thread alone
+        self._poller = None             # used by the loop's thread only
         self._wake_up = new_wake_up()   # set to None by the loop; others take a reference first
 
-    #: Seconds of a clock that never goes back.  No method: it is read three times in a round trip.
+    #: Seconds of a monotonic clock. Not a method, because a round trip reads it three
+    #: times.
     monotonic = staticmethod(monotonic)
 
     def time(self):
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
         return time.time()
 
     def wait(self, waits, deadline):
-        """Wait until something is ready or the time has come.
+        """Wait until something is ready or the deadline has passed.
 
         :param waits: ``((fileno, READ | WRITE), ...)``
         :param deadline: a time of :meth:`monotonic`, or None
-        :returns: what is ready, in the same shape; it may be empty before the deadline
+        :returns: what is ready, as ``((fileno, READ | WRITE), ...)``; may be empty even
+            before the deadline
         """
         if self._poller is None:
             self._poller = new_poller()
         timeout = LONGEST
         if deadline is not None:
             timeout = deadline - self.monotonic()
-            if not 0 <= timeout <= LONGEST:         # comparing costs a quarter of min() and max()
+            if not 0 <= timeout <= LONGEST:         # comparing takes a quarter of min() and max()
                 timeout = min(max(timeout, 0), LONGEST)
         return self._poller.wait(waits, timeout)
 
     def fileno(self):
-        """The descriptor that is readable after :meth:`wake`."""
+        """Return the descriptor that :meth:`wake` makes readable."""
         return self._wake_up.fileno()
 
     def wake(self):
-        """Let :meth:`wait` return; from any thread or signal handler; never waits."""
-        wake_up = self._wake_up         # a reference, so that nobody closes it meanwhile
+        """Make :meth:`wait` return. Safe from any thread and signal handler."""
+        wake_up = self._wake_up         # a reference keeps it open meanwhile
         if wake_up is not None:
             wake_up.set()
 
     def clear(self):
-        """The wake-up was seen."""
+        """Reset after a wake-up."""
         wake_up = self._wake_up
         if wake_up is not None:
             wake_up.clear()
 
     def close(self):
-        """Let go of the descriptors."""
+        """Close the descriptors, once no other thread uses them."""
         self._wake_up = None
         self._poller = None

@@ -1,6 +1,8 @@
-"""What to say to a proxy: HTTP CONNECT, SOCKS 4, 4a and 5, sans-IO.
+"""What a client says to a proxy: HTTP CONNECT, SOCKS 4, 4a and 5.
 
-It must not know sockets, TLS or clocks: a conversation takes bytes and gives bytes, the dialer carries them.
+A handshake takes bytes and returns bytes (sans-IO); the dialer carries them.
+
+Knows nothing of: sockets, TLS, clocks.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -14,20 +16,20 @@ from ..errors import CriticalProtocolError, ProxyFail
 from ..response import HeadReader, Response, escape
 from .url import ascii_name, bracketed, ip_bytes, printable
 
-# All that a proxy may say before the tunnel stands.
+# Limit for all that a proxy sends before the tunnel is open.
 _ANSWER_LIMIT = 64 * 1024
 
 _CONTROL = Pattern(r'[\x00-\x1f\x7f]')
 
 
 class _Handshake(object):
-    """What the dialer sees of each: send what there is, hand in what comes, until ``is_done``.
+    """Base class: send :meth:`take_outgoing`, pass on what comes, until ``is_done``.
 
-    :ivar is_done: True when the tunnel stands
-    :ivar surplus: bytes that came behind the proxy's answer: the first of the tunnel
+    :ivar is_done: True once the tunnel is open
+    :ivar surplus: bytes after the proxy's answer: the first ones out of the tunnel
     """
 
-    _name = None        # of the protocol, for messages
+    _name = None        # name of the protocol, for messages
 
     def __init__(self):
         self.is_done = False
@@ -36,15 +38,16 @@ class _Handshake(object):
         self._failure = None
 
     def take_outgoing(self):
-        """bytes to send to the proxy now; ``b''`` when there are none."""
+        """Return bytes to send to the proxy now; ``b''`` if there are none."""
         data, self._outgoing = self._outgoing, b''
         return data
 
     def receive(self, data):
-        """Take what the proxy sent.
+        """Process what the proxy sent.
 
-        :param data: bytes, bytearray or memoryview, cut anywhere
-        :raises ProxyFail: the proxy refuses, or what it says is not its protocol; raised again from then on
+        :param data: bytes, bytearray or memoryview, split anywhere
+        :raises ProxyFail: if the proxy refuses, or does not speak its protocol; raised
+            by every later call, too
         """
         if self._failure:
             raise ProxyFail(self._failure)
@@ -54,9 +57,9 @@ class _Handshake(object):
             self._parse(to_bytes(data))
 
     def receive_eof(self):
-        """The proxy has closed the connection.
+        """Process the end of the stream.
 
-        :raises ProxyFail: unless the tunnel stood already
+        :raises ProxyFail: unless the tunnel is already open
         """
         self.receive(b'')
         if not self.is_done:
@@ -69,14 +72,15 @@ class _Handshake(object):
 
 
 class HttpConnect(_Handshake):
-    """HTTP CONNECT (RFC 9110, 9.3.6), with Basic authentication (RFC 7617).
+    """HTTP CONNECT (RFC 9110, 9.3.6) with Basic authentication (RFC 7617).
 
-    :param host: where the tunnel leads: a name in ASCII, or an IP address (IPv6 without brackets)
+    :param host: where the tunnel leads: a name in ASCII, or an IP address (IPv6 without
+        brackets)
     :param port: int
-    :param user: text; None: no ``Proxy-Authorization``
+    :param user: text; if None, no ``Proxy-Authorization`` is sent
     :param password: text or None
-    :param user_agent: text; None: ``constants.USER_AGENT``
-    :raises ValueError: what may not be in a header
+    :param user_agent: text; if None, ``constants.USER_AGENT``
+    :raises ValueError: if a value is not allowed in a header
     """
 
     _name = 'HTTP'
@@ -105,22 +109,22 @@ class HttpConnect(_Handshake):
             response = Response(head)
             code = response.status_code
             if code is None or not 100 <= code < 1000:
-                self._fail("'{}' is no HTTP status line".format(escape(response.first_line)))
+                self._fail("'{}' is not an HTTP status line".format(escape(response.first_line)))
             if 200 <= code < 300:
-                # No body follows, whatever Content-Length says: it is the tunnel.
+                # The tunnel follows, never a body, whatever Content-Length says.
                 self.is_done = True
                 self.surplus = self._reader.surplus
                 return
             if code >= 300 or code == 101:
                 self._fail('{} {}'.format(code, escape(response.status)).strip())
-            # Another 1xx is only news (RFC 9110, 15.2), but not without end.
+            # Skip other 1xx answers (RFC 9110, 15.2), but not without limit.
             data = self._reader.surplus
             self._room -= len(head)
             self._reader = HeadReader(max(self._room, 0))
 
 
 def _split_host(host):
-    """``(host, packed)``: an IP address without zone id and its bytes, or a name and None."""
+    """Return ``(address without zone id, packed address)``, or ``(name, None)``."""
     packed = ip_bytes(host)
     if packed is not None:
         return host.partition('%')[0], packed
@@ -131,7 +135,10 @@ def _split_host(host):
 
 
 class _Socks(_Handshake):
-    """SOCKS: answers of known lengths; :meth:`_read_replies` yields the length it wants next."""
+    """Base class for SOCKS, whose replies have known lengths.
+
+    :meth:`_read_replies` yields the length that it needs next.
+    """
 
     def __init__(self):
         super(_Socks, self).__init__()
@@ -152,18 +159,20 @@ class _Socks(_Handshake):
 
     def _expect(self, number, *allowed):
         if number not in allowed:
-            self._fail('no {} answer: 0x{:02x} came, not 0x{:02x}'.format(self._name, number, allowed[0]))
+            self._fail('not a {} answer: got 0x{:02x}, expected 0x{:02x}'.format(
+                self._name, number, allowed[0]))
 
 
 class Socks4(_Socks):
-    """SOCKS 4, and 4a, where the proxy resolves the name.
+    """SOCKS 4, or SOCKS 4a, where the proxy resolves the name.
 
-    :param host: an IPv4 address; with ``remote_dns`` also a name in ASCII
+    :param host: an IPv4 address, or with ``remote_dns`` also a name in ASCII
     :param port: int
-    :param user: text or None; there are no passwords
-    :param remote_dns: True: 4a
-    :raises ProxyFail: an IPv6 address, which SOCKS 4 cannot say
-    :raises ValueError: a name without ``remote_dns``; NUL in ``user``
+    :param user: text or None; SOCKS 4 has no passwords
+    :param remote_dns: if true, use SOCKS 4a for a name
+    :raises ProxyFail: if the host is an IPv6 address, which SOCKS 4 cannot express
+    :raises ValueError: if the host is a name and ``remote_dns`` is false, or if the
+        user contains NUL
     """
 
     _name = 'SOCKS4'
@@ -177,9 +186,9 @@ class Socks4(_Socks):
         if packed is not None and len(packed) != 4:
             self._fail('SOCKS4 can reach IPv4 addresses only, not {}'.format(bracketed(host)))
         if packed is None and not remote_dns:
-            raise ValueError("host '{}' is no IPv4 address; SOCKS4 wants one".format(name))
+            raise ValueError("host '{}' is not an IPv4 address; SOCKS4 needs one".format(name))
         if '\x00' in (user or ''):
-            raise ValueError('user has a NUL; SOCKS4 does not allow it')
+            raise ValueError('user contains NUL; SOCKS4 does not allow it')
         self._outgoing = struct.pack(str('>BBH'), 4, 1, port) + (packed or b'\x00\x00\x00\x01')
         self._outgoing += (user or '').encode('utf-8') + b'\x00'
         if packed is None:
@@ -194,13 +203,14 @@ class Socks4(_Socks):
 
 
 class Socks5(_Socks):
-    """SOCKS 5 (RFC 1928), with user and password where the proxy wants them (RFC 1929).
+    """SOCKS 5 (RFC 1928), with user and password if the proxy asks for them (RFC 1929).
 
-    :param host: an IP address (IPv6 without brackets), or a name in ASCII, which the proxy resolves
+    :param host: an IP address (IPv6 without brackets), or a name in ASCII, which the
+        proxy resolves
     :param port: int
-    :param user: text, 255 bytes at most; None: only "no authentication" is offered
-    :param password: the same
-    :raises ValueError: one of them is longer
+    :param user: text of at most 255 bytes; if None, only "no authentication" is offered
+    :param password: text of at most 255 bytes, or None
+    :raises ValueError: if one of them is longer
     """
 
     _name = 'SOCKS5'
@@ -231,7 +241,7 @@ class Socks5(_Socks):
         if method == 2 and self._credentials:
             self._outgoing = self._credentials
             version, status = yield 2
-            self._expect(version, 1, 5)         # 5 is wrong, and not rare
+            self._expect(version, 1, 5)         # 5 is wrong, but not rare
             if status:
                 self._fail('SOCKS5 authentication failed')
         elif method:
@@ -254,13 +264,14 @@ def _with_length(what, text):
 
 
 def make_proxy_handshake(proxy, host, port):
-    """The conversation that a proxy wants.
+    """Return the handshake that a proxy expects.
 
     :param proxy: :class:`~lomond.network.proxy_settings.ProxyUrl`
-    :param host: where to: a name in ASCII or an IP address (it must be one where ``proxy.resolves_here``)
+    :param host: where the tunnel leads: a name in ASCII or an IP address; must be an
+        address if ``proxy.resolves_here``
     :param port: int
     :returns: :class:`HttpConnect`, :class:`Socks4` or :class:`Socks5`
-    :raises ProxyFail: the proxy cannot reach such a host
+    :raises ProxyFail: if the proxy cannot reach such a host
     """
     if proxy.scheme.startswith('socks4'):
         return Socks4(host, port, proxy.user, remote_dns=proxy.scheme == 'socks4a')

@@ -1,6 +1,8 @@
-"""What went wrong with TLS, in words; it must not know who connects, or to what.
+"""Readable TLS errors.
 
-``ssl`` is not imported here: where it is not loaded, no error can be of it.
+``ssl`` is not imported here: if nothing has loaded it, no error can come from it.
+
+Knows nothing of: contexts, sockets, WebSockets.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -11,34 +13,35 @@ from .. import errors
 from .._compat import Pattern, error_text
 from .url import printable
 
-# How Python frames OpenSSL's words: "[SSL: REASON] words (_ssl.c:1006)".
+# Python's frame around OpenSSL's words: "[SSL: REASON] words (_ssl.c:1006)".
 _FRAME = Pattern(r'\A\[[^\]]*\] *| *\(_ssl\.c:[0-9]+\)')
 _ALERT = Pattern(r'\A(?:sslv3|tlsv1|tlsv13|ssl/tls) alert (.+)\Z')
 _CERTIFICATE_ALERT = Pattern(r'alert (?:unknown ca|.*certificate)')
-# What OpenSSL says when an answer is no TLS record at all.
+# What OpenSSL says when an answer is not a TLS record.
 _NO_TLS = ('wrong version number', 'unknown protocol', 'http request', 'packet length too long',
            'record layer failure')
 UNVERIFIED = 'certificate verify failed'
-#: Most characters of an error: a certificate may hold hundreds of names.
+#: Maximum length of an error, because a certificate may hold hundreds of names.
 _CUT = 400
 
 
 class CertificateFail(errors.ConnectFail):
-    """The server's certificate is not the one it should be."""
+    """Raised when the server's certificate is not the expected one."""
 
 
 def _ssl_classes(*names):
-    # Where ssl is not imported nothing can be of it, and asking need not cost its 15 ms.
+    # If ssl was never imported, no error comes from it; save the 15 ms of importing it.
     ssl = sys.modules.get('ssl')
     return tuple(getattr(ssl, name) for name in names if hasattr(ssl, name))
 
 
 def describe_error(error, host=None):
-    """What an exception says, for a reason: the verifier's own words without source positions.
+    """Put an exception into words: those of the verifier, without source positions.
 
-    :param error: any exception, of ``ssl`` or not
-    :param host: the host that was connected to; named where the words say nothing else (below 3.7)
-    :returns: text, one line; what the peer had to do with is escaped and cut
+    :param error: any exception, from ``ssl`` or elsewhere
+    :param host: the host that was connected to; added where OpenSSL's words contain no
+        detail (below 3.7)
+    :returns: one line of text; what the peer may have sent is escaped and shortened
     """
     text = error_text(error)
     if not isinstance(error, _ssl_classes('SSLError', 'CertificateError')):
@@ -57,10 +60,10 @@ def describe_error(error, host=None):
 
 
 def is_certificate_error(error):
-    """True when it is about a certificate, so that trying again soon is no use.
+    """Return True if an error is about a certificate, so that retrying is pointless.
 
-    That is: the server's is not trusted, expired, of another host, has another fingerprint;
-    or the server says so of ours.
+    Either the server's certificate is untrusted, expired, for another host or has
+    another fingerprint, or the server rejected ours.
     """
     if isinstance(error, (CertificateFail,) + _ssl_classes('SSLCertVerificationError', 'CertificateError')):
         return True

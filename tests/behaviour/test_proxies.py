@@ -140,9 +140,9 @@ def test_proxy_is_silent(certs, names, kind, secure):
 @matrix
 @pytest.mark.parametrize('data, words', [
     (b'SSH-2.0-OpenSSH_9.2\r\n\r\n', {'http': ".*'SSH-2.0-OpenSSH_9.2.*no HTTP.*",
-                                      'socks': 'no SOCKS. answer: 0x53 came, not 0x0.'}),
+                                      'socks': 'not a SOCKS. answer: got 0x53, expected 0x0.'}),
     (b'\x05', {'http': '.*closed.*|.*no HTTP.*',
-               'socks': 'no SOCKS4 answer.*|the proxy closed the connection before its SOCKS. .*'}),
+               'socks': 'not a SOCKS4 answer.*|the proxy closed the connection before its SOCKS. .*'}),
 ])
 def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
     def script(peer):
