@@ -1,11 +1,12 @@
-"""Whom we trust: TLS contexts, and the checks after a handshake.
+"""TLS contexts, and peer verification after the handshake.
 
-It must not know who connects, when, or through what: it gets settings, a host and a TLS
-object.  ``ssl``, ``hashlib`` and ``certifi`` are imported when they are first needed.
+``ssl``, ``hashlib`` and ``certifi`` are imported when first needed.
 
-No path is without verification but ``verify=False``, and a fingerprint, which is checked in
-its place.  Whoever uses :func:`make_context` calls :func:`verify_peer` after the handshake,
-before the first byte of the application is sent.
+The only ways to skip verification are ``verify=False`` and a fingerprint, which is
+checked instead. Users of :func:`make_context` call :func:`verify_peer` after the
+handshake, before the first byte of the application is sent.
+
+Knows nothing of: sockets, proxies, when and why a connection is made.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -20,11 +21,11 @@ from .tls_errors import UNVERIFIED, CertificateFail, describe_error
 from .url import ip_bytes, is_ip_address, printable
 
 _FINGERPRINT = Pattern('sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})\\Z')
-# What OpenSSL looks for in a directory: the hash of a subject's name, and a number.
+# Names that OpenSSL looks for in a directory: the hash of a subject, and a number.
 _HASHED_NAME = Pattern('[0-9a-f]{8}\\.[0-9]+\\Z')
 
 
-# -- what the constructor was given ----------------------------------------------------------
+# -- options ---------------------------------------------------------------------------
 
 def _path_text(path):
     path = fspath(path)
@@ -40,7 +41,7 @@ def _check_path(what, path):
 
 
 def _split_cert(cert):
-    """(certificate, key, password) of any form that ``ssl_cert`` may have."""
+    """Return ``(certificate, key, password)`` for any form of ``ssl_cert``."""
     if not isinstance(cert, (tuple, list)):
         return fspath(cert), None, None
     if len(cert) not in (2, 3):
@@ -50,12 +51,12 @@ def _split_cert(cert):
 
 
 def parse_fingerprint(text):
-    """The digest in ``'sha256:AB:CD...'``.
+    """Return the digest in ``'sha256:AB:CD...'``.
 
-    :param text: text; 64 hex digits in any case, with or without colons between the bytes
+    :param text: 64 hex digits in any case, with or without colons between the bytes
     :returns: 32 bytes
-    :raises TypeError: not text
-    :raises ValueError: something else
+    :raises TypeError: if it is not text
+    :raises ValueError: if it has another form
     """
     text = to_text(text)
     if not isinstance(text, text_type):
@@ -68,18 +69,19 @@ def parse_fingerprint(text):
 
 
 def check_options(verify, cafile, context, cert, fingerprint):
-    """Refuse what can be seen to be wrong without opening a file; the arguments of ``WebSocket``.
+    """Check the TLS arguments of ``WebSocket`` without opening any file.
 
     :param verify: ``ssl_verify``: True or False
     :param cafile: ``ssl_cafile``: a path (text, bytes or ``os.PathLike``) or None
-    :param context: ``ssl_context``: an ``ssl.SSLContext`` (what has its ``wrap_socket`` will do) or None
+    :param context: ``ssl_context``: an ``ssl.SSLContext``, or any object that has its
+        ``wrap_socket``; or None
     :param cert: ``ssl_cert``: a path, (path, path), (path, path, password) or None
-    :param fingerprint: ``ssl_fingerprint``: see :func:`parse_fingerprint`, or None
-    :raises TypeError: a value of a wrong type
-    :raises ValueError: a value that is not allowed, or ``ssl_context`` with ``ssl_cert`` or
-        ``ssl_fingerprint``
+    :param fingerprint: ``ssl_fingerprint``: see :func:`parse_fingerprint`; or None
+    :raises TypeError: if a value has a wrong type
+    :raises ValueError: if a value is not allowed, or ``ssl_context`` is combined with
+        ``ssl_cert`` or ``ssl_fingerprint``
     """
-    # None would be "do not verify", and that is nothing to fall into.
+    # Reject None: it would silently disable verification.
     if not isinstance(verify, _compat.integer_types):
         raise TypeError('ssl_verify must be True or False, not {}'.format(type(verify).__name__))
     if cafile is not None:
@@ -102,31 +104,31 @@ def check_options(verify, cafile, context, cert, fingerprint):
                              'everything about TLS'.format(name))
 
 
-# -- contexts --------------------------------------------------------------------------------
+# -- contexts --------------------------------------------------------------------------
 
 def _matches_addresses(ssl):
-    """True when OpenSSL itself compares the host, IP addresses too (3.7 and up)."""
+    """Return True if OpenSSL itself checks the host, also IP addresses (3.7 and up)."""
     return hasattr(ssl, 'SSLCertVerificationError')
 
 
 def _cannot(what, path, problem, cause=None):
-    """The error for a file that cannot be used; the exception behind it is its ``error``."""
+    """Return the error for an unusable file; its ``error`` is the cause."""
     fail = errors.ConnectFail('cannot {} {}: {}'.format(what, _path_text(path), problem))
     fail.error = fail.__cause__ = cause
     return fail
 
 
 def _new_context(ssl, checks_chain, checks_name):
-    """A client's context of TLS 1.2 and up that trusts nobody yet."""
+    """Return a client context for TLS 1.2 and up that does not trust any CA yet."""
     context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_CLIENT', ssl.PROTOCOL_SSLv23))
     if hasattr(context, 'minimum_version'):
-        # A machine whose openssl.cnf asks for more is not talked out of it.
+        # Keep a stricter minimum from the machine's openssl.cnf.
         if context.minimum_version < ssl.TLSVersion.TLSv1_2:
             context.minimum_version = ssl.TLSVersion.TLSv1_2
     else:
         context.options |= ssl.OP_NO_SSLv2 | ssl.OP_NO_SSLv3 | ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     context.options |= ssl.OP_NO_COMPRESSION        # CRIME
-    # The order matters: neither CERT_NONE with check_hostname nor the reverse is accepted.
+    # The order matters: check_hostname cannot be combined with CERT_NONE at any time.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if checks_chain else ssl.CERT_NONE
     context.check_hostname = checks_name
@@ -154,24 +156,24 @@ def _load_cafile(context, cafile):
             return
         hashed = _hashed_names(_path_text(cafile))
         context.load_verify_locations(capath=fspath(cafile))
-    except OS_ERRORS + (ValueError,) as error:      # SSLError is one, and so is UnicodeError
+    except OS_ERRORS + (ValueError,) as error:      # includes SSLError and UnicodeError
         raise _cannot('read ssl_cafile', cafile, describe_error(error), error)
     if not hashed:
         raise _cannot('read ssl_cafile', cafile,
-                      'no file in the directory is named by its hash (openssl rehash gives such names)')
+                      'no file in the directory is named by its hash (run openssl rehash)')
 
 
 def _store_places(ssl):
-    """The file and the directories of the system's store, whether they exist or not."""
+    """Return the file and directories of the system's store, existing or not."""
     paths = ssl.get_default_verify_paths()
     places = [os.environ.get(paths.openssl_cafile_env, paths.openssl_cafile)]
     return places + os.environ.get(paths.openssl_capath_env, paths.openssl_capath).split(os.pathsep)
 
 
 def _load_default_store(ssl, context):
-    """Trust whom the machine trusts; whom certifi trusts when the machine says nothing."""
-    # OpenSSL reads SSL_CERT_FILE now, and looks into directories during a handshake; Python
-    # reads Windows' store now.  Neither complains of what it does not find.
+    """Trust the machine's CAs, or certifi's if the machine has none."""
+    # OpenSSL reads SSL_CERT_FILE now, and directories during a handshake; Python reads
+    # Windows' store now. Neither complains about missing files.
     context.load_default_certs()
     if context.cert_store_stats()['x509']:
         return
@@ -185,9 +187,10 @@ def _load_default_store(ssl, context):
         raise _cannot('read the certificates of certifi', path, describe_error(error), error)
 
 
-# The default store costs 18 ms and 800 KiB to load (144 CAs, OpenSSL 3.0), so connections
-# without a certificate of their own share a context as long as nothing has changed on disk.
-# Nobody is given it to modify, and OpenSSL's contexts may be shared by threads.
+# Loading the default store costs 18 ms and 800 KiB (144 CAs, OpenSSL 3.0), so
+# connections without a certificate of their own share a context until something
+# changes on disk. Users never get it, because they might modify it. OpenSSL's contexts
+# may be shared by threads.
 _shared = {}
 
 
@@ -198,14 +201,14 @@ def _shared_context(ssl, checks_name):
         return known[1]
     context = _new_context(ssl, True, checks_name)
     _load_default_store(ssl, context)
-    if not IS_WINDOWS:          # there is nothing to see a change of Windows' store by
+    if not IS_WINDOWS:          # changes of Windows' store cannot be noticed
         _shared[checks_name] = state, context
     return context
 
 
 def _store_state(ssl):
-    """What differs when the default store, or a setting beside it, has changed."""
-    # The class itself is another one after gevent's patching.
+    """Return a value that changes with the default store and the settings around it."""
+    # gevent's patching replaces the class itself.
     state = [ssl.SSLContext, _key_log()]
     for place in _store_places(ssl):
         paths = [place]
@@ -223,8 +226,8 @@ def _store_state(ssl):
 
 def _load_cert(context, cert):
     certificate, key, password = _split_cert(cert)
-    # OpenSSL does not say which of two files is missing, and next to nothing of one that
-    # holds something else.
+    # OpenSSL does not say which of two files is missing, and says hardly anything about
+    # a file with other contents.
     for path, mark, content in ((certificate, b'CERTIFICATE-----', 'certificate'),
                                 (key or certificate, b'PRIVATE KEY-----', 'private key')):
         try:
@@ -233,13 +236,14 @@ def _load_cert(context, cert):
         except OS_ERRORS + (ValueError,) as error:
             raise _cannot('read ssl_cert', path, error_text(error), error)
         if not found:
-            raise _cannot('read ssl_cert', path, 'there is no PEM {} in it'.format(content))
+            raise _cannot('read ssl_cert', path, 'the file contains no PEM {}'.format(content))
     secret = password.encode('utf-8') if isinstance(password, text_type) else password or b''
     asked = []
 
     def get_password():
-        # Without this OpenSSL would ask on the terminal.  It must not raise: below 3.8 it is
-        # called again with the exception pending.  1023: PEM_BUFSIZE of OpenSSL, less one.
+        # Without this OpenSSL would ask on the terminal. It must not raise: below 3.8
+        # it would be called again with the exception pending. 1023 is OpenSSL's
+        # PEM_BUFSIZE minus one.
         asked.append(True)
         return secret if len(secret) < 1024 else b''
 
@@ -248,29 +252,31 @@ def _load_cert(context, cert):
     except OS_ERRORS + (ValueError,) as error:
         problem = describe_error(error)
         if asked and 'mismatch' not in problem:     # "bad decrypt", "PEM lib" or nothing
-            problem = ('the key has a password and none was given' if password is None else
-                       'the password does not fit the key')
+            problem = ('the key is encrypted and no password was given' if password is None else
+                       'the password does not match the key')
         raise _cannot('read ssl_cert', key or certificate, problem, error)
 
 
 def make_context(verify=True, cafile=None, cert=None, fingerprint=None, host=None):
-    """A context for one connection; the options have passed :func:`check_options`.
+    """Return a context for one connection; the options must have been checked.
 
-    TLS 1.2 or newer, without compression.  Certificate and host name are checked unless ``verify``
-    is False or there is a fingerprint.  The context may be shared: do not modify it.
-    It reads files: made anew for each connection it has what is on disk now.
+    TLS 1.2 or newer, without compression. Certificate and host name are checked unless
+    ``verify`` is false or a fingerprint is given. The context may be shared: do not
+    modify it. Each call checks what is on disk now, so new connections see changes.
 
-    :param verify: False: neither certificate nor host name is checked
-    :param cafile: PEM bundle, or directory, of the only CAs to trust; None: the system's
-        store (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count) if it holds anything, else certifi's
+    :param verify: if false, neither the certificate nor the host name is checked
+    :param cafile: PEM bundle, or directory, of the only CAs to trust; None for the
+        system's store (``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count) if it contains
+        anything, else certifi's
     :param cert: our own certificate: ``'both.pem'``, ``(certificate, key)`` or
-        ``(certificate, key, password)``; None: we have none
-    :param fingerprint: the digest that :func:`verify_peer` will look for, in place of all
-        other checks (``cafile`` is not opened)
-    :param host: the host to connect to; below 3.7, whose ``ssl`` cannot match IP addresses,
-        :func:`verify_peer` does it for a host that is one
+        ``(certificate, key, password)``; or None
+    :param fingerprint: the digest that :func:`verify_peer` will check instead of
+        everything else (``cafile`` is not opened)
+    :param host: the host to connect to. Below 3.7, ``ssl`` cannot check IP addresses,
+        so :func:`verify_peer` does
     :returns: ``ssl.SSLContext``
-    :raises ConnectFail: a file cannot be read or used; the message has its path, ``error`` the cause
+    :raises ConnectFail: if a file cannot be read or used; the message has its path, and
+        ``error`` is the cause
     """
     import ssl
     checks_chain = bool(verify) and fingerprint is None
@@ -287,16 +293,19 @@ def make_context(verify=True, cafile=None, cert=None, fingerprint=None, host=Non
     return context
 
 
-# -- one connection --------------------------------------------------------------------------
+# -- connections -----------------------------------------------------------------------
 
 def server_name(context, host, is_callers=False):
-    """The ``server_hostname`` for ``wrap_socket`` and ``wrap_bio``.
+    """Return the ``server_hostname`` for ``wrap_socket`` and ``wrap_bio``.
 
     :param context: the context that will wrap
-    :param host: the host to connect to, ASCII (``xn--``); a trailing dot and a zone id are left out
-    :param is_callers: True: the context is the ``ssl_context`` of the caller, not of :func:`make_context`
-    :returns: native ``str``; None for an IP address where ``ssl`` would send it as SNI
-        (RFC 6066, 3, forbids that) or cannot match it: below 3.7, unless a caller's context needs it
+    :param host: the host to connect to, in ASCII (``xn--``); a trailing dot or a zone
+        id is removed
+    :param is_callers: True if the context is the caller's ``ssl_context`` and not from
+        :func:`make_context`
+    :returns: native ``str``. None for an IP address below 3.7, where ``ssl`` would send
+        it as SNI (RFC 6066, 3, forbids that) and cannot check it, unless the caller's
+        context requires a name
     """
     import ssl
     if not is_ip_address(host):
@@ -312,14 +321,15 @@ def _colons(digest):
 
 
 def verify_peer(ssl_object, host, verify=True, fingerprint=None, is_callers=False):
-    """What is left to check when the handshake is done.
+    """Check what remains to be checked after the handshake.
 
     :param ssl_object: ``SSLSocket`` or ``SSLObject``
     :param host: as for :func:`make_context`
     :param verify: as for :func:`make_context`
     :param fingerprint: as for :func:`make_context`
-    :param is_callers: True: the context is the caller's and has decided everything
-    :raises ConnectFail: another certificate than expected; the sentence says whose it is
+    :param is_callers: True if the context is the caller's, which decides everything
+    :raises ConnectFail: if the certificate is not the expected one; the message says
+        whose it is
     """
     if is_callers:
         return
