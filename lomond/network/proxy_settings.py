@@ -1,6 +1,8 @@
-"""Which proxy: URLs of proxies, the environment's and the system's settings, ``NO_PROXY``.
+"""Which proxy to use: proxy URLs, environment and system settings, ``NO_PROXY``.
 
-It must not know what is said to a proxy; it opens and resolves nothing.
+Opens and resolves nothing.
+
+Knows nothing of: sockets, what is said to a proxy.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -12,7 +14,7 @@ import sys
 from .._compat import Pattern, native, system_proxies, text_type, to_text
 from .url import ascii_name, bracketed, cut_query, ip_bytes, mask_password, printable, split_url
 
-# A proxy's default port; 1080 is IANA's for SOCKS.
+# Default ports; 1080 is IANA's for SOCKS.
 _PORTS = {'http': 80, 'https': 443, 'socks4': 1080, 'socks4a': 1080, 'socks5': 1080, 'socks5h': 1080}
 _KINDS = ('ws', 'wss', 'http', 'https', 'all')
 
@@ -22,17 +24,17 @@ _EXCEPTION = Pattern(r'(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?\Z')
 
 
 class ProxyUrl(object):
-    """Where a proxy is and how it is spoken to; made by :func:`parse_proxy` and never changed.
+    """Address and protocol of a proxy; made by :func:`parse_proxy`, then fixed.
 
     :ivar scheme: ``http``, ``https``, ``socks4``, ``socks4a``, ``socks5`` or ``socks5h``
     :ivar host: ASCII; IPv6 without brackets
     :ivar port: int
     :ivar user: percent-decoded text, or None without credentials
-    :ivar password: the same; ``''`` when there is only a user
-    :ivar safe: the URL as it was given, without credentials
+    :ivar password: percent-decoded text, ``''`` if there is only a user, or None
+    :ivar safe: the URL as given, without credentials
     :ivar authority: ``host:port`` for messages
-    :ivar resolves_here: True when the proxy wants an address, not a name
-    :ivar is_secure: True when TLS is spoken with the proxy itself
+    :ivar resolves_here: True if the proxy needs an address instead of a name
+    :ivar is_secure: True if TLS is used with the proxy itself
     """
 
     __slots__ = ('scheme', 'host', 'port', 'user', 'password', 'safe', 'authority', 'resolves_here',
@@ -53,12 +55,14 @@ class ProxyUrl(object):
 
 
 def parse_proxy(text):
-    """A :class:`ProxyUrl` of text.
+    """Parse text into a :class:`ProxyUrl`.
 
-    :param text: ``scheme://user:password@host:port``; all but the host may be left out: the scheme is
-        ``http`` then, the port 80, 443 (https) or 1080 (SOCKS); credentials are percent-encoded
-    :raises TypeError: not text
-    :raises ValueError: it cannot be used; the sentence says why, with the password masked
+    :param text: ``scheme://user:password@host:port``, where all but the host may be
+        omitted. The default scheme is ``http``, the default port 80, 443 (https) or
+        1080 (SOCKS). Credentials are percent-encoded.
+    :raises TypeError: if it is not text
+    :raises ValueError: if it cannot be used; the message says why, with the password
+        masked
     """
     text = to_text(text)
     if not isinstance(text, text_type):
@@ -73,31 +77,33 @@ def parse_proxy(text):
     if scheme not in _PORTS:
         problem = 'has a scheme that is not allowed; http, https, socks4, socks4a, socks5 and socks5h are'
     elif rest not in ('', '/'):
-        problem = 'goes on behind host and port; nothing, or "/", is allowed there'
+        problem = 'continues after host and port; only "/" is allowed there'
     elif userinfo and ':' in userinfo[0] and scheme.startswith('http'):
-        problem = 'has a colon in its user name; Basic authentication allows none'
+        problem = 'has a colon in its user name; Basic authentication does not allow that'
     elif scheme.startswith('socks5') and any(len(part.encode('utf-8')) > 255 for part in userinfo or ()):
         problem = 'has a user name or password of more than 255 bytes; SOCKS5 allows 255'
     if problem:
         shown = cut_query(mask_password(full))
-        if '@' in rest:         # "user:12/34@host": perhaps a password that should have been encoded
+        if '@' in rest:         # "user:12/34@host": perhaps a password that was not encoded
             shown = scheme + '://***' + full[full.rindex('@'):]
         raise ValueError("proxy url '{}' {}".format(printable(shown), problem))
     return ProxyUrl(text, scheme, host, port or _PORTS[scheme], userinfo)
 
 
 def environment_proxies(environ=None):
-    """The proxies that the environment names, unchecked.
+    """Return the proxies that the environment names, unchecked.
 
-    ``ws_proxy``, ``wss_proxy``, ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``, in lower
-    case (which wins, even when empty) or upper case; ``HTTP_PROXY`` not where ``REQUEST_METHOD`` is set: in
-    a CGI script it is a header of the client's.  Without any of them the settings of macOS or Windows count.
+    Reads ``ws_proxy``, ``wss_proxy``, ``http_proxy``, ``https_proxy``, ``all_proxy``
+    and ``no_proxy``, in lower case (which wins, even if empty) or upper case.
+    ``HTTP_PROXY`` is ignored if ``REQUEST_METHOD`` is set: in a CGI script it is a
+    header sent by the client. If none of them is set, the settings of macOS or Windows
+    are used.
 
-    :param environ: dict; None: ``os.environ``
-    :returns: dict of text: ``'http'`` and ``'https'`` (None for none); ``'ws'``, ``'wss'``, ``'all'``
-        and ``'no'`` when they are set
+    :param environ: dict; None for ``os.environ``
+    :returns: dict of text with ``'http'`` and ``'https'`` (None if not set), and with
+        ``'ws'``, ``'wss'``, ``'all'`` and ``'no'`` if they are set
     """
-    # A plain dict: that of Windows finds HTTP_PROXY under any case.
+    # Use a plain dict: os.environ on Windows finds HTTP_PROXY in any case.
     found = dict(os.environ if environ is None else environ)
     proxies = {'http': None, 'https': None}
     for kind in _KINDS + ('no',):
@@ -114,20 +120,21 @@ def environment_proxies(environ=None):
         for kind in ('http', 'https', 'no'):
             if settings.get(kind):
                 proxies[kind] = to_text(settings[kind])
-        # Older Pythons make https://.. of a Windows setting without a scheme (bpo-42627); such a
-        # proxy speaks clear text.
+        # For a Windows setting without a scheme, older Pythons return https://..
+        # (bpo-42627), but such a proxy speaks clear text.
         if sys.platform == 'win32' and (proxies['https'] or '').startswith('https://'):
             proxies['https'] = proxies['https'].replace('https', 'http', 1)
     return proxies
 
 
 def normalise_proxies(proxies):
-    """The proxies that a caller gives, checked, as a dict of their own.
+    """Check the proxies that a caller gives, and return them in a new dict.
 
-    :param proxies: dict; ``'ws'``, ``'wss'``, ``'http'``, ``'https'`` and ``'all'`` are looked at, each text
-        or None; other keys stay, unused (``getproxies()`` gives some)
-    :returns: dict with ``'http'`` and ``'https'`` in it, None for none
-    :raises TypeError: no dict, or a value that is neither text nor None
+    :param proxies: dict with text or None for ``'ws'``, ``'wss'``, ``'http'``,
+        ``'https'`` and ``'all'``; other keys are kept but not used (``getproxies()``
+        returns some)
+    :returns: dict that contains at least ``'http'`` and ``'https'``, None if not set
+    :raises TypeError: if it is not a dict, or a value is neither text nor None
     :raises ValueError: see :func:`parse_proxy`
     """
     if not isinstance(proxies, dict):
@@ -145,16 +152,17 @@ def normalise_proxies(proxies):
 
 
 def select_proxy(proxies, url, detected):
-    """The proxy for a URL: of ``'ws'`` or ``'wss'``, else ``'http'`` or ``'https'``, else ``'all'``.
+    """Return the proxy for a URL.
 
-    ``'ws'`` or ``'wss'`` that is there and None ends the search: no proxy.  The other two are always there,
-    so None in them only means that nothing is set, and ``'all'`` counts.
+    Looks for ``'ws'`` or ``'wss'``, then ``'http'`` or ``'https'``, then ``'all'``. If
+    ``'ws'`` or ``'wss'`` is present and None, no proxy is used. ``'http'`` and
+    ``'https'`` are always present, so None means only that they are not set.
 
-    :param proxies: of :func:`environment_proxies` or :func:`normalise_proxies`
+    :param proxies: from :func:`environment_proxies` or :func:`normalise_proxies`
     :param url: :class:`lomond.network.url.Url`
-    :param detected: True when they came from the environment: ``'no'`` excepts hosts then
+    :param detected: True if they come from the environment, so that ``'no'`` applies
     :returns: :class:`ProxyUrl` or None
-    :raises ValueError: see :func:`parse_proxy`; only for proxies that were detected
+    :raises ValueError: see :func:`parse_proxy`; only for detected proxies
     """
     first, second = ('wss', 'https') if url.is_secure else ('ws', 'http')
     chosen = proxies[first] if first in proxies else proxies.get(second) or proxies.get('all')
@@ -164,12 +172,13 @@ def select_proxy(proxies, url, detected):
 
 
 def bypass_proxy(no_proxy, host, port):
-    """True when ``NO_PROXY`` excepts a host.
+    """Return True if ``NO_PROXY`` exempts a host from proxies.
 
-    :param no_proxy: text; entries are separated by commas, semicolons or blanks: a host, which stands for all
-        hosts below it, too (``example.com``, ``.example.com``, ``*.example.com``), ``host:port``, an IP
-        address (IPv6 also in brackets), a network (``10.0.0.0/8``, ``fd00::/8``), a pattern
-        (``192.168.*``), ``<local>`` (names without a dot), ``*``
+    :param no_proxy: entries separated by commas, semicolons or spaces. An entry is a
+        host and all hosts below it (``example.com``, ``.example.com``,
+        ``*.example.com``), ``host:port``, an IP address (IPv6 also in brackets), a
+        network (``10.0.0.0/8``, ``fd00::/8``), a pattern (``192.168.*``), ``<local>``
+        (names without a dot), or ``*``.
     :param host: text, IPv6 without brackets
     :param port: int
     """
@@ -182,7 +191,7 @@ def _is_excepted(entry, host, packed, port):
     if entry in ('*', '<local>'):
         return entry == '*' or (packed is None and '.' not in host)
     match = _EXCEPTION.match(entry)
-    literal, name, wanted = match.groups() if match else (entry, None, None)    # else IPv6, bare
+    literal, name, wanted = match.groups() if match else (entry, None, None)    # bare IPv6
     if wanted and int(wanted) != port:
         return False
     name = (name if literal is None else literal).rstrip('.')
@@ -201,7 +210,7 @@ def _is_excepted(entry, host, packed, port):
 
 
 def _is_in_network(name, packed):
-    """True when an address is that of ``name``, or in the network ``address/bits``."""
+    """Return True if an address is ``name``, or in the network ``address/bits``."""
     address, slash, bits = name.partition('/')
     if slash and ':' not in address:
         address += '.0' * (3 - address.count('.'))      # macOS: 169.254/16

@@ -1,6 +1,8 @@
-"""URLs taken apart, strictly: what may not be there is refused, not repaired.
+"""Strict parsing of URLs: anything not allowed is rejected, never repaired.
 
-It must not know sockets, requests or what a proxy is; it opens and resolves nothing.
+Opens and resolves nothing.
+
+Knows nothing of: sockets, requests, proxies.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -22,33 +24,34 @@ _FORBIDDEN = Pattern(r'(?u)[\x00-\x1f\x7f-\x9f\\]|[^\S ]')
 _CONTROL = Pattern(r'[\x00-\x1f\x7f]')
 _PORT = Pattern(r'0*([1-9][0-9]{0,4})\Z')
 _LABEL = Pattern(r'[A-Za-z0-9_\-]+\Z')
-_DOTS = Pattern('[.\u3002\uff0e\uff61]')         # RFC 3490, 3.1: what separates labels
+_DOTS = Pattern('[.\u3002\uff0e\uff61]')         # RFC 3490, 3.1: the label separators
 _ADDRESS = Pattern(r'[0-9A-Fa-f:.]+\Z')
 _ZONE = Pattern(r'[A-Za-z0-9._~:@+\-]+\Z')
 _PLAIN_AUTHORITY = Pattern(r'(?:\[[^\]]*\]|[^:]*)(?::[0-9]{0,5})?\Z')
 _ESCAPE = Pattern(b'%([0-9A-Fa-f]{2})')
 _TO_ESCAPE = Pattern(b'[\x80-\xff ]')
-_SURROGATE = Pattern(b'\xed[\xa0-\xbf][\x80-\xbf]')      # 2.7's codec lets them pass
+_SURROGATE = Pattern(b'\xed[\xa0-\xbf][\x80-\xbf]')      # 2.7's codec does not reject them
 
 
 def printable(text, limit=200):
-    """Text of anyone as at most ``limit`` characters (and ``...``) of printable ASCII."""
+    """Return text as printable ASCII, cut after ``limit`` characters (plus ``...``)."""
     shown = text[:limit].encode('unicode_escape').decode('ascii')
     return shown[:limit] + '...' if len(text) > limit or len(shown) > limit else shown
 
 
 def mask_password(text):
-    """The same text with ``***`` where a URL has its password, or userinfo without one.
+    """Replace the password in a URL, or userinfo without one, by ``***``.
 
-    :param text: a URL, or what was meant to be one; when it cannot be parsed, rather too much is masked
-    :returns: text; unchanged when there is no userinfo
+    :param text: a URL, or something meant to be one; if it cannot be parsed, this
+        rather masks too much
+    :returns: text; unchanged if there is no userinfo
     """
     begin = _BEGIN_OF_AUTHORITY.match(text)
     start = begin.end() if begin else 0
     end = _END_OF_AUTHORITY.search(text, start) if begin else None
     at = text.rfind('@', start, end.start() if end else len(text))
     if at < 0 and end and not _PLAIN_AUTHORITY.match(text[start:end.start()]):
-        at = text.rfind('@')                # a password with a slash in it, not encoded
+        at = text.rfind('@')                # a password with an unencoded slash
     if at <= start:
         return text
     colon = text.find(':', start, at)
@@ -58,41 +61,41 @@ def mask_password(text):
 
 
 def cut_query(text):
-    """A URL without what its query says: a token is often there, and a sentence is no place for it."""
+    """Drop a URL's query, which often holds a token, before quoting it in a message."""
     begin, mark, query = text.partition('?')
     return begin + mark + '...' if query else text
 
 
 def percent_decode(text):
-    """Text with its percent-encoding undone (RFC 3986, 2.1), read as UTF-8.
+    """Decode percent-encoded text (RFC 3986, 2.1) as UTF-8.
 
-    :param text: a stray ``%`` stays; bytes that are not UTF-8 become U+FFFD
+    :param text: a stray ``%`` is kept; bytes that are not UTF-8 become U+FFFD
     """
     data = _ESCAPE.sub(lambda match: binascii.unhexlify(match.group(1)), text.encode('utf-8', 'replace'))
     return _SURROGATE.sub(b'\xff\xff\xff', data).decode('utf-8', 'replace')
 
 
 def ip_bytes(host):
-    """An IP address in network order: 4 or 16 bytes; None when ``host`` is none.
+    """Return an IP address as 4 or 16 bytes in network order; None for a name.
 
-    :param host: text without brackets; the zone id of an IPv6 address is left out
+    :param host: text without brackets; the zone id of an IPv6 address is ignored
     """
     address, percent, _ = host.partition('%')
     if not _ADDRESS.match(address) or (percent and ':' not in address):
         return None
     try:
         return socket.inet_pton(socket.AF_INET6 if ':' in address else socket.AF_INET, native(address))
-    except OS_ERRORS + (AttributeError,):   # no address; Windows has no inet_pton on 2.7
+    except OS_ERRORS + (AttributeError,):   # not an address; Windows lacks inet_pton on 2.7
         return None
 
 
 def is_ip_address(host):
-    """True when text is an IPv4 address, or an IPv6 address without brackets (a zone id may follow)."""
+    """Return True for an IPv4 address, or an IPv6 address without brackets."""
     return ip_bytes(host) is not None
 
 
 def bracketed(host):
-    """A host as it stands before a port: IPv6 in brackets, without its zone id (RFC 6874, 4)."""
+    """Return a host as written before a port: IPv6 in brackets, without zone id."""
     return '[{}]'.format(host.partition('%')[0]) if ':' in host else host
 
 
@@ -101,17 +104,19 @@ def _unusable(what, text, problem):
 
 
 def ascii_name(host):
-    """The ``xn--`` form of a host name (IDNA 2003, by Python's codec), for DNS, SNI and Host, in lower case
-    (RFC 3986, 3.2.2).
+    """Return the ``xn--`` form of a host name, for DNS, SNI and Host.
 
-    :param host: text; one trailing dot may be there and stays
-    :raises ValueError: a label is empty, longer than 63, or holds what no name may hold;
-        the text continues a sentence that begins with the URL
+    Encodes with IDNA 2003, by Python's codec, in lower case (RFC 3986, 3.2.2).
+
+    :param host: text; one trailing dot is allowed and kept
+    :raises ValueError: if a label is empty, longer than 63 characters, or contains a
+        character that is not allowed in names; the message continues a sentence that
+        begins with the URL
     """
     labels = _DOTS.split(host)
     names = []
     for number, label in enumerate(labels):
-        # The length goes first: the codec takes quadratic time (CVE-2022-45061).
+        # Check the length first: the codec takes quadratic time (CVE-2022-45061).
         if len(label) <= 63 and any(ord(character) > 127 for character in label):
             try:
                 label = label.encode('idna').decode('ascii')
@@ -121,7 +126,7 @@ def ascii_name(host):
             raise ValueError('has a host label of more than 63 characters; 1 to 63 are allowed')
         if not label and (number == 0 or number < len(labels) - 1):
             raise ValueError('has an empty host label; 1 to 63 characters are allowed')
-        if label and not _LABEL.match(label):   # also what IDNA made of U+2100 and its like
+        if label and not _LABEL.match(label):   # also what IDNA makes of U+2100 and the like
             raise ValueError('has a host with a character that is not allowed; '
                              'letters, digits, "-", "_" and "." are')
         names.append(label)
@@ -132,33 +137,34 @@ def ascii_name(host):
 
 
 def _ipv6_literal(text):
-    """What stands in brackets, as one dials it: ``fe80::1%eth0`` of ``fe80::1%25eth0``."""
+    """Decode an address from brackets: ``fe80::1%eth0`` for ``fe80::1%25eth0``."""
     address, percent, zone = text.partition('%')
-    if zone.startswith('25') and len(zone) > 2:     # RFC 6874; else the bare form of RFC 4007
+    if zone.startswith('25') and len(zone) > 2:     # RFC 6874; otherwise RFC 4007's bare form
         zone = percent_decode(zone[2:])
     if ':' not in address or not is_ip_address(address):
-        raise ValueError('has something else than an IPv6 address in brackets')
+        raise ValueError('has brackets around something that is not an IPv6 address')
     if percent and not _ZONE.match(zone):
         raise ValueError('has a zone id that is not allowed; letters, digits and "-._~:@+" are')
     return address.lower() + percent + zone
 
 
 def split_url(text, what='url'):
-    """A URL in its parts, each checked (RFC 3986, 3).
+    """Split a URL into its parts and check each of them (RFC 3986, 3).
 
     :param text: text with ``scheme://``
-    :param what: how errors call it
+    :param what: how to name it in errors
     :returns: ``(scheme, userinfo, host, port, rest)``: scheme in lower case; userinfo
-        ``(user, password)`` percent-decoded, or None; host in ASCII, IPv6 without brackets; port
-        an int, or None; rest: path, query and fragment as given
-    :raises ValueError: a sentence that names the URL, its password masked
+        ``(user, password)`` percent-decoded, or None; host in ASCII, IPv6 without
+        brackets; port as int, or None; rest: path, query and fragment as given
+    :raises ValueError: if a part is not allowed; the message names the URL with its
+        password masked
     """
     data = text.encode('utf-8', 'replace')
     if _FORBIDDEN.search(text):
         raise _unusable(what, text, 'has white space, a control character or a backslash; '
                                     'only plain spaces in path and query are allowed')
     if data.decode('utf-8') != text or _SURROGATE.search(data):
-        raise _unusable(what, text, 'has a surrogate; only characters are allowed')
+        raise _unusable(what, text, 'has half a surrogate pair; it cannot be encoded as UTF-8')
     scheme, separator, rest = text.partition('://')
     if not separator or _END_OF_AUTHORITY.search(scheme):
         raise _unusable(what, text, 'has no scheme')
@@ -171,19 +177,19 @@ def split_url(text, what='url'):
         if place.startswith('['):
             literal, bracket, tail = place[1:].partition(']')
             if not bracket or tail[:1] not in ('', ':'):
-                raise ValueError('has brackets that are not in order; [address] or [address]:port is allowed')
+                raise ValueError('has misplaced brackets; [address] or [address]:port is allowed')
             host, port = _ipv6_literal(literal), tail[1:]
         else:
             host, _, port = place.partition(':')
             if ':' in port:
-                raise ValueError('has more than one colon in host and port; an IPv6 address wants brackets')
+                raise ValueError('has more than one colon in host and port; an IPv6 address needs brackets')
             if not host:
                 raise ValueError('has no host')
             host = ascii_name(host)
         number = _PORT.match(port)
-        # An empty port is the default one (RFC 3986, 6.2.3).
+        # An empty port means the default (RFC 3986, 6.2.3).
         if port and (not number or int(number.group(1)) > 65535):
-            raise ValueError('has a port that is not allowed; 1 to 65535 are')
+            raise ValueError('has a port that is not a number from 1 to 65535')
         user, _, password = userinfo.partition(':')
         credentials = percent_decode(user), percent_decode(password)
         if _CONTROL.search(''.join(credentials)):
@@ -195,12 +201,13 @@ def split_url(text, what='url'):
 
 
 class Url(object):
-    """Where a WebSocket connects to; made by :func:`parse_url` and never changed.
+    """Target of a WebSocket; made by :func:`parse_url` and never modified.
 
-    :ivar text: as it was given
-    :ivar masked: the same with ``***`` for the password; for ``repr``, trace, logs and reasons
+    :ivar text: as given
+    :ivar masked: ``text`` with ``***`` as password, for ``repr``, traces and reasons
     :ivar scheme: ``'ws'`` or ``'wss'``
-    :ivar host: ASCII in lower case; IPv6 without brackets, with its zone id (``fe80::1%eth0``)
+    :ivar host: ASCII in lower case; IPv6 without brackets, with its zone id
+        (``fe80::1%eth0``)
     :ivar port: int
     :ivar resource: path and query, percent-encoded: the request target
     :ivar userinfo: ``(user, password)``, percent-decoded, or None
@@ -208,7 +215,7 @@ class Url(object):
     :ivar authority: ``host:port`` for CONNECT and messages: without zone id
     :ivar origin_key: ``(scheme, host, port)``
     :ivar is_secure: True for wss
-    :ivar is_ip: True when the host is an IP address
+    :ivar is_ip: True if the host is an IP address
     """
 
     __slots__ = ('text', 'masked', 'scheme', 'host', 'port', 'resource', 'userinfo', 'host_header',
@@ -237,14 +244,16 @@ def _escape(match):
 
 
 def parse_url(url, what='url'):
-    """A :class:`Url` of text.
+    """Parse text into a :class:`Url`.
 
-    :param url: ``ws://``, ``wss://`` (or their aliases ``http://``, ``https://``), host, port (1-65535,
-        default 80 or 443), path and query; a fragment is dropped; non-ASCII and blanks in path and
-        query are percent-encoded, what is percent-encoded stays
-    :param what: how errors call it
-    :raises TypeError: not text (an ASCII native ``str`` will do on 2.7)
-    :raises ValueError: it cannot be used; the sentence says why, with the password masked
+    :param url: ``ws://`` or ``wss://`` (or the aliases ``http://`` and ``https://``),
+        host, port (1-65535, default 80 or 443), path and query. A fragment is dropped.
+        Non-ASCII characters and spaces in path and query are percent-encoded;
+        characters already encoded stay.
+    :param what: how to name it in errors
+    :raises TypeError: if it is not text (on 2.7, an ASCII native ``str`` will do)
+    :raises ValueError: if it cannot be used; the message says why, with the password
+        masked
     """
     text = to_text(url)
     if not isinstance(text, text_type):
@@ -253,17 +262,17 @@ def parse_url(url, what='url'):
     if scheme not in _SCHEMES:
         raise _unusable(what, text, 'has a scheme that is not allowed; ws, wss, http and https are')
     if userinfo and ':' in userinfo[0]:
-        raise _unusable(what, text, 'has a colon in its user name; Basic authentication allows none')
+        raise _unusable(what, text, 'has a colon in its user name; Basic authentication does not allow that')
     scheme = _SCHEMES[scheme]
     path, _, query = rest.partition('#')[0].partition('?')
-    # "?" only before a query that is not empty: RFC 6455, 3.
+    # "?" only before a non-empty query (RFC 6455, 3).
     resource = (path or '/') + ('?' + query if query else '')
     resource = _TO_ESCAPE.sub(_escape, resource.encode('utf-8')).decode('ascii')
     return Url(text, scheme, host, port or _DEFAULT_PORTS[scheme], resource, userinfo)
 
 
 def _without_dots(path):
-    """RFC 3986, 5.2.4: remove_dot_segments, of a path that begins with a slash."""
+    """Remove dot segments from a path that begins with a slash (RFC 3986, 5.2.4)."""
     kept = []
     segments = path.split('/')[1:]
     for segment in segments:
@@ -277,12 +286,13 @@ def _without_dots(path):
 
 
 def resolve_location(base, location):
-    """Where a redirect leads (RFC 3986, 5.2; RFC 9110, 10.2.2).
+    """Return where a redirect leads (RFC 3986, 5.2; RFC 9110, 10.2.2).
 
-    :param base: the :class:`Url` that was asked
-    :param location: the value of ``Location``: text, or bytes in UTF-8; absolute or relative; None is refused
-    :returns: a :class:`Url`; userinfo in the location is dropped, so is a fragment
-    :raises ValueError: nothing that one could connect to
+    :param base: the :class:`Url` of the request
+    :param location: the value of ``Location``, absolute or relative: text, or bytes in
+        UTF-8; None is refused
+    :returns: a :class:`Url`, without the location's userinfo and fragment
+    :raises ValueError: if it is not something to connect to
     """
     text = to_bytes(location).decode('utf-8', 'replace') if isinstance(location, BYTES_LIKE) else location
     text = (text or '').strip(' \t')
@@ -293,7 +303,7 @@ def resolve_location(base, location):
         raise _unusable('redirect location', text, 'has no host')
     if authority is None:
         authority = base.host_header
-        if '%' in base.host:        # a zone id is of this machine: it holds for the next connection, too
+        if '%' in base.host:        # a zone id is local to this machine: keep it
             authority = '[{}]:{}'.format(base.host.replace('%', '%25'), base.port)
         base_path, _, base_query = base.resource.partition('?')
         if not path:
@@ -306,5 +316,5 @@ def resolve_location(base, location):
 
 
 def same_origin(first, second):
-    """True when scheme, host and port of two :class:`Url` are the same: secrets may go along."""
+    """Return True if secrets for one :class:`Url` may be sent to the other."""
     return first.origin_key == second.origin_key
