@@ -24,9 +24,10 @@ _EXCEPTION = Pattern(r'(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?\Z')
 
 
 class ProxyUrl(object):
-    """Address and protocol of a proxy; made by :func:`parse_proxy`, then fixed.
+    """Address of a proxy; made by :func:`parse_proxy` and never modified.
 
-    :ivar scheme: ``http``, ``https``, ``socks4``, ``socks4a``, ``socks5`` or ``socks5h``
+    :ivar scheme: ``http``, ``https``, ``socks4``, ``socks4a``, ``socks5`` or
+        ``socks5h``
     :ivar host: ASCII; IPv6 without brackets
     :ivar port: int
     :ivar user: percent-decoded text, or None without credentials
