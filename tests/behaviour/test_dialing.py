@@ -49,13 +49,13 @@ def can_bind(address):
 
 
 needs_ipv6 = pytest.mark.skipif(not can_bind('::1'), reason='this machine has no IPv6')
-# All of 127.0.0.0/8 is this machine on Linux only.
+# Only on Linux does all of 127.0.0.0/8 belong to this machine.
 needs_127 = pytest.mark.skipif(not can_bind('127.0.0.5'), reason='127.0.0.5 is not this machine')
 
 
 @pytest.fixture
 def names(monkeypatch):
-    """Names of our own, to be filled."""
+    """Return fake names, to be filled."""
     names = Names({})
     monkeypatch.setattr(socket, 'getaddrinfo', names)
     return names
@@ -63,7 +63,7 @@ def names(monkeypatch):
 
 @pytest.fixture
 def hanging(names):
-    """The name hang.test, whose look-up never ends."""
+    """Return the name hang.test, whose lookup never ends."""
     names.names['hang.test'] = event = threading.Event()
     yield names
     event.set()
@@ -73,7 +73,7 @@ def hanging(names):
 
 @pytest.mark.parametrize('dead', ['127.0.0.1', pytest.param('::1', marks=needs_ipv6)])
 def test_dead_first_address(names, dead):
-    """About 0.3 s are lost, not connect_timeout."""
+    """A dead first address costs about 0.3 s, not connect_timeout."""
     with Server(bye) as server, dead_address(dead) as where:
         names.names['name.test'] = [where[:2], ('127.0.0.1', server.port)]
         got = run('ws://name.test/', connect_timeout=None)
@@ -82,7 +82,7 @@ def test_dead_first_address(names, dead):
 
 
 def test_refused_first_address(names, monkeypatch):
-    """The next one starts at once."""
+    """A refusal starts the next attempt at once."""
     monkeypatch.setattr(happy_eyeballs, 'ATTEMPT_DELAY', 30)
     with Server(bye) as server:
         names.names['name.test'] = [('127.0.0.1', free_port()), ('127.0.0.1', free_port()),
@@ -119,7 +119,7 @@ def test_time_limit_names_every_address(names):
 
 
 def test_late_refusal(names, monkeypatch):
-    """All are under way when the last hope is refused."""
+    """All attempts are pending when the last one is refused."""
     monkeypatch.setattr(happy_eyeballs, 'ATTEMPT_DELAY', 0.01)
     port = free_port()
     with dead_address() as where:
@@ -177,7 +177,7 @@ def test_patched_resolver_that_hangs_on_addresses(monkeypatch):
 
 
 def test_resolver_that_hangs_for_all(names):
-    """Eight are left behind, then connecting fails at once; it works again when they are done."""
+    """After eight abandoned lookups connecting fails at once, until they are done."""
     event = threading.Event()
     for number in range(9):
         names.names['n{}.test'.format(number)] = event
@@ -185,7 +185,7 @@ def test_resolver_that_hangs_for_all(names):
         fails(run('ws://n{}.test/'.format(number), connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
     got = run('ws://n8.test/')
     fails(got, 'resolve', 'unable to connect; 8 name lookups are hanging; no further one is started')
-    # The same name is no further one.
+    # The same name does not count as another lookup.
     fails(run('ws://n0.test/', connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
     threads = [thread for thread in threading.enumerate() if thread.name == 'lomond-resolver']
     assert len(threads) == 8
@@ -199,7 +199,7 @@ def test_resolver_that_hangs_for_all(names):
 
 
 def test_connections_share_a_look_up(names):
-    """Two that want the same name at the same time ask once."""
+    """Two connections that need the same name at the same time look it up once."""
     event = threading.Event()
     real, answers = names.names, []
 
@@ -259,7 +259,7 @@ def test_source_address(names, source, seen):
 
 
 def test_source_port_and_dead_first_address(names):
-    """Both attempts have the one port; so has the next connection, though we ended the last one."""
+    """Both attempts, and the next connection, share a port, though we closed first."""
     port, peers = free_port(), queue.Queue()
 
     def script(peer):
@@ -328,7 +328,7 @@ def test_unix_socket_that_is_not_there(path, words):
 
 
 def test_unix_socket_with_a_full_queue(tmpdir):
-    """Nothing tells when there is room: it is tried again, without spinning."""
+    """poll() does not report when there is room again: retry, without spinning."""
     path = str(tmpdir.join('s'))
     with dead_unix_address(path) as listener:
         before = os.times()[0]
@@ -382,7 +382,7 @@ def test_answer_that_never_comes():
 
 
 def test_request_that_nobody_reads():
-    """Larger than all buffers on the way: the limit holds for sending, too."""
+    """A request larger than all buffers: the limit holds for sending, too."""
     with Server(lambda peer: peer.server.stopping.wait(5)) as server:
         got = run(server.url(), connect_timeout=1, headers=[('X-Long', 'x' * 20000000)],
                   socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)])
@@ -390,7 +390,7 @@ def test_request_that_nobody_reads():
 
 
 def test_request_to_one_who_hangs_up():
-    """A reset before all of it was written."""
+    """The server resets the connection before all of the request was written."""
     with Server(lambda peer: peer.read(1)) as server:
         got = run(server.url(), headers=[('X-Long', 'x' * 20000000)])
     fails(got, 'upgrade', 'request failed; (Connection reset by peer|Broken pipe)')
@@ -405,7 +405,7 @@ def test_request_that_cannot_be_made(broken):
         fails(Run(Broken(server.url(), proxies={})), 'upgrade', 'request failed; .*')
 
 
-# -- ended by the user, in every phase
+# -- ended by the user, in every stage
 
 def close(websocket):
     websocket.close()
@@ -419,7 +419,7 @@ both = pytest.mark.parametrize('end', [close, force_disconnect])
 
 
 def ended(url, end, **options):
-    """Connect, and end it from another thread after a while."""
+    """Connect, and end the connection from another thread after a while."""
     websocket = WebSocket(url, **options)
     timer = threading.Timer(0.06, end, [websocket])
     timer.start()
@@ -493,7 +493,7 @@ def test_ended_in_the_handler_of_connected(end):
 
 
 def test_left_while_dialing():
-    """A loop that is left at Connecting, or an iterator that is closed while it waits."""
+    """A loop that is left at Connecting, or an iterator closed while it waits."""
     with dead_address() as where:
         websocket = WebSocket('ws://127.0.0.1:{}/'.format(where[1]), proxies={})
         for _event in websocket:
@@ -506,10 +506,10 @@ def test_left_while_dialing():
         assert not websocket.is_active
 
 
-# -- the plug: _connect and _wrap_socket
+# -- override points: _connect and _wrap_socket
 
 class Piped(WebsocketSession):
-    """Connects to one end of a pair of sockets."""
+    """A session that connects to one end of a pair of sockets."""
 
     ends = None
 
@@ -518,7 +518,7 @@ class Piped(WebsocketSession):
 
 
 def talk_to(sock, thread_target=bye):
-    """Run a script on a socket; returns the thread."""
+    """Run a script on a socket; return its thread."""
     def serve():
         from support.proxyserver import Gone, Peer
         try:
@@ -532,7 +532,7 @@ def talk_to(sock, thread_target=bye):
 
 
 class Rest(object):
-    """What a _connect may return: just these four."""
+    """What a _connect must return at least: these four methods."""
 
     def __init__(self, sock):
         self._inner = sock
@@ -600,7 +600,7 @@ def test_connect_overridden_calls_the_base(names):
 
 @pytest.mark.parametrize('limit', [5.0, None])
 def test_what_the_base_connects_can_be_used(limit):
-    """A blocking socket with what is left of connect_timeout, as ``_wrap_socket`` gets one."""
+    """It gets a blocking socket with the rest of connect_timeout as its timeout."""
     timeouts = []
 
     class Session(WebsocketSession):

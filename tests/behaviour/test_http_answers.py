@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""HTTP around the opening handshake, on the wire: redirects, authentication, cookies, bodies, secrets."""
+"""HTTP around the opening handshake: redirects, authentication, cookies, secrets."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -55,7 +55,7 @@ def redirect(location, status=b'302 Found'):
 
 
 def pages(**answers):
-    """By path: a script for each; ``root`` is that of '/'; called with the head read."""
+    """Run the script for the path of the request (``root`` for '/'), its head read."""
     def script(peer):
         peer.read_head()
         path = peer.line.split(b' ')[1].partition(b'?')[0].decode('ascii').strip('/') or 'root'
@@ -68,14 +68,14 @@ def pages(**answers):
 
 
 def agree(peer):
-    """The upgrade, a word, and the end, for a request that was read."""
+    """Upgrade, send a word and close, after a request was read."""
     peer.agree()
     peer.frame(1, b'hello')
     peer.end()
 
 
 def header(head, name):
-    """The values of a header of a request."""
+    """Return the values of a header of a request."""
     lines = [line.partition(b':') for line in head.split(CRLF)[1:]]
     return [value.strip() for found, _, value in lines if found.lower() == name.encode('ascii')]
 
@@ -123,7 +123,7 @@ def test_location(location, path):
 
 
 def test_redirect_to_tls(certs):
-    """https is wss."""
+    """https means wss."""
     with Server(bye, server_context(certs.server)) as second:
         with Server(redirect(second.url('https', 'localhost'))) as first:
             got = run(first.url(), max_redirects=1, ssl_cafile=certs.ca)
@@ -181,7 +181,7 @@ def test_redirect_to_one_who_is_down():
 
 
 def test_redirects_have_one_budget():
-    """Each is quick; all of them together are not."""
+    """Each redirect is quick, but all of them together take too long."""
     def script(peer):
         peer.read_head()
         peer.server.stopping.wait(LIMIT * 0.3)
@@ -194,7 +194,7 @@ def test_redirects_have_one_budget():
 
 
 def test_redirect_without_the_end_of_its_body():
-    """Nobody waits for what nobody wants."""
+    """An unneeded body is not waited for."""
     def script(peer):
         peer.read_head()
         if len(peer.server.heads) == 1:
@@ -208,7 +208,7 @@ def test_redirect_without_the_end_of_its_body():
 
 
 def test_url_is_what_it_was():
-    """host, port and resource follow; the next connection begins at the beginning."""
+    """host, port and resource follow; the next connection starts at the beginning."""
     with Server(bye) as second:
         with Server(redirect(second.url(path='/x'))) as first:
             websocket = WebSocket(first.url(), proxies={}, max_redirects=1)
@@ -220,7 +220,7 @@ def test_url_is_what_it_was():
 
 
 def test_proxy_of_a_redirect(certs):
-    """Chosen anew: wss has another one than ws."""
+    """The proxy is chosen again: wss uses another one than ws."""
     with Server(bye, server_context(certs.server)) as second:
         with Server(redirect(second.url('wss'))) as first, Server(Proxy('http', second.port)) as proxy:
             got = run(first.url(), max_redirects=1, ssl_cafile=certs.ca, proxies={'https': proxy.url('http')})
@@ -254,7 +254,7 @@ def has_secret(head):
 
 @pytest.mark.parametrize('options', SECRETS)
 def test_secrets_stay_with_their_origin(options):
-    """Another port is another origin; what comes back to the first one is not trusted either."""
+    """Another port is another origin; coming back does not restore trust."""
     challenge = (b'WWW-Authenticate', b'Digest realm="x", nonce="n", qop="auth"')
 
     def front(peer):
@@ -306,7 +306,7 @@ def test_host_stays_with_its_origin():
 # -- authentication
 
 def test_one_authorization():
-    """add_header's, else that of headers, else auth, else of the URL."""
+    """add_header() wins, then headers, then auth, then the URL."""
     levels = ['url', 'auth', 'headers', 'add_header']
     with Server(bye) as server:
         for level in range(4):
@@ -330,7 +330,7 @@ HASHES = {'MD5': hashlib.md5, 'SHA-256': hashlib.sha256}
 
 
 def digest_server(algorithm, password=b's3cret', lines=None, close=True):
-    """Wants Digest of user b'me' for every path; checks it as RFC 7616 says."""
+    """Require Digest of user b'me' for every path; check it as in RFC 7616."""
     def script(peer):
         while True:
             peer.read_head()
@@ -373,7 +373,7 @@ def digest_server(algorithm, password=b's3cret', lines=None, close=True):
 @pytest.mark.parametrize('close', [True, False])
 @pytest.mark.parametrize('algorithm', ['MD5', 'SHA-256', 'MD5-sess', 'SHA-256-sess'])
 def test_digest(algorithm, close):
-    """Two requests, and nothing of it shows: C D R."""
+    """Two requests are sent, but the events are those of one."""
     with Server(digest_server(algorithm, close=close)) as server:
         got = run(server.url(path='/x?y=1,"z'), auth=DigestAuth('me', 's3cret'))
         succeeds(got)
@@ -384,7 +384,7 @@ def test_digest(algorithm, close):
 
 
 def test_digest_is_refused():
-    """Two requests in all, then it is Rejected."""
+    """After two requests in all, the answer is Rejected."""
     with Server(digest_server('MD5')) as server:
         got = run(server.url(), auth=DigestAuth('me', 'wrong'))
         assert len(server.heads) == 2
@@ -396,7 +396,7 @@ def test_digest_for_each_connection():
     with Server(digest_server('MD5')) as server:
         websocket = WebSocket(server.url(), proxies={}, auth=DigestAuth('me', 's3cret'))
         succeeds(Run(websocket))
-        # The nonce has been used: the count would be 2 now, which this server does not like.
+        # The nonce was used before: the count would be 2, which this server rejects.
         assert Run(websocket).names == REJECTED
         assert [parameters[b'nc'] for parameters in server.script.seen] == [b'00000001', b'00000002']
 
@@ -412,7 +412,7 @@ def test_digest_that_cannot_be_answered(lines):
 
 
 def test_challenge_without_digest():
-    """Basic, or nothing at all, is not tried twice."""
+    """Basic, or no credentials at all, is not tried twice."""
     for options in ({}, {'auth': ('me', 'x')}):
         with Server(digest_server('MD5')) as server:
             succeeds(run(server.url(), **options), REJECTED)
@@ -438,7 +438,7 @@ def test_digest_has_one_budget():
     (b'401 No', [(b'WWW-Authenticate', b'Digest realm="x", nonce="n", qop=auth')]),
     (b'302 Found', [(b'Location', b'/next')])])
 def test_one_deadline(first):
-    """It is set once for all the requests of a connection."""
+    """The header is made once for all requests of a connection."""
     deadlines = []
 
     class Session(WebsocketSession):
@@ -467,7 +467,7 @@ def test_digest_through_a_proxy():
 
 
 def test_digest_where_the_second_connection_fails():
-    """The listener is gone by then."""
+    """The listener is closed by then."""
     def script(peer):
         peer.read_head()
         peer.server.listener.shutdown(socket.SHUT_RDWR)
@@ -480,7 +480,7 @@ def test_digest_where_the_second_connection_fails():
 
 
 def test_fresh_token_for_each_connection():
-    """url and headers may be callables, called once for a connection, redirects included."""
+    """url and headers may be callables, called once even if there are redirects."""
     asked = []
     with Server(pages(root=b'/x', x=agree)) as server:
         def headers():
@@ -514,7 +514,7 @@ def test_callables_that_fail(options):
 # -- cookies
 
 def test_cookie_jar():
-    """It is given each Set-Cookie line of every answer, and asked for every request."""
+    """The jar gets the Set-Cookie lines of all answers; all requests use it."""
     def login(peer):
         peer.send(b'HTTP/1.1 302 Found\r\nLocation: /app/x\r\nContent-Length: 0\r\n'
                   b'Set-Cookie: id=1; Path=/\r\nSet-Cookie: app=a b; Path=/app\r\n'
@@ -538,7 +538,7 @@ def test_cookie_jar():
 
 
 def test_cookie_jar_across_origins():
-    """A jar knows whom a cookie is for: ports do not matter to it, hosts do."""
+    """A jar knows which host a cookie is for; ports do not matter to it."""
     with Server(bye) as second:
         def first(peer):
             peer.read_head()
@@ -575,7 +575,7 @@ def test_cookie_of_headers_wins():
     (b'Transfer-Encoding: chunked\r\n\r\n3\r\nsor\r\n2;x=y\r\nry\r\n0\r\nTrailer: x\r\n\r\n', b'sorry'),
     (b'Content-Length: 70000\r\n\r\n' + b'x' * 70000, b'x' * 65536)])
 def test_body(answer, body):
-    """At once, though TCP stays open."""
+    """Rejected is emitted at once, though TCP stays open."""
     def script(peer):
         peer.read_head()
         peer.send(b'HTTP/1.1 403 Forbidden\r\n' + answer)
@@ -604,7 +604,7 @@ def test_body_until_the_end():
 @pytest.mark.parametrize('answer', [b'\r\nnever', b'Content-Length: 10\r\n\r\nnever',
                                     b'Transfer-Encoding: chunked\r\n\r\n5\r\nnever\r\n'])
 def test_body_without_end(answer):
-    """What is there after a second, or at the time limit, is all."""
+    """The body is what has arrived after a second, or at the time limit."""
     def script(peer):
         peer.read_head()
         peer.send(b'HTTP/1.1 404 Not Found\r\n' + answer)
@@ -627,7 +627,7 @@ def test_body_has_a_second():
     assert 1 <= got.elapsed < 1 + SLACK
 
 
-# -- nothing gets into the request but by its own door
+# -- header injection
 
 VECTORS = [
     'x\r\nX-Evil: 1', 'x\nX-Evil: 1', 'x\rX-Evil: 1', '\r\nX-Evil: 1', 'x\r\n\r\nGET /evil HTTP/1.1\r\n',
@@ -651,7 +651,7 @@ def added(name, value):
 
 
 def by(**options):
-    """A WebSocket with those options; a callable gets the vector."""
+    """Return a function that makes a WebSocket; callable options get the vector."""
     def make(url, vector):
         return WebSocket(url, **dict(dict(proxies={}), **dict(
             (name, value(vector)) for name, value in options.items())))
@@ -704,7 +704,7 @@ KNOWN = re.compile(br'\A(GET|CONNECT) \S+ HTTP/1\.1\r\n'
 
 @pytest.mark.parametrize('door', sorted(DOORS))
 def test_injection(door):
-    """Each vector is refused, or is on the wire inside of the line where it belongs."""
+    """Each vector is refused, or stays inside the line where it belongs."""
     def script(peer):
         peer.read_head()
         rest.append(peer.buffer)
@@ -738,7 +738,7 @@ def test_injection(door):
 # -- secrets
 
 def everything_said(websocket, limit, records, caplog):
-    """All that a connection says of itself, as one text."""
+    """Return everything that a connection says about itself, as one text."""
     said = [repr(websocket)]
     for event in websocket.connect(connect_timeout=limit):
         said.append(repr(event))

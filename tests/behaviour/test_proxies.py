@@ -1,7 +1,8 @@
 # -*- coding: utf-8 -*-
-"""Proxies, end to end on loopback: each scheme, ws and wss, and all that a proxy may do.
+"""Proxies, end to end on loopback: each scheme, ws and wss, and what a proxy may do.
 
-The proxies and servers are scripts of ours (``proxyserver``); those of other projects are in ``real/``.
+The proxies and servers are scripts (``proxyserver``); tests with the proxies of other
+projects are in ``real/``.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -43,7 +44,7 @@ needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS
 # -- proxies: each scheme, ws and wss, whatever the proxy does
 
 def proxy_setup(kind, secure, certs):
-    """(TLS of the proxy, TLS of the target, scheme of the target)."""
+    """Return ``(TLS of the proxy, TLS of the target, scheme of the target)``."""
     return (server_context(certs.server) if kind == 'https' else None,
             server_context(certs.server) if secure else None, 'wss' if secure else 'ws')
 
@@ -65,7 +66,7 @@ matrix = pytest.mark.parametrize('kind, secure', [
 
 @pytest.fixture
 def names(monkeypatch):
-    """target.test is 127.0.0.1."""
+    """Make target.test 127.0.0.1."""
     names = Names({'target.test': ['127.0.0.1']})
     monkeypatch.setattr(socket, 'getaddrinfo', names)
     return names
@@ -74,7 +75,7 @@ def names(monkeypatch):
 @matrix
 @pytest.mark.parametrize('auth', [False, True])
 def test_proxy(certs, names, kind, secure, auth):
-    """All goes well, with and without a password, which is percent-encoded in the URL."""
+    """It works with and without a password, percent-encoded in the URL."""
     outer, inner, _ = proxy_setup(kind, secure, certs)
     with Server(bye, inner) as target:
         script = Proxy(kind, target.port, (b'us@er', b'p:w/\xc3\xa9') if auth else None)
@@ -83,7 +84,7 @@ def test_proxy(certs, names, kind, secure, auth):
     succeeds(got)
     asked = b'127.0.0.1' if kind in ('socks4', 'socks5') else b'target.test'
     assert script.asked == [(asked, 8123)]
-    # The name is looked up by one of the two.
+    # Either side may look up the name.
     assert names.asked == (['target.test'] if asked == b'127.0.0.1' else [])
     host = 'localhost' if kind == 'https' else '127.0.0.1'
     assert got['connected'].proxy == '{}://{}:{}'.format(kind, host, proxy.port)
@@ -94,7 +95,7 @@ def test_proxy(certs, names, kind, secure, auth):
 @matrix
 @pytest.mark.parametrize('credentials', ['', 'user:wrong@'])
 def test_proxy_wants_a_password(certs, names, kind, secure, credentials):
-    """None, and the wrong one: the proxy's own words."""
+    """No password, or a wrong one: the reason has the proxy's own words."""
     outer, inner, _ = proxy_setup(kind, secure, certs)
     with Server(bye, inner) as target:
         with Server(Proxy(kind, target.port, (b'other', b'right')), outer) as proxy:
@@ -130,7 +131,7 @@ def test_proxy_cannot_reach_the_target(certs, names, kind, secure):
 
 @matrix
 def test_proxy_is_silent(certs, names, kind, secure):
-    """It takes the connection (and TLS), and then says nothing."""
+    """The proxy accepts the connection (and TLS), and then stays silent."""
     outer = proxy_setup(kind, secure, certs)[0]
     with Server(silent, outer) as proxy:
         got = through(kind, proxy.port, secure, certs, connect_timeout=LIMIT)
@@ -147,7 +148,7 @@ def test_proxy_is_silent(certs, names, kind, secure):
 def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
     def script(peer):
         peer.send(data)
-        peer.sock.shutdown(socket.SHUT_WR)      # and what it is told is read, else there is a reset
+        peer.sock.shutdown(socket.SHUT_WR)      # keep reading, to avoid a reset
         peer.wait_gone()
     outer = proxy_setup(kind, secure, certs)[0]
     with Server(script, outer) as proxy:
@@ -174,7 +175,7 @@ def test_proxy_hangs_up(certs, names, kind, secure):
     ('https', b'HTTP/1.1 200 Connection established\r\n'),
     ('socks4', b'\0'), ('socks5', b'\5'), ('socks5h', b'\5\0\5\0\0\3\xff' + b'x' * 100)])
 def test_proxy_that_answers_a_byte_at_a_time(certs, names, kind, data):
-    """The limit is that of all bytes, not of one."""
+    """The limit is for all bytes together, not for each."""
     outer = proxy_setup(kind, False, certs)[0]
     with Server(lambda peer: (peer.fill(), peer.trickle(data), peer.wait_gone()), outer) as proxy:
         got = through(kind, proxy.port, False, certs, connect_timeout=LIMIT)
@@ -206,14 +207,14 @@ def test_answers_of_http_proxies(certs, answer, words):
 
 
 def test_old_proxy(certs):
-    """HTTP/1.0, and a provisional answer first."""
+    """HTTP/1.0, and a 1xx answer first."""
     with Server(bye) as target:
         with Server(Proxy('http', target.port, version=b'HTTP/1.1 102 Wait\r\n\r\nHTTP/1.0')) as proxy:
             assert through('http', proxy.port, False, certs).names == GOOD
 
 
 def test_bytes_behind_the_answer_are_kept(certs):
-    """A target that speaks first: its words come in the packet of the proxy's answer."""
+    """The target speaks first: its bytes arrive together with the proxy's answer."""
     with Server(reply(b'HTTP/1.1 200 OK\r\n\r\n'
                       b'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')) as proxy:
         got = through('http', proxy.port, False, certs)
@@ -236,7 +237,7 @@ def test_tunnel_leads_to_no_tls(certs, kind):
 
 
 def test_https_proxy_without_certificate(certs):
-    """The certificate of a proxy is checked as that of a server is; nothing is said to it."""
+    """A proxy's certificate is checked like a server's; nothing is sent to it."""
     with Server(silent, server_context(certs.elsewhere)) as proxy:
         got = through('https', proxy.port, False, certs)
         fails(got, 'proxy', "unable to connect to proxy; .*(localhost|elsewhere.test).*")
@@ -266,7 +267,7 @@ def test_fingerprint_is_of_the_server_not_of_the_proxy(certs):
 
 @pytest.mark.skipif(hasattr(ssl, 'MemoryBIO'), reason='this Python can do TLS in TLS')
 def test_no_tls_in_tls(certs):
-    """One clear sentence, before anything is opened."""
+    """One clear message, before anything is opened."""
     got = through('https', 1, True, certs)
     fails(got, 'prepare', r'unable to connect; wss through an https proxy needs Python 3.5 or newer '
           r'\(TLS inside TLS\)')
@@ -323,7 +324,7 @@ def test_tls_in_tls_checks_the_server(certs, inner, options, words):
 
 @needs_memory_bio
 def test_tls_in_tls_that_is_slow(certs):
-    """A byte at a time inside of the outer TLS: the limit holds."""
+    """The limit also holds if the outer TLS delivers one byte at a time."""
     def script(peer):
         peer.read_head()
         peer.send(b'HTTP/1.1 200 OK\r\n\r\n')
@@ -389,7 +390,7 @@ def test_no_proxy(monkeypatch, excepted, is_direct):
             succeeds(got)
             assert len(proxy.heads) == (0 if is_direct else 1)
             assert (got['connected'].proxy is None) == is_direct
-            # It is of the environment, and holds for what was found there only.
+            # no_proxy is from the environment and applies only to proxies from there.
             got = run(target.url(), proxies={'http': proxy.url('http')})
             assert got['connected'].proxy == proxy.url('http')
 

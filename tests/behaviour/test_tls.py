@@ -1,4 +1,4 @@
-"""TLS with real handshakes, end to end on loopback: whom we trust, and the words of a refusal."""
+"""TLS with real handshakes, end to end on loopback: trust, and reasons of refusals."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -30,20 +30,20 @@ from support.proxyserver import (
 from lomond import WebSocket
 from lomond.session import WebsocketSession
 
-# From 3.7 on OpenSSL compares names and addresses, and says so; before, Python does.
+# From 3.7 on, OpenSSL checks names and addresses; before, Python does.
 OPENSSL_MATCHES = hasattr(ssl, 'SSLCertVerificationError')
 
 
 @pytest.fixture
 def names(monkeypatch):
-    """target.test is 127.0.0.1."""
+    """Make target.test 127.0.0.1."""
     names = Names({'target.test': ['127.0.0.1']})
     monkeypatch.setattr(socket, 'getaddrinfo', names)
     return names
 
 
 def secure(certs, name='server', **options):
-    """A server with that certificate."""
+    """Return a server with that certificate."""
     return Server(options.pop('script', bye), server_context(getattr(certs, name), **options))
 
 
@@ -51,7 +51,7 @@ def secure(certs, name='server', **options):
 
 @pytest.mark.parametrize('host', ['localhost', '127.0.0.1', 'target.test', 'LOCALHOST', 'target.test.'])
 def test_trusted(certs, names, host):
-    """Names and addresses, on every Python; SNI for names, none for addresses (RFC 6066, 3)."""
+    """Names and addresses on every Python; SNI only for names (RFC 6066, 3)."""
     names.names['target.test.'] = ['127.0.0.1']
     asked = []
     with secure(certs) as server:
@@ -76,7 +76,7 @@ def test_ipv6_address(certs):
 
 
 def test_unix_socket(certs, tmpdir):
-    """The certificate is of the URL's host."""
+    """The certificate is checked against the URL's host."""
     path = str(tmpdir.join('s'))
     with Server(bye, server_context(certs.server), socket.AF_UNIX, path):
         succeeds(run('wss://target.test/', uds=path, ssl_cafile=certs.ca))
@@ -101,7 +101,7 @@ def test_environment_names_the_authorities(certs, monkeypatch):
 
 
 def test_fingerprint(certs):
-    """Nobody has signed it, it is of another name, and still it is the right one."""
+    """An untrusted certificate for another name passes if its fingerprint is right."""
     with secure(certs) as server:
         succeeds(run(server.url('wss'), ssl_fingerprint=certs.fingerprint))
         succeeds(run(server.url('wss', 'localhost'), ssl_fingerprint=certs.fingerprint.upper().replace(
@@ -127,10 +127,10 @@ def test_client_certificate(certs, names, scheme):
                       proxies=proxies)
             succeeds(got)
             assert len(got_name) == 1
-            # Without one. With TLS 1.3 the server says so behind our request only.
+            # No certificate. With TLS 1.3 the server only says so after our request.
             got = run(server.url('wss', 'target.test'), ssl_cafile=certs.ca, proxies=proxies)
             assert 'ready' not in got.names
-            # (A proxy may lose it in a reset.)
+            # A proxy may lose it in a reset.
             assert 'TLS alert from the server: ' in got.last.reason or scheme == 'proxy'
 
 
@@ -154,23 +154,23 @@ def other_words(old, new):
         "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1'.*")),
 ])
 def test_refused(certs, monkeypatch, name, host, cafile, words):
-    """The verifier's own words, no request is sent, and no further address is tried."""
+    """The verifier's own words; no request is sent, no further address is tried."""
     with secure(certs, name) as server, secure(certs) as second:
         if host == 'localhost':
             monkeypatch.setattr(socket, 'getaddrinfo', Names({
                 'localhost': [('127.0.0.1', server.port), ('127.0.0.1', second.port)]}))
         got = run(server.url('wss', host), ssl_cafile=getattr(certs, cafile))
         assert server.heads == [] and second.accepted == 0
-        # Nor is the rest of it sent in clear text.
+        # Nor is the rest sent as clear text.
         assert server.accepted == 1
     fails(got, 'tls', 'unable to connect; ' + words)
 
 
 def old_context(certs):
-    """TLS 1.0 and 1.1 only; None where OpenSSL has neither any more."""
+    """Return a context for TLS 1.0 and 1.1 only; None if OpenSSL has neither."""
     context = server_context(certs.server)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')         # Python and OpenSSL know that they are old
+        warnings.simplefilter('ignore')         # Python and OpenSSL warn that they are old
         try:
             context.set_ciphers(str('ALL:@SECLEVEL=0'))
             context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
@@ -185,7 +185,7 @@ def old_context(certs):
 
 @pytest.mark.parametrize('options', [{}, {'ssl_verify': False}, {'ssl_fingerprint': 'sha256:' + 'ab' * 32}])
 def test_old_tls(certs, options):
-    """TLS 1.1 is refused whatever else is asked for, and by its name."""
+    """TLS 1.1 is refused whatever the options are, and the reason names the version."""
     context = old_context(certs)
     if context is None:
         pytest.skip('this OpenSSL has no TLS 1.1')
@@ -237,7 +237,7 @@ def test_tls_that_never_ends(script):
     ({'ssl_cert': ('/no/such/cert.pem', '/no/such/key.pem')}, '/no/such/cert.pem'),
 ])
 def test_missing_files(options, path):
-    """Before a packet is sent; and not at all for ws."""
+    """Missing files show before a packet is sent, and do not matter for ws."""
     with Server(bye) as server:
         got = run(server.url('wss'), **options)
         fails(got, 'prepare', 'unable to connect; .*' + path + '.*')
@@ -261,7 +261,7 @@ def test_context_is_used_as_it_is(certs, monkeypatch, tmpdir):
     before = settings(context)
     with secure(certs) as server:
         succeeds(run(server.url('wss', 'localhost'), ssl_context=context))
-        # These are the context's business.
+        # The context decides these.
         succeeds(run(server.url('wss', 'localhost'), ssl_context=context, ssl_verify=False,
                      ssl_cafile='/no/such/file'))
         assert run(server.url('wss', 'localhost'), ssl_context=strict, ssl_verify=False).names == FAILED
@@ -271,7 +271,7 @@ def test_context_is_used_as_it_is(certs, monkeypatch, tmpdir):
 
 @pytest.mark.parametrize('checks_name', [False, True])
 def test_context_for_an_address(certs, checks_name):
-    """One that checks names needs a server_hostname and gets it, on every Python."""
+    """A context that checks names needs a server_hostname, and gets it everywhere."""
     context = ssl.create_default_context(cafile=certs.ca)
     context.check_hostname = checks_name
     asked = []
@@ -296,7 +296,7 @@ def test_context_for_the_proxy_too(certs):
 # -- _wrap_socket
 
 def wrapping(wrap):
-    """A session class with that method, and the list of what it was called with."""
+    """Return a session class with that method, and the list of its calls."""
     calls = []
 
     class Session(WebsocketSession):
@@ -311,7 +311,7 @@ def base(session, sock, host):
 
 
 def wrapping_without_handshake(cafile):
-    """A session class whose ``_wrap_socket`` leaves the handshake to the library, and its TLS sockets."""
+    """Return a session class whose TLS handshake is left to us, and its sockets."""
     context = ssl.create_default_context(cafile=cafile)
     socks = []
 
@@ -335,7 +335,7 @@ def test_wrap_socket_without_a_handshake(certs):
 
 
 def test_wrap_socket_without_a_handshake_that_fails(certs):
-    """A failure of that handshake belongs to the stage ``tls``, and no request is sent."""
+    """A failure of that handshake belongs to stage ``tls``, and no request is sent."""
     Session, socks = wrapping_without_handshake(certs.other_ca)
     with secure(certs) as server:
         fails(run(server.url('wss', 'localhost'), session_class=Session), 'tls',
@@ -385,7 +385,7 @@ def test_wrap_socket_calls_the_base(certs, options, words):
 
 
 def test_wrap_socket_returns_clear_text():
-    """What it returns is used, whatever it is."""
+    """Whatever it returns is used."""
     Session, calls = wrapping(lambda self, sock, host: sock)
     with Server(bye) as server:
         succeeds(run(server.url('wss'), session_class=Session))
@@ -405,7 +405,7 @@ def test_wrap_socket_raises(certs):
 
 
 def test_wrap_socket_that_blocks():
-    """Its handshake has what is left of the time."""
+    """Its handshake may take the rest of connect_timeout."""
     Session, calls = wrapping(base)
     with Server(silent) as server:
         got = run(server.url('wss'), session_class=Session, connect_timeout=LIMIT)
@@ -436,7 +436,7 @@ def test_wrap_socket_is_not_called_for_ws():
 
 
 def test_wrap_socket_set_on_the_object(certs):
-    """An attribute of the session is an override as well."""
+    """An attribute of the session counts as an override as well."""
     calls = []
 
     def make(websocket):

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def pair():
-    """Two sockets that are connected with each other."""
+    """Return two sockets that are connected to each other."""
     listener = socket.socket()
     listener.bind(('127.0.0.1', 0))
     listener.listen(1)

@@ -1,4 +1,4 @@
-"""Dials and races driven by hand, as a loop of somebody else would; fakes where the network is too kind."""
+"""Dials and races, driven by hand; fakes where a real network is too well-behaved."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -33,7 +33,7 @@ INET, INET6 = socket.AF_INET, getattr(socket, 'AF_INET6', 10)
 
 
 def drive(dial, waiting, limit=5):
-    """A blocking loop; returns what was waited for."""
+    """Drive a dial with a blocking loop; return what it waited for."""
     waited = []
     give_up = waiting.monotonic() + limit
     for _ in dial.steps():
@@ -69,14 +69,14 @@ def test_plain(waiting):
 
 
 def test_everything(certs, waiting, monkeypatch):
-    """A name for the proxy, a proxy that wants an address, TLS: each step in turn."""
+    """Each step in turn: a proxy given by name, a proxy that needs an address, TLS."""
     names = Names({'proxy.test': ['127.0.0.1'], 'target.test': ['127.0.0.1']})
     monkeypatch.setattr(socket, 'getaddrinfo', names)
     records, stages = [], []
 
     class Watched(Dial):
         def __setattr__(self, name, value):
-            if name == 'stage':         # also those that nobody has to wait in
+            if name == 'stage':         # also stages without any waiting
                 stages.append(value)
             super(Watched, self).__setattr__(name, value)
     with Server(bye, server_context(certs.server)) as server, Server(Proxy('socks5', server.port)) as proxy:
@@ -97,7 +97,7 @@ def test_everything(certs, waiting, monkeypatch):
 
 
 def test_wake_ups_that_mean_nothing(waiting):
-    """Resumed without anything of its own being ready, a dial goes on waiting."""
+    """A dial that is resumed while nothing of its own is ready keeps waiting."""
     with dead_address() as where:
         dial = Dial(Route(parse_url('ws://127.0.0.1:{}/'.format(where[1]))), waiting)
         steps = dial.steps()
@@ -105,7 +105,7 @@ def test_wake_ups_that_mean_nothing(waiting):
         assert dial.stage == 'connect' and dial.details() == '127.0.0.1:{} no answer'.format(where[1])
         waits = dial.waits
         assert [mask for _, mask in waits] == [WRITE]
-        for ready in ((), ((12345, WRITE),), waits):     # the last one is a rumour
+        for ready in ((), ((12345, WRITE),), waits):     # the last is spurious: ready, but still connecting
             dial.ready = ready
             next(steps)
             assert dial.waits == waits
@@ -115,7 +115,7 @@ def test_wake_ups_that_mean_nothing(waiting):
 
 
 def test_left_while_resolving(waiting, monkeypatch):
-    """Nobody is woken who has gone."""
+    """An abandoned lookup does not wake anybody."""
     import threading
     event = threading.Event()
     monkeypatch.setattr(socket, 'getaddrinfo', Names({'x.test': event}))
@@ -160,7 +160,7 @@ def test_no_memory_bio(waiting, monkeypatch, certs):
 
 
 def test_proxy_that_breaks(waiting, monkeypatch):
-    """An error of the socket inside of the conversation."""
+    """The socket fails during the proxy's handshake."""
     def fail(*args):
         raise socket.error(errno.EPIPE, 'Broken pipe')
     monkeypatch.setattr(dialer.PlainStream, 'recv_into', fail)
@@ -170,7 +170,7 @@ def test_proxy_that_breaks(waiting, monkeypatch):
 
 
 def test_proxy_that_reads_slowly(waiting, monkeypatch):
-    """A CONNECT that goes out in pieces."""
+    """A CONNECT is sent in pieces."""
     real = dialer.PlainStream.send
     calls = []
 
@@ -199,7 +199,7 @@ def test_user_that_socks4_cannot_say(waiting):
 # -- races
 
 def race(addresses, clock=monotonic, **options):
-    """Run it; the Race."""
+    """Run a race to its end and return it."""
     found = Race(clock, **options)
     waiting = Waiting()
     give_up = monotonic() + 5
@@ -253,7 +253,7 @@ def test_families_this_machine_does_not_know():
 
 
 def test_connects_at_once(monkeypatch):
-    """As a Unix domain socket does, and loopback on some systems: nothing else is begun."""
+    """An immediate connect, as with Unix sockets, starts nothing else."""
     class Quick(FakeSocket):
         made = []
 
@@ -276,7 +276,7 @@ def test_connects_at_once(monkeypatch):
 
 
 class FakeSocket(object):
-    """A connect that is in progress, and then whatever is wanted."""
+    """A socket whose connect is in progress and then ends as wanted."""
 
     def __init__(self, so_error=0, peer=None):
         self.so_error = so_error
@@ -299,7 +299,7 @@ class FakeSocket(object):
 
 @pytest.fixture
 def attempts(monkeypatch):
-    """Sockets whose connects are in progress, in the order in which they were made."""
+    """Return the list of sockets with pending connects, in the order they were made."""
     class Attempt(FakeSocket):
         def __init__(self, *args):
             super(Attempt, self).__init__()
@@ -321,7 +321,7 @@ def attempts(monkeypatch):
 
 
 class Steps(object):
-    """A race on a clock of our own."""
+    """A race on a fake clock."""
 
     def __init__(self, *places):
         self.now = 1000.0
@@ -330,14 +330,14 @@ class Steps(object):
                                        for place in places])
 
     def at(self, now, *ready):
-        """Resume it at that time; False when it is over."""
+        """Resume the race at that time; return False if it is over."""
         self.now = 1000.0 + now
         self.race.ready = tuple((sock.fileno(), WRITE) for sock in ready)
         return next(self._steps, self) is None
 
 
 def test_attempts_are_spaced(attempts):
-    """250 ms between two, whatever else wakes it up; addresses are those of the resolver."""
+    """Attempts start 250 ms apart, in the resolver's order, whatever else happens."""
     steps = Steps(('192.0.2.1', 80), ('2001:db8::1', 80, 0, 7), ('192.0.2.2', 80))
     for now, count in ((0, 1), (0.1, 1), (0.24, 1), (0.25, 2), (0.49, 2), (0.5, 3), (9, 3)):
         assert steps.at(now)
@@ -370,7 +370,7 @@ def test_first_of_two_that_are_ready_wins(attempts):
 
 @pytest.mark.parametrize('so_error, peer, goes_on, words', [
     (0, None, True, ''), (errno.ECONNREFUSED, None, False, 'x connection refused'),
-    # Ready without being connected: FreeBSD and macOS have been seen to say so.
+    # Ready without being connected: FreeBSD and macOS have been seen to report this.
     (0, errno.ENOTCONN, True, 'x no answer'), (0, errno.EINVAL, False, 'x invalid argument')])
 def test_what_a_ready_socket_says(so_error, peer, goes_on, words):
     found = Race(monotonic)

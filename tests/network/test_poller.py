@@ -26,7 +26,7 @@ on_posix = pytest.mark.skipif(sys.platform == 'win32', reason='select of Windows
 
 @pytest.fixture
 def pair():
-    """Two sockets that are connected with each other."""
+    """Return two sockets that are connected to each other."""
     ours, theirs = socket.socketpair()
     yield ours, theirs
     ours.close()
@@ -53,14 +53,14 @@ def test_wake_up(make):
 
 @wake_ups
 def test_wake_up_that_nobody_clears(make):
-    """A full pipe wakes as well as one more byte; clear() takes all of it."""
+    """A full pipe wakes just as well; clear() empties it."""
     wake_up = make()
     for _ in range(300000):
         wake_up.set()
     waits = ((wake_up.fileno(), READ),)
     assert wait_for(waits, 0) == waits
     deadline = monotonic() + 5
-    while wait_for(waits, 0.05) and monotonic() < deadline:     # sockets carry it over when they like
+    while wait_for(waits, 0.05) and monotonic() < deadline:     # sockets deliver it with some delay
         wake_up.clear()
     assert wait_for(waits, 0) == ()
 
@@ -79,7 +79,7 @@ def test_descriptors_go_with_the_last_reference(make):
 
 
 def test_stranger_at_the_socket(monkeypatch):
-    """For a moment anybody on the machine may connect."""
+    """For a moment, any program on the machine may connect."""
     strangers = []
 
     class Socket(socket.socket):
@@ -145,7 +145,7 @@ def test_errors_of_a_socket(number, is_raised):
             call()
 
 
-# -- waiting once
+# -- single waits
 
 @pollers
 def test_what_is_ready(make, pair):
@@ -172,7 +172,7 @@ def test_time_is_up(make, pair):
 
 @pollers
 def test_time_below_a_millisecond_is_waited_for(make, pair):
-    """Rounded up: a loop that waits 0 for what is due in 0.4 ms spins until then."""
+    """Timeouts are rounded up: poll(0) would spin until the 0.4 ms have passed."""
     start = monotonic()
     make().wait(((pair[0].fileno(), READ),), 0.0004)
     assert monotonic() - start >= 0.0004
@@ -180,7 +180,7 @@ def test_time_below_a_millisecond_is_waited_for(make, pair):
 
 @pollers
 def test_hung_up(make, pair):
-    """The end is ready for whoever asks; nothing of it is reported to one who asks for nothing."""
+    """A hang-up is reported if anything was asked for, and only then."""
     ours, theirs = pair
     fd = ours.fileno()
     theirs.close()
@@ -194,7 +194,7 @@ def test_hung_up(make, pair):
 
 @pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
 def test_closed_descriptor():
-    """Ready: whoever uses it learns what is wrong."""
+    """A closed descriptor is ready, so that its user learns what is wrong."""
     ours, theirs = socket.socketpair()
     fd = ours.fileno()
     ours.close()
@@ -204,7 +204,7 @@ def test_closed_descriptor():
 
 @pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
 def test_poll_registers_what_has_changed(pair):
-    """Nothing is made for a wait like the one before; what is there twice is no error."""
+    """An equal wait registers nothing; a descriptor may be given twice."""
     ours, theirs = (sock.fileno() for sock in pair)
     poller = poller_module._Poll()
     assert poller.wait(((ours, READ), (theirs, READ)), 0) == ()
@@ -248,7 +248,7 @@ def test_poll_registers_again_what_ctrl_c_has_cut_off(pair, monkeypatch, which, 
 
 @pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
 def test_poll_of_a_signal_handler_in_the_middle(pair, monkeypatch):
-    """It waits by the same poller for something else; what was waited for before is waited for still."""
+    """A signal handler may use the same poller; the outer wait is not affected."""
     ours, theirs = (sock.fileno() for sock in pair)
     poller, made = poller_module._Poll(), select.poll
 
@@ -266,12 +266,12 @@ def test_poll_of_a_signal_handler_in_the_middle(pair, monkeypatch):
     start = monotonic()
     assert poller.wait(((ours, READ), (theirs, READ)), 0.03) == ()
     assert poller.wait(((ours, READ), (theirs, READ)), 0.03) == ()
-    assert monotonic() - start >= 0.05          # it does not come back for what only the handler asked for
+    assert monotonic() - start >= 0.05          # it does not return for what only the handler waited for
 
 
 @pytest.mark.skipif(not hasattr(select, 'poll'), reason='this system has no poll')
 def test_poll_says_more_than_was_asked(monkeypatch):
-    """Some systems report POLLIN to one who waits to write."""
+    """Some systems report POLLIN when only writing was asked for."""
     class Fake(object):
         def poll(self, timeout):
             assert timeout == 1000
@@ -287,7 +287,7 @@ def test_poll_says_more_than_was_asked(monkeypatch):
 @pollers
 @pytest.mark.parametrize('number', [errno.EINTR, errno.EINVAL])
 def test_interruption(monkeypatch, make, number):
-    """A signal ends the wait and nothing else (2.7); other errors are raised."""
+    """On 2.7 a signal ends the wait and nothing else; other errors are raised."""
     def fail(*args):
         raise OSError(number, os.strerror(number))
 
@@ -311,7 +311,7 @@ def test_interruption(monkeypatch, make, number):
 @on_posix
 @pollers
 def test_signal(make, pair):
-    """The handler runs at once; the wait goes on, or ends early."""
+    """The handler runs at once; the wait continues or ends early."""
     seen = []
     before = signal.signal(signal.SIGALRM, lambda *args: seen.append(monotonic()))
     try:
@@ -324,7 +324,7 @@ def test_signal(make, pair):
 
 
 def test_select_without_end(monkeypatch):
-    """Three empty lists are an error on Windows."""
+    """Windows rejects three empty lists."""
     slept = []
     monkeypatch.setattr(poller_module.time, 'sleep', slept.append)
     assert poller_module._Select().wait((), None) == ()
@@ -333,23 +333,23 @@ def test_select_without_end(monkeypatch):
 
 
 def test_select_and_a_refusal(monkeypatch):
-    """It shows in the third list on Windows."""
+    """On Windows a refused connect shows in the third list."""
     monkeypatch.setattr(poller_module.select, 'select', lambda reads, writes, errors, timeout: ([], [], [5]))
     assert poller_module._Select().wait(((5, READ | WRITE),), 1) == ((5, WRITE),)
 
 
 def test_poller_is_looked_up_when_it_is_made(monkeypatch):
-    """gevent takes poll away."""
+    """gevent removes poll."""
     if hasattr(select, 'poll'):
         assert isinstance(poller_module.new_poller(), poller_module._Poll)
         monkeypatch.delattr(select, 'poll')
     assert isinstance(poller_module.new_poller(), poller_module._Select)
 
 
-# -- the waiting of a session
+# -- a session's waiting
 
 class Recorder(object):
-    """A poller that notes its timeouts."""
+    """A poller that records its timeouts."""
 
     def __init__(self):
         self.timeouts = []
@@ -367,7 +367,7 @@ def test_deadlines(monkeypatch):
         assert wait.wait((), deadline) == ()
     longest = poller_module.LONGEST
     assert recorder.timeouts == [longest, 0, 0, 1.5, longest, longest]
-    # What poll() gets, in milliseconds, fits in a C int.
+    # The milliseconds that poll() gets must fit in a C int.
     assert math.ceil(poller_module.LONGEST * 1000) < 2 ** 31
 
 
@@ -391,7 +391,7 @@ def test_clocks():
 
 
 def test_closed():
-    """A thread that is late wakes nobody, and hits no stranger's descriptor."""
+    """A late wake() of another thread does nothing to a reused descriptor."""
     wait = Waiting()
     fd = wait.fileno()
     wait.close()

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What is said to a proxy: whole, byte by byte, cut at random, with bytes behind the answer."""
+"""Handshakes with proxies: whole, byte by byte, split at random, with extra bytes."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -22,7 +22,7 @@ DICE = random.Random(1928)
 
 
 def cuts(data, dice=DICE):
-    """The same bytes in pieces: whole, one by one, cut anywhere; as each type of bytes."""
+    """Yield the same bytes whole, one by one and split anywhere, in each bytes type."""
     yield [data]
     yield [data[index:index + 1] for index in range(len(data))]
     yield [bytearray(data[index:index + 1]) for index in range(len(data))]
@@ -32,7 +32,7 @@ def cuts(data, dice=DICE):
 
 
 def talk(make, answers, tail=b''):
-    """What the conversation says in turn, for each way to cut the answers."""
+    """Return what is sent to the proxy; the same for each way to split its answers."""
     heard = set()
     for number in range(len(list(cuts(b'xy')))):
         conversation = make()
@@ -48,7 +48,7 @@ def talk(make, answers, tail=b''):
         assert conversation.surplus == tail and isinstance(conversation.surplus, bytes)
         conversation.receive(b'more')
         assert conversation.surplus == tail + b'more'
-        conversation.receive_eof()          # of the tunnel, not ours
+        conversation.receive_eof()          # belongs to the tunnel, not to us
         assert said.pop() == b''
         heard.add(tuple(said))
     assert len(heard) == 1
@@ -61,7 +61,7 @@ def check(make, answers, expected):
 
 
 def failure(make, answers, tail=b''):
-    """The sentence of the ProxyFail, which is the same for each way to cut the answers."""
+    """Return the ProxyFail's message, the same for each way to split the answers."""
     reasons = set()
     for number in range(len(list(cuts(b'xy')))):
         conversation = make()
@@ -191,7 +191,7 @@ def test_connect_fails(answer, words):
     b'nonsense\r\n\r\n', b'\x05\x00', b'\r\n\r\n', b'\x15\x03\x01\x00\x02\x02\x28', b'SSH-2.0-x\r\n',
     b'\xff' * 9])
 def test_connect_garbage(answer):
-    """At once, not at the end of the head that never comes; the words depend on what has arrived."""
+    """Fails at once, without waiting for a complete head; the words depend on it."""
     for pieces in cuts(answer):
         conversation = HttpConnect('h', 80)
         with pytest.raises(ProxyFail) as caught:
@@ -288,7 +288,7 @@ def test_socks5_authentication(user, password, said):
     for good in (b'\x01\x00', b'\x05\x00'):
         check(lambda: Socks5('h', 80, user, password), [b'\x05\x02', good, DONE],
               [b'\x05\x02\x00\x02', said, wanted])
-    # not wanted by this proxy: the password stays here
+    # this proxy did not ask for the password, so it is not sent
     check(lambda: Socks5('h', 80, user, password), [b'\x05\x00', DONE], [b'\x05\x02\x00\x02', wanted])
 
 
@@ -337,7 +337,7 @@ def test_socks5_authentication_fails(answers, words):
     assert reason == 'proxy fail; ' + words and 'Secret' not in reason
 
 
-# -- all
+# -- all of them
 
 @pytest.mark.parametrize('proxy, host, first', [
     ('http://p', 'h', request('h:80')),
@@ -367,7 +367,7 @@ HOSTILE = [b'HTTP/', b'HTTP/1.1 ', b'200', b'100 x\r\n\r\n', b' ', b'\r\n', b'\n
 
 
 def test_hostile():
-    """Whatever a proxy says: done, or ProxyFail, or more is wanted; never anything else."""
+    """Whatever a proxy sends: done, ProxyFail, or more needed, and nothing else."""
     dice = random.Random(1080)
     ends = set()
     talks = [

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Which proxy: URLs, environment, the system's settings, NO_PROXY."""
+"""Which proxy to use: URLs, environment, the system's settings, NO_PROXY."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -134,7 +134,7 @@ def test_environment_proxies(environ, expected):
 
 @pytest.fixture
 def clean(monkeypatch):
-    """No proxy variables."""
+    """Remove all proxy variables."""
     import os
     for name in list(os.environ):
         if name.lower().endswith('_proxy') or name == 'REQUEST_METHOD':

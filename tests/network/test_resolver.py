@@ -1,4 +1,4 @@
-"""Look-ups in threads: joined, queued, left behind, after a fork."""
+"""Lookups in threads: shared, queued, abandoned, after a fork."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -17,7 +17,7 @@ ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 6, '', ('192.0.2.1', 80))
 
 
 class Resolver(object):
-    """A ``getaddrinfo`` that answers when it is told to."""
+    """A ``getaddrinfo`` that answers when told to."""
 
     def __init__(self):
         self.asked = []
@@ -36,7 +36,7 @@ class Resolver(object):
 
 @pytest.fixture
 def slow(monkeypatch):
-    """A fresh table, and a resolver that waits for its release."""
+    """A fresh table, and a resolver that waits to be released."""
     monkeypatch.setattr(resolver, '_table', resolver._Table())
     slow = Resolver()
     monkeypatch.setattr(socket, 'getaddrinfo', slow)
@@ -55,7 +55,7 @@ def join_workers():
 
 
 class Waker(object):
-    """What is called when a look-up is done."""
+    """A callable that records that a lookup is done."""
 
     def __init__(self):
         self.event = threading.Event()
@@ -88,7 +88,7 @@ def test_zone_that_is_none():
 
 
 def test_addresses_of_a_patched_resolver(slow):
-    """Whoever has put a resolver of his own there is asked, and may hang."""
+    """If ``getaddrinfo`` was replaced, the replacement is called, and may hang."""
     waker = Waker()
     lookup = look_up('127.0.0.1', 80, waker)
     assert not lookup.is_done
@@ -114,7 +114,7 @@ def test_errors(slow, answer):
 
 
 def test_joined(slow):
-    """One look-up for (host, port); all who want it are woken, but those who left."""
+    """All callers with the same (host, port) share a lookup, and may leave it."""
     wakers = [Waker() for _ in range(3)]
     lookups = [look_up('x.test', 80, waker) for waker in wakers]
     other = look_up('x.test', 81, Waker())
@@ -126,8 +126,8 @@ def test_joined(slow):
     wakers[2].wait()
     assert [waker.calls for waker in wakers] == [1, 0, 1]
     assert slow.asked == ['x.test'] * 2
-    lookups[0].leave(wakers[0])         # too late for anything
-    # It is over: the next one asks again.
+    lookups[0].leave(wakers[0])         # too late to have an effect
+    # The lookup is done, so the next caller starts a new one.
     assert look_up('x.test', 80, Waker()) is not lookups[0]
 
 
@@ -142,11 +142,11 @@ def test_joined_only_when_the_resolver_is_the_same(slow, monkeypatch):
 
 
 def test_more_wait_for_their_turn(slow):
-    """Twenty that want to connect at the same time all get their answer."""
+    """Twenty connections at once all get their answer."""
     wakers = [Waker() for _ in range(20)]
     lookups = [look_up('n{}.test'.format(number), 80, waker) for number, waker in enumerate(wakers)]
     assert len(workers()) == MOST_AT_A_TIME
-    # One of those that wait for their turn goes away: it is never asked for.
+    # One in the queue leaves: its name is never looked up.
     lookups[15].leave(wakers[15])
     slow.release.set()
     for number, waker in enumerate(wakers):
@@ -160,7 +160,7 @@ def test_more_wait_for_their_turn(slow):
 
 
 def test_left_behind(slow):
-    """Eight hang and nobody waits for them: no further one is begun, until one ends."""
+    """While eight abandoned lookups hang, no further one is started."""
     waker = Waker()
     lookups = [look_up('n{}.test'.format(number), 80, waker) for number in range(MOST_AT_A_TIME)]
     for lookup in lookups:
@@ -169,7 +169,7 @@ def test_left_behind(slow):
         look_up('x.test', 80, waker)
     assert str(caught.value) == '8 name lookups are hanging; no further one is started'
     assert look_up('n3.test', 80, waker) is lookups[3]
-    # Somebody waits again: it may still be answered, so there is hope for others.
+    # A caller waits for one of them again, so new lookups may queue.
     later = Waker()
     lookup = look_up('x.test', 80, later)
     assert len(workers()) == MOST_AT_A_TIME
@@ -199,7 +199,7 @@ def test_threads_are_daemons(slow):
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 def test_forked_child_asks_anew(slow):
-    """The threads of its parent are not there; its lock may be held for ever."""
+    """A child has none of its parent's threads, and the lock may be held forever."""
     lookup = look_up('x.test', 80, Waker())
     resolver._table.lock.acquire()
     child = os.fork()
@@ -220,7 +220,7 @@ def test_forked_child_asks_anew(slow):
 
 @pytest.mark.skipif(PY2, reason='errors of 2.7 have no traceback')
 def test_no_cycle_stays(slow):
-    """What failed is freed without the collector."""
+    """A failed lookup is freed without the garbage collector."""
     slow.answers['x.test'] = socket.gaierror(-2, 'no such name')
     slow.release.set()
     gc.collect()

@@ -1,4 +1,4 @@
-"""Plain streams over pairs of sockets, and over scripts that raise what the systems raise."""
+"""Plain streams over pairs of sockets, and over scripts that raise system errors."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -37,7 +37,7 @@ def test_plain(pair):
 
 
 def test_plain_peer_that_reads_nothing(pair):
-    """None once the buffers are full; what the kernel still has is known on Linux."""
+    """send() returns None once the buffers are full; Linux knows how much is unsent."""
     stream = PlainStream(pair[0])
     sent = 0
     while True:
@@ -50,7 +50,7 @@ def test_plain_peer_that_reads_nothing(pair):
         before = stream.unsent()
         assert before > 0
         got = 0
-        while stream.unsent() == before and got < sent:     # the kernels talk when they like
+        while stream.unsent() == before and got < sent:     # the kernels acknowledge when they like
             got += len(pair[1].recv(65536))
         assert stream.unsent() < before
     assert stream.recv_into(view()) is None
@@ -102,7 +102,7 @@ def test_shutdown(pair):
     stream.shutdown()
     assert stream.recv_into(view()) == 0
     stream.close()
-    stream.shutdown()           # EBADF does not show
+    stream.shutdown()           # EBADF is not raised
 
 
 def test_shutdown_wakes_another_thread(pair):

@@ -36,7 +36,7 @@ def write(folder, name, *blobs):
 
 
 def self_signed(not_after):
-    """(certificate, key) in PEM of a server that vouches for itself."""
+    """Return ``(certificate, key)`` in PEM for a self-signed server certificate."""
     from cryptography import x509
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import hashes, serialization
@@ -98,7 +98,7 @@ def paths(tmpdir_factory):
 
 @pytest.fixture(scope='session')
 def hashed(paths, tmpdir_factory):
-    """A directory in which OpenSSL finds the CA."""
+    """Return a directory in which OpenSSL finds the CA."""
     try:
         output = subprocess.check_output(['openssl', 'x509', '-hash', '-noout', '-in', paths.ca])
     except (OSError, subprocess.CalledProcessError):
@@ -111,14 +111,14 @@ def hashed(paths, tmpdir_factory):
 
 @pytest.fixture(autouse=True)
 def no_memory(monkeypatch):
-    """Each test finds the module as it is after the import."""
+    """Give each test the module as it is after import."""
     monkeypatch.setattr(tls_context, '_shared', {})
     monkeypatch.delenv(str('SSLKEYLOGFILE'), raising=False)
 
 
 @pytest.fixture
 def old_ssl(monkeypatch):
-    """As if ssl could not match IP addresses (so it is below 3.7)."""
+    """Pretend that ssl cannot match IP addresses, as below 3.7."""
     monkeypatch.setattr(tls_context, '_matches_addresses', lambda ssl: False)
 
 
@@ -132,7 +132,7 @@ def socket_pair():
 
 
 class Peer(threading.Thread):
-    """A TLS server for one handshake; it keeps what it learned."""
+    """A TLS server for one handshake, which records what it learned."""
 
     def __init__(self, sock, cert, client_ca=None):
         super(Peer, self).__init__()
@@ -158,11 +158,11 @@ class Peer(threading.Thread):
             sock.close()
         except (ssl.SSLError, EnvironmentError) as error:
             self.error = error
-        self.sock.close()       # on 2.7 the descriptor lives as long as one of the two is open
+        self.sock.close()       # on 2.7 the descriptor stays open until both are closed
 
 
 def shake(server_cert, host='localhost', client_ca=None, context=None, **options):
-    """A whole handshake with the checks around it; returns the server's side of the story."""
+    """Do a whole handshake with its checks; return the server's side."""
     left, right = socket_pair()
     peer = Peer(right, server_cert, client_ca)
     peer.start()
@@ -174,7 +174,7 @@ def shake(server_cert, host='localhost', client_ca=None, context=None, **options
         sock = context.wrap_socket(left, server_hostname=tls_context.server_name(context, host, is_callers))
         tls_context.verify_peer(sock, host, options.get('verify', True),
                                 options.get('fingerprint'), is_callers)
-        assert sock.recv(1) == b'x'         # with TLS 1.3 a refusal of ours shows only here
+        assert sock.recv(1) == b'x'         # with TLS 1.3 the server rejects us only here
         peer.version = sock.version()
     finally:
         sock.close()
@@ -184,13 +184,13 @@ def shake(server_cert, host='localhost', client_ca=None, context=None, **options
 
 
 def refused(*args, **options):
-    """The error of a handshake that must fail."""
+    """Return the error of a handshake that must fail."""
     with pytest.raises(Exception) as caught:
         shake(*args, **options)
     return caught.value
 
 
-# -- options -----------------------------------------------------------------------------------
+# -- options ---------------------------------------------------------------------------
 
 @pytest.mark.parametrize('text', [
     'sha256:' + HASH, 'sha256:' + HASH.upper(), 'SHA256:' + HASH, 'sha256:' + ':'.join(['aB'] * 32),
@@ -296,7 +296,7 @@ def test_context(paths, options, verify_mode, check_hostname):
 
 
 def test_context_without_minimum_version(monkeypatch):
-    """Older versions are refused where the setting is of the old kind (below 3.7)."""
+    """Options refuse older versions where minimum_version is missing (below 3.7)."""
     class Old(object):
         def __init__(self, protocol):
             self.options = 0
@@ -320,7 +320,7 @@ def test_minimum_version(monkeypatch, before, after):
     assert context.options == ssl.OP_NO_COMPRESSION
 
 
-# -- names, addresses, chains -------------------------------------------------------------------
+# -- names, addresses, chains ----------------------------------------------------------
 
 @pytest.mark.parametrize('host, asked', [
     ('localhost', 'localhost'), ('LOCALHOST', 'LOCALHOST'), ('localhost.', 'localhost'),
@@ -382,7 +382,7 @@ class Shaken(object):
 
 @pytest.mark.parametrize('names, text', [
     ((), 'but for nothing'),
-    ((('DNS', '127.0.0.1'),), "but for '127.0.0.1'"),       # a name is no address
+    ((('DNS', '127.0.0.1'),), "but for '127.0.0.1'"),       # a name is not an address
     ((('IP Address', '<invalid>'),), "but for '<invalid>'"),
     ((('DNS', 'a\x1b\u2603'),), "but for 'a\\x1b\\u2603'"),
     ((('DNS', 'x' * 500),), "but for '" + 'x' * 299 + '...'),
@@ -394,7 +394,7 @@ def test_address_not_in_the_certificate(old_ssl, names, text):
 
 
 def test_address_with_a_line_end(old_ssl):
-    """As some OpenSSL prints IPv6 addresses (bpo-37463)."""
+    """Some versions of OpenSSL print IPv6 addresses like this (bpo-37463)."""
     assert tls_context.verify_peer(Shaken(('IP Address', '0:0:0:0:0:0:0:1\n')), '::1') is None
 
 
@@ -453,7 +453,7 @@ def test_no_certificate():
 
 
 def test_callers_context(paths):
-    """It is used as it is, and decides everything."""
+    """It is used as given, and decides everything."""
     for cafile, good in ((paths.ca, True), (paths.other, False)):
         context = ssl.create_default_context(cafile=cafile)
         options = context.options
@@ -481,18 +481,18 @@ def test_server_name(monkeypatch, host, name):
         got = tls_context.server_name(context, host, is_callers)
         assert got == name and isinstance(got, str)
         monkeypatch.setattr(tls_context, '_matches_addresses', lambda ssl: False)
-        # Without a server_hostname a context that checks it raises ValueError.
+        # Without a server_hostname, a context that checks it raises ValueError.
         assert tls_context.server_name(context, host, is_callers) == (
             None if is_address and not is_callers else name)
     context.check_hostname = False
     assert tls_context.server_name(context, host, True) == (None if is_address else name)
 
 
-# -- stores ------------------------------------------------------------------------------------
+# -- stores ----------------------------------------------------------------------------
 
 @pytest.fixture
 def store(monkeypatch, paths):
-    """Sets what the machine, and certifi, have; a machine that has nothing to begin with."""
+    """Return a function that fills the stores of the machine and of certifi."""
     import certifi
 
     def store(file=None, folder=None, bundle=None):
@@ -520,7 +520,7 @@ def test_machine_store(paths, store):
 
 
 def test_machine_store_is_enough(paths, store):
-    """certifi adds nothing to a machine that has its own opinion."""
+    """If the machine has a store, certifi adds nothing."""
     store(file=paths.other, bundle=paths.ca)
     assert not is_trusted(paths)
 
@@ -536,7 +536,7 @@ def test_machine_directories(paths, store, hashed):
 
 
 def test_certifi(paths, store):
-    """Nothing on the machine, in each way in which there can be nothing."""
+    """certifi is used if the machine has no store, whatever the reason."""
     for file in (None, paths.garbage, paths.empty_folder):
         for folder in (None, paths.empty_folder, paths.ca):
             store(file=file, folder=folder, bundle=paths.ca)
@@ -635,7 +635,7 @@ def test_change_of_the_store_is_seen(paths, store, tmpdir, hashed):
 
 
 def test_change_of_the_class_is_seen(paths, store, monkeypatch):
-    """gevent's patching puts another class in the place of ssl.SSLContext."""
+    """gevent's patching replaces ssl.SSLContext by another class."""
     store(file=paths.ca)
     before = tls_context.make_context()
     monkeypatch.setattr(tls_context, '_new_context', lambda *args: 'patched')
@@ -652,7 +652,7 @@ def test_cafile_replaced_on_disk(paths, tmpdir):
         assert is_trusted(paths, cafile=cafile) is trusted
 
 
-# -- key log -----------------------------------------------------------------------------------
+# -- key log ---------------------------------------------------------------------------
 
 has_key_log = pytest.mark.skipif(not hasattr(ssl.SSLContext, 'keylog_filename'), reason='from 3.8 on')
 
@@ -697,7 +697,7 @@ def test_key_log_with_ignored_environment(paths, tmpdir, monkeypatch):
     assert not file.check()
 
 
-# -- our own certificate -----------------------------------------------------------------------
+# -- client certificates ---------------------------------------------------------------
 
 def test_client_certificate(paths):
     for cert in (paths.client, (paths.client_cert, paths.client_key),
@@ -740,7 +740,7 @@ def test_bad_client_certificate(paths, cert, guilty, words):
 
 
 def test_locked_key_with_the_password_of_another(paths, tmpdir):
-    """The key opens and belongs to another certificate."""
+    """The key can be decrypted, but belongs to another certificate."""
     with pytest.raises(errors.ConnectFail) as caught:
         tls_context.make_context(cert=(paths.server, paths.locked_key, 'se\xe9cret'), verify=False)
     assert str(caught.value).endswith('key values mismatch')
@@ -755,7 +755,7 @@ def test_client_certificate_missing(paths):
         assert describe_error(error) == 'TLS alert from the server: certificate required'
 
 
-# -- a server without TLS; TLS in memory -------------------------------------------------------
+# -- a server without TLS; TLS in memory -----------------------------------------------
 
 def test_plain_server(paths):
     left, right = socket_pair()
@@ -779,7 +779,7 @@ def test_plain_server(paths):
 @pytest.mark.parametrize('host, good', [('localhost', True), ('other.test', False), ('127.0.0.1', True),
                                         ('127.0.0.2', False)])
 def test_in_memory(paths, host, good):
-    """TLS in TLS has an SSLObject in place of a socket."""
+    """TLS in TLS uses an SSLObject instead of a socket."""
     context = tls_context.make_context(cafile=paths.ca, host=host)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

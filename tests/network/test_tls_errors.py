@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""TLS errors in words."""
+"""Readable TLS errors."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -45,7 +45,7 @@ def test_describe(words, text, about_certificate):
 
 
 def test_describe_mismatch_of_old_ssl():
-    """Below 3.7 ssl.CertificateError is a ValueError, and its words lack the word."""
+    """Below 3.7 ssl.CertificateError is a ValueError that lacks "certificate"."""
     number = (1,) if hasattr(ssl, 'SSLCertVerificationError') else ()
     error = ssl.CertificateError(*number + ("hostname 'x' doesn't match 'y'",))
     assert is_certificate_error(error)

@@ -1,4 +1,4 @@
-"""TLS streams over pairs of sockets, over scripts, and over another stream in memory."""
+"""TLS streams over pairs of sockets, over scripts, and over a stream in memory."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -25,7 +25,7 @@ def client_context(certs):
 
 
 def connected(certs, pair):
-    """A TlsStream and the blocking server's end."""
+    """Return a TlsStream, and the server's blocking end."""
     server = server_context(certs.server).wrap_socket(
         pair[1], server_side=True, do_handshake_on_connect=False)
     server.settimeout(5)
@@ -48,7 +48,7 @@ def shake(stream):
 
 
 def receive(stream, count, place=None):
-    """So many bytes, waiting for them."""
+    """Receive ``count`` bytes, waiting for them."""
     place = place or view(65536)
     data = b''
     while len(data) < count:
@@ -63,7 +63,7 @@ def receive(stream, count, place=None):
 
 @pytest.fixture
 def tls(certs, pair):
-    """A TlsStream and the server's end."""
+    """Return a TlsStream, and the server's end."""
     stream, server = connected(certs, pair)
     yield stream, server
     stream.close()
@@ -107,7 +107,7 @@ def test_tls(tls):
 
 
 def test_tls_record_at_a_time(tls):
-    """Else a slow peer that does take something would look like one who does not."""
+    """Otherwise a slow peer would look like one that takes nothing at all."""
     stream, server = tls
     data = os.urandom(TLS_CHUNK + 5)
     assert stream.send(data) == TLS_CHUNK
@@ -131,7 +131,7 @@ def test_tls_peer_that_reads_nothing(tls):
     got = 0
     while got < sent:
         got += len(server.recv(65536))
-    # The very same bytes go next.
+    # The same bytes must be passed again.
     while stream.send(b'x' * TLS_CHUNK) is None:
         assert wait_for(((stream.fileno(), stream.send_wants),), 5)
 
@@ -156,7 +156,7 @@ def _unwrap(server):
 
 
 def test_tls_end_without_close_notify(tls, pair):
-    """The closing handshake of RFC 6455 tells whether something was cut off."""
+    """The closing handshake of RFC 6455 tells whether anything was cut off."""
     stream, server = tls
     server.close()
     pair[1].close()             # on 2.7 both hold the descriptor
@@ -165,7 +165,7 @@ def test_tls_end_without_close_notify(tls, pair):
 
 
 def test_tls_shutdown_leaves_no_clear_text(tls):
-    """TCP ends, and the TLS layer stays: SSLSocket.shutdown() would drop it."""
+    """TCP ends but the TLS layer stays; SSLSocket.shutdown() would drop it."""
     stream, server = tls
     stream.shutdown_write()
     with pytest.raises(OS_ERRORS):
@@ -197,7 +197,7 @@ def ssl_error(number, text='x'):
 
 
 class Tls(TlsBase):
-    """The base of TLS over a script."""
+    """TlsBase over a script."""
 
     def __init__(self, *steps):
         super(Tls, self).__init__()
@@ -253,17 +253,17 @@ FULL = TLS_CHUNK
 
 
 @pytest.mark.parametrize('steps, sizes', [
-    # what is not a full record is the last there is, as a rule: asking for more costs more than it brings
+    # usually nothing follows a record that is not full: asking costs more than it saves
     ([5], [5]), ([FULL - 1], [FULL - 1]),
     ([FULL, 5], [FULL + 5]), ([FULL, FULL, FULL, 7], [3 * FULL + 7]),
-    ([FULL] * 5 + [1], [4 * FULL, FULL + 1]),           # a sender wants the lock, too
+    ([FULL] * 5 + [1], [4 * FULL, FULL + 1]),           # a sender needs the lock, too
     ([FULL, WANT_READ, WANT_READ], [FULL, None]), ([FULL, WANT_WRITE, WANT_WRITE, 3], [FULL, None, 3]),
     ([FULL, INTERRUPTED, 5], [FULL, 5]), ([FULL, AGAIN, 5], [FULL, None, 5]),
     ([FULL, 0, 0], [FULL, 0]),
     ([FULL, ssl_error(ssl.SSL_ERROR_EOF)], [FULL, 0]), ([FULL, RESET], [FULL, RESET]),
     ([FULL, FULL, BROKEN, 5], [2 * FULL, BROKEN, 5]), ([FULL, ssl.SSLError()], [FULL, ssl.SSLError()])])
 def test_full_records_are_read_in_a_row(steps, sizes):
-    """What is wrong behind them is told by the next call, once."""
+    """An error after full records is raised by the next call, once."""
     stream = Tls(*steps)
     place = view(100000)
     for size in sizes:
@@ -278,7 +278,7 @@ def test_full_records_are_read_in_a_row(steps, sizes):
 @pytest.mark.parametrize('second, tells_all', [
     (5, True), (WANT_READ, True), (0, False), (RESET, False), (ssl_error(ssl.SSL_ERROR_EOF), False)])
 def test_end_behind_a_record_is_looked_for(second, tells_all):
-    """The socket may never become readable for it: close_notify was read, and TCP stays open."""
+    """After close_notify TCP may stay open, so the socket may never become readable."""
     stream = Tls(FULL, second)
     stream.poll_tells_all = True
     stream.recv_into(view(100000))
@@ -327,7 +327,7 @@ def test_writing_by_script(steps, expected, wants):
 
 @pytest.mark.parametrize('first, second', [('read', 'write'), ('write', 'read')])
 def test_tls_object_is_in_one_threads_hands(first, second):
-    """While one thread is inside of it, another waits; SSL_read beside SSL_write crashes CPython."""
+    """A second thread waits; parallel SSL_read and SSL_write crash CPython."""
     entered, leave, order = threading.Event(), threading.Event(), []
 
     class Slow(Tls):
@@ -351,7 +351,7 @@ def test_tls_object_is_in_one_threads_hands(first, second):
     threads[0].start()
     assert entered.wait(10)
     threads[1].start()
-    threads[1].join(0.1)            # it is as far as it comes
+    threads[1].join(0.1)            # it gets no further than this
     assert order == [first]
     leave.set()
     for thread in threads:
@@ -362,7 +362,7 @@ def test_tls_object_is_in_one_threads_hands(first, second):
 # -- TLS in TLS
 
 class Below(object):
-    """The stream below: what was written is there, what is to be read is given; both may stall."""
+    """The stream below: records what it sends, returns what it is given, may stall."""
 
     is_tls = True
 
@@ -370,7 +370,7 @@ class Below(object):
         self.sock = self
         self.incoming = b''
         self.outgoing = b''
-        self.room = None            # bytes that it takes; None: any number
+        self.room = None            # how many bytes it accepts; None for any number
         self.at_end = False
         self.calls = []
 
@@ -408,7 +408,7 @@ class Below(object):
 
 
 class Inner(object):
-    """The server inside of the tunnel, in memory."""
+    """The server inside the tunnel, in memory."""
 
     def __init__(self, certs, below):
         self.below = below
@@ -416,7 +416,7 @@ class Inner(object):
         self.tls = server_context(certs.server).wrap_bio(self.incoming, self.outgoing, server_side=True)
 
     def move(self, step):
-        """Take what was sent, do one thing, give back what came of it."""
+        """Take what was sent, run a step, return what it produced."""
         self.incoming.write(self.below.outgoing)
         self.below.outgoing = b''
         try:
@@ -429,7 +429,7 @@ class Inner(object):
 
 @pytest.fixture
 def nested(certs):
-    """``(stream, below, server)``, the handshake done."""
+    """Return ``(stream, below, server)`` after the handshake."""
     below = Below()
     stream = TlsInTlsStream(client_context(certs), below, str('localhost'))
     server = Inner(certs, below)
@@ -461,7 +461,7 @@ def test_nested(nested):
 
 @needs_memory_bio
 def test_nested_waits_for_the_stream_below(nested):
-    """What does not fit stays in this process, one record of it at most."""
+    """At most one record that does not fit stays in this process."""
     stream, below, server = nested
     below.room = 5
     assert stream.send(b'first') == 5
@@ -490,7 +490,7 @@ def test_nested_handshake_that_cannot_write(certs):
     server = Inner(certs, below)
     server.move(server.tls.do_handshake)
     below.room = 0
-    assert stream.handshake() == WRITE       # its last words
+    assert stream.handshake() == WRITE       # its last message
     below.room = None
     while stream.handshake() is not None:
         server.move(server.tls.do_handshake)
@@ -514,7 +514,7 @@ def test_nested_handshake_ends(certs):
         stream.handshake()
 
 
-# -- a socket of somebody else
+# -- sockets made elsewhere
 
 def test_as_stream(pair, certs):
     assert type(as_stream(pair[0])) is PlainStream

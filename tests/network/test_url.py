@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""URLs: tables of what is taken, what is refused, and what is shown of a password."""
+"""URLs: what is accepted, what is refused, and how passwords are masked."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -160,13 +160,13 @@ BAD = [
     ('ws://\udfff/', 'surrogate'),
 ]
 
-# What may be nowhere: white space but a plain space, control characters, a backslash.
+# Not allowed anywhere: white space other than spaces, control characters, backslashes.
 NOWHERE = ['\t', '\n', '\r', '\x0b', '\x0c', '\x00', '\x01', '\x1b', '\x1f', '\x7f', '\x80', '\x85',
            '\x9f', '\xa0', '\u1680', '\u2003', '\u2028', '\u2029', '\u202f', '\u3000', '\\']
 
 
 def refusal(call, *args):
-    """The sentence of a ValueError; it is one line of printable ASCII."""
+    """Return the message of a ValueError; it must be one line of printable ASCII."""
     with pytest.raises(ValueError) as caught:
         call(*args)
     text = str(caught.value)
@@ -205,7 +205,7 @@ def test_nowhere(place, character):
 
 
 def test_injection():
-    """No second header by way of a URL."""
+    """A URL cannot add a header."""
     for text in ('ws://h/a\r\nEvil: yes', 'ws://h/a b\nEvil: yes', 'ws://h\r\nEvil: yes/',
                  'ws://h/?\r\n\r\n'):
         refusal(parse_url, text)
@@ -283,7 +283,7 @@ def test_host_header(text, host_header, authority):
     ('ws://h:80/a:b@c', 'ws://h:80/a:b@c'),
     ('ws://[::1]:80/a:b@c', 'ws://[::1]:80/a:b@c'),
     ('ws://user:p\xe4ss@h/', 'ws://user:***@h/'),
-    # what cannot be parsed
+    # cannot be parsed
     ('', ''),
     ('@', '@'),
     ('a:b', 'a:b'),
@@ -319,7 +319,7 @@ def test_mask_password(text, masked):
 
 
 def test_password_is_never_shown():
-    """Whatever is broken about a URL, its error does not tell the password."""
+    """Whatever is wrong with a URL, the error does not show the password."""
     for place in ('nope://user:Secret@h/', 'ws://user:Secret@/', 'ws://user:Secret@h:0/',
                   'ws://user:Secret@a..b/',
                   'ws://user:Sec\nret@h/', 'ws://user:Secret@[::1/', 'ws://user:Sec/ret@h/',
@@ -371,7 +371,7 @@ def test_ip_bytes(host, packed):
 
 
 def test_no_inet_pton(monkeypatch):
-    """2.7 on Windows has none: addresses are not recognised, nothing fails."""
+    """Without inet_pton (2.7 on Windows) addresses are not recognized; no errors."""
     monkeypatch.delattr(socket, 'inet_pton')
     assert ip_bytes('127.0.0.1') is None
     assert parse_url('ws://127.0.0.1/').host == '127.0.0.1'
@@ -403,7 +403,7 @@ def test_split_url():
     assert refusal(split_url, 'socks5://', 'proxy url') == "proxy url 'socks5://' has no host"
 
 
-# RFC 3986, 5.4; "http://a/b/c/d;p?q" without what is no location of a server
+# RFC 3986, 5.4: base "http://a/b/c/d;p?q", without what a server would never send
 REFERENCES = [
     ('g', '/b/c/g'), ('./g', '/b/c/g'), ('g/', '/b/c/g/'), ('/g', '/g'), ('?y', '/b/c/d;p?y'),
     ('g?y', '/b/c/g?y'),
@@ -491,7 +491,7 @@ PIECES = ['ws', 'wss', 'http', ':', '://', '//', '/', '@', '[', ']', '::1', '%25
 
 
 def test_random():
-    """Nothing but ValueError, and nothing odd on the wire."""
+    """Only ValueError is raised, and nothing malformed gets on the wire."""
     dice = random.Random(6455)
     base = parse_url('ws://base.test/x')
     taken = 0
@@ -516,7 +516,7 @@ def test_random():
 
 
 def test_floor():
-    """Floor 1: compat only, and nothing heavy when it is imported."""
+    """Importing the module loads nothing heavy, and of lomond only compat."""
     with io.open(url_module.__file__.replace('.pyc', '.py'), encoding='utf-8') as source:
         tree = ast.parse(source.read().encode('utf-8'))
     names = set(alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names)

@@ -15,7 +15,7 @@ AGAIN, INTERRUPTED, RESET = (os_error(number) for number in (errno.EAGAIN, errno
 
 
 class Script(object):
-    """A socket that does what it is told, one thing for each call."""
+    """A socket that follows a script, one step for each call."""
 
     def __init__(self, *steps):
         self.steps = list(steps)
@@ -42,7 +42,7 @@ class Script(object):
 
 
 class FullScript(Script):
-    """The same with the methods that a socket has beyond the least."""
+    """A script with all methods of a socket."""
 
     def recv_into(self, view):
         return self._next('recv_into', len(view))
