@@ -4,7 +4,7 @@ Connecting is a generator of waits. Each step sets what it waits for (``waits``,
 ``deadline``), yields, and is resumed with what is ready (``ready``); none blocks. So a
 blocking loop, a loop over many sockets, and asyncio can drive the same code.
 
-Knows nothing of: WebSockets, events, time limits.
+Knows nothing of: WebSockets, events.
 """
 
 from __future__ import absolute_import, division, unicode_literals

@@ -38,7 +38,7 @@ from support.proxyserver import (
 from lomond import WebSocket
 
 SCHEMES = ('http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h')
-needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS wants ssl.MemoryBIO')
+needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS needs ssl.MemoryBIO')
 
 
 # -- proxies: each scheme, ws and wss, whatever the proxy does

@@ -21,7 +21,7 @@ from lomond.network.poller import READ, WRITE, SocketWakeUp, Waiting, WakeUp, wa
 
 POLLERS = [poller_module._Poll, poller_module._Select] if hasattr(select, 'poll') else [poller_module._Select]
 pollers = pytest.mark.parametrize('make', POLLERS)
-on_posix = pytest.mark.skipif(sys.platform == 'win32', reason='select of Windows takes sockets only')
+on_posix = pytest.mark.skipif(sys.platform == 'win32', reason='select() on Windows accepts only sockets')
 
 
 @pytest.fixture

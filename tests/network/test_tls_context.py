@@ -746,7 +746,7 @@ def test_locked_key_with_the_password_of_another(paths, tmpdir):
     assert str(caught.value).endswith('key values mismatch')
 
 
-@pytest.mark.skipif(sys.version_info < (3, 7), reason='the alert comes behind the handshake')
+@pytest.mark.skipif(sys.version_info < (3, 7), reason='the alert comes after the handshake')
 def test_client_certificate_missing(paths):
     error = refused(paths.server, client_ca=paths.ca, cafile=paths.ca)
     assert isinstance(error, EnvironmentError)

@@ -16,7 +16,7 @@ from lomond.network.poller import READ, WRITE, wait_for
 from lomond.network.stream import PlainStream
 from lomond.network.tls_stream import TLS_CHUNK, TlsBase, TlsInTlsStream, TlsStream, as_stream
 
-needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS wants ssl.MemoryBIO')
+needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS needs ssl.MemoryBIO')
 
 
 def client_context(certs):
