@@ -1,7 +1,7 @@
-"""The public names; the build of the documentation stops when the reference lacks one of them.
+"""The public names. The documentation does not build if the reference lacks one of them.
 
-It must not know what is written about them.  ``tests/project/test_docs.py`` holds it against the package, so
-that no name stays here that is gone.
+``tests/project/test_docs.py`` compares the list with the package, so names that were removed
+cannot stay here.
 """
 
 _MEMBERS = '''
@@ -47,7 +47,7 @@ ping_frame pong_frame close_frame pytest_plugin.wsserver
 
 
 def find_names():
-    """Dotted names, each below ``lomond``."""
+    """Return the dotted names, each beginning with ``lomond``."""
     names = ['websocket.WebSocket', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
              'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT', 'constants.WS_KEY',
              'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
@@ -66,5 +66,5 @@ def find_names():
 
 
 def find_missing(documented):
-    """The names that are not among the documented ones."""
+    """Return the public names that are not documented."""
     return [name for name in find_names() if name not in documented]

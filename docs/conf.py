@@ -1,6 +1,7 @@
-"""Sphinx settings; the pictures are drawn before anything is read."""
+"""Sphinx settings; they also draw the pictures and write the help texts that the pages include."""
 
 import os
+import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -28,24 +29,27 @@ html_css_files = ['lomond.css']
 html_copy_source = False
 templates_path = []
 
-# A name that leads nowhere is an error.
+# A reference to an unknown name is an error.
 nitpicky = True
-# What a session waits with is not an interface.
+# The object that a session waits with is not public.
 nitpick_ignore = [('py:class', 'lomond.network.poller.Waiting')]
 
 autodoc_member_order = 'bysource'
 add_module_names = False
-# The modules of 2.7 have no type hints; the stubs have them.
+# The modules run on 2.7 and have no type hints; the stubs do.
 autodoc_typehints = 'none'
 toc_object_entries_show_parents = 'hide'
-# text in quotes is code, and quotes stay as they are
+# Text in quotes is often code: keep straight quotes.
 smartquotes = False
+
+#: The line of a module docstring that says what the module must not depend on, to its full stop.
+RULE = re.compile(r'^Knows nothing of: .*?(?:\.(?=\s|\Z)|(?=\n\n)|\Z)\s*', re.MULTILINE | re.DOTALL)
 
 diagram.write(os.path.join(HERE, '_build', 'states.svg'))
 
 
 def write_help(path, *words):
-    """What a command says of itself, for the page of the command line."""
+    """Write the help of a command to a file that the command-line page includes."""
     os.environ['COLUMNS'] = '90'
     try:
         arguments.parse(list(words) + ['--help'])
@@ -59,21 +63,22 @@ write_help(os.path.join(HERE, '_build', 'help-serve.txt'), 'serve')
 
 
 def without_rules(app, what, name, obj, options, lines):
-    """Module docstrings say what a module must not know; that is for contributors."""
+    """Drop what a module docstring says the module knows nothing of: that is for contributors."""
     if what == 'module':
-        paragraphs = '\n'.join(lines).split('\n\n')
+        text = RULE.sub('', '\n'.join(lines))
+        paragraphs = text.split('\n\n')
         kept = [paragraph for paragraph in paragraphs if ' must not ' not in paragraph]
         first = paragraphs[0].partition('; the')[0].rstrip('.') + '.'
         lines[:] = '\n\n'.join(kept if paragraphs[0] in kept else [first] + kept).split('\n')
 
 
 def is_hidden(app, what, name, obj, skip, options):
-    """Methods of builtins that a module has under a name of its own are not its interface."""
+    """Skip methods of built-in types that a module merely has under a name of its own."""
     return True if type(obj).__name__ in ('method_descriptor', 'builtin_function_or_method') else None
 
 
 def check_reference(app, env):
-    """A public name that no page of the reference has is an error."""
+    """Warn of each public name that is missing from the reference; warnings are errors."""
     documented = env.domaindata['py']['objects']
     for name in check_names.find_missing(documented):
         logging.getLogger(__name__).warning('%s is public, and not in the reference', name)
