@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""The checks that want an environment of their own; it must not know what they find.
+"""Run the checks that need an environment of their own.
 
-    python3 tools/check.py lint            ruff
-    python3 tools/check.py layout          what a module imports, and its stub, by two tests
+    python3 tools/check.py lint            ruff, then tools/prose.py: width and wording of prose
+    python3 tools/check.py layout          the tests of imports and stubs
     python3 tools/check.py types           mypy, pyright and stubtest, against the built wheel
-    python3 tools/check.py docs            Sphinx, warnings are errors; docs/_build/html
-    python3 tools/check.py faults ...      tests/faults/run.py; so do soak and guards
-    python3 tools/check.py lint types      several: only those without arguments of their own
+    python3 tools/check.py docs            Sphinx, with warnings as errors; docs/_build/html
+    python3 tools/check.py faults ...      tests/faults/run.py; soak and guards work alike
+    python3 tools/check.py lint types      several checks; they cannot take arguments
 
-An environment is made in .venvs (git-ignored) the first time, and again when its list of pins changes.
-The newest Python of 3.10 - 3.13 on PATH or in a pyenv is taken.  What follows the name of one check
-goes to it.  The exit status is 0 when all went well.
+The environment is created in .venvs (git-ignored) on the first run, and again when its list of
+pins changes. It uses the newest Python from 3.10 to 3.13 on PATH or in a pyenv. Arguments after
+the name of a single check go to its first command. The exit status is 0 if every check passed.
 """
 
 import argparse
@@ -23,17 +23,18 @@ import run_tests
 
 CHECKOUT = environments.CHECKOUT
 TYPING = os.path.join(CHECKOUT, 'tests', 'project', 'typing')
-#: mypy goes no lower; CPython's newest first, as Sphinx wants 3.12.
+#: Newest first, because Sphinx needs 3.12; mypy supports nothing older than 3.10.
 VERSIONS = ('3.13', '3.12', '3.11', '3.10')
 
 
 class Check:
     """What a check needs and runs.
 
-    :param pins: files below tools/ (or docs/) that list what is installed
-    :param commands: lists of words; the first is a module (``-m``) or a path below the checkout
-    :param folder: where they run
-    :param on_wheel: install the built wheel; otherwise the checkout is imported
+    :param pins: files, relative to the checkout, that list the packages to install
+    :param commands: lists of words; the first word is a module (run with ``-m``) or a path
+        relative to the checkout
+    :param folder: the working directory of the commands
+    :param on_wheel: install the built wheel instead of importing the checkout
     """
 
     def __init__(self, pins, commands, folder=CHECKOUT, on_wheel=False):
@@ -52,7 +53,7 @@ def _types():
 
 
 CHECKS = {
-    'lint': Check(['tools/pins-lint.txt'], [['ruff', 'check', '.']]),
+    'lint': Check(['tools/pins-lint.txt'], [['ruff', 'check', '.'], ['tools/prose.py']]),
     'layout': Check(['tools/pins-tests.txt'], [
         ['pytest', '-q', '-p', 'no:cacheprovider',
          'tests/project/test_layout.py', 'tests/project/test_typing.py']]),
@@ -66,7 +67,7 @@ CHECKS = {
 
 
 def make_environment(name, log):
-    """The environment of a check; returns its interpreter."""
+    """Make the environment of a check, and return its interpreter."""
     check = CHECKS[name]
     found, remarks = environments.find(VERSIONS)
     versions = [version for version in VERSIONS if version in found]
@@ -74,7 +75,7 @@ def make_environment(name, log):
         raise environments.Failed('\n'.join(
             ['%s needs one of Python %s' % (name, ', '.join(VERSIONS))] + remarks))
     folder = environments.DEFAULT_FOLDER
-    # Checks with the same needs share it.
+    # Checks with the same pins share one environment.
     shared = os.path.basename(check.pins[0]).replace('.txt', '').replace('pins-', '')
     if shared == 'requirements':
         shared = 'docs'
@@ -89,11 +90,11 @@ def make_environment(name, log):
 
 
 def run_check(name, arguments):
-    """Run a check to its end; returns True when it went well."""
+    """Run a check to its end, and return whether it passed."""
     check = CHECKS[name]
     log = os.path.join(environments.DEFAULT_FOLDER, 'check-%s.log' % name)
     os.makedirs(environments.DEFAULT_FOLDER, exist_ok=True)
-    print('%s: environment (the first time takes a while)' % name, flush=True)
+    print('%s: preparing the environment (the first time takes a while)' % name, flush=True)
     python = make_environment(name, log)
     environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1')
     if not check.on_wheel:
@@ -103,8 +104,9 @@ def run_check(name, arguments):
         path = os.path.join(CHECKOUT, words[0])
         program = [path] if words[0].endswith('.py') else ['-m', words[0]]
         command = [python] + program + [python if word == sys.executable else word for word in words[1:]]
-        print('%s: %s' % (name, ' '.join(program + command[1 + len(program):])), flush=True)
+        print('%s: %s' % (name, ' '.join(program + command[1 + len(program):] + arguments)), flush=True)
         status = subprocess.call(command + arguments, cwd=check.folder, env=environ)
+        arguments = []          # they are meant for the first command
         if status:
             print('%s: exit status %d' % (name, status), flush=True)
             good = False
@@ -112,10 +114,10 @@ def run_check(name, arguments):
 
 
 def main(words):
-    parser = argparse.ArgumentParser(description='Run a check in an environment of its own.')
+    parser = argparse.ArgumentParser(description='Run checks in environments of their own.')
     parser.add_argument('name', choices=sorted(CHECKS))
     parser.add_argument('arguments', nargs=argparse.REMAINDER, metavar='...',
-                        help='further names, or what goes to the check')
+                        help='further checks, or arguments for the one check')
     options = parser.parse_args(words)
     names, arguments = [options.name], options.arguments
     if arguments and all(word in CHECKS for word in arguments):
@@ -123,7 +125,7 @@ def main(words):
     try:
         results = [run_check(name, arguments) for name in names]
     except (environments.Failed, OSError) as error:
-        print('it cannot be run: %s' % error, file=sys.stderr)
+        print('cannot run the check: %s' % error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
