@@ -1,6 +1,7 @@
-# One word for each thing that is done to a checkout.  Everything a target needs it makes by itself, in
-# git-ignored folders (.venvs, .real, .wasm, .test-logs); what must be there is python3 with venv, and for the
-# interpreters of the tests a PATH or a pyenv that has them.  ARGS goes to the command behind a target:
+# One target for each task of a contributor; `make help` lists them. A target creates
+# everything it needs in git-ignored folders (.venvs, .real, .wasm, .test-logs). It
+# requires a python3 with venv and, for the tests, the other interpreters on PATH or in a
+# pyenv. ARGS is passed to the underlying command:
 #
 #   make tests ARGS='--python 3.13 -- -k close'
 #   make bench ARGS='--quick'
@@ -8,51 +9,54 @@
 PYTHON ?= python3
 ARGS ?=
 
-help:           ## this list
-	@sed -n 's/^\([a-z]*\): *##/\1:/p; s/^\([a-z]*\):  *\(.*\)## */\1: /p' $(MAKEFILE_LIST)
+help:           ## show this list
+	@echo 'usage: make TARGET [ARGS="..."]'
+	@echo
+	@sed -n 's/^\([a-z]*\): *## *\(.*\)/\1 \2/p' $(MAKEFILE_LIST) | \
+	  while read -r target about; do printf '  %-12s %s\n' "$$target" "$$about"; done
 
-demo:           ## see it work
+demo:           ## run an echo server and a client that talks to it
 	$(PYTHON) tools/demo.py $(ARGS)
 
-tests:          ## the tests, on every interpreter there is
+tests:          ## run the tests on every interpreter found, against the built wheel
 	$(PYTHON) tools/run_tests.py $(ARGS)
 
-lint:           ## ruff
+lint:           ## run ruff, and check the width and the wording of prose
 	$(PYTHON) tools/check.py lint $(ARGS)
 
-layout:         ## what a module may import, and its stub: the quick checks of a commit
+layout:         ## check what each module imports, and its stub (a few seconds)
 	$(PYTHON) tools/check.py layout $(ARGS)
 
-types:          ## mypy, pyright and stubtest
+types:          ## run mypy, pyright and stubtest
 	$(PYTHON) tools/check.py types $(ARGS)
 
-docs:           ## the documentation, in docs/_build/html
+docs:           ## build the documentation into docs/_build/html
 	$(PYTHON) tools/check.py docs $(ARGS)
 
-bench:          ## benchmarks, side by side with the peers
+bench:          ## run the benchmarks, lomond next to other clients (ARGS=--quick)
 	$(PYTHON) benchmarks/run.py $(ARGS)
 
-compliance:     ## Autobahn, client and server; ARGS=--quick for half of it
+compliance:     ## run Autobahn against the client and the server (ARGS=--quick)
 	$(PYTHON) compliance/run.py --role client $(ARGS)
 	$(PYTHON) compliance/run.py --role server $(ARGS)
 
-real:           ## the tests and examples against other projects' programs
+real:           ## install other projects' servers and proxies, and test against them
 	-$(PYTHON) tests/real/install.py
 	$(PYTHON) tools/run_tests.py --python 3.13 $(ARGS) -- -m real
 
-faults:         ## the chaos suite
+faults:         ## run the chaos suite
 	$(PYTHON) tools/check.py faults $(ARGS)
 
-wasm:           ## the protocol tests on CPython 3.14 and 3.15 for WebAssembly; needs node
+wasm:           ## run the protocol tests on CPython 3.14 and 3.15 for WebAssembly (needs node)
 	$(PYTHON) tools/wasm.py $(ARGS)
 
-soak:           ## a long run that looks for leaks
+soak:           ## run for a long time and look for leaks
 	$(PYTHON) tools/check.py soak $(ARGS)
 
-guards:         ## each guard taken out, and a test seen red
+guards:         ## remove each guard in turn; a test has to fail
 	$(PYTHON) tools/check.py guards $(ARGS)
 
-package:        ## build sdist and wheel, look into them, install them everywhere
+package:        ## build sdist and wheel, inspect them, install them on every interpreter
 	$(PYTHON) tools/package.py $(ARGS)
 
 .PHONY: help demo tests lint layout types docs bench compliance real faults wasm soak guards package

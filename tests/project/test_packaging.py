@@ -1,6 +1,6 @@
-"""What is released: metadata, names, and the words of the Makefile.
+"""Packaging metadata, the names in a release, and the targets of the Makefile.
 
-Building it and installing it everywhere is slow: ``test_packaging_everywhere.py``.
+Building and installing it is slow, and done in ``test_packaging_everywhere.py``.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -19,7 +19,7 @@ PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 VERSIONS = ('2.7', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13')
 
 python3 = pytest.mark.skipif(sys.version_info < (3, 6),
-                             reason='the scripts of tools/ are written for Python 3')
+                             reason='the scripts in tools/ are for Python 3')
 installed = pytest.mark.skipif(not os.environ.get('LOMOND_TESTED_IN'),
                                reason='the checkout is tested, not an installed wheel')
 
@@ -52,7 +52,7 @@ def test_settings(settings):
 
 
 def test_version_stands_in_one_place():
-    """Nothing else has the number: a release changes one line."""
+    """A release changes one line: no other file contains the number."""
     assert re.match(r'\d+\.\d+\.\d+([abc]\d+|rc\d+|\.dev\d+)?\Z', lomond.__version__)
     for path in ('setup.py', 'setup.cfg', 'pyproject.toml', 'tox.ini', 'Makefile', 'README.rst',
                  'docs/conf.py', 'lomond/__init__.py', 'lomond/constants.py', 'tools/package.py'):
@@ -93,16 +93,17 @@ def test_installed_metadata():
     assert 'Requires-Python' in found.metadata
 
 
-# -- the words of the Makefile, and what calls the same
+# -- the Makefile, and what runs the same commands
 
 def targets():
     return re.findall(r'(?m)^([a-z]+):', read('Makefile'))
 
 
 def test_make_help_is_the_one_list_of_commands():
-    """Each target has its line there; what a target calls exists; the guide names no other target."""
+    """It lists each target; what a target runs exists; the guide names no other target."""
     described = re.findall(r'(?m)^([a-z]+): *## \S', read('Makefile'))
     assert described == targets() and 'help' in described
+    assert set(re.search(r'(?m)^\.PHONY: (.*)$', read('Makefile')).group(1).split()) == set(targets())
     guide = read('CONTRIBUTING.md')
     assert '`make help`' in guide
     for first, second in re.findall(r'(?m)`make ([a-z ]+)|^\$ make ([a-z ]+)', guide):
@@ -130,7 +131,7 @@ def test_checks_are_there():
 
 @python3
 def test_release_that_is_wrong_is_found(tmpdir):
-    """The script that looks at a wheel says what is wrong with one."""
+    """The script that inspects a wheel says what is wrong with it."""
     import zipfile
     sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
     try:
