@@ -1,4 +1,4 @@
-"""``python -m lomond``: the command line; it must not know what that does."""
+"""Run the command line: ``python -m lomond``."""
 
 from __future__ import absolute_import, division, unicode_literals
 

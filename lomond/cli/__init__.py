@@ -1,6 +1,8 @@
-"""The command line: ``lomond demo``, ``lomond URL``, ``lomond serve``.
+"""The command line: ``lomond demo``, ``lomond URL`` and ``lomond serve``.
 
-It must not know what they do; each is a module of its own that is imported when it is wanted.
+Each command is a module that is imported only when it runs.
+
+Knows nothing of: what the commands do.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -9,7 +11,7 @@ import sys
 
 from .console import Console, StreamBroken
 
-#: How a command ended.
+#: Exit statuses.
 CLEAN = 0
 FAILED = 1
 USAGE = 2
@@ -20,9 +22,11 @@ INTERRUPTED = 130
 def main(argv=None):
     """Run the command line.
 
-    :param argv: list of native ``str``, without the name of the program; None: ``sys.argv[1:]``
-    :returns: the exit status: 0 clean close, 1 connection failed or broke, 2 usage, 3 rejected,
-        130 interrupted
+    :param argv: list of native ``str`` without the program name; ``sys.argv[1:]`` by
+        default
+    :returns: the exit status: 0 after a clean close, 1 if the connection failed or
+        broke, 2 for a usage error, 3 if the server rejected the handshake, 130 if
+        interrupted
     """
     console = Console(sys.stdin, sys.stdout, sys.stderr)
     try:

@@ -1,6 +1,6 @@
-"""What the words of a command line mean, and the sentences about those that mean nothing.
+"""Parsing of the command line, with its help texts and usage errors.
 
-It must not know how anything is done: the result is a record of options.
+Knows nothing of: how the commands run. The result is a record of options.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -17,46 +17,49 @@ from .console import escape_text
 COMMANDS = ('demo', 'serve')
 
 CLIENT_HELP = """\
-lomond demo                an echo server of our own on loopback, and a client that talks to it
-lomond serve [--port N]    an echo server for trying things
-lomond URL [options]       connect to a WebSocket server:
+lomond demo                run an echo server on loopback and a client that talks to it
+lomond serve [--port N]    run an echo server to experiment with
+lomond URL [options]       connect to a WebSocket server, as described below
 
-Messages are written to standard output, one a line; everything else to standard error. On a
-terminal control characters are escaped (\\n, \\x1b), and bytes that are not printable ASCII in
-binary messages; a pipe or file gets messages as they are: text in UTF-8, binary as bytes.
+Messages are written to standard output, one per line, and everything else to standard error.
+On a terminal, control characters are escaped (\\n, \\x1b), and so is everything in a binary
+message that is not printable ASCII. A pipe or file gets messages unchanged: text as UTF-8,
+binary messages as raw bytes.
 
-Lines of standard input (UTF-8) are sent as text messages, without their line end, once the
-connection is ready. After the end of the input the client goes on receiving: for --wait
-seconds, else until the server closes.
+Each line of standard input (UTF-8) is sent as a text message, without the line ending, once
+the connection is ready. When the input ends, the client keeps receiving: for --wait seconds
+if that is given, otherwise until the server closes the connection.
 """
 
 CLIENT_EPILOG = """\
-JSON: each event but Poll is one line, an object with "name" (connecting, connected, ready, text,
-binary, ping, pong, closing, closed, rejected, disconnected ...), "time" (epoch seconds) and the
-attributes of the event; a text message has "text", binary messages, pings and pongs have "data"
-in base64, the body of a refusal is text in "body".
+With --json, every event except Poll is written as one line: an object with "name" (connecting,
+connected, ready, text, binary, ping, pong, closing, closed, rejected, disconnected ...), "time"
+(seconds since the epoch) and the attributes of the event. Text messages have "text"; binary
+messages, pings and pongs have "data" in base64; the body of a rejection is text in "body".
 
-Ctrl-C, and SIGTERM, close the connection cleanly (code 1001), within two seconds at most; a
-second one ends at once.
+Ctrl-C and SIGTERM close the connection cleanly (code 1001), within two seconds at most; a second
+signal ends the program at once.
 
-Exit status: 0 clean close, 1 connection failed or broke, 2 usage (also input that is not UTF-8),
-3 rejected by the server, 130 interrupted. With --persist: of the last connection.
+The exit status is 0 after a clean close, 1 if the connection failed or broke, 2 for a usage error
+(or input that is not UTF-8), 3 if the server rejected the handshake, and 130 if interrupted. With
+--persist, the last connection counts.
 
 Proxies are taken from the environment (https_proxy, all_proxy, no_proxy ...) unless --proxy or
 --no-proxy is given.
 """
 
 SERVE_HELP = """\
-An echo server: each message comes back as it is. Connections are told on standard error.
-Ctrl-C, and SIGTERM, end it with exit status 0.
+Run an echo server, which sends each message back unchanged. Connections are reported on
+standard error. Ctrl-C and SIGTERM stop the server with exit status 0.
 """
 
 
 class Usage(Exception):
-    """Nothing is to be done but to write a text.
+    """The command only writes a text, such as its help or a usage error.
 
-    :ivar status: exit status: 2 for a mistake, 0 for help that was asked for
-    :ivar text: what to write, text without a line end
+    :ivar status: the exit status: 2 for a usage error, 0 if help or the version was
+        requested
+    :ivar text: the text to write, without a line ending
     """
 
     def __init__(self, status, text):
@@ -66,19 +69,19 @@ class Usage(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse writes to the streams by itself, in a way that fails for text on 2.7; this does not."""
+    """A parser that raises Usage: argparse on 2.7 cannot write non-ASCII text."""
 
     def __init__(self, usage, description, epilog=None):
         super(_Parser, self).__init__(
             prog='lomond', usage=usage, description=description, epilog=epilog, add_help=False,
             formatter_class=argparse.RawDescriptionHelpFormatter)
-        self.add_argument('-h', '--help', action='help', help='write this and end')
-        self.add_argument('--version', action=_Version, nargs=0, help='write the version and end')
+        self.add_argument('-h', '--help', action='help', help='show this help and exit')
+        self.add_argument('--version', action=_Version, nargs=0, help='show the version and exit')
 
     def error(self, message):
         if isinstance(message, bytes):
             message = message.decode('utf-8', 'replace')
-        message = re.sub('//[^/?#]*@', '//***@', message)       # a URL too many, with a password
+        message = re.sub('//[^/?#]*@', '//***@', message)       # an extra URL may contain a password
         usage = '{}\nlomond: error: {}'.format(self.format_usage().rstrip(), escape_text(message))
         raise Usage(2, usage)
 
@@ -95,91 +98,96 @@ def _client_parser():
     parser = _Parser('lomond URL [options] | lomond demo | lomond serve [options]',
                      CLIENT_HELP, CLIENT_EPILOG)
     add = parser.add_argument
-    add('url', metavar='URL', nargs='?', help='ws://, wss:// (or http://, https:// in their place)')
+    add('url', metavar='URL', nargs='?', help='ws:// or wss:// (http:// and https:// mean the same)')
     add('-H', '--header', metavar="'NAME: VALUE'", dest='headers', action='append', default=[],
-        type=parse_header, help='send a header with the request (may be repeated)')
+        type=parse_header, help='add a header to the request (may be repeated)')
     add('--protocol', metavar='P', dest='protocols', action='append', default=[],
         help='offer a subprotocol (may be repeated, in order of preference)')
     proxies = parser.add_mutually_exclusive_group()
     proxies.add_argument('--proxy', metavar='URL',
-                         help='http, https, socks4, socks4a, socks5 or socks5h proxy')
-    proxies.add_argument('--no-proxy', action='store_true', help='no proxy, whatever the environment says')
+                         help='use this http, https, socks4, socks4a, socks5 or socks5h proxy')
+    proxies.add_argument('--no-proxy', action='store_true',
+                         help='use no proxy, even if the environment sets one')
     add('--cacert', metavar='FILE', type=native_path,
-        help='trust the certificates of this PEM file (or directory)')
+        help='trust the certificates in this PEM file (or directory)')
     add('--cert', metavar='FILE[:KEY]', type=split_cert,
-        help='client certificate, and its key when that is in another file')
-    add('--insecure', action='store_true', help='check neither certificate nor host name')
+        help='client certificate, and its key if that is in another file')
+    add('--insecure', action='store_true', help='do not verify the certificate or the host name')
     add('--compress', action='store_true', help='offer compression (permessage-deflate)')
     add('--persist', action='store_true',
-        help='connect again, after a pause, whenever the connection ends or fails; input that could '
-             'not be sent is sent then, and the messages of -x once more')
+        help='reconnect after a delay whenever the connection ends or fails; input that could not be '
+             'sent is sent then, and so are the messages of -x, again')
     add('--ping-rate', metavar='S', type=parse_seconds, default=30.0,
-        help='seconds between two pings; 0: none (default: 30)')
+        help='seconds between pings; 0 sends none (default: 30)')
     add('--ping-timeout', metavar='S', type=parse_seconds,
-        help='seconds without an answer until the connection is given up (default: no limit)')
+        help='drop the connection after this many seconds without a pong or other data '
+             '(default: no limit)')
     add('--connect-timeout', metavar='S', type=parse_seconds, default=30.0,
-        help='seconds for everything until the connection is ready; 0: no limit (default: 30)')
+        help='give up if the connection is not ready after this many seconds; 0 sets no limit '
+             '(default: 30)')
     add('--wait', metavar='S', type=parse_seconds,
-        help='seconds to go on receiving after the end of the input, then close; with -x a terminal '
-             'is not read for input (default: until the server closes)')
+        help='close the connection this many seconds after the end of the input; with -x, a terminal '
+             'is not read for input (default: wait for the server to close)')
     add('-x', '--execute', metavar='MESSAGE', dest='messages', action='append', default=[],
         help='send a message as soon as the connection is ready (may be repeated)')
     add('--binary', action='store_true',
-        help='send binary messages: each -x, and the input not in lines but in pieces of up to 64 KiB '
-             'as they come; in a pipe or file write messages without a line end between')
-    add('--json', action='store_true', help='write events, one JSON object a line, in place of messages')
+        help='send binary messages: each -x, and the input as it arrives, in chunks of up to 64 KiB '
+             'instead of lines; in a pipe or file, write messages without line endings')
+    add('--json', action='store_true', help='write events as JSON objects, one per line, instead of messages')
     tell = parser.add_mutually_exclusive_group()
-    tell.add_argument('--quiet', '-q', action='store_true', help='nothing on standard error but errors')
+    tell.add_argument('--quiet', '-q', action='store_true', help='write only errors to standard error')
     tell.add_argument('--verbose', '-v', action='store_true',
-                      help='events and each step (trace) on standard error')
+                      help='write events and a trace of each step to standard error')
     return parser
 
 
 def _serve_parser():
     parser = _Parser('lomond serve [--port N] [--host ADDRESS] [--tls CERT[:KEY]] [--quiet]', SERVE_HELP)
     add = parser.add_argument
-    add('--port', metavar='N', type=parse_port, default=8080, help='0: any free one (default: 8080)')
+    add('--port', metavar='N', type=parse_port, default=8080,
+        help='port to listen on; 0 picks a free one (default: 8080)')
     add('--host', metavar='ADDRESS', default='127.0.0.1',
-        help='address to listen on; 0.0.0.0 or :: for all (default: 127.0.0.1)')
+        help='address to listen on; 0.0.0.0 or :: means all (default: 127.0.0.1)')
     add('--tls', metavar='CERT[:KEY]', type=split_cert,
-        help='serve wss:// with this certificate, and its key when that is in another file')
-    add('--quiet', '-q', action='store_true', help='do not tell of connections')
+        help='serve wss:// with this certificate, and its key if that is in another file')
+    add('--quiet', '-q', action='store_true', help='do not report connections')
     return parser
 
 
 def _demo_parser():
     return _Parser('lomond demo',
-                   'An echo server of our own on loopback and a client that talks to it, each event printed.')
+                   'Run an echo server on loopback and a client that talks to it, and print every event.')
 
 
 def parse(argv):
-    """Take a command line apart.
+    """Parse a command line.
 
     :param argv: list of native ``str``
-    :returns: ``('demo', 'serve' or 'client', options)``
-    :raises Usage: there is something to write and nothing to do
+    :returns: ``(command, options)``; the command is ``'demo'``, ``'serve'`` or
+        ``'client'``
+    :raises Usage: on an error, or if help or the version was requested
     """
     words = [decode_word(word) for word in argv]
     command = words.pop(0) if words and words[0] in COMMANDS else 'client'
     parser = {'demo': _demo_parser, 'serve': _serve_parser, 'client': _client_parser}[command]()
     options = parser.parse_args(words)
     if command == 'client' and options.url is None:
-        parser.error("a URL, 'demo' or 'serve' is needed")
+        parser.error("a URL, 'demo' or 'serve' is required")
     options.fail = parser.error
     return command, options
 
 
-# -- the words
+# -- single arguments
 
 def _wrong(sentence):
     return argparse.ArgumentTypeError(native(sentence))     # argparse calls str() on it
 
 
 def decode_word(word):
-    """A word of ``sys.argv`` as text.
+    """Return an element of ``sys.argv`` as text.
 
-    2.7 gives bytes; 3.x decodes them by the locale, with surrogates for what does not fit (everything
-    beyond ASCII with LANG=C on 3.6).
+    On 2.7 it is bytes. 3.x has decoded it with the encoding of the locale, and used
+    surrogates for what does not fit: on 3.6 with LANG=C, for everything beyond ASCII.
     """
     if isinstance(word, text_type):
         if not re.search('[\ud800-\udfff]', word) or not hasattr(os, 'fsencode'):
@@ -194,48 +202,49 @@ def decode_word(word):
 
 
 def native_path(path):
-    """A path as the functions of the system want it, whatever the locale."""
+    """Return a path in a form that works in any locale: bytes if it is not ASCII."""
     if IS_WINDOWS or all(char < '\x80' for char in path):
         return path
     return path.encode('utf-8')
 
 
 def parse_header(word):
-    """``(name, value)`` of 'Name: value'."""
+    """Split 'Name: value' into ``(name, value)``."""
     name, colon, value = word.partition(':')
     if not colon or not name.strip():
-        # What is behind the name may be a secret that was to follow a colon.
+        # Without a colon, whatever follows the name may be a secret.
         begin = re.match(r'[\w-]*', word).group()
-        raise _wrong("'{}' is no header; 'Name: value' is allowed".format(
+        raise _wrong("'{}' is not a header; use 'Name: value'".format(
             begin + '...' if begin != word else word))
     return name.strip(), value.strip()
 
 
 def parse_seconds(word):
-    """A finite number, 0 or more."""
+    """Parse a number of seconds, 0 to 1e9."""
     try:
         seconds = float(word)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 1e9:
-        raise _wrong("'{}' is no number of seconds, 0 to 1e9".format(word))
+        raise _wrong("'{}' is not a number of seconds; 0 to 1e9 are allowed".format(word))
     return seconds
 
 
 def parse_port(word):
-    """An int, 0 to 65535."""
+    """Parse a port, 0 to 65535."""
     if not re.match(r'[0-9]{1,5}\Z', word) or int(word) > 65535:
-        raise _wrong("'{}' is no port; 0 to 65535 is allowed".format(word))
+        raise _wrong("'{}' is not a port; 0 to 65535 are allowed".format(word))
     return int(word)
 
 
 def split_cert(word, has_drives=IS_WINDOWS):
-    """``(certificate,)`` or ``(certificate, key)`` of FILE[:KEY].
+    """Split FILE[:KEY] into ``(certificate,)`` or ``(certificate, key)``.
 
-    :param has_drives: ``C:\\a.pem:D:\\b.pem``: a letter, a colon and a slash begin a path
+    :param has_drives: if true, a letter, a colon and a slash can begin a path, as in
+        ``C:\\a.pem:D:\\b.pem``
     """
     drive = r'(?:[A-Za-z]:(?=[\\/]))?' if has_drives else ''
     match = re.match('({0}[^:]+)(?::({0}[^:]+))?\\Z'.format(drive), word)
     if not match:
-        raise _wrong("'{}' is no FILE or FILE:KEY".format(word))
+        raise _wrong("'{}' is neither FILE nor FILE:KEY".format(word))
     return tuple(native_path(path) for path in match.groups() if path)

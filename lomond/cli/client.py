@@ -1,6 +1,6 @@
-"""``lomond URL``: a connection between a WebSocket server and the standard streams.
+"""``lomond URL``: connects the standard streams to a WebSocket server.
 
-It must not know how words become options, nor how what is written looks.
+Knows nothing of: the parsing of options, the format of the output.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -17,16 +17,17 @@ from .console import StreamBroken, escape_text
 from .feed import Feed, lines_of, texts_of
 from .interrupts import PACE, Interrupts, Stop
 
-#: Seconds between two Poll events, for which there is no use here but on Windows, where signal
-#: handlers run only between two waits.
+#: Seconds between Poll events. Only Windows needs them, because signal handlers run
+#: there only between two waits.
 POLL = PACE or 86400.0
 
 
 class Client(object):
     """One run of the client.
 
-    Three parties call: the main thread, which iterates; the thread of the :class:`Feed`; and the
-    signal handler, which uses nothing but ``_interrupt``.
+    It is called from three places: the main thread, which iterates over the events; the
+    thread of the :class:`Feed`; and the signal handler, which calls only
+    ``_interrupt``.
     """
 
     def __init__(self, console, options):
@@ -35,14 +36,14 @@ class Client(object):
         self._stop = Stop()
         self._interrupts = Interrupts(self._interrupt)
         self._is_in_handler = False
-        self._records = collections.deque()     # of the trace, not shown yet
+        self._records = collections.deque()     # trace records that are not shown yet
         self._progress = None
         self._is_ready = False
-        self._is_leaving = False        # no further connection
-        self._is_urgent = False         # and this one is to be closed
+        self._is_leaving = False        # make no further connection
+        self._is_urgent = False         # and close this one
         self._input_fail = None
         self._output_fail = None
-        self._status = FAILED           # when nothing says how it ended
+        self._status = FAILED           # unless an event says otherwise
         self._websocket = self._make()
         self._feed = Feed(self._input(), self._send, options.persist, options.wait, self._finish,
                           self._fail_input)
@@ -58,7 +59,7 @@ class Client(object):
             proxies = {'all': options.proxy}
         cert = options.cert
         for message in options.messages:
-            encode_utf8(message)        # ValueError for what no message may have
+            encode_utf8(message)        # raises ValueError for lone surrogates
         return WebSocket(
             options.url, proxies=proxies, protocols=options.protocols, compress=options.compress,
             ssl_verify=not options.insecure, ssl_cafile=options.cacert, headers=options.headers,
@@ -68,11 +69,11 @@ class Client(object):
     def _trace(self, record):
         self._records.append(record)
         if self._is_in_handler:
-            return              # the main thread may hold the lock of standard error
+            return              # the main thread may hold the lock on standard error
         try:
             while True:
                 self._show_record(self._records.popleft())
-        except IndexError:      # another thread may have taken it
+        except IndexError:      # another thread has taken it
             pass
 
     def _show_record(self, record):
@@ -87,14 +88,14 @@ class Client(object):
     # -- the main thread
 
     def run(self):
-        """Connect, until it is over; returns the exit status."""
+        """Run until the connection is over, and return the exit status."""
         try:
             with self._interrupts:
                 with closing(self._events()) as events:
                     for event in events:
                         if not self._handle(event):
                             break
-        except KeyboardInterrupt:       # a second signal, or the first took too long
+        except KeyboardInterrupt:       # a second signal, or closing took too long
             pass
         return self._end()
 
@@ -107,7 +108,7 @@ class Client(object):
         return self._websocket.connect(**settings)
 
     def _handle(self, event):
-        """Write an event and do what it asks for; False when the loop is to be left."""
+        """Write an event and act on it; return False to leave the loop."""
         try:
             self._write(event)
         except StreamBroken as error:
@@ -130,7 +131,7 @@ class Client(object):
         elif name == 'connecting':
             self._status = FAILED
         if self._is_urgent:
-            self._leave()       # it may have been too early for the first call
+            self._leave()       # the first call may have come too early
         return True
 
     def _write(self, event):
@@ -156,14 +157,14 @@ class Client(object):
         try:
             for message in self._options.messages:
                 self._send(encode_utf8(message) if self._options.binary else message)
-        except errors.WebSocketError as error:      # the loop tells the end, but not what it cost
+        except errors.WebSocketError as error:      # the loop reports the end, but not the loss
             self._tell('lomond', 'a message of -x was not sent; {}'.format(error_text(error)))
         if self._feed.ident is None:
             self._feed.start()
         self._feed.gate.open()
 
     def _end(self):
-        """The exit status, and the last words."""
+        """Write the last error messages, and return the exit status."""
         self._feed.let_end()
         self._console.finish()
         if self._output_fail is not None:
@@ -177,7 +178,7 @@ class Client(object):
             self._tell('lomond', error_text(self._input_fail))
             return USAGE
         if self._feed.has_unsent():
-            self._tell('lomond', 'the connection ended before all of the input was sent')
+            self._tell('lomond', 'the connection ended before all input was sent')
         return self._status
 
     # -- the thread of the input
@@ -185,7 +186,7 @@ class Client(object):
     def _input(self):
         options, console = self._options, self._console
         if console.input_is_terminal and options.messages and options.wait is not None:
-            return iter(())         # who gives messages and a time is not going to type
+            return iter(())         # given messages and a time, nobody is going to type
         if options.binary:
             return iter(console.read, b'')
         return texts_of(lines_of(console.read), console.input_encoding)
@@ -197,7 +198,7 @@ class Client(object):
             self._websocket.send_text(message)
 
     def _finish(self):
-        """The time after the end of the input is over."""
+        """Close: the input has ended, and the time to wait after it is over."""
         self._is_leaving = True
         if self._is_ready:
             self._websocket.close()
@@ -216,14 +217,14 @@ class Client(object):
         self._is_in_handler = False
 
     def _leave(self):
-        """End soon, with close code 1001; never waits; also called by the others."""
+        """End soon, with close code 1001, without waiting; also used elsewhere."""
         self._is_leaving = self._is_urgent = True
         self._stop.set()
         self._websocket.close(1001, 'going away')
 
 
 def run(console, options):
-    """Be a client; returns the exit status."""
+    """Run the client, and return the exit status."""
     try:
         client = Client(console, options)
     except (TypeError, ValueError) as error:

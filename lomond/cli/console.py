@@ -1,7 +1,9 @@
-"""The standard streams: bytes, text of any characters, terminals, pipes that break.
+"""The standard streams: bytes and text, terminals, pipes that break.
 
-It must not know what is written.  A stream may be missing (``None``, or a closed descriptor), and
-a text may not fit its encoding; neither is a reason to fail.
+A stream may be missing (``None``, or a closed descriptor), and its encoding may not
+support a text. Neither is an error.
+
+Knows nothing of: what is written.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -16,15 +18,16 @@ import time
 
 from .._compat import OS_ERRORS, error_number, error_text, was_interrupted, would_block
 
-#: What must not reach a terminal: C0, DEL and C1, line and paragraph separators, and what turns
-#: the direction of writing, so that text could hide or pose as other text.
+#: Characters that must not reach a terminal: C0, DEL and C1, line and paragraph
+#: separators, and those that change the writing direction, because they can hide or
+#: disguise text.
 _CONTROLS = re.compile('[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]')
 _NAMES = {'\n': '\\n', '\r': '\\r', '\t': '\\t'}
 _NOT_PRINTABLE = re.compile(b'[^\x20-\x7e]')
 
 
 def escape_text(text):
-    """Text without control characters: they become ``\\n``, ``\\x1b``, ``\\u2028``."""
+    """Escape control characters in text, as ``\\n``, ``\\x1b`` or ``\\u2028``."""
     return _CONTROLS.sub(_escape_character, text)
 
 
@@ -35,16 +38,16 @@ def _escape_character(match):
 
 
 def escape_bytes(data):
-    """bytes as text: what is not printable ASCII becomes ``\\x00``."""
+    """Return bytes as text, with all but printable ASCII escaped as ``\\x00``."""
     escaped = _NOT_PRINTABLE.sub(
         lambda match: '\\x{:02x}'.format(ord(match.group())).encode('ascii'), data)
     return escaped.decode('ascii')
 
 
 class StreamBroken(Exception):
-    """Nothing can be written any more.
+    """A stream can no longer be written to.
 
-    :ivar is_pipe: True when the reader has left, which is not worth a word
+    :ivar is_pipe: True if the reader of a pipe has gone, which needs no error message
     """
 
     def __init__(self, error):
@@ -53,14 +56,15 @@ class StreamBroken(Exception):
 
 
 class Writer(object):
-    """Standard output or standard error; from any thread, but not from a signal handler.
+    """Standard output or standard error, for any thread, but not for a signal handler.
 
-    A terminal gets its own encoding, with escapes for what that lacks; anything else UTF-8.
+    A terminal gets its own encoding, with escapes for unsupported characters;
+    everything else gets UTF-8.
 
-    It writes past the buffers of Python, which would be written when Python ends: to a pipe that
-    nobody reads that takes for ever, to one that is broken it fails.
+    It bypasses Python's buffers, which are flushed when Python exits: that would block
+    forever on a pipe that is not read, and fail on a broken one.
 
-    :param stream: as in ``sys``; None: what is written goes nowhere
+    :param stream: a stream as in ``sys``; output is discarded if it is None
     """
 
     def __init__(self, stream):
@@ -69,27 +73,27 @@ class Writer(object):
         self._write = _unbuffered(stream)
         self.is_terminal = _is_terminal(stream)
         self._encoding = _encoding(stream) if self.is_terminal else 'utf-8'
-        #: A transient line at the end of the screen, text; see :meth:`show`.
+        #: The transient line at the bottom of the screen, text; see :meth:`show`.
         self._shown = ''
 
     def write_line(self, text):
-        """Write text and a line end.
+        """Write text and a line ending.
 
-        :raises StreamBroken: it cannot be written
+        :raises StreamBroken: if that is not possible
         """
         self.write_bytes((text + '\n').encode(self._encoding, 'backslashreplace'))
 
     def write_bytes(self, data):
-        """Write bytes as they are.
+        """Write bytes unchanged.
 
-        :raises StreamBroken: they cannot be written
+        :raises StreamBroken: if that is not possible
         """
         with self._lock:
             self._erase()
             self._put(data)
 
     def show(self, text):
-        """Show a line on a terminal until something else is written; empty: none."""
+        """Show a line on a terminal until the next output; empty text removes it."""
         if not self.is_terminal or text == self._shown:
             return
         with self._lock:
@@ -112,14 +116,16 @@ class Writer(object):
                 if not (was_interrupted(error) or would_block(error)):
                     self._stream = None
                     raise StreamBroken(error)
-            if not count:       # whoever opened it wants no waiting: select() takes no file on Windows
+            if not count:
+                # The stream is non-blocking. Sleep, because select() on Windows takes
+                # only sockets.
                 time.sleep(0.01)
                 continue
             view = view[count:]
 
 
 def _unbuffered(stream):
-    """A function that writes bytes, maybe not all, and returns how many."""
+    """Return a function that writes some or all of its bytes, and returns how many."""
     buffered = getattr(stream, 'buffer', None)
     if buffered is not None:
         return getattr(buffered, 'raw', buffered).write
@@ -145,13 +151,13 @@ class Console(object):
         self.input_is_terminal = _is_terminal(self._stdin)
         self.input_encoding = _encoding(self._stdin) if self.input_is_terminal else 'utf-8'
         if codecs.lookup(self.input_encoding).name == 'ascii':
-            self.input_encoding = 'utf-8'       # LANG=C tells nothing of what the keyboard sends
+            self.input_encoding = 'utf-8'       # LANG=C does not say what the keyboard sends
 
     def read(self, size=64 * 1024):
-        """Bytes of standard input as soon as there are some; empty: its end.
+        """Wait for bytes on standard input; return them, or ``b''`` at its end.
 
-        Not by the buffered stream: a thread that waits in there holds its lock, and Python, when it
-        ends, dies of that.
+        This bypasses the buffered stream. A thread that waits inside it holds its lock,
+        and Python aborts at exit if it finds that lock taken.
         """
         stream = self._stdin
         if stream is None:
@@ -159,19 +165,19 @@ class Console(object):
         raw = getattr(getattr(stream, 'buffer', None), 'raw', None)
         while True:
             try:
-                # A Windows console is not read by its descriptor, but by this.
+                # A Windows console cannot be read through its descriptor.
                 return (raw.read(size) or b'') if raw is not None else os.read(stream.fileno(), size)
             except (ValueError,) + OS_ERRORS as error:
                 if not was_interrupted(error):
                     raise
 
     def finish(self):
-        """Nothing more will be written."""
+        """Remove the transient line: nothing more will be written."""
         self.err.show('')
 
 
 class _Mute(Writer):
-    """Standard error: when nobody hears what goes wrong, that is no further error."""
+    """Standard error. Failing to write to it is not an error of its own."""
 
     def _put(self, data):
         try:
@@ -181,13 +187,13 @@ class _Mute(Writer):
 
 
 def _open_stream(stream):
-    """The stream; None when it was closed before Python began (``<&-``)."""
+    """Return the stream, or None if it was closed before Python started (``<&-``)."""
     try:
         os.fstat(stream.fileno())
     except OS_ERRORS as error:
         if error_number(error) == errno.EBADF:
             return None
-    except (AttributeError, ValueError):        # None; or an object of a test, without descriptor
+    except (AttributeError, ValueError):        # None, or a test's object without a descriptor
         pass
     return stream
 
@@ -200,7 +206,7 @@ def _is_terminal(stream):
 
 
 def _encoding(stream):
-    """Name of a codec that exists."""
+    """Return the encoding of a stream, or ``'ascii'`` if there is no such codec."""
     encoding = getattr(stream, 'encoding', None) or 'ascii'
     try:
         codecs.lookup(encoding)

@@ -1,6 +1,6 @@
-"""``lomond demo``: an echo server of our own on loopback and a client that talks to it, explained.
+"""``lomond demo``: an echo server and a client that talks to it, with explanations.
 
-It must not need a network, a proxy, or anything but the loopback interface.
+It requires nothing but the loopback interface: no network, and no proxy.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,33 +13,33 @@ from ..websocket import WebSocket
 from . import CLEAN, FAILED
 from .console import escape_text
 
-#: Seconds; it takes a tenth of one.
+#: Seconds for the whole demo, which usually takes a tenth of a second.
 TIME_LIMIT = 10.0
 
 LONG_TEXT = 'the same words over and over again, ' * 500
 
 _ABOUT = {
-    'connecting': 'always the first event; nothing was done yet',
-    'connected': 'TCP stands and the request for the upgrade is sent',
-    'ready': 'the server has agreed: now messages may be sent, and will come',
-    'poll': 'comes right after Ready and then every few seconds: time for work of your own',
+    'connecting': 'always the first event; nothing has happened yet',
+    'connected': 'the TCP connection is open, and the upgrade request is sent',
+    'ready': 'the server has accepted; messages can be sent and received',
+    'poll': 'comes right after Ready and then every few seconds, so that you can do other work',
     'text': 'a text message',
     'binary': 'a binary message',
     'pong': 'the answer to a ping',
     'closed': 'the server has answered our close frame',
-    'disconnected': 'the end; graceful, as both sides have said goodbye',
+    'disconnected': 'the last event; graceful, because both sides sent a close frame',
 }
 
 
 class Demo(object):
-    """The client: sends, waits for the echo, sends the next.
+    """A client that sends a message, waits for its echo, and goes on with the next one.
 
-    :param url: of the echo server
-    :param write: function that takes a line of text
+    :param url: the URL of the echo server
+    :param write: a function that takes a line of text
     """
 
     def __init__(self, url, write):
-        # No proxies: neither the environment's nor the system's know this server.
+        # No proxies: those of the environment or the system cannot reach this server.
         self._websocket = WebSocket(url, proxies={}, compress=True, trace=self._trace)
         self._write = write
         self._steps = iter((
@@ -49,12 +49,12 @@ class Demo(object):
             ('pong', b'are you there?', self._send_ping),
             ('closed', None, self._close),
         ))
-        self._awaited = None            # (name of the event, its content)
+        self._awaited = None            # (name of an event, its content)
         self._counted = [0, 0]          # bytes sent and received
         self._is_done = False
 
     def run(self):
-        """Talk to the server to the end; RuntimeError when anything else comes than should."""
+        """Run the conversation; raise RuntimeError if it does not go as planned."""
         deadline = monotonic() + TIME_LIMIT
         with closing(self._websocket.connect(poll=1.0, ping_rate=None, connect_timeout=TIME_LIMIT,
                                              close_timeout=TIME_LIMIT)) as events:
@@ -63,7 +63,7 @@ class Demo(object):
                 if event.name == 'poll' and monotonic() > deadline:
                     break
         if not self._is_done:
-            raise RuntimeError('it did not come to its end')
+            raise RuntimeError('the conversation is incomplete')
 
     def _trace(self, record):
         # Count the bytes on the wire.
@@ -72,14 +72,14 @@ class Demo(object):
                 self._counted[index] += record['length']
 
     def _handle(self, event):
-        """Print an event; do the next step when it is the one that was waited for."""
+        """Print an event, and take the next step if it is the awaited one."""
         about = _ABOUT.get(event.name)
         self._write('<- {}'.format(_native_text(repr(event))))
         if event.name == 'text' and event.text == LONG_TEXT:
-            about = 'a text message of {} characters: {} bytes there, {} bytes back, compressed'.format(
+            about = 'a text message of {} characters, compressed: {} bytes out, {} bytes back'.format(
                 len(event.text), *self._counted)
         elif event.name == 'pong' and event.latency is not None:
-            about += ', {:.2f} ms after it'.format(event.latency * 1000)
+            about += ', after {:.2f} ms'.format(event.latency * 1000)
         if about:
             self._write('     {}'.format(about))
         if event.name == 'ready':
@@ -87,7 +87,7 @@ class Demo(object):
         elif self._awaited is not None and event.name == self._awaited[0]:
             content = getattr(event, 'text', getattr(event, 'data', None))
             if content != self._awaited[1]:
-                raise RuntimeError('the echo is not what was sent')
+                raise RuntimeError('the echo differs from what was sent')
             self._next()
         elif event.name == 'disconnected' and self._awaited is None:
             self._is_done = event.graceful
@@ -110,15 +110,15 @@ class Demo(object):
 
     def _send_compressed(self, text):
         self._tell('websocket.send_text({}...)'.format(_shown(text[:36])),
-                   '{} characters, compressed: permessage-deflate was agreed on'.format(len(text)))
+                   '{} characters, compressed, because permessage-deflate was negotiated'.format(len(text)))
         self._websocket.send_text(text)
 
     def _send_ping(self, data):
-        self._tell('websocket.send_ping({})'.format(_shown(data)), 'every endpoint has to answer this')
+        self._tell('websocket.send_ping({})'.format(_shown(data)), 'every endpoint has to answer a ping')
         self._websocket.send_ping(data)
 
     def _close(self, _):
-        self._tell('websocket.close()', 'the closing handshake: a close frame, and its answer')
+        self._tell('websocket.close()', 'the closing handshake: a close frame each way')
         self._websocket.close()
 
     def _tell(self, call, why):
@@ -128,7 +128,7 @@ class Demo(object):
 
 
 def _shown(value):
-    """The literal of ASCII text or bytes, the same on every Python."""
+    """Return the literal of ASCII text or bytes as Python 3 writes it."""
     shown = _native_text(repr(value)).lstrip('bu')
     return 'b' + shown if isinstance(value, bytes) else shown
 
@@ -138,18 +138,18 @@ def _native_text(value):
 
 
 def run(console, options):
-    """Talk to ourselves; returns the exit status."""
+    """Run the demo, and return the exit status."""
     def write(text):
         console.out.write_line(escape_text(text))
 
     try:
         with Server(echo, raise_errors=False) as server:
-            write('An echo server of our own listens at {}'.format(server.url))
-            write('and a client talks to it: -> is what it calls, <- an event that it gets.')
+            write('An echo server is listening at {}'.format(server.url))
+            write('and a client talks to it: -> is a call that it makes, <- an event that it receives.')
             write('')
             Demo(server.url, write).run()
         write('')
-        write('That was all. Next:  lomond serve  in one terminal,  lomond ws://127.0.0.1:8080/  in another.')
+        write('Done. Next, run  lomond serve  in one terminal and  lomond ws://127.0.0.1:8080/  in another.')
     except (RuntimeError,) + OS_ERRORS as error:
         console.err.write_line('lomond: the demo failed: {}'.format(error_text(error)))
         return FAILED

@@ -1,6 +1,6 @@
-"""The input of a client: cut into messages and sent by a thread of its own, then the wait.
+"""The input of the client: a thread that splits it into messages and sends them.
 
-It must not know events, nor how a connection is made; it is told when one is ready.
+Knows nothing of: events, connecting. It is told when a connection is ready.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -11,16 +11,16 @@ import time
 from .. import errors
 from .._compat import OS_ERRORS, error_text, utf_8_decode
 
-#: Seconds for a thread that has only to return; none of what it calls last waits for anything.
+#: Seconds for a thread that only has to return; its last calls do not block.
 LAST_MOMENT = 1.0
 
 
 class InputFail(Exception):
-    """The input cannot be read, or is not what can be sent."""
+    """The input cannot be read, or cannot be sent."""
 
 
 def lines_of(read):
-    """The lines of what ``read()`` gives, bytes without line end; the last one may lack it."""
+    """Yield the lines of what ``read()`` returns, bytes without their line endings."""
     parts = []
     while True:
         data = read()
@@ -45,9 +45,9 @@ def _without_return(line):
 
 
 def texts_of(lines, encoding='utf-8'):
-    """The lines as text.
+    """Decode lines.
 
-    :raises InputFail: with the number of the line and the place of the byte
+    :raises InputFail: with the number of the line and the position of the byte
     """
     for number, line in enumerate(lines, 1):
         try:
@@ -56,27 +56,27 @@ def texts_of(lines, encoding='utf-8'):
             else:
                 text = line.decode(encoding)
         except UnicodeDecodeError as error:
-            raise InputFail('line {} of the input is not {}: byte 0x{:02x} at place {}; --binary sends bytes '
-                            'as they are'.format(number, encoding.upper(), bytearray(line)[error.start],
+            raise InputFail('line {} of the input is not {}: byte 0x{:02x} at position {}; use --binary to '
+                            'send raw bytes'.format(number, encoding.upper(), bytearray(line)[error.start],
                                                  error.start + 1))
         yield text
 
 
 class Gate(object):
-    """Lets a thread wait for a connection that is ready, and not the one it had."""
+    """Lets a thread wait until a connection is ready that it has not used before."""
 
     def __init__(self):
         self._condition = threading.Condition()
         self._number = 0
 
     def open(self):
-        """Another connection is ready."""
+        """Announce that another connection is ready."""
         with self._condition:
             self._number += 1
             self._condition.notify_all()
 
     def wait_after(self, number):
-        """Wait for a later connection than that one; returns its number."""
+        """Wait for a connection with a higher number, and return its number."""
         with self._condition:
             while self._number <= number:
                 self._condition.wait()
@@ -84,22 +84,26 @@ class Gate(object):
 
 
 class Feed(threading.Thread):
-    """Sends the input, then waits; a daemon, because nobody can interrupt the reading of a terminal.
+    """A thread that sends the input, then waits.
 
-    :param messages: iterable of what is to be sent; reading it may take for ever
-    :param send: function that sends one
-    :param tries_again: send what could not be sent by the next connection, in place of giving up
-    :param wait: seconds from the end of the input until ``finish``; None: it is not called
-    :param finish: function without arguments
-    :param fail: function of the :class:`InputFail` that ended the input
+    It is a daemon, because a read from a terminal cannot be interrupted.
+
+    :param messages: an iterable of messages; it may block forever
+    :param send: a function that sends one message
+    :param tries_again: send what could not be sent over the next connection instead of
+        giving up
+    :param wait: seconds from the end of the input until ``finish`` is called; if None,
+        it never is
+    :param finish: a function without arguments
+    :param fail: a function that takes the :class:`InputFail` that ended the input
     """
 
     def __init__(self, messages, send, tries_again, wait, finish, fail):
         super(Feed, self).__init__(name='lomond input')
         self.daemon = True
         self.gate = Gate()
-        self._is_unsent = False         # a message is there that no connection has taken
-        self._settled = threading.Event()       # whether one was taken is known
+        self._is_unsent = False         # a message was read that no connection has taken
+        self._settled = threading.Event()       # it is known whether the last one was taken
         self._settled.set()
         self._is_at_its_end = False     # set before the last call, which may end the connection
         self._messages = messages
@@ -118,7 +122,7 @@ class Feed(threading.Thread):
                     return
         except OS_ERRORS as error:
             self._is_at_its_end = True
-            self._fail(InputFail('the input cannot be read: {}'.format(error_text(error))))
+            self._fail(InputFail('cannot read the input: {}'.format(error_text(error))))
             return
         except InputFail as error:
             self._is_at_its_end = True
@@ -130,22 +134,23 @@ class Feed(threading.Thread):
             self._finish()
 
     def let_end(self):
-        """Wait for a thread that has only to return: 2.7 complains of one that outlives its modules.
+        """Wait for the thread if it only has to return.
 
-        One that waits for input does not return, and does no harm.
+        2.7 prints errors for a thread that outlives its modules. A thread that still
+        waits for input does not return, and does no harm.
         """
         if self._is_at_its_end:
             self.join(LAST_MOMENT)
 
     def _deliver(self, message, number):
-        """Send it; the number of the connection that took it, None when none will."""
+        """Send a message. Return the number of the connection that took it, or None."""
         while True:
             self._settled.clear()
             try:
                 self._send(message)
                 self._is_unsent = False
                 return number
-            except errors.WebSocketError:       # the loop over the events tells why
+            except errors.WebSocketError:       # the loop over the events reports why
                 self._is_unsent = True
                 if not self._tries_again:
                     return None
@@ -154,5 +159,5 @@ class Feed(threading.Thread):
             number = self.gate.wait_after(number)
 
     def has_unsent(self):
-        """True when a message was read that no connection took; once the connection is over."""
+        """Return whether no connection took the last message; call it at the end."""
         return not self._settled.wait(LAST_MOMENT) or self._is_unsent

@@ -1,7 +1,9 @@
-"""Ctrl-C and SIGTERM: the first asks to end, the second, or a time limit, ends at once.
+"""Ctrl-C and SIGTERM: the first asks the program to end, a second one ends it.
 
-It must not know what is ended.  What runs in a signal handler here takes no lock: the main thread
-may have been interrupted while it held it.
+Nothing here that runs in a signal handler takes a lock, because the interrupted main
+thread may be holding it.
+
+Knows nothing of: what is ended.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -11,17 +13,18 @@ import signal
 from .._compat import IS_WINDOWS, monotonic
 from ..network.poller import READ, new_wake_up, wait_for
 
-#: Seconds from the first signal until everything is dropped.
+#: Seconds from the first signal until the program ends regardless.
 LIMIT = 2.0
-#: Windows lets no signal interrupt a wait: there it is looked around so often (seconds); elsewhere
-#: there is no need to.
+#: Seconds between checks for a signal on Windows, where signals do not interrupt a
+#: wait; None elsewhere.
 PACE = 0.5 if IS_WINDOWS else None
 
 
 class Stop(object):
-    """As ``threading.Event``, but :meth:`set` may be called in a signal handler.
+    """Like ``threading.Event``, but :meth:`set` may be called in a signal handler.
 
-    An Event's has a lock; it would wait for ever when ``wait`` of the same thread holds it.
+    ``Event.set()`` takes a lock; it would wait forever if ``wait()`` in the same thread
+    holds it.
     """
 
     def __init__(self):
@@ -29,16 +32,16 @@ class Stop(object):
         self._wake_up = new_wake_up()
 
     def set(self):
-        """Let every :meth:`wait` return, now and later; never waits itself."""
+        """Make every :meth:`wait` return, now and later, without waiting."""
         self._is_set = True
         self._wake_up.set()
 
     def is_set(self):
-        """True once it was set."""
+        """Return whether :meth:`set` was called."""
         return self._is_set
 
     def wait(self, timeout=None):
-        """Wait until it is set, at most ``timeout`` seconds; True when it is."""
+        """Wait at most ``timeout`` seconds; return whether :meth:`set` was called."""
         deadline = None if timeout is None else monotonic() + timeout
         while not self._is_set:
             left = PACE
@@ -52,13 +55,14 @@ class Stop(object):
 
 
 class Interrupts(object):
-    """A context in which SIGINT and SIGTERM call a function, once; a second signal raises.
+    """A context in which the first SIGINT or SIGTERM calls a function.
 
-    A signal that is ignored (``nohup``, a shell's background job) stays ignored.
+    A second signal raises KeyboardInterrupt. A signal that is ignored (by ``nohup``, or
+    in a shell's background job) stays ignored.
 
-    :param callback: function without arguments, called in the signal handler
+    :param callback: a function without arguments, called in the signal handler
 
-    :ivar was_interrupted: True after a signal
+    :ivar was_interrupted: True after the first signal
     """
 
     def __init__(self, callback):
@@ -80,11 +84,11 @@ class Interrupts(object):
 
     def _install(self, number, handler):
         previous = signal.getsignal(number)
-        if previous in (signal.SIG_IGN, None):      # None: not Python's, so none of our business
+        if previous in (signal.SIG_IGN, None):      # None if Python did not install it
             return
         try:
             signal.signal(number, handler)
-        except ValueError:          # not the main thread; then somebody else takes care
+        except ValueError:          # outside of the main thread, signals are up to the caller
             return
         self._previous.append((number, previous))
 
@@ -96,9 +100,9 @@ class Interrupts(object):
         self._callback()
 
     def limit(self):
-        """Raise KeyboardInterrupt in the main thread after :data:`LIMIT` seconds, wherever it is then.
+        """Raise KeyboardInterrupt in the main thread after :data:`LIMIT` seconds.
 
-        Windows cannot; there a second Ctrl-C does.
+        Windows has no such timer; press Ctrl-C again there.
         """
         if hasattr(signal, 'setitimer'):
             self._install(signal.SIGALRM, self._overdue)

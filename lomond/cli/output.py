@@ -1,6 +1,6 @@
-"""What is written of events: messages, JSON, sentences, progress.
+"""The output for events: messages, JSON, sentences and progress.
 
-It must not know where events come from, nor change what happens.
+Knows nothing of: connections. It receives events and writes text.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,10 +13,10 @@ from ..response import Response
 from .console import escape_bytes, escape_text
 
 MIB = 1024 * 1024
-#: A transfer is long after so many seconds, and so many bytes.
+#: Progress is shown once a transfer has taken this many seconds and this many bytes.
 LONG_TIME = 1.0
 LONG_SIZE = MIB
-#: Seconds between two looks of the progress.
+#: Seconds between two updates of the progress.
 PACE = 0.2
 
 
@@ -26,7 +26,8 @@ def write_message(out, event, has_line_ends=True):
     """Write a Text or Binary event.
 
     :param out: :class:`~lomond.cli.console.Writer`
-    :param has_line_ends: False: none, unless it is a terminal
+    :param has_line_ends: whether a newline follows each message; a terminal always gets
+        one
     """
     is_text = event.name == 'text'
     if out.is_terminal:
@@ -37,7 +38,7 @@ def write_message(out, event, has_line_ends=True):
 
 
 def write_json(out, event):
-    """Write an event as one JSON object in one line."""
+    """Write an event as a JSON object on one line."""
     import json
     record = {'name': event.name, 'time': event.received_time}
     for name in type(event).__slots__:
@@ -50,7 +51,7 @@ def write_json(out, event):
 
 
 def _plain(value):
-    """A value of an event as JSON has it."""
+    """Convert an attribute of an event to what JSON supports."""
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     if isinstance(value, Response):
@@ -65,7 +66,7 @@ def _plain(value):
 # -- standard error
 
 def error_sentence(event):
-    """What went wrong, as text; None when nothing did."""
+    """Return what went wrong as text, or None if the event is not a failure."""
     if event.name == 'connect_fail':
         return event.reason
     if event.name == 'rejected':
@@ -79,14 +80,14 @@ def error_sentence(event):
 
 
 def sentence(event):
-    """What is worth to be told of an event that is no failure, as text; None for nothing."""
+    """Describe an event that is not a failure; return None if it needs no mention."""
     if event.name == 'ready':
         details = sorted(event.extensions)
         if event.protocol:
             details.insert(0, 'subprotocol ' + event.protocol)
         return 'connected' + (' ({})'.format(', '.join(details)) if details else '')
     if event.name in ('closing', 'closed'):
-        what = 'the server closes' if event.name == 'closing' else 'closed'
+        what = 'closed by the server' if event.name == 'closing' else 'closed'
         if event.code is None:
             return what
         return '{}: {}{}'.format(what, event.code, ' ' + event.reason if event.reason else '')
@@ -96,13 +97,13 @@ def sentence(event):
 
 
 def repr_text(value):
-    """``repr`` as text."""
+    """Return ``repr(value)`` as text."""
     shown = repr(value)
     return shown.decode('utf-8', 'replace') if isinstance(shown, bytes) else shown
 
 
 def trace_text(record):
-    """A trace record as one line of text."""
+    """Format a trace record as one line of text."""
     words = [record.get('stage', '?')]
     for name in sorted(record):
         if name != 'stage':
@@ -112,7 +113,9 @@ def trace_text(record):
 
 
 class Progress(object):
-    """How far a long transfer is, at the end of a terminal; told by trace records, from any thread.
+    """The progress of a long transfer, shown on the last line of a terminal.
+
+    It counts the bytes in trace records, from any thread.
 
     :param err: :class:`~lomond.cli.console.Writer`
     """
@@ -122,12 +125,12 @@ class Progress(object):
         self.reset()
 
     def reset(self):
-        """Something was shown that tells as much: begin to count anew."""
+        """Start counting again, because other output has shown progress."""
         self._begun = self._shown_at = None
         self._sent = self._received = 0
 
     def count(self, record):
-        """Look at a trace record."""
+        """Count the bytes in a trace record, and show the progress if it is time."""
         stage = record['stage']
         if stage == 'socket_send':
             self._sent += record['length']

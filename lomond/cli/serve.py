@@ -1,6 +1,8 @@
-"""``lomond serve``: an echo server for trying things.
+"""``lomond serve``: an echo server to experiment with.
 
-It must not know the protocol: it is :class:`lomond.testing.Server` with a few words about it.
+It is a :class:`lomond.testing.Server` that reports its connections.
+
+Knows nothing of: the protocol.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,7 +15,10 @@ from .interrupts import Interrupts, Stop
 
 
 def make_context(cert):
-    """A context for TLS of ``(certificate,)`` or ``(certificate, key)``; OSError or ValueError."""
+    """Make a TLS context from ``(certificate,)`` or ``(certificate, key)``.
+
+    :raises OSError, ValueError: if they cannot be read or used
+    """
     import ssl
     context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
     if hasattr(context, 'minimum_version'):
@@ -25,7 +30,7 @@ def make_context(cert):
 
 
 def run(console, options):
-    """Serve until a signal comes; returns the exit status."""
+    """Serve until a signal arrives, and return the exit status."""
     def tell(text):
         if not options.quiet:
             console.err.write_line(escape_text(text))
@@ -39,7 +44,7 @@ def run(console, options):
             echo(connection)
         finally:
             code = connection.close_code
-            tell('{}: {}'.format(number, 'the end' if code is None else 'closed with {} {}'.format(
+            tell('{}: {}'.format(number, 'disconnected' if code is None else 'closed with {} {}'.format(
                 code, connection.close_reason)))
 
     context = None
@@ -61,8 +66,9 @@ def run(console, options):
     try:
         with Interrupts(stop.set):
             with server:
-                console.err.write_line('an echo server listens at {}; Ctrl-C ends it'.format(server.url))
+                console.err.write_line('echo server listening at {} (press Ctrl-C to stop)'.format(
+                    server.url))
                 stop.wait()
-    except KeyboardInterrupt:       # the second
+    except KeyboardInterrupt:       # a second signal
         pass
     return CLEAN

@@ -1,4 +1,4 @@
-"""The command line, as a process: what it writes where, and how it ends."""
+"""The command line, run as a process: its output and its exit status."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -27,7 +27,7 @@ WINDOWS = sys.platform == 'win32'
 
 
 def child_environ(**changes):
-    """The environment of a child, with changes; None removes."""
+    """Return the environment for a child process, with changes; None removes a variable."""
     environ = dict(os.environ)
     environ.setdefault(str('PYTHONPATH'), str(os.pathsep.join(path for path in sys.path if path)))
     for name, value in changes.items():
@@ -50,7 +50,7 @@ class Lomond(object):
         options.setdefault('stdin', subprocess.PIPE)
         options.setdefault('stdout', subprocess.PIPE)
         options.setdefault('stderr', subprocess.PIPE)
-        options.setdefault('bufsize', 0)        # what wait_for() leaves must not hide in a buffer
+        options.setdefault('bufsize', 0)        # a buffer could hide what wait_for() did not read
         if not WINDOWS:
             options.setdefault('preexec_fn', _default_signals)
         environ = options.pop('environ', {})
@@ -59,7 +59,7 @@ class Lomond(object):
             env=child_environ(**environ), **options)
 
     def wait_for(self, text, stream='stderr'):
-        """Read lines until one has the text."""
+        """Read lines until one contains the text, and return that one."""
         lines = []
         while True:
             line = getattr(self.process, stream).readline().decode('utf-8')
@@ -69,7 +69,7 @@ class Lomond(object):
                 return line
 
     def end(self, data=None, seconds=20):
-        """Give it the input and wait: ``(status, stdout, stderr as text)``."""
+        """Send the input and wait; return ``(status, stdout, stderr as text)``."""
         timer = threading.Timer(seconds, self.process.kill)
         timer.start()
         try:
@@ -82,13 +82,13 @@ class Lomond(object):
 
 
 def lomond(*words, **options):
-    """Run it to its end: ``(status, stdout, stderr as text)``."""
+    """Run it to completion; return ``(status, stdout, stderr as text)``."""
     data = options.pop('data', b'')
     return Lomond(*words, **options).end(data)
 
 
 def closed_port():
-    """A port on which nobody listens."""
+    """Return a port on which nothing listens."""
     sock = socket.socket()
     sock.bind(('127.0.0.1', 0))
     port = sock.getsockname()[1]
@@ -97,7 +97,7 @@ def closed_port():
 
 
 def take(connection, name):
-    """The next event of that name."""
+    """Return the next event with this name."""
     while True:
         event = connection.receive()
         if event is None or event.name == name:
@@ -162,20 +162,20 @@ def test_demo_whose_reader_has_left():
 # -- usage
 
 USAGE = [
-    ([], "a URL, 'demo' or 'serve' is needed"),
+    ([], "a URL, 'demo' or 'serve' is required"),
     (['demo', 'now'], 'unrecognized arguments: now'),
-    (['serve', '--port', '65536'], "'65536' is no port; 0 to 65535 is allowed"),
-    (['serve', '--port', '-1'], "'-1' is no port; 0 to 65535 is allowed"),
-    (['serve', '--port', 'x' * 3], "'xxx' is no port; 0 to 65535 is allowed"),
+    (['serve', '--port', '65536'], "'65536' is not a port; 0 to 65535 are allowed"),
+    (['serve', '--port', '-1'], "'-1' is not a port; 0 to 65535 are allowed"),
+    (['serve', '--port', 'x' * 3], "'xxx' is not a port; 0 to 65535 are allowed"),
     (['serve', '--tls', '/nowhere/a.pem:/nowhere/b.pem'], '--tls: /nowhere/a.pem:/nowhere/b.pem: '
                                                           'No such file or directory'),
     (['ftp://host/'], "url 'ftp://host/' has a scheme that is not allowed; ws, wss, http and https are"),
     (['ws://host:0/'], None),
     (['ws://h/', 'ws://i/'], 'unrecognized arguments: ws://i/'),
     (['ws://h/', 'ws://me:s3cret@i/'], 'unrecognized arguments: ws://***@i/'),
-    (['ws://h/', '-H', 'Nothing'], "'Nothing' is no header; 'Name: value' is allowed"),
-    (['ws://h/', '-H', ': value'], "'...' is no header; 'Name: value' is allowed"),
-    (['ws://h/', '-H', 'Authorization=s3cret'], "'Authorization...' is no header; 'Name: value' is allowed"),
+    (['ws://h/', '-H', 'Nothing'], "'Nothing' is not a header; use 'Name: value'"),
+    (['ws://h/', '-H', ': value'], "'...' is not a header; use 'Name: value'"),
+    (['ws://h/', '-H', 'Authorization=s3cret'], "'Authorization...' is not a header; use 'Name: value'"),
     (['ws://h/', '-H', 'A B: c'], None),
     (['ws://h/', '-H', 'A: c\nd'], None),
     (['ws://h/', '-H', 'Upgrade: h2c'], 'belongs to the opening handshake; it cannot be given'),
@@ -183,12 +183,12 @@ USAGE = [
     (['ws://h/', '--proxy', 'gopher://x/'], None),
     (['ws://h/', '--proxy', 'http://x/', '--no-proxy'], 'not allowed with argument --proxy'),
     (['ws://h/', '--quiet', '--verbose'], 'not allowed with argument --quiet/-q'),
-    (['ws://h/', '--cert', ''], "'' is no FILE or FILE:KEY"),
-    (['ws://h/', '--wait', 'nan'], "'nan' is no number of seconds, 0 to 1e9"),
-    (['ws://h/', '--wait', '-1'], "'-1' is no number of seconds, 0 to 1e9"),
-    (['ws://h/', '--ping-rate', 'inf'], "'inf' is no number of seconds, 0 to 1e9"),
-    (['ws://h/', '--ping-timeout', ''], "'' is no number of seconds, 0 to 1e9"),
-    (['ws://h/', '--connect-timeout', 'soon'], "'soon' is no number of seconds, 0 to 1e9"),
+    (['ws://h/', '--cert', ''], "'' is neither FILE nor FILE:KEY"),
+    (['ws://h/', '--wait', 'nan'], "'nan' is not a number of seconds; 0 to 1e9 are allowed"),
+    (['ws://h/', '--wait', '-1'], "'-1' is not a number of seconds; 0 to 1e9 are allowed"),
+    (['ws://h/', '--ping-rate', 'inf'], "'inf' is not a number of seconds; 0 to 1e9 are allowed"),
+    (['ws://h/', '--ping-timeout', ''], "'' is not a number of seconds; 0 to 1e9 are allowed"),
+    (['ws://h/', '--connect-timeout', 'soon'], "'soon' is not a number of seconds; 0 to 1e9 are allowed"),
     (['ws://h/', '--frobnicate'], 'unrecognized arguments: --frobnicate'),
     (['ws://h/', '-x'], 'expected one argument'),
 ]
@@ -209,7 +209,7 @@ def test_usage_beyond_ascii():
     status, _, err = lomond('ws://h/', '-H', 'gr\xfc\xdfe\x1b[31m'.encode('utf-8'))
     assert status == 2
     assert '\x1b' not in err
-    assert 'is no header' in err
+    assert 'is not a header' in err
     status, _, err = lomond('ws://h/', '-x', b'a\xff', environ={'LC_ALL': 'C', 'PYTHONUTF8': '0'})
     assert status == 2
     assert err.endswith('is not UTF-8\n')
@@ -228,7 +228,7 @@ def test_version():
     assert out.startswith(b'lomond 1.')
 
 
-# -- messages from here to there
+# -- messages
 
 def test_lines_of_a_pipe(server):
     data = 'hello\nw\xf6rld\r\n\n\x1b[31m\nlast'.encode('utf-8')
@@ -262,7 +262,7 @@ def test_without_wait_it_goes_on_until_the_server_closes():
     with Server(script) as server:
         status, out, err = lomond(server.url, data=b'go\n')
     assert (status, out) == (0, b'still there?\n')
-    assert err == 'lomond: connected\nlomond: the server closes: 1000 that is all\n'
+    assert err == 'lomond: connected\nlomond: closed by the server: 1000 that is all\n'
 
 
 def test_wait_counts_from_the_end_of_the_input(server):
@@ -318,8 +318,8 @@ def test_one_long_line(server):
 def test_input_that_is_not_utf_8(server):
     status, out, err = lomond(server.url, data=b'good\nb\xe4d\nnever\n')
     assert (status, out) == (2, b'good\n')
-    assert err.endswith('lomond: line 2 of the input is not UTF-8: byte 0xe4 at place 2; '
-                        '--binary sends bytes as they are\n')
+    assert err.endswith('lomond: line 2 of the input is not UTF-8: byte 0xe4 at position 2; '
+                        'use --binary to send raw bytes\n')
     assert server.connections[0].messages == ['good']
 
 
@@ -327,20 +327,20 @@ def test_rest_of_the_input_when_the_server_closes():
     running = None
     with Server(close_with(1001, 'restart')) as server:
         running = Lomond(server.url, stdin=subprocess.PIPE)
-        running.wait_for('the server closes: 1001 restart')
+        running.wait_for('closed by the server: 1001 restart')
         status, out, err = running.end()
     assert status == 0
 
 
 def test_thread_of_the_input_ends_before_the_program():
-    """On 2.7 one that is still in its last call then complains of modules that are gone."""
+    """On 2.7 a thread that is still in its last call fails once modules are torn down."""
     is_ending, goes_on = threading.Event(), threading.Event()
 
     def finish():
         is_ending.set()
         goes_on.wait(5)
     thread = feed.Feed([], None, False, 0, finish, None)
-    thread.let_end()                              # it has not begun
+    thread.let_end()                              # it has not started
     thread.start()
     thread.gate.open()
     assert is_ending.wait(5)
@@ -350,7 +350,7 @@ def test_thread_of_the_input_ends_before_the_program():
 
 
 def test_message_that_was_sent_counts_at_once():
-    """The thread of the input may be slower to note it than the connection is to end."""
+    """The connection may end before the input thread has recorded the result."""
     is_sending, goes_on = threading.Event(), threading.Event()
 
     def send(message):
@@ -536,7 +536,7 @@ def test_status_of_failures():
     assert (status, out) == (3, b'')
     assert err == 'lomond: rejected; Websocket upgrade failed (code=404): no\\x1b such place\n'
     with Server(drop_after(1)) as server:
-        # A ping that the server leaves unread would make its end a reset.
+        # An unread ping would turn the end of the server's connection into a reset.
         status, out, err = lomond(server.url, '--ping-rate', '0', data=b'a\n')
     assert (status, out) == (1, b'a\n')
     assert err == 'lomond: connected\nlomond: connection broke; socket fail; connection lost\n'
@@ -631,7 +631,7 @@ def select_ready(stream):
 
 
 def wait_with_limit(process, seconds):
-    """The exit status, without reading what the process writes."""
+    """Return the exit status without reading the output of the process."""
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     try:
@@ -667,10 +667,10 @@ def test_ignored_interrupts_stay_ignored(server):
     assert running.end()[0] == 130
 
 
-# -- persist: in this process, with shorter pauses
+# -- persist: in this process, with shorter delays
 
 class Streams(console.Console):
-    """A console whose input is given and whose output is kept."""
+    """A console that reads given input and keeps its output."""
 
     def __init__(self, data=b''):
         self.kept = io.BytesIO(), io.BytesIO()
@@ -693,7 +693,7 @@ def fast_persist(monkeypatch):
 
 
 def run_client(streams, *words):
-    """Run the client here; its exit status."""
+    """Run the client in this process, and return its exit status."""
     command, options = arguments.parse([str(word) for word in words])
     return client.run(streams, options)
 
@@ -715,7 +715,7 @@ def test_persist_sends_the_rest_again(fast_persist):
     streams = Streams(b'')
     lines = iter(['1', '2', '3', '4'])
     with Server(script) as server:
-        # Each line is given when the one before has come back, or its connection is another one.
+        # Hold back the second line until the first connection has closed.
         def read(size=0):
             line = next(lines, None)
             if line is None:
@@ -755,7 +755,7 @@ REAL_PERSIST = client.persist
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_serve(number):
     serving = Lomond('serve', '--port', '0')
-    url = serving.wait_for('listens at').split()[5].rstrip(';')
+    url = serving.wait_for('listening at').split()[4]
     assert url.startswith('ws://127.0.0.1:')
     status, out, err = lomond(url, '-x', 'hello', '--wait', '0', '--compress')
     assert (status, out) == (0, b'hello\n')
@@ -771,14 +771,14 @@ def test_serve(number):
     assert lines[2] == '2: / from 127.0.0.1'
     status, out, err = open_one.end()
     assert status == 0
-    assert 'the server closes: 1001' in err
+    assert 'closed by the server: 1001' in err
 
 
 @posix
 def test_serve_tls(certificates):
     serving = Lomond('serve', '--port', '0', '--quiet', '--tls', '{}:{}'.format(
         certificates('server.pem'), certificates('server.key')))
-    url = serving.wait_for('listens at').split()[5].rstrip(';')
+    url = serving.wait_for('listening at').split()[4]
     assert url.startswith('wss://localhost:')
     assert lomond(url, '-x', 'a', '--wait', '0', '--cacert', certificates('ca.pem'))[:2] == (0, b'a\n')
     serving.process.send_signal(signal.SIGINT)
@@ -809,7 +809,7 @@ def test_escape_bytes():
 
 
 class Terminal(io.TextIOWrapper):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def __init__(self, encoding):
         self.kept = io.BytesIO()
