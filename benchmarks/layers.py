@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Where the microseconds go: what each layer of lomond adds to a small message.
+"""Measure what each layer of lomond adds to the cost of a small message.
 
     python3 benchmarks/layers.py
 
-CPU nanoseconds for each message, the least of many repetitions, by the Python that runs it; the wire is
-memory, so the kernel has no part in it.  One layer is put on the other, from the single operation that
-no client can do without up to the program's own loop.  docs/speed.rst shows what it printed.
+It prints CPU nanoseconds per message, the minimum of many repetitions, on the Python
+that runs it. The wire is memory, so the kernel has no part in it. Layers are added one
+by one, from the single operation that every client needs up to the loop of a program.
+docs/speed.rst shows its output.
 """
 
 import argparse
@@ -31,21 +32,22 @@ from lomond.protocol.receive_buffer import Intake  # noqa: E402
 from lomond.session import WebsocketSession  # noqa: E402
 
 SIZES = 32, 1024
-#: Messages of one repetition.
+#: Messages per repetition.
 COUNT = 4000
 FINAL_TEXT = 0x81
 
 
 class Wire:
-    """A socket out of memory: it answers the request, and then has the same frames for ever.
+    """An in-memory socket that accepts the handshake, then repeats the same frames forever.
 
-    ``ScriptedTransport`` of ``lomond.testing`` looks into all that is sent: too much beside microseconds.
+    ``lomond.testing.ScriptedTransport`` inspects everything that is sent, which takes
+    too long here.
 
-    :param frames: bytes of whole frames
+    :param frames: the bytes of complete frames
     """
 
     def __init__(self, frames):
-        self._socket, other = socket.socketpair()       # poll() is to find it ready
+        self._socket, other = socket.socketpair()       # so that poll() finds it ready
         other.send(b'.')
         self._other = other
         self._frames = memoryview(frames)
@@ -82,7 +84,7 @@ class Wire:
 
 
 def connect(frames):
-    """A WebSocket over such a wire, and its iterator behind Ready."""
+    """Return a WebSocket over such a wire, and its iterator after Ready."""
     wire = Wire(frames)
 
     class Session(WebsocketSession):
@@ -98,12 +100,12 @@ def connect(frames):
 
 
 def least(function, repeat):
-    """Nanoseconds for each of the COUNT messages that one call takes."""
+    """Return the nanoseconds per message if one call handles COUNT messages."""
     return round(min(timeit.repeat(function, timer=time.process_time, number=1, repeat=repeat)) / COUNT * 1e9)
 
 
 def count_off(events, feed=None):
-    """Take COUNT events; at each None there may be something to feed."""
+    """Take COUNT events, and call ``feed`` at each None."""
     left = COUNT
     while True:
         for event in events:
@@ -117,7 +119,7 @@ def count_off(events, feed=None):
 
 
 def receiving(size, repeat):
-    """(layer, nanoseconds) of a text message that comes."""
+    """Yield ``(layer, nanoseconds)`` for receiving a text message."""
     frame = pack_header(FINAL_TEXT, size) + b'x' * size
     frames = frame * 1000
 
@@ -166,7 +168,7 @@ def receiving(size, repeat):
 
 
 def sending(size, repeat):
-    """(layer, nanoseconds) of a text message that is sent."""
+    """Yield ``(layer, nanoseconds)`` for sending a text message."""
     text = 'x' * size
     payload = text.encode()
     websocket, _events = connect(b'')
@@ -191,9 +193,10 @@ def sending(size, repeat):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--repeat', type=int, default=100, help='repetitions of each measurement (100)')
+    parser.add_argument('--repeat', type=int, default=100,
+                        help='repetitions of each measurement (default: 100)')
     repeat = parser.parse_args().repeat
-    print('CPython {}, {}, {} cores; CPU nanoseconds for each message, up to and with:'.format(
+    print('CPython {}, {}, {} cores; CPU nanoseconds per message, up to and including:'.format(
         platform.python_version(), platform.platform(), os.cpu_count()))
     for title, layers in ('receiving', receiving), ('sending', sending):
         columns = [list(layers(size, repeat)) for size in SIZES]

@@ -1,6 +1,8 @@
-"""One measurement in a process of its own, on any Python: ``measure.py MODULE < job.json``.
+"""Run one measurement in its own process, on any Python: ``measure.py MODULE < job.json``.
 
-It must not know other measurements.  The last line of its output is a JSON object.
+The last line of its output is a JSON object.
+
+Knows nothing of: other measurements.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -15,12 +17,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from clients.job import Job, say, status_bytes  # noqa: E402
 
-#: Connections before the first one that counts: what is loaded once is not of one connection.
+#: Connections opened before counting, so that one-time costs are not charged to a
+#: connection.
 IDLE_WARM = 20
 
 
 def measure_idle(client, job):
-    """The resident bytes that each of many idle connections costs."""
+    """Measure the resident memory of an idle connection, in bytes."""
     import resource
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -45,7 +48,7 @@ def main():
          'send': client.send}[job.mode](job)
     say(json.dumps(job.result))
     sys.stdout.flush()
-    os._exit(0)         # 500 connections need not be closed one by one
+    os._exit(0)         # without closing 500 connections one by one
 
 
 if __name__ == '__main__':

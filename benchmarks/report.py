@@ -1,7 +1,10 @@
-"""Medians, ratios, verdicts, the table and the plot; it must not know how figures came about.
+"""Medians, ratios, verdicts, the table and the plot.
 
-Figures are numbers by workload and client, one for each round: seconds of CPU per message, bytes, or
-a count.  The same round's figures are compared with each other, and medians taken of the ratios.
+Figures are numbers by workload and client, one per round: seconds of CPU per message,
+bytes, or a count. Figures of the same round are compared, and the median of these
+ratios is reported.
+
+Knows nothing of: how the figures were measured.
 """
 
 import math
@@ -9,19 +12,19 @@ from collections import namedtuple
 
 from workloads import BY_NAME, CPU_MODES, KIB, MIB, goal
 
-#: What everything is compared with, and whose goals are judged.
+#: The client that all others are compared with, and the one whose goals are judged.
 BASE, SUBJECT = '0.3.4', 'lomond'
-#: Clients that are not compiled (websockets masks in C, wsproto not), and one that is partly.
-#: Picows is compiled altogether: nobody has to beat it.
+#: Pure Python clients (though websockets masks in C), and aiohttp, which is partly
+#: compiled. picows is left out because it is compiled as a whole.
 TO_BEAT = ('websocket-client', 'websockets', 'wsproto', 'aiohttp')
-#: The limit of what a client can do; no client.
+#: The upper limit of what a client can do; it is not a client.
 LIMIT = 'limit'
-#: A peer is better when it costs less by more than this: figures of one run differ by as much.
+#: A peer counts as better only beyond this factor: figures of one run vary by as much.
 NOISE = 1.02
 
-#: Where a send's system call alone takes longer than this (seconds) ...
+#: If the system call of a send alone takes longer than this (seconds) ...
 SLOW_CALL = 4e-6
-#: ... this part of what the bare limit reaches is enough (speed.md, section 1).
+#: ... reaching this part of the limit is enough.
 PART_OF_LIMIT = 0.85
 
 Ratio = namedtuple('Ratio', 'median low high')
@@ -29,21 +32,22 @@ Verdict = namedtuple('Verdict', 'name value goal reached remark')
 
 
 def median(values):
-    """The middle one of some numbers; of an even count the mean of the two."""
+    """Return the median of some numbers."""
     values = sorted(values)
     middle = len(values) // 2
     if not values:
-        raise ValueError('no median of no values')
+        raise ValueError('a median needs at least one value')
     if len(values) % 2:
         return values[middle]
     return (values[middle - 1] + values[middle]) / 2
 
 
 def ratio(base, other):
-    """How many times less than `base` something costs: median and spread of the rounds' ratios.
+    """Return how many times less than `base` another client costs.
 
-    :param base, other: figures, round by round
-    :returns: a :class:`Ratio`, or None when no round has both
+    :param base, other: figures, one per round
+    :returns: a :class:`Ratio` with the median and the spread, or None if no round has
+        both figures
     """
     ratios = [one / two for one, two in zip(base, other) if one is not None and two]
     if not ratios:
@@ -52,16 +56,16 @@ def ratio(base, other):
 
 
 def middle(figures):
-    """The median of the rounds that have a figure, or None."""
+    """Return the median of the rounds that have a figure, or None."""
     known = [figure for figure in figures or () if figure is not None]
     return median(known) if known else None
 
 
 def judge(name, python, figures):
-    """Whether a workload reaches its goal.
+    """Judge whether a workload reaches its goal.
 
-    :param figures: dict of client: figures, of this workload
-    :returns: a :class:`Verdict`; None when there is nothing to judge
+    :param figures: a dict that maps clients to their figures for this workload
+    :returns: a :class:`Verdict`, or None if there is nothing to judge
     """
     workload = BY_NAME[name]
     wanted = goal(workload, python)
@@ -83,7 +87,7 @@ def judge(name, python, figures):
 
 
 def beaten_by(name, figures):
-    """The clients of :data:`TO_BEAT` that cost less than ours: list of ``(client, how many times)``."""
+    """Return the clients of :data:`TO_BEAT` that cost less, as ``[(client, factor), ...]``."""
     mine = figures.get(SUBJECT, ())
     better = []
     for client in TO_BEAT:
@@ -96,7 +100,7 @@ def beaten_by(name, figures):
 # --- the table ---
 
 def show(workload, figure):
-    """A figure for people."""
+    """Format a figure."""
     if figure is None:
         return '-'
     if workload.mode == 'wake-ups':
@@ -111,7 +115,7 @@ def show(workload, figure):
 
 
 def show_goal(workload, wanted):
-    """A goal for people."""
+    """Format a goal."""
     if workload.mode in CPU_MODES:
         return '{:g}x'.format(wanted)
     if workload.mode == 'memory-idle':
@@ -120,14 +124,14 @@ def show_goal(workload, wanted):
 
 
 def show_ratio(times):
-    """A ratio for people."""
+    """Format a ratio."""
     if times is None:
         return '-'
     return '{:.3g}x'.format(times) if times < 100 else '{:.0f}x'.format(times)
 
 
 def format_table(rows):
-    """A simple table of reStructuredText; the first row is its head."""
+    """Format a reStructuredText table; the first row is its header."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rule = '  '.join('=' * width for width in widths)
     lines = [rule]
@@ -140,11 +144,11 @@ def format_table(rows):
 
 
 def make_rows(python, results, clients):
-    """The table of one Python.
+    """Return the rows of the table for one Python.
 
-    :param results: dict of workload: dict of client: figures
+    :param results: figures by client, by workload
     :param clients: the clients in order; those without a figure get no column
-    :returns: list of lists of text, the head first
+    :returns: a list of lists of text, with the header first
     """
     others = [client for client in clients if client not in (BASE, SUBJECT)
               and any(middle(figures.get(client)) is not None for figures in results.values())]
@@ -175,8 +179,8 @@ def make_rows(python, results, clients):
 
 
 def format_for_docs(python, results, clients):
-    """The table in two that are not too wide for a page: beside 0.3.4, and beside the others."""
-    rows = [['none' if cell == '-' else cell.replace(' - ', '-') for cell in row]      # '-' begins a list
+    """Split the table to fit a page: compared with 0.3.4, and compared with the others."""
+    rows = [['none' if cell == '-' else cell.replace(' - ', '-') for cell in row]      # '-' starts a list
             for row in make_rows(python, results, clients)]
     rows[0][6] = 'reached'
     narrow = [row[:7] for row in rows]
@@ -186,7 +190,7 @@ def format_for_docs(python, results, clients):
 
 
 def summary(python, results):
-    """Lines about the rows that fall short, and about those in which a peer is faster."""
+    """Return lines about rows that fall short, and about rows in which a peer is faster."""
     lines = []
     for name in BY_NAME:
         if name not in results:
@@ -201,17 +205,18 @@ def summary(python, results):
         for client, times in beaten_by(name, results[name]):
             lines.append('behind: {}: {} is {:.2f} times better'.format(name, client, times))
     if not lines and any(judge(name, python, results[name]) for name in results):
-        lines.append('every goal is reached, and no peer to beat is better anywhere')
+        lines.append('every goal is reached, and no peer is faster in any row')
     return lines
 
 
 # --- the plot ---
 
-_COLOURS = {SUBJECT: '#d6336c', 'lomond+wsaccel': '#faa2c1', BASE: '#868e96',
+_COLORS = {SUBJECT: '#d6336c', 'lomond+wsaccel': '#faa2c1', BASE: '#868e96',
             'websocket-client': '#f59f00', 'websockets': '#2b8a3e', 'wsproto': '#7048e8',
             'aiohttp': '#1971c2', 'picows': '#0c8599', LIMIT: '#212529'}
 _ROW, _LEFT, _RIGHT, _TOP, _WIDTH = 24, 260, 50, 64, 900
-#: The scale goes from here to there (powers of two): who parses nothing may be a thousand times as fast.
+#: Range of the scale (powers of two): without parsing, a client can be a thousand times
+#: as fast.
 _BEGIN, _END = -2, 5
 
 
@@ -220,9 +225,9 @@ def _escape(text):
 
 
 def plot(title, results, clients):
-    """The CPU rows as points on a logarithmic scale of multiples of 0.3.4: a text of SVG.
+    """Plot the CPU rows on a logarithmic scale, as multiples of 0.3.4; return the text of an SVG.
 
-    :param results: dict of workload: dict of client: figures
+    :param results: figures by client, by workload
     """
     rows = []
     for name, workload in BY_NAME.items():
@@ -247,12 +252,12 @@ def plot(title, results, clients):
            'font-size="12">'.format(_WIDTH, height),
            '<rect width="100%" height="100%" fill="#ffffff"/>',
            '<text x="10" y="20" font-size="15" font-weight="bold">{}</text>'.format(_escape(title))]
-    # Each name has the room that it needs; what is left lies between them.
+    # Each name takes the room that it needs; the rest is spread between them.
     gap = (_WIDTH - 30 - sum(20 + 6.7 * len(client) for client in shown)) / max(len(shown), 1)
     at = 16
     for client in shown:
         out.append('<circle cx="{}" cy="40" r="5" fill="{}"/><text x="{}" y="44">{}</text>'.format(
-            int(at), _COLOURS.get(client, '#adb5bd'), int(at) + 9, _escape(client)))
+            int(at), _COLORS.get(client, '#adb5bd'), int(at) + 9, _escape(client)))
         at += 20 + 6.7 * len(client) + gap
     for power in range(int(low), int(high) + 1):
         at = x(2.0 ** power)
@@ -267,7 +272,7 @@ def plot(title, results, clients):
             out.append('<circle cx="{:.1f}" cy="{}" r="{}" fill="{}" fill-opacity="0.85">'
                        '<title>{}: {}</title>'
                        '</circle>'.format(x(points[client]), y, 6 if client == SUBJECT else 4.5,
-                                          _COLOURS.get(client, '#adb5bd'), _escape(client),
+                                          _COLORS.get(client, '#adb5bd'), _escape(client),
                                           show_ratio(points[client])))
     out.append('</svg>')
     return '\n'.join(out) + '\n'

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Measure this checkout beside lomond 0.3.4, its peers and the limits; one command that sets itself up.
+"""Compare this checkout with lomond 0.3.4, other clients and the limit. It sets itself up.
 
-    python3 benchmarks/run.py --quick                          ten workloads, one round, this Python: 20 s
-    python3 benchmarks/run.py --python 3.11 3.13               all workloads, three rounds: 11 minutes
-    python3 benchmarks/run.py --workloads receive-32 send-32 --clients lomond 0.3.4 picows --rounds 5
-    python3 benchmarks/run.py --list                           the names of workloads and clients
+    python3 benchmarks/run.py --quick                          ten workloads, one round,
+    this Python: 20 s python3 benchmarks/run.py --python 3.11 3.13               all
+    workloads, three rounds: 11 minutes python3 benchmarks/run.py --workloads receive-32
+    send-32 --clients lomond 0.3.4 picows --rounds 5 python3 benchmarks/run.py --list
+    the names of workloads and clients
 
-Each measurement is a fresh process on a warm connection; what counts is its CPU time.  In each round
-every client has its turn, once forward and once backward; medians are taken of the rounds' ratios.
-Environments are kept in .venvs (git-ignored).  The exit status is 1 when a measurement came to nothing,
-never because of a figure.  Needs Python 3.6 or newer, the standard library only.
+Each measurement is a fresh process on a warm connection, and counts CPU time. Every
+client runs in each round, in alternating order; the tables show the median of the
+ratios of all rounds. Environments are kept in .venvs (git-ignored). The exit status is
+1 if a measurement failed, but never because of a figure. It needs Python 3.6 or newer,
+and only the standard library.
 """
 
 import argparse
@@ -32,13 +34,15 @@ import surroundings
 from surroundings import CLIENTS, NO_DEFLATE, Failed
 from workloads import BY_NAME, CPU_MODES, WORKLOADS, stream_name, sum_cycle
 
-#: Seconds of CPU that one measurement should take, so that the start of a stream is nothing.
+#: Seconds of CPU that one measurement should take, so that the start of a stream is
+#: negligible.
 BUDGET, QUICK_BUDGET = 0.2, 0.1
-#: At most so many times the count of the table.
+#: At most this many times the count in the table.
 MOST_TIMES = 60
-#: Seconds for one measurement, however slow the client is.
+#: Time limit of one measurement (seconds).
 LIMIT = 120
-#: How long idle connections are watched (seconds), and how long they may settle before.
+#: How long idle connections are watched, and how long they may settle before that
+#: (seconds).
 WATCHED, SETTLING = 10.0, 2.0
 
 _IMPORT = """
@@ -56,7 +60,7 @@ print(clock() - before)
 
 
 class Trouble(Exception):
-    """A measurement came to nothing; the message is for people."""
+    """A measurement failed. The message is shown to the user."""
 
 
 def say(text):
@@ -65,7 +69,7 @@ def say(text):
 
 
 class Bench:
-    """One Python's measurements.
+    """The measurements on one Python.
 
     :param python: a :class:`surroundings.Python`
     :param checkout: the folder to import this lomond from
@@ -76,13 +80,13 @@ class Bench:
         self.remarks = []
         self._checkout = checkout
         self._streams = streams
-        self._ports = ports             # of the plain server and of the one with TLS
+        self._ports = ports             # of the plain server and the TLS server
         self._cafile = cafile
         self._budget = budget
-        self._times = {}                # (workload, client) -> how many times its count
+        self._times = {}                # (workload, client) -> multiple of its count
 
     def can(self, workload, client):
-        """Whether a client has the workload at all."""
+        """Return whether a client supports a workload."""
         if workload.tls and self._ports[1] is None:
             return False
         if client.name == 'limit':
@@ -93,12 +97,12 @@ class Bench:
         more = {'PYTHONPATH': self._checkout} if client.checkout else {}
         return subprocess.Popen([self.python.executables[client.environment]] + arguments,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                cwd=self._streams.folder,       # with -c the checkout would be found in ours
+                                cwd=self._streams.folder,       # with -c, ours would find the checkout
                                 env=surroundings.child_environ(**more), start_new_session=True,
                                 preexec_fn=surroundings.pin_client if surroundings.can_pin() else None)
 
     def _job(self, workload, count):
-        """What a child is told."""
+        """Return the instructions for a child process."""
         job = dict(mode=workload.mode, kind=workload.kind, warm=workload.warm, count=count, messages=None,
                    sizes=[], deflate=workload.deflate, wire_warm=0, wire_count=0,
                    cafile=self._cafile if workload.tls else None)
@@ -119,9 +123,10 @@ class Bench:
         return job
 
     def measure(self, workload, client, times=None):
-        """One measurement: the figure, or None when the client cannot.
+        """Run one measurement and return its figure.
 
-        :param times: how many times the table's count; None: what earlier ones have taught
+        :param times: the multiple of the count in the table; by default, what earlier
+            rounds suggest
         """
         if workload.mode == 'import':
             statement = _import_of(client)
@@ -141,7 +146,7 @@ class Bench:
         return result['cpu'] / count
 
     def _run(self, client, arguments, data):
-        """The last line of a child's output."""
+        """Return the last line that a child prints."""
         child = self._start(client, arguments)
         try:
             output, errors = child.communicate(data, LIMIT)
@@ -160,9 +165,10 @@ class Bench:
         return lines[-2]
 
     def watch_idle(self, workload, clients):
-        """Wake-ups of idle connections, all of them at the same time: dict of client: figure.
+        """Count the wake-ups of idle connections, all at the same time; return figures by client.
 
-        Counted from outside: a client that counts would wake up for it.
+        They are counted from outside, because a client that counts would wake up to do
+        so.
         """
         children, figures = {}, {}
         job = json.dumps(self._job(workload, 0)).encode('utf-8')
@@ -179,7 +185,7 @@ class Bench:
             for name, child in children.items():
                 after = _switches(child.pid)
                 if child.poll() is not None or before[name] is None or after is None:
-                    self.remark(name, workload.name, 'the connection did not stay')
+                    self.remark(name, workload.name, 'the connection ended')
                 else:
                     figures[name] = after - before[name]
         finally:
@@ -196,7 +202,7 @@ class Bench:
 
 
 def _import_of(client):
-    """Its import statement stands in the client's file, which cannot be imported here."""
+    """Read the import statement from the client's file, which cannot be imported here."""
     path = os.path.join(surroundings.HERE, 'clients', client.module + '.py')
     with open(path, encoding='utf-8') as text:
         for node in ast.parse(text.read()).body:
@@ -206,7 +212,7 @@ def _import_of(client):
 
 
 def _switches(pid):
-    """How often all threads of a process have gone to sleep; None when it cannot be told."""
+    """Return how often the threads of a process have gone to sleep, or None if unknown."""
     total = 0
     paths = glob.glob('/proc/{}/task/*/status'.format(pid))
     for path in paths:
@@ -219,7 +225,7 @@ def _switches(pid):
 
 
 def run_python(bench, workloads, clients, rounds, rehearse):
-    """All measurements of one Python: dict of workload: dict of client: figures."""
+    """Run all measurements on one Python; return figures by client, by workload."""
     results = {}
     for workload in workloads:
         able = [client for client in clients if bench.can(workload, client)]
@@ -235,9 +241,9 @@ def run_python(bench, workloads, clients, rounds, rehearse):
 
 
 def measure_rounds(bench, workload, clients, figures, rounds, rehearse):
-    """Fill in the figures of a workload, round by round; a client that failed is left out from then on."""
+    """Fill in the figures of a workload, round by round; skip a client once it has failed."""
     failed = set()
-    # Round -1 tells how long it takes, and gets files into the cache.
+    # Round -1 shows how long it takes, and fills the file cache.
     first = -1 if rehearse and workload.mode in CPU_MODES else 0
     for number in range(first, rounds):
         for client in clients if number % 2 else clients[::-1]:
@@ -257,29 +263,31 @@ def parse_arguments(arguments):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--quick', action='store_true', help='ten workloads and one round: 20 seconds')
-    parser.add_argument('--rounds', type=int, help='rounds (3; quick: 1)')
-    parser.add_argument('--python', nargs='+', metavar='VERSION', help='such as 3.11 3.13 2.7 (this one)')
-    parser.add_argument('--workloads', nargs='+', metavar='NAME', help='these rows only')
-    parser.add_argument('--clients', nargs='+', metavar='NAME', help='these clients only')
-    parser.add_argument('--json', metavar='FILE', help='write all figures')
-    parser.add_argument('--plot', metavar='FILE', help='write an SVG; {} in the name becomes the version')
-    parser.add_argument('--rst', metavar='FILE', help='write the tables for the docs; {} becomes the version')
-    parser.add_argument('--from-json', metavar='FILE', help='measure nothing, show what --json wrote')
-    parser.add_argument('--list', action='store_true', help='names of workloads and clients')
+    parser.add_argument('--rounds', type=int, help='rounds (default: 3, or 1 with --quick)')
+    parser.add_argument('--python', nargs='+', metavar='VERSION',
+                        help='such as 3.11 3.13 2.7 (default: this one)')
+    parser.add_argument('--workloads', nargs='+', metavar='NAME', help='only these workloads')
+    parser.add_argument('--clients', nargs='+', metavar='NAME', help='only these clients')
+    parser.add_argument('--json', metavar='FILE', help='write all figures to a file')
+    parser.add_argument('--plot', metavar='FILE', help='write an SVG; {} in the name stands for the version')
+    parser.add_argument('--rst', metavar='FILE', help='write the tables for the docs; {} as above')
+    parser.add_argument('--from-json', metavar='FILE',
+                        help='show the figures that --json wrote, without measuring')
+    parser.add_argument('--list', action='store_true', help='list the names of workloads and clients')
     parser.add_argument('--venvs', default=os.path.join(surroundings.CHECKOUT, '.venvs'), metavar='FOLDER',
                         help='where environments are kept')
     options = parser.parse_args(arguments)
     unknown = [name for name in options.workloads or () if name not in BY_NAME]
     unknown += [name for name in options.clients or () if name not in [client.name for client in CLIENTS]]
     if unknown:
-        parser.error('unknown: {}; --list has the names'.format(', '.join(unknown)))
+        parser.error('unknown: {}; --list shows all names'.format(', '.join(unknown)))
     if options.rounds is not None and options.rounds < 1:
         parser.error('--rounds must be at least 1')
     return options
 
 
 def measure_all(options):
-    """Set up, measure, and give everything that --json writes."""
+    """Set up, measure, and return everything that --json writes."""
     rounds = options.rounds or (1 if options.quick else 3)
     names = options.python or ['{}.{}'.format(*sys.version_info)]
     workloads = [workload for workload in WORKLOADS if (
@@ -289,7 +297,7 @@ def measure_all(options):
     found, remarks = surroundings.environments.find(names)
     for name in names:
         if name not in found:
-            raise Failed('\n'.join(['no Python {} here'.format(name)] + remarks))
+            raise Failed('\n'.join(['Python {} was not found'.format(name)] + remarks))
     os.makedirs(options.venvs, exist_ok=True)
     document = {'date': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'), 'rounds': rounds,
                 'machine': '{}, {} cores'.format(platform.platform(), os.cpu_count()),
@@ -302,10 +310,10 @@ def measure_all(options):
         stack.callback(server.stop)
         say('server {}; {}; load {}'.format(word, document['machine'], _load()))
         if not surroundings.can_pin():
-            say('client and server share processors: rows that wait will vary')
+            say('client and server share processors: rows that wait for each other will vary')
         tls_server, cafile = surroundings.start_tls_server(folder, log)
         if tls_server is None:
-            say('no openssl here: the rows with TLS are left out')
+            say('openssl was not found: skipping the rows with TLS')
         else:
             stack.callback(tls_server.stop)
         checkout = surroundings.copy_checkout(folder)
@@ -355,7 +363,7 @@ def show_all(document, plot, rst):
 
 
 def list_names():
-    say(report.format_table([['workload', 'what', 'quick']] + [
+    say(report.format_table([['workload', 'description', 'quick']] + [
         [workload.name, workload.title, 'yes' if workload.quick else ''] for workload in WORKLOADS]))
     say('')
     say('clients: ' + ', '.join(client.name for client in CLIENTS))

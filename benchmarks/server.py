@@ -1,8 +1,10 @@
-"""server.c in Python: for machines without a compiler, and for TLS.
+"""The server of server.c in Python, for machines without a compiler and for TLS.
 
 usage: server.py FOLDER [CERTIFICATE KEY]
 
-It must not know what is measured; what the paths mean stands in server.c.
+The comment at the top of server.c describes the paths.
+
+Knows nothing of: what is measured.
 """
 
 import base64
@@ -24,7 +26,7 @@ class End(Exception):
 
 
 class Connection:
-    """One client; frames in, frames out."""
+    """The connection of one client."""
 
     def __init__(self, sock, folder):
         self.sock = sock
@@ -42,7 +44,7 @@ class Connection:
             self.fill()
 
     def next_frame(self):
-        """The next frame: first byte and unmasked payload."""
+        """Return the first byte and the unmasked payload of the next frame."""
         self.need(2)
         length, header = self.data[1] & 127, 2
         if length == 126:
@@ -65,7 +67,7 @@ class Connection:
         return first, payload
 
     def next_data(self):
-        """The next frame that is no control frame; those are answered."""
+        """Return the next data frame, and answer control frames before it."""
         while True:
             first, payload = self.next_frame()
             opcode = first & 15
@@ -88,7 +90,7 @@ class Connection:
         self.sock.sendall(header + payload)
 
     def shake_hands(self):
-        """Answer the request; gives its path."""
+        """Answer the request, and return its path."""
         while b'\r\n\r\n' not in self.data:
             self.fill()
         head, _, rest = bytes(self.data).partition(b'\r\n\r\n')
@@ -148,7 +150,7 @@ class Connection:
 
 
 def message_ends(frames):
-    """The offsets behind each message."""
+    """Yield the offset of the end of each message."""
     at = 0
     while at < len(frames):
         first, length, header = frames[at], frames[at + 1], 2
@@ -169,7 +171,7 @@ def serve(sock, folder, context):
                 sock = context.wrap_socket(sock, server_side=True)
             Connection(sock, folder).serve()
         except (End, OSError):
-            pass        # clients leave as they like
+            pass        # clients may leave at any time
         finally:
             sock.close()
 

@@ -1,6 +1,6 @@
-"""What a run needs around it: environments of the clients, the servers, the checkout's copy, the streams.
+"""The setup of a run: environments of the clients, servers, a copy of the checkout, streams.
 
-It must not know what is measured, nor figures.
+Knows nothing of: what is measured, the figures.
 """
 
 import json
@@ -19,7 +19,8 @@ from workloads import MESSAGES, encode_stream, stream_name  # noqa: E402
 CHECKOUT = environments.CHECKOUT
 Failed = environments.Failed
 
-#: A client that is measured; environment: 'peers' or 'wsaccel'; package: what pip calls it.
+#: A client to measure. `environment` is 'peers' or 'wsaccel'; `package` is its name for
+#: pip.
 Client = namedtuple('Client', 'name module environment package checkout')
 
 CLIENTS = (
@@ -34,7 +35,7 @@ CLIENTS = (
     Client('limit', 'limit', 'peers', None, False),
 )
 
-#: What a client cannot do: permessage-deflate.
+#: Clients without permessage-deflate.
 NO_DEFLATE = ('websocket-client', 'picows')
 
 PINS = {'peers': os.path.join(HERE, 'pins-peers.txt'), 'wsaccel': os.path.join(HERE, 'pins-wsaccel.txt')}
@@ -43,7 +44,7 @@ PINS = {'peers': os.path.join(HERE, 'pins-peers.txt'), 'wsaccel': os.path.join(H
 class Python:
     """One Python with its two environments.
 
-    :param interpreter: of :mod:`environments`
+    :param interpreter: an ``Interpreter`` of :mod:`environments`
     """
 
     def __init__(self, interpreter, folder, log):
@@ -63,14 +64,14 @@ class Python:
                                          for row in json.loads(listed.decode('utf-8')))
 
     def version_of(self, client):
-        """The version of a client's package; None when this Python cannot have it."""
+        """Return the version of a client's package, or None if it does not support this Python."""
         if client.package is None:
             return 'checkout' if client.checkout else self.full_version
         return self._installed[client.environment].get(client.package)
 
 
 def child_environ(**more):
-    """For clients: no proxies; their modules are compiled once and kept, as for any user."""
+    """Return the environment for clients: without proxies, and with cached bytecode as usual."""
     environ = environments.child_environ(**more)
     environ.pop('PYTHONDONTWRITEBYTECODE', None)
     for name in list(environ):
@@ -80,7 +81,7 @@ def child_environ(**more):
 
 
 def copy_checkout(folder):
-    """A copy of the package as it is now: nobody's edits get into the middle of a run.
+    """Copy the package, so that edits during a run have no effect.
 
     :returns: the folder to import it from
     """
@@ -91,14 +92,14 @@ def copy_checkout(folder):
 
 
 class Streams:
-    """The files of frames that the server sends, and of messages that the clients compare."""
+    """The files with the frames that the server sends and the messages that the clients expect."""
 
     def __init__(self, folder):
         self.folder = folder
         self._sizes = {}        # name -> (sizes of frames, sizes of payloads, path of payloads)
 
     def make(self, workload):
-        """Sizes of the frames, sizes of the payloads, and the file with the payloads."""
+        """Return the sizes of the frames and of the payloads, and the path of the payloads."""
         name = stream_name(workload)
         if name not in self._sizes:
             messages = MESSAGES[workload.messages]()
@@ -114,7 +115,7 @@ class Streams:
 
 
 def can_pin():
-    """Whether processes may be told where to run, and there are processors to choose from."""
+    """Return whether processes can be pinned, and there is more than one processor."""
     try:
         cpus = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cpus)
@@ -123,21 +124,21 @@ def can_pin():
     return len(cpus) > 1
 
 
-# Two processes that the scheduler moves about, now on one core and now on two, make two different
-# figures of every row that waits.
+# If the scheduler is free to run the two processes on one core or on two, each row that
+# waits has two different figures.
 
 def pin_client():
-    """In a child: run on the first processor."""
+    """Pin the calling child process to the first processor."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 
 
 def pin_server():
-    """In a child: run on any processor but the first."""
+    """Pin the calling child process to all processors but the first."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[1:])
 
 
 class Server:
-    """A server process; it ends with its standard input, or when told."""
+    """A server process. It ends when its standard input does, or in :meth:`stop`."""
 
     def __init__(self, command):
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -145,7 +146,7 @@ class Server:
                                          preexec_fn=pin_server if can_pin() else None)
         line = self._process.stdout.readline()
         if not line:
-            raise Failed('the server did not begin: ' + ' '.join(command))
+            raise Failed('the server did not start: ' + ' '.join(command))
         self.port = int(line)
 
     def stop(self):
@@ -159,9 +160,9 @@ class Server:
 
 
 def start_server(folder, log):
-    """The server in C; in Python where nothing compiles it.
+    """Start the server in C, or in Python if there is no compiler.
 
-    :returns: (the server, a word about it)
+    :returns: (the server, a description)
     """
     program = os.path.join(folder, 'server')
     compiler = os.environ.get('CC') or shutil.which('cc') or shutil.which('gcc') or shutil.which('clang')
@@ -169,11 +170,11 @@ def start_server(folder, log):
         command = compiler.split() + ['-O2', '-pthread', '-o', program, os.path.join(HERE, 'server.c')]
         if environments.run(command, log) == 0:
             return Server([program, folder]), 'in C'
-    return Server([sys.executable, os.path.join(HERE, 'server.py'), folder]), 'in Python: its own pace counts'
+    return Server([sys.executable, os.path.join(HERE, 'server.py'), folder]), 'in Python; its speed counts'
 
 
 def start_tls_server(folder, log):
-    """The server with TLS, and the certificate that clients are to trust; (None, None) without openssl."""
+    """Start the TLS server; return it and its certificate, or (None, None) without openssl."""
     cert, key = os.path.join(folder, 'cert.pem'), os.path.join(folder, 'key.pem')
     config = os.path.join(folder, 'openssl.cnf')
     with open(config, 'w') as text:

@@ -1,6 +1,6 @@
-"""The workloads by name, and the messages and frames they are made of.
+"""The workloads by name, and the messages and frames that they consist of.
 
-It must not know clients, servers or processes: plain data.
+Knows nothing of: clients, servers, processes. It is plain data.
 """
 
 import json
@@ -11,14 +11,13 @@ from collections import namedtuple
 
 KIB, MIB = 1024, 1024 * 1024
 
-#: One row of the table.
-#:
-#: mode: receive, round-trip, send (CPU per message); import (CPU); memory-idle, memory-peak (bytes);
-#:     wake-ups (in ten seconds)
-#: kind: text or binary; messages: the name of a function below; fragment: bytes of one frame, or None
-#: warm, count: how many messages before the clock starts, and at least after it
-#: goal: what to reach: multiples of 0.3.4 (CPU), or a most (memory: bytes, peak: multiples of the
-#:     message, wake-ups); goals of their own for some Pythons in `goals`
+#: One row of the table.  mode: receive, round-trip, send (CPU per message); import
+#: (CPU); memory-idle, memory-peak (bytes); wake-ups (in ten seconds) kind: text or
+#: binary; messages: the name of a function below; fragment: bytes per frame, or None
+#: warm, count: the number of messages before the clock starts, and the minimum after
+#: that goal: the least multiple of 0.3.4 (CPU), or a maximum (memory-idle: bytes;
+#: memory-peak: multiples of the message; wake-ups: their number); `goals` has different
+#: ones for some Pythons
 Workload = namedtuple(
     'Workload', 'name title mode kind messages warm count goal goals tls deflate fragment quick')
 
@@ -29,7 +28,7 @@ def _row(name, title, mode, goal, messages=None, kind='text', warm=0, count=0, g
                     quick)
 
 
-#: Issue 6: at least five times 0.3.4 for small messages on 2.7 and 3.8.
+#: On 2.7 and 3.8, small messages should be five times as fast as with 0.3.4.
 _SMALL = {'2.7': 5, '3.8': 5}
 
 WORKLOADS = (
@@ -74,14 +73,14 @@ WORKLOADS = (
 
 BY_NAME = dict((workload.name, workload) for workload in WORKLOADS)
 
-#: Modes whose figure is seconds of CPU, compared as multiples of 0.3.4.
+#: Modes whose figures are seconds of CPU, shown as multiples of 0.3.4.
 CPU_MODES = ('receive', 'round-trip', 'send', 'import')
 
 
 def goal(workload, python):
-    """What is to be reached on this Python ('3.11'): the goals of speed.md hold from 3.11 on.
+    """Return the goal of a workload on a Python ('3.11'). The goals of the table hold from 3.11 on.
 
-    :returns: a number; 1 where the only rule is that nothing gets slower than 0.3.4
+    :returns: a number; 1 if the only goal is not to be slower than 0.3.4
     """
     if python in workload.goals:
         return workload.goals[python]
@@ -93,13 +92,13 @@ def goal(workload, python):
 # --- messages: lists of bytes of payload ---
 
 def _numbered(size, count):
-    """ASCII texts, no two alike."""
+    """Make ASCII texts that all differ."""
     filler = 'the quick brown fox jumps over the lazy dog, again and again; ' * (size // 62 + 1)
     return [('%08d %s' % (number, filler))[:size].encode('ascii') for number in range(count)]
 
 
 def _mixed(size, count):
-    """Texts in several scripts: one to four bytes a character, none cut at the end."""
+    """Make texts in several scripts, with one to four bytes per character and none cut off."""
     piece = ('plain words, then Stra\u00dfe und Gr\u00fc\u00dfe, \u0434\u043e\u0431\u0440\u044b\u0439 '
              '\u0434\u0435\u043d\u044c, \u4f60\u597d\u4e16\u754c, \U0001f40d\U0001f980; 0123456789 ')
     texts = []
@@ -117,7 +116,7 @@ def _binary(size, count):
 
 
 def _json(size, count):
-    """What a market, or a thermometer, says: about `size` bytes each."""
+    """Make JSON texts such as market data, of about `size` bytes each."""
     rng = random.Random(7692)
     texts = []
     for number in range(count):
@@ -150,7 +149,7 @@ MESSAGES = {
 # --- frames of a server ---
 
 def encode_frame(first, payload):
-    """An unmasked frame whose first byte is given."""
+    """Encode an unmasked frame with the given first byte."""
     length = len(payload)
     if length < 126:
         return struct.pack('!BB', first, length) + payload
@@ -160,12 +159,13 @@ def encode_frame(first, payload):
 
 
 def encode_stream(workload, messages):
-    """The frames of some messages; they may be sent again and again on one connection.
+    """Encode messages as frames that can be sent repeatedly on one connection.
 
-    That holds for compressed ones, too (RFC 7692, with context takeover): what one refers to lies
-    behind the beginning, and comes again at the same distance.
+    This is true of compressed frames as well (RFC 7692, with context takeover): no
+    frame refers to anything before the first one, and what it refers to reappears at
+    the same distance.
 
-    :returns: list of bytes, one for each message
+    :returns: a list of bytes, one item per message
     """
     opcode = 1 if workload.kind == 'text' else 2
     compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
@@ -184,7 +184,7 @@ def encode_stream(workload, messages):
 
 
 def stream_name(workload):
-    """The name of the file with the frames of a workload."""
+    """Return the name of the file with the frames of a workload."""
     name = workload.messages
     if workload.deflate:
         name += '-deflate'
@@ -194,7 +194,7 @@ def stream_name(workload):
 
 
 def sum_cycle(sizes, start, count):
-    """The sum of `count` numbers of a list that begins again at its end, from place `start` on."""
+    """Sum `count` numbers of a list that repeats endlessly, beginning at index `start`."""
     start %= len(sizes)
     rounds, rest = divmod(count, len(sizes))
     twice = sizes + sizes

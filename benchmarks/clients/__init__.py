@@ -1,1 +1,1 @@
-"""One module for each client that is measured."""
+"""The clients to measure, one module each."""

@@ -1,4 +1,4 @@
-"""aiohttp's client on asyncio's own loop; no limit of size, compression only where it is measured."""
+"""aiohttp on the loop of asyncio, without a size limit; compression only if measured."""
 
 import asyncio
 import contextlib
@@ -84,7 +84,7 @@ _loop = _session = None
 
 
 def open_idle(job):
-    """All in one loop and one session, as one would."""
+    """Use one loop and one session for all, as a program would."""
     global _loop, _session
     if _loop is None:
         _loop = asyncio.new_event_loop()

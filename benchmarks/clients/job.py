@@ -1,11 +1,12 @@
-"""What a client has to do, its clock, and the check of what it received; on 2.7 as well.
+"""The task of a client, its clock, and the checks of what it received. It also runs on 2.7.
 
-It must not know any client.
+A client is a module with the functions ``receive(job)``, ``round_trip(job)``,
+``send(job)``, ``open_idle(job)`` (returns an open connection, to be kept) and
+``idle(job)`` (waits on a connection forever). Each of the first three calls
+``job.begin()`` after the warm-up and ``job.end()`` when it is done. ``IMPORT`` is the
+import statement that users of the client begin with.
 
-A client is a module with ``receive(job)``, ``round_trip(job)``, ``send(job)``, ``open_idle(job)``
-(an open connection, to be kept) and ``idle(job)`` (waits on one for ever).  Each of the first three
-calls ``job.begin()`` when it is warm and ``job.end()`` when it is done.  ``IMPORT`` is the statement
-with which its users begin.
+Knows nothing of: any particular client.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -24,11 +25,11 @@ except ImportError:                 # Windows
 
 
 class Wrong(Exception):
-    """The client did not do what it was told."""
+    """The client did not do what it was told to do."""
 
 
 def cpu_seconds():
-    """User and system time of this process, all of its threads."""
+    """Return the user and system time of all threads of this process."""
     if resource is not None:
         used = resource.getrusage(resource.RUSAGE_SELF)     # os.times() counts in steps of 10 ms
         return used.ru_utime + used.ru_stime
@@ -36,7 +37,7 @@ def cpu_seconds():
 
 
 def status_bytes(name):
-    """VmRSS or VmHWM of this process, in bytes (Linux)."""
+    """Return VmRSS or VmHWM of this process, in bytes (Linux)."""
     with io.open('/proc/self/status', encoding='ascii') as status:
         for line in status:
             if line.startswith(name + ':'):
@@ -45,10 +46,12 @@ def status_bytes(name):
 
 
 class Job(object):
-    """One measurement; attributes are the fields of the dict that it is made of, and
+    """One measurement.
 
-    ``messages``: the payloads, text or bytes, of the stream in its order; ``payload``: the first
-    ``sent``: an endless iterator of what a client is to send
+    Its attributes are the fields of the dict that it is made from, and:
+
+    ``messages``: the payloads of the stream in order, as text or bytes
+    ``payload``: the first of them
     """
 
     def __init__(self, fields):
@@ -74,23 +77,23 @@ class Job(object):
         self._wall = None
 
     def ssl_context(self):
-        """A context that trusts the server, or None without TLS."""
+        """Return a context that trusts the server, or None without TLS."""
         if not self.url.startswith('wss'):
             return None
         import ssl
         return ssl.create_default_context(cafile=self.cafile)
 
     def sent(self, count):
-        """A list of messages to send, what it takes to make it not counted."""
+        """Return a list of messages to send. Making it is not part of the measurement."""
         if not self.deflate:
             return [self.payload] * count
         messages = self.messages
         return [messages[number % len(messages)] for number in range(count)]
 
     def check_warm(self, messages):
-        """Compare every message received before the clock starts.
+        """Compare every message that was received before the clock starts.
 
-        :param messages: an iterable of all of them
+        :param messages: an iterable of these messages
         """
         count = 0
         for count, message in enumerate(messages, 1):
@@ -101,17 +104,17 @@ class Job(object):
             raise Wrong('{} messages instead of {}'.format(count, self.warm))
 
     def begin(self):
-        """The clock starts."""
+        """Start the clock."""
         if self.mode == 'memory-peak':
             with io.open('/proc/self/clear_refs', 'w') as clear_refs:
-                clear_refs.write('5')               # VmHWM begins again
+                clear_refs.write('5')               # resets VmHWM
             self._begun = status_bytes('VmRSS')
             return
         self._wall = time.time()
         self._begun = cpu_seconds()
 
     def end(self):
-        """The clock stops."""
+        """Stop the clock."""
         if self.mode == 'memory-peak':
             self.result['bytes'] = status_bytes('VmHWM') - self._begun
             return
@@ -119,10 +122,10 @@ class Job(object):
         self.result['wall'] = time.time() - self._wall
 
     def check_received(self, total, last):
-        """Check what came while the clock was running.
+        """Check what was received while the clock was running.
 
         :param total: the sum of the lengths of all messages
-        :param last: the last one
+        :param last: the last message
         """
         sizes = [len(message) for message in self.messages]
         start = self.warm % len(sizes)
@@ -134,7 +137,7 @@ class Job(object):
             raise Wrong('the last message is not what was sent: {!r:.60}'.format(last))
 
     def check_report(self, report, count):
-        """Check what a sink says about all messages so far."""
+        """Check what the server reports about all messages so far."""
         words = report.split(' ')
         messages, total, differing, compressed = (int(word) for word in words[:4])
         if messages != count:
@@ -142,14 +145,14 @@ class Job(object):
         if not self.deflate:
             expected = len(self._encoded(self.payload)) * count
             if (total, differing, compressed) != (expected, 0, 0):
-                raise Wrong('the server got {} bytes instead of {}, {} messages were others'.format(
+                raise Wrong('the server got {} bytes instead of {}, {} messages differed'.format(
                     total, expected, differing))
             return
         if compressed != count:
             raise Wrong('{} of {} messages were compressed'.format(compressed, count))
         prefix = zlib.decompressobj(-15).decompress(binascii.unhexlify(words[4].encode('ascii')))
         if not prefix or not b''.join(map(self._encoded, self.messages)).startswith(prefix):
-            raise Wrong('the server inflates something else: {!r:.60}'.format(prefix))
+            raise Wrong('the server decompressed something else: {!r:.60}'.format(prefix))
 
     def _encoded(self, message):
         return message.encode('utf-8') if self.is_text else message
@@ -158,10 +161,10 @@ class Job(object):
 # --- for clients with a recv() and a send() ---
 
 def receive(job, recv, send):
-    """The client is told to receive.
+    """Run the receiving workload.
 
-    :param recv: gives the next message
-    :param send: sends one
+    :param recv: a function that returns the next message
+    :param send: a function that sends a message
     """
     job.check_warm(recv() for _ in range(job.warm))
     send('go')
@@ -175,7 +178,7 @@ def receive(job, recv, send):
 
 
 def round_trip(job, recv, send):
-    """The client is told to send and to wait for the echo, again and again."""
+    """Run the round-trip workload: send, and wait for the echo."""
     payload = job.payload
     for count in job.warm, job.count:
         job.begin()
@@ -187,7 +190,7 @@ def round_trip(job, recv, send):
 
 
 def send(job, recv, send):
-    """The client is told to send; the clock stops when the server has all."""
+    """Run the sending workload; the clock stops when the server has received everything."""
     total = 0
     for count in job.warm, job.count:
         messages = job.sent(count)
@@ -201,6 +204,6 @@ def send(job, recv, send):
 
 
 def say(text):
-    """A line for the one who measures."""
+    """Print a line for the process that measures."""
     print(text)
     sys.stdout.flush()

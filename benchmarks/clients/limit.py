@@ -1,6 +1,7 @@
-"""The limit: a blocking socket and prepared bytes; it parses nothing and only counts.
+"""The limit: a blocking socket and prepared bytes. It parses nothing and only counts.
 
-What it sends is one frame, masked beforehand; with deflate not even that is possible.
+It sends the same frame again and again, masked in advance. With deflate, that frame is
+neither compressed nor checked.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -36,7 +37,7 @@ def _connect(job):
 
 
 def _frame(opcode, payload):
-    """A client's frame; a masking key of zeros changes nothing."""
+    """Encode a client frame with a masking key of zeros, which changes nothing."""
     length = len(payload)
     if length < 126:
         header = struct.pack(str('!BB'), 0x80 | opcode, 0x80 | length)
@@ -53,10 +54,10 @@ def _count(sock, view, total):
     while left > 0:
         count = recv_into(view)
         if not count:
-            raise Wrong('{} bytes of {} came'.format(total - left, total))
+            raise Wrong('received only {} of {} bytes'.format(total - left, total))
         left -= count
     if left:
-        raise Wrong('{} bytes came, {} were expected'.format(total - left, total))
+        raise Wrong('received {} bytes instead of {}'.format(total - left, total))
 
 
 def receive(job):

@@ -1,4 +1,4 @@
-"""lomond, this one and 0.3.4: the loop of their documentation, with the defaults of both."""
+"""lomond, this version and 0.3.4: the loop from the documentation, with default settings."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -10,7 +10,7 @@ IMPORT = 'from lomond import WebSocket'
 
 
 def _open(job):
-    """A WebSocket and its iterator, up to Ready."""
+    """Return a WebSocket and its iterator after Ready."""
     options = {'compress': True} if job.deflate else {}
     if job.cafile:
         options['ssl_cafile'] = job.cafile

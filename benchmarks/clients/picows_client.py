@@ -1,7 +1,8 @@
-"""picows on asyncio's own loop: Cython, callbacks.
+"""picows on the loop of asyncio: Cython, callbacks.
 
-It hands out frames, which are a view of its buffer for the time of a call.  What everybody else gives
-is made here: text is decoded, payloads are copied out, fragments are joined.
+It passes frames to a callback, as views of its buffer that are valid during the call.
+This module does what the other clients do themselves: decode text, copy payloads and
+join fragments.
 """
 
 import asyncio
@@ -60,7 +61,7 @@ class _Listener(WSListener):
             paused.set_result(None)
 
     def expect(self, count):
-        """A future of the next messages; they are in `collected` then."""
+        """Return a future that is done once the next messages are in `collected`."""
         self.collected = []
         self.wanted = count
         self.waiting = asyncio.get_running_loop().create_future()
@@ -95,7 +96,7 @@ async def _receive(job):
 
 
 async def _begin(job):
-    # The warm messages may come with the answer to the request, before ws_connect() returns.
+    # The warm-up messages may arrive with the response, before ws_connect() returns.
     listener = _Listener(job.is_text)
     waiting = listener.expect(job.warm)
     options = {'ssl_context': job.ssl_context()} if job.cafile else {}
@@ -177,7 +178,7 @@ _loop = None
 
 
 def open_idle(job):
-    """All in one loop, as one would."""
+    """Use one loop for all, as a program would."""
     global _loop
     if _loop is None:
         _loop = asyncio.new_event_loop()

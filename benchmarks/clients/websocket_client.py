@@ -1,4 +1,4 @@
-"""websocket-client: ``create_connection``, ``recv``, ``send``; it uses wsaccel, which is installed."""
+"""websocket-client: ``create_connection``, ``recv``, ``send``, with wsaccel installed."""
 
 from __future__ import absolute_import, division, unicode_literals
 

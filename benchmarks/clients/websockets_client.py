@@ -1,4 +1,4 @@
-"""websockets, its threading client; no limit of size, and compression only where it is measured."""
+"""The threading client of websockets, without a size limit; compression only if measured."""
 
 from websockets.sync.client import connect
 
@@ -12,7 +12,7 @@ def _open(job):
     options['compression'] = 'deflate' if job.deflate else None
     try:
         return connect(job.url, max_size=None, proxy=None, **options)
-    except TypeError:               # before version 15 there are no proxies
+    except TypeError:               # versions before 15 have no proxy support
         context = options.pop('ssl', None)
         if context is not None:
             options['ssl_context'] = context

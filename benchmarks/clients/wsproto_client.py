@@ -1,4 +1,4 @@
-"""wsproto over a blocking socket, as its documentation shows; nobody looks at the time."""
+"""wsproto over a blocking socket, as in its documentation, without any time limits."""
 
 import socket
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ def receive(job):
     client = _Client(job)
     if not job.is_text:
         recv = client.recv
-        client.recv = lambda: bytes(recv())         # it gives bytearrays
+        client.recv = lambda: bytes(recv())         # it returns bytearrays
     jobs.receive(job, client.recv, client.send)
 
 
