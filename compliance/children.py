@@ -1,4 +1,7 @@
-"""Child processes that are always ended by their own handle; it must not know what they run."""
+"""Child processes that are always ended by their own handle.
+
+Knows nothing of: what they run.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -10,18 +13,20 @@ import time
 
 from interpreters import clean_environ
 
-#: Lines that begin so are meant for us; all others are kept for the case that something goes wrong.
+#: Lines with this prefix are messages; all others are kept in case something goes
+#: wrong.
 MARK = 'compliance: '
 
 
 class Child(object):
-    """A process whose lines can be waited for, used with ``with``.
+    """A process whose output can be awaited line by line; a context manager.
 
-    Its standard input is a pipe that nobody writes to: our children end when it does, so that none of them
-    outlives us, however we end. They have a session of their own: a Ctrl-C reaches us alone, and we end them.
+    Its standard input is a pipe that is never written to. Our children end when it
+    does, so that none of them outlives us, however we end. They run in their own
+    session, so that Ctrl-C reaches only us; we then end them.
 
-    :param command: list of texts
-    :param environ: variables to set on top of the cleaned ones of ours
+    :param command: a list of texts
+    :param environ: variables to set in addition to our own, cleaned environment
     """
 
     def __init__(self, command, **environ):
@@ -52,23 +57,23 @@ class Child(object):
     def next_line(self, seconds):
         """Wait for a line.
 
-        :param seconds: for how long
-        :returns: the line, or None when the process has ended
-        :raises queue.Empty: when nothing came in time
+        :param seconds: how long to wait
+        :returns: the line, or None if the process has ended
+        :raises queue.Empty: if no line arrived in time
         """
         line = self._lines.get(timeout=seconds)
         if line is None:
-            self._lines.put(None)  # the end is the end, however often one asks
+            self._lines.put(None)  # for further calls
         else:
             self.tail.append(line)
         return line
 
     def next_message(self, seconds):
-        """Wait for a line that is meant for us.
+        """Wait for a message.
 
-        :param seconds: for how long, however many other lines come
-        :returns: (first word, the rest), or None when the process has ended
-        :raises queue.Empty: when none came in time
+        :param seconds: how long to wait, even if other lines arrive
+        :returns: (first word, the rest), or None if the process has ended
+        :raises queue.Empty: if no message arrived in time
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -82,8 +87,8 @@ class Child(object):
     def wait(self, seconds):
         """Wait for the end of the process.
 
-        :param seconds: for how long
-        :returns: its status, or None when it still runs
+        :param seconds: how long to wait
+        :returns: its exit status, or None if it is still running
         """
         try:
             return self._process.wait(seconds)
@@ -91,7 +96,7 @@ class Child(object):
             return None
 
     def stop(self):
-        """End the process: its input ends first, then it is asked, then it is made to."""
+        """End the process: close its input, then terminate it, then kill it."""
         self._process.stdin.close()
         if self.wait(0.5) is None:
             self._process.terminate()

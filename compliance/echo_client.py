@@ -1,9 +1,11 @@
-"""The client under test: echoes what Autobahn's fuzzing server sends; it must not know how it is judged.
+"""The client under test, which echoes what Autobahn's fuzzing server sends.
 
-    echo_client.py URL AGENT [FIRST]      cases FIRST (1) to the last one, then the reports
+    echo_client.py URL AGENT [FIRST]      runs the cases from FIRST (1) on, then writes the reports
 
-Runs on any Python that lomond runs on, and on any lomond from 0.3.4 on. It tells run.py where it is by
-lines that begin with ``compliance:``.
+It runs on every Python that lomond supports, and with every lomond since 0.3.4. It
+reports its progress to run.py in lines that begin with ``compliance:``.
+
+Knows nothing of: how it is judged.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -20,16 +22,16 @@ from lomond.errors import WebSocketError
 
 
 def tell(*words):
-    """Print a line for run.py, at once, in ASCII."""
+    """Print a line for run.py immediately, in ASCII."""
     line = ' '.join('{}'.format(word) for word in words)
     print(str('compliance: ' + line.encode('ascii', 'backslashreplace').decode('ascii')))
     sys.stdout.flush()
 
 
 def watch_stdin():
-    """End the process at the end of standard input: run.py is gone."""
+    """End the process when standard input ends, because then run.py has ended."""
     def watch():
-        while os.read(0, 1):  # not sys.stdin: its lock would be held at the interpreter's end
+        while os.read(0, 1):  # not sys.stdin, whose lock would be held at exit
             pass
         os._exit(3)
 
@@ -39,9 +41,9 @@ def watch_stdin():
 
 
 def describe():
-    """Say which lomond runs on which Python."""
+    """Report which lomond runs on which Python."""
     try:
-        import wsaccel  # noqa: F401  (only whether it is there)
+        import wsaccel  # noqa: F401  (only to see whether it is installed)
         masking = 'with wsaccel'
     except ImportError:
         masking = 'without wsaccel'
@@ -50,20 +52,20 @@ def describe():
 
 
 def ask(url):
-    """Connect, and give the last text that came, or None."""
+    """Connect, and return the last text that was received, or None."""
     answer = None
     for event in lomond.WebSocket(url, compress=True).connect(ping_rate=0):
         if event.name == 'text':
             answer = event.text
         elif event.name == 'connect_fail':
-            raise RuntimeError('no connection to wstest: {}'.format(event.reason))
+            raise RuntimeError('cannot connect to wstest: {}'.format(event.reason))
     return answer
 
 
 def echo(url):
-    """The echo loop, as an application would write it.
+    """Run an echo loop as an application would write it.
 
-    :returns: a sentence about what no case may lead to, or None
+    :returns: a sentence if something happened that no case may cause, or None
     """
     websocket = lomond.WebSocket(url, compress=True)
     remark = None
@@ -73,10 +75,10 @@ def echo(url):
                 websocket.send_text(event.text)
             elif event.name == 'binary':
                 websocket.send_binary(event.data)
-        except WebSocketError as error:  # the connection is closing: an application goes on to its events
+        except WebSocketError as error:  # closing; an application would continue with the events
             tell('note', '{}: {}'.format(type(error).__name__, error))
         if event.name == 'connect_fail':
-            remark = 'no connection: {}'.format(event.reason)
+            remark = 'cannot connect: {}'.format(event.reason)
     return remark
 
 
@@ -92,7 +94,7 @@ def main():
         started = time.time()
         try:
             remark = echo('{}/runCase?case={}&agent={}'.format(url, case, agent))
-        except Exception as error:  # a bug in the library: the case fails, the next ones are run
+        except Exception as error:  # a bug in the library: this case fails, the next ones run
             traceback.print_exc(file=sys.stdout)
             remark = 'the client raised {}: {}'.format(type(error).__name__, error)
         if remark:

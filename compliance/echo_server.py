@@ -1,6 +1,8 @@
-"""The server under test: lomond.testing's echo server; it must not know how it is judged.
+"""The server under test: the echo server of lomond.testing.
 
-It prints its url for run.py, and ends at the end of its standard input.
+It prints its URL for run.py, and ends when its standard input does.
+
+Knows nothing of: how it is judged.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals

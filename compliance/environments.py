@@ -1,7 +1,10 @@
-"""Makes the virtual environments of a compliance run; it must not know what will run in them.
+"""Creates the virtual environments of a compliance run.
 
-Everything is kept in one folder that ignores itself (a .gitignore of its own), each environment with a stamp
-that says what it was made of: made anew when that changes, or when making it was interrupted.
+They are kept in one folder with its own .gitignore. Each has a stamp that says what it
+was made from. An environment is rebuilt if that has changed, or if building it was
+interrupted.
+
+Knows nothing of: what runs in them.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -18,28 +21,29 @@ from interpreters import SUPPORTED, Interpreter, clean_environ, find, probe
 
 try:
     import fcntl
-except ImportError:  # Windows: two runs at once are then the caller's affair
+except ImportError:  # Windows: the caller must not start two runs at once
     fcntl = None
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REQUIREMENTS = os.path.join(HERE, 'requirements-wstest.txt')
 
-#: The last virtualenv that makes environments of 2.7; newer ones skip it without failing.
+#: The last virtualenv that supports 2.7; newer ones ignore that interpreter without
+#: failing.
 VIRTUALENV = 'virtualenv==20.21.1'
 
-#: 3.6 comes with pip 18.1, which overlooks the Requires-Python of some indexes.
+#: The pip 18.1 of 3.6 overlooks the Requires-Python of some indexes.
 NEEDS_NEW_PIP = {(3, 6): ['pip==21.3.1', 'setuptools==59.6.0']}
 
 
 class SetupError(Exception):
-    """An environment could not be made; the message is for people."""
+    """An environment could not be created. The message is shown to the user."""
 
 
 class Environments(object):
     """The environments in one folder.
 
     :param folder: where they are kept
-    :param log: callable(text), told of what takes time
+    :param log: a callable that takes text; it is called before slow steps
     """
 
     def __init__(self, folder, log):
@@ -47,7 +51,7 @@ class Environments(object):
         self._log = log
 
     def wstest(self, python27):
-        """Give the Python of an environment that has autobahntestsuite.
+        """Return the Python of an environment with autobahntestsuite.
 
         :param python27: a CPython 2.7 (:class:`Interpreter`)
         :returns: the path of the environment's Python
@@ -62,10 +66,10 @@ class Environments(object):
         return self._environment('wstest', python27, stamp, fill)
 
     def subject(self, interpreter, packages):
-        """Give the Python of an environment for the library under test.
+        """Return the Python of an environment for the library under test.
 
-        :param interpreter: the :class:`Interpreter` it is made of
-        :param packages: requirements to install, as pip takes them
+        :param interpreter: the :class:`Interpreter` to use
+        :param packages: requirements to install, as for pip
         :returns: the path of the environment's Python
         :raises SetupError: with pip's last words
         """
@@ -88,7 +92,7 @@ class Environments(object):
         with self._locked(name):
             if _read(stamp_path) == stamp and os.path.exists(python):
                 return python
-            self._log('making the environment {} of Python {}'.format(name, interpreter.label))
+            self._log('creating the environment {} with Python {}'.format(name, interpreter.label))
             shutil.rmtree(path, ignore_errors=True)
             if interpreter.is_python2:
                 tool = self._virtualenv()
@@ -103,20 +107,20 @@ class Environments(object):
         return python
 
     def _virtualenv(self):
-        """Give the Python of an environment that has virtualenv, made of the first Python 3 that can."""
+        """Return the Python of an environment with virtualenv, on any Python 3 that supports it."""
         path = os.path.join(self.folder, 'virtualenv')
         python = _python_of(path)
         stamp_path = os.path.join(path, 'compliance-stamp')
         with self._locked('virtualenv'):
             if _read(stamp_path) == VIRTUALENV and os.path.exists(python):
                 return python
-            error = SetupError('{} needs a Python 3.7 or newer; none is to be found'.format(VIRTUALENV))
+            error = SetupError('{} needs Python 3.7 or newer, which was not found'.format(VIRTUALENV))
             for interpreter in _python3s():
                 shutil.rmtree(path, ignore_errors=True)
                 try:
                     self._call([interpreter.path, '-m', 'venv', path], 'venv')
                     self._pip(python, [VIRTUALENV], VIRTUALENV)
-                except SetupError as failure:  # Debian's python3 has no ensurepip, say: the next one may
+                except SetupError as failure:  # such as Debian's python3 without ensurepip
                     error = failure
                     continue
                 with io.open(stamp_path, 'w', encoding='utf-8') as stamp_file:
@@ -131,10 +135,10 @@ class Environments(object):
             hint = ''
             if 'wsaccel' in what or 'autobahn' in what:
                 if not any(_which(name) for name in ('cc', 'gcc', 'clang')):
-                    hint = '\nwsaccel is compiled, and there is no C compiler: install gcc'
+                    hint = '\nwsaccel has to be compiled, and there is no C compiler: install gcc'
                 else:
-                    hint = '\nwsaccel is compiled: gcc and the headers of this Python are needed'
-            raise SetupError('{} could not be installed; {}{}'.format(what, error, hint))
+                    hint = '\nwsaccel has to be compiled: install gcc and the headers of this Python'
+            raise SetupError('cannot install {}; {}{}'.format(what, error, hint))
 
     def _call(self, command, what):
         process = subprocess.Popen(
@@ -147,7 +151,7 @@ class Environments(object):
 
     @contextlib.contextmanager
     def _locked(self, name):
-        """Keep two runs (client and server role, say) from making the same environment at once."""
+        """Prevent two runs, such as both roles, from creating the same environment at once."""
         if not os.path.isdir(self.folder):
             try:
                 os.makedirs(self.folder)
@@ -160,12 +164,12 @@ class Environments(object):
                 ignore_file.write('*\n')
         with io.open(os.path.join(self.folder, name + '.lock'), 'a') as lock:
             if fcntl is not None:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, also by a crash
+                fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, even after a crash
             yield
 
 
 def _python3s():
-    """Yield Pythons that virtualenv 20.21.1 runs on (3.7 and newer), the running one first."""
+    """Yield Pythons that can run virtualenv 20.21.1 (3.7 and newer), this one first."""
     candidates = [probe(sys.executable)]
     candidates.extend(find(version) for version in reversed(SUPPORTED))
     candidates.append(probe('python3'))

@@ -1,4 +1,7 @@
-"""Finds Python interpreters by version or path; it must not know what they are wanted for."""
+"""Finds Python interpreters by version or path.
+
+Knows nothing of: what they are used for.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -8,7 +11,7 @@ import re
 import subprocess
 from collections import namedtuple
 
-#: What the project supports (tox.ini, setup.cfg).
+#: The versions that the project supports (see setup.cfg).
 SUPPORTED = ('2.7', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13')
 
 _PROBE = (
@@ -16,31 +19,31 @@ _PROBE = (
     'print(json.dumps([sys.executable, sys.version_info[:3], platform.python_implementation()]))'
 )
 
-#: Variables that would make another Python, or an environment of ours, import strangers' modules.
+#: Variables that would make another Python import modules that are not its own.
 _MEDDLERS = ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', '__PYVENV_LAUNCHER__')
 
 
 class Interpreter(namedtuple('Interpreter', 'path version implementation')):
-    """A Python that was seen to run: path, version as three numbers, ``CPython`` or ``PyPy``."""
+    """A working Python: its path, its version as three numbers, ``CPython`` or ``PyPy``."""
 
     __slots__ = ()
 
     @property
     def label(self):
-        """``3.13.0``, ``PyPy 3.9.16``: for tables."""
+        """Its name in tables, such as ``3.13.0`` or ``PyPy 3.9.16``."""
         version = '.'.join('{}'.format(number) for number in self.version)
         return version if self.implementation == 'CPython' else self.implementation + ' ' + version
 
     @property
     def is_python2(self):
-        """Whether venv does not know this one."""
+        """Whether this is Python 2, which has no venv."""
         return self.version[0] == 2
 
 
 def clean_environ(**extra):
-    """Give a copy of our environment variables without those that lead another Python astray.
+    """Return a copy of our environment variables that is safe for another Python.
 
-    :param extra: variables to set on top
+    :param extra: additional variables
     :returns: a dict
     """
     environ = {name: value for name, value in os.environ.items() if name not in _MEDDLERS}
@@ -50,9 +53,9 @@ def clean_environ(**extra):
 
 
 def probe(path):
-    """Ask an executable which Python it is; a pyenv's shim of an inactive version answers with an error.
+    """Ask an executable which Python it is. (A pyenv shim of an inactive version fails.)
 
-    :param path: an executable's path, or a name to look up on PATH
+    :param path: the path of an executable, or a name to look up on PATH
     :returns: an :class:`Interpreter` or None
     """
     try:
@@ -67,12 +70,12 @@ def probe(path):
 
 
 def _pyenv_versions():
-    """Yield (version, executable) of the CPythons in a pyenv, the newest first."""
+    """Yield ``(version, executable)`` for each CPython in a pyenv, the newest first."""
     roots = [os.environ.get('PYENV_ROOT'), os.path.join(os.path.expanduser('~'), '.pyenv')]
     try:
         roots.insert(1, subprocess.check_output(['pyenv', 'root'], stderr=subprocess.STDOUT).decode().strip())
     except (OSError, ValueError, subprocess.CalledProcessError):
-        pass  # no pyenv command; its folder may be there nevertheless
+        pass  # there may be a pyenv folder even without the command
     found = {}
     for root in roots:
         folder = os.path.join(root, 'versions') if root else ''
@@ -86,8 +89,9 @@ def _pyenv_versions():
 def find(name):
     """Find an interpreter.
 
-    :param name: a version as far as it matters (``2.7``, ``3.13``, ``3.11.7``), a path, or a command's name
-    :returns: an :class:`Interpreter`, or None when the machine has none
+    :param name: a full or partial version (``2.7``, ``3.13``, ``3.11.7``), a path, or a
+        command
+    :returns: an :class:`Interpreter`, or None if there is none
     """
     if not re.match(r'^\d+(\.\d+){0,2}$', name):
         return probe(name)

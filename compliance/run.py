@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Runs Autobahn|Testsuite against this checkout's lomond and judges the outcome: see README.rst.
+"""Runs Autobahn|Testsuite against the lomond of this checkout, and judges the results.
 
-It must not know lomond: the library runs in processes of the interpreters under test.
+README.rst describes it.
+
+Knows nothing of: lomond. The library runs in processes of the interpreters under test.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -27,45 +29,46 @@ if sys.version_info >= (3, 6):
     from environments import Environments, SetupError
     from runs import Run, RunError, list_cases, say
 
-#: Where all that it makes is, unless --venvs says otherwise; the folder ignores itself.
+#: The folder for everything that a run creates, unless --venvs names another one.
 FOLDER = os.path.join(ROOT, '.venvs', 'wstest')
 
 
 def parse_arguments(arguments):
     """Parse the command line.
 
-    :param arguments: list of texts, without the program's name
+    :param arguments: a list of texts, without the program name
     :returns: a namespace
     """
     parser = argparse.ArgumentParser(
-        prog='compliance/run.py', description="Runs Autobahn|Testsuite against lomond, and judges it.")
+        prog='compliance/run.py', description="Run Autobahn|Testsuite against lomond, and judge the results.")
     parser.add_argument('--role', choices=('client', 'server'), default='client',
-                        help='what of lomond is under test (default: client)')
+                        help='the role of lomond to test (default: client)')
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--quick', action='store_true',
                        help='sections 1-7 and 10, and a sample of 9, 12 and 13')
-    which.add_argument('--cases', nargs='+', metavar='GLOB', help='9.1.1, or 7.*: a star at the end only')
+    which.add_argument('--cases', nargs='+', metavar='GLOB',
+                       help='cases such as 9.1.1 or 7.*; a star is allowed only at the end')
     pythons = parser.add_mutually_exclusive_group()
     pythons.add_argument('--python', nargs='+', metavar='VERSION_OR_PATH', default=[],
-                         help='interpreters under test: 3.13, 2.7, a path (default: the running one)')
+                         help='interpreters to test: 3.13, 2.7, a path (default: the running one)')
     pythons.add_argument('--all-pythons', action='store_true',
-                         help='those of {} that are to be found'.format(', '.join(interpreters.SUPPORTED)))
+                         help='test all of {} that are found'.format(', '.join(interpreters.SUPPORTED)))
     parser.add_argument('--target', metavar='PATH', default=ROOT,
-                        help="where lomond is imported from (default: this checkout); original: PyPI's 0.3.4")
-    parser.add_argument('--url', help='role server: judge a server that is running already')
-    parser.add_argument('--wsaccel', action='store_true', help='install wsaccel beside lomond')
+                        help="import lomond from here (default: this checkout); 'original' is 0.3.4 of PyPI")
+    parser.add_argument('--url', help='with --role server: judge a server that is already running')
+    parser.add_argument('--wsaccel', action='store_true', help='install wsaccel with lomond')
     parser.add_argument('--limit', type=float, default=120.0, metavar='SECONDS',
-                        help='for one case (default: 120)')
+                        help='time limit for one case (default: 120)')
     parser.add_argument('--json', metavar='FILE', help='write the results to a file')
-    parser.add_argument('--keep', action='store_true', help="keep Autobahn's reports")
+    parser.add_argument('--keep', action='store_true', help="keep the reports of Autobahn")
     parser.add_argument('--venvs', metavar='FOLDER', default=FOLDER,
-                        help='where the environments (and kept reports) are (default: .venvs/wstest)')
-    parser.add_argument('--verbose', action='store_true', help='a line for each case')
+                        help='folder for environments and kept reports (default: .venvs/wstest)')
+    parser.add_argument('--verbose', action='store_true', help='print a line for each case')
     options = parser.parse_args(arguments)
     if options.url and options.role != 'server':
-        parser.error('--url is for --role server')
+        parser.error('--url requires --role server')
     if options.url and (options.python or options.all_pythons):
-        parser.error('with --url nothing is run by a Python of ours')
+        parser.error('--url cannot be combined with --python or --all-pythons')
     if options.target == 'original':
         if options.role == 'server':
             parser.error('0.3.4 has no server')
@@ -77,7 +80,7 @@ def parse_arguments(arguments):
 def find_subjects(options):
     """Find the interpreters under test.
 
-    :returns: (list of interpreters, list of names that are not on this machine)
+    :returns: (a list of interpreters, a list of names that were not found)
     """
     names = interpreters.SUPPORTED if options.all_pythons else options.python or [sys.executable]
     found = [(name, interpreters.find(name)) for name in names]
@@ -85,18 +88,19 @@ def find_subjects(options):
 
 
 def run_all(options):
-    """Do what the command line wants.
+    """Run what the command line asks for.
 
-    :returns: the exit status: 0, or 1 when a case did not pass, or 2 when it could not be run
+    :returns: the exit status: 0, or 1 if a case did not pass, or 2 if nothing could be
+        run
     """
     subjects, missing = find_subjects(options)
     if missing:
-        say('not on this machine: Python {}'.format(', '.join(missing)))
+        say('not found: Python {}'.format(', '.join(missing)))
         if not options.all_pythons:
             return 2
     python27 = interpreters.find('2.7')
     if python27 is None or python27.implementation != 'CPython':
-        say('skipped: Autobahn|Testsuite runs on CPython 2.7 only; no pyenv and no PATH has one here')
+        say('skipped: Autobahn|Testsuite needs CPython 2.7, which is neither in a pyenv nor on PATH')
         say('0 passed, 0 failed, skipped')
         return 0
 
@@ -129,7 +133,7 @@ def run_all(options):
 
 @contextlib.contextmanager
 def reports_folder(options, interpreter):
-    """Give an empty folder for Autobahn's reports, which goes away unless it is to be kept."""
+    """Yield an empty folder for the reports, and remove it afterwards unless --keep is given."""
     if options.keep:
         name = '{}-{}'.format(options.role, interpreter.label.lower().replace(' ', '-'))
         folder = os.path.join(options.venvs, 'reports', name)
@@ -143,7 +147,7 @@ def reports_folder(options, interpreter):
 
 
 def report(options, runs, missing):
-    """Print the table and the last line, and write the JSON file."""
+    """Print the table and the summary line, and write the JSON file."""
     rows = [('Python', 'role', 'cases', 'OK', 'informational', 'failed', 'seconds')]
     passed = failed = 0
     for run in runs:
@@ -166,9 +170,9 @@ def report(options, runs, missing):
 
 
 def main():
-    """Run, and turn every way to end into an exit status, with the children ended before."""
+    """Run, and return the exit status; all children have ended by then."""
     if sys.version_info < (3, 6):
-        print('compliance/run.py itself needs Python 3.6 or newer; --python 2.7 puts Python 2.7 under test')
+        print('compliance/run.py itself needs Python 3.6 or newer; use --python 2.7 to test Python 2.7')
         return 2
     options = parse_arguments(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` ends the children

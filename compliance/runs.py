@@ -1,6 +1,6 @@
-"""One role of lomond on one interpreter, with its processes, judged.
+"""The run of one role of lomond on one interpreter: its processes and its verdict.
 
-It must not know where the interpreters and environments come from.
+Knows nothing of: where the interpreters and environments come from.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -18,31 +18,31 @@ from verdict import judge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-#: Under this name Autobahn keeps the results.
+#: The name under which Autobahn stores the results.
 AGENT = 'lomond'
 
-#: A client that hung or died this often is not started again.
+#: After this many hangs or crashes, the client is not restarted.
 MOST_FAILURES = 5
 
-#: Of a run that came to nothing not every case is listed.
+#: At most this many problems are listed, for a run that failed altogether.
 MOST_PROBLEMS = 30
 
-#: 517 reports in HTML and JSON take wstest some seconds.
+#: Time for wstest to write 517 reports in HTML and JSON, which takes some seconds.
 REPORT_SECONDS = 300
 
-#: For a child's beginning, and for wstest's answer about the number of cases.
+#: Time for a child to start, and for wstest to report the number of cases.
 BEGIN_SECONDS = 60
 
-#: At least so often there is a line about how far it has come.
+#: Progress is printed at least this often.
 PROGRESS_SECONDS = 20
 
 
 class RunError(Exception):
-    """A run came to nothing; the message is for people."""
+    """A run failed. The message is shown to the user."""
 
 
 def say(*words):
-    """Print at once: CI shows progress."""
+    """Print without buffering, so that CI shows the progress."""
     print(*words)
     sys.stdout.flush()
 
@@ -50,12 +50,12 @@ def say(*words):
 class Run(object):
     """One role on one interpreter.
 
-    :param wstest: path of the Python that has autobahntestsuite
+    :param wstest: path of the Python with autobahntestsuite
     :param subject: path of the Python that runs the library
     :param interpreter: the :class:`interpreters.Interpreter` under test
-    :param options: the command line
+    :param options: the parsed command line
     :param cases: ids of the cases to run
-    :param reports: folder for Autobahn's reports
+    :param reports: folder for the reports
     """
 
     def __init__(self, wstest, subject, interpreter, options, cases, reports):
@@ -75,7 +75,7 @@ class Run(object):
         self._environ = {} if options.target == 'original' else {'PYTHONPATH': options.target}
 
     def run(self):
-        """Run the cases and judge them; when nothing can be run at all, then no case has passed."""
+        """Run the cases and judge them. If nothing can be run, no case has passed."""
         began = time.monotonic()
         try:
             if self._options.role == 'client':
@@ -83,7 +83,7 @@ class Run(object):
             else:
                 self._run_server()
         except RunError as error:
-            say('  this run came to nothing: {}'.format(error))
+            say('  this run failed: {}'.format(error))
         self.seconds = time.monotonic() - began
         with contextlib.suppress(IOError, ValueError):
             with io.open(os.path.join(self._reports, 'index.json'), encoding='utf-8') as index:
@@ -116,7 +116,7 @@ class Run(object):
                 if first is not None:
                     failures += 1
                     if failures == MOST_FAILURES and first <= len(self._cases):
-                        say('  the client hung or died {} times; no more cases are run'.format(failures))
+                        say('  the client hung or died {} times; giving up'.format(failures))
                         first = len(self._cases) + 1
                     elif failures > MOST_FAILURES:
                         raise RunError('the reports were not written')
@@ -124,14 +124,15 @@ class Run(object):
     def _follow(self, client):
         """Follow a client through its cases.
 
-        :returns: None when it has come to the end, else the number of the case to begin again with
+        :returns: the number of the case to restart with, or None if the client has
+            finished
         """
         number, limit = None, BEGIN_SECONDS
         while True:
             try:
                 message = client.next_message(limit)
             except queue.Empty:
-                trouble = 'the client was silent for {:.0f} s and was ended'.format(limit)
+                trouble = 'the client was silent for {:.0f} s, and was stopped'.format(limit)
                 message = None
             else:
                 trouble = 'the client ended'
@@ -151,7 +152,7 @@ class Run(object):
             if word == 'done':
                 return None
             if word == 'count' and int(rest) != len(self._cases):
-                raise RunError('wstest has {} cases, {} are wanted'.format(rest, len(self._cases)))
+                raise RunError('wstest has {} cases instead of {}'.format(rest, len(self._cases)))
             elif word == 'case':
                 number, limit = int(rest), self._options.limit
                 self._progress(number)
@@ -201,7 +202,7 @@ class Run(object):
             say('  ' + text)
 
     def _progress(self, number):
-        """Print how far it has come: at a new section, and now and then."""
+        """Print the progress at each new section, and at regular intervals."""
         case = self._cases[number - 1] if number <= len(self._cases) else '?'
         section, now = case.split('.')[0], time.monotonic()
         if section == self._section and now < self._next_progress:
@@ -210,7 +211,7 @@ class Run(object):
         say('  {}  {:>3}/{}  case {}'.format(time.strftime('%H:%M:%S'), number, len(self._cases), case))
 
     def print_problems(self):
-        """Print what did not pass, with what Autobahn had to say."""
+        """Print what did not pass, with the explanation of Autobahn."""
         results = self.index.get(AGENT, {})
         for problem in self.verdict.problems[:MOST_PROBLEMS]:
             say('  not OK: {:<9}{}'.format(problem.case, problem.reason))
@@ -224,7 +225,7 @@ class Run(object):
             say('  and {} more'.format(len(self.verdict.problems) - MOST_PROBLEMS))
 
     def summary(self):
-        """Give what goes into the JSON file."""
+        """Return the data for the JSON file."""
         return {
             'python': self.interpreter.label,
             'path': self.interpreter.path,
@@ -240,13 +241,13 @@ class Run(object):
 
 
 def _expect(child, word, who):
-    """Wait for a child's message of one kind: its beginning."""
+    """Wait for the first message of a child, which has to be of this kind."""
     try:
         message = child.next_message(BEGIN_SECONDS)
     except queue.Empty:
         message = None
     if message is None or message[0] != word:
-        raise RunError('{} did not begin:\n{}'.format(who, '\n'.join(child.tail)))
+        raise RunError('{} did not start:\n{}'.format(who, '\n'.join(child.tail)))
     return message[1]
 
 

@@ -1,6 +1,8 @@
-"""Chooses Autobahn's cases and judges its index.json.
+"""Selects cases of Autobahn, and judges its index.json.
 
-It must not know how the cases were run: plain data in, plain data out, on Python 2.7 as well.
+It takes and returns plain data, and also runs on Python 2.7.
+
+Knows nothing of: how the cases are run.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -8,10 +10,11 @@ from __future__ import absolute_import, division, unicode_literals
 import re
 from collections import namedtuple
 
-#: How many cases autobahntestsuite 25.10.1 has, so that a shorter list cannot pass for all of them.
+#: The number of cases of autobahntestsuite 25.10.1, so that a shorter list is noticed.
 ALL_CASES = 517
 
-#: Sections 1-7 and 10 whole (they take seconds), and one of each kind of 9, 12 and 13 (they take minutes).
+#: All of sections 1-7 and 10, which take seconds, and a sample of 9, 12 and 13, which
+#: take minutes.
 QUICK = (
     '1.*', '2.*', '3.*', '4.*', '5.*', '6.*', '7.*', '10.*',
     '9.1.1', '9.1.2', '9.2.1', '9.2.2', '9.3.3', '9.4.3', '9.5.6', '9.6.6', '9.7.3', '9.8.3',
@@ -19,18 +22,19 @@ QUICK = (
     '13.1.1', '13.2.1', '13.3.1', '13.4.1', '13.5.1', '13.6.1', '13.7.1', '13.7.11',
 )
 
-#: RFC 6455 leaves open what these want, so Autobahn has no better word for them: a close amid a
-#: message, and close codes of 5000 and above.
+#: RFC 6455 does not specify what these cases test, so Autobahn cannot call them OK: a
+#: close frame in the middle of a message, and close codes of 5000 and above.
 INFORMATIONAL = ('7.1.6', '7.13.1', '7.13.2')
 
 _PATTERN = re.compile(r'^(\*|\d+(\.\d+)*(\.?\*)?)$')
 
-#: A case that did not pass: Autobahn's two words (None without a result), and a sentence.
+#: A case that did not pass: Autobahn's two results (None if it has none), and a
+#: sentence.
 Problem = namedtuple('Problem', 'case behavior behavior_close reason')
 
 
 def case_key(case):
-    """Sort cases as numbers: 9.2.1 before 10.1.1.
+    """Return a key that sorts cases as numbers: 9.2.1 before 10.1.1.
 
     :param case: a case's id, ``'7.13.1'``
     :returns: a tuple of integers
@@ -39,18 +43,20 @@ def case_key(case):
 
 
 def select_cases(patterns, cases):
-    """Expand patterns to the ids of cases; wstest would take a pattern that matches nothing in silence.
+    """Expand patterns to the ids of cases.
 
-    :param patterns: ids, or the beginning of ids and a star: ``9.1.1``, ``7.*``, ``*``
-    :param cases: all ids there are
+    wstest itself silently accepts a pattern that matches nothing.
+
+    :param patterns: ids, or prefixes of ids with a star: ``9.1.1``, ``7.*``, ``*``
+    :param cases: all ids
     :returns: a sorted list without repeats
-    :raises ValueError: a star anywhere but at the end, or a pattern that matches no case
+    :raises ValueError: if a star is not at the end, or a pattern matches no case
     """
     selected = set()
     for pattern in patterns:
         if not _PATTERN.match(pattern):
             raise ValueError(
-                '{!s} is no pattern of cases; a number like 7.1.6, with a star at its end only, is allowed'
+                '{!s} is not a pattern of cases; use a number like 7.1.6, or a star at the end as in 7.*'
                 .format(pattern))
         if pattern.endswith('*'):
             found = [case for case in cases if case.startswith(pattern[:-1])]
@@ -64,10 +70,10 @@ def select_cases(patterns, cases):
 
 
 class Verdict(object):
-    """What became of one run.
+    """The outcome of a run.
 
-    :param passed: ids of the cases that passed, the informational ones among them
-    :param informational: ids of those that passed as INFORMATIONAL
+    :param passed: ids of the cases that passed, including the informational ones
+    :param informational: ids of the cases that passed as INFORMATIONAL
     :param problems: a list of :class:`Problem`
     """
 
@@ -80,13 +86,17 @@ class Verdict(object):
 def judge(index, agent, expected, remarks=None, informational=INFORMATIONAL):
     """Judge Autobahn's index.json.
 
-    Only OK passes, and INFORMATIONAL where it is allowed; the closing handshake is judged by the same rule.
+    A case passes with OK, or with INFORMATIONAL where that is allowed. The same rule
+    applies to its closing handshake.
 
-    :param index: the parsed file: ``{agent: {case: {'behavior': .., 'behaviorClose': ..}}}``
-    :param agent: whose results to judge
-    :param expected: ids of the cases that were to be run; one without a result did not pass
-    :param remarks: ``{case: sentence}``: what we saw ourselves go wrong; such a case did not pass, whatever
-        Autobahn says (a client that hangs after an answer that was right, say)
+    :param index: the parsed file: ``{agent: {case: {'behavior': .., 'behaviorClose':
+        ..}}}``
+    :param agent: the name under which the results are stored
+    :param expected: ids of the cases that should have run; a case without a result
+        fails
+    :param remarks: ``{case: sentence}`` for problems that we saw ourselves. Such a case
+        fails, even if Autobahn accepts it: the client may hang after a correct answer,
+        for example.
     :param informational: ids that may be INFORMATIONAL
     :returns: a :class:`Verdict`
     """
@@ -116,10 +126,10 @@ def judge(index, agent, expected, remarks=None, informational=INFORMATIONAL):
 
 
 def format_table(rows):
-    """Lay out rows of texts in columns, the first row being the heading.
+    """Format rows as columns of text; the first row is the heading.
 
     :param rows: a list of equally long sequences
-    :returns: text, without a line feed at its end
+    :returns: text without a final newline
     """
     rows = [['{}'.format(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]

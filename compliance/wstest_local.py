@@ -1,14 +1,17 @@
-"""Runs wstest on 127.0.0.1 only; it must not know the library under test.
+"""Runs wstest on 127.0.0.1 only.
 
 For CPython 2.7, in wstest's environment:
 
-    wstest_local.py cases                    the ids of all cases as JSON
-    wstest_local.py fuzzingserver SPEC.json  on a free port, which it prints
-    wstest_local.py fuzzingclient SPEC.json SECONDS   a connection that lasts longer is cut
+    wstest_local.py cases                             print the ids of all cases as JSON
+    wstest_local.py fuzzingserver SPEC.json           listen on a free port, and print it
+    wstest_local.py fuzzingclient SPEC.json SECONDS   cut each connection after SECONDS
 
-wstest itself binds all interfaces, whatever its spec's url says, and cannot be given port 0. So the port
-is bound here, and handed to Twisted in place of one of its own: no other program can take it in between.
-The end of our standard input is the end of us: nothing is left behind when run.py is killed.
+wstest itself binds all interfaces, regardless of the url in its spec, and does not
+support port 0. So the port is bound here and passed to Twisted; no other program can
+take it in between. The process ends when its standard input does, so that nothing is
+left behind if run.py is killed.
+
+Knows nothing of: the library under test.
 """
 
 from __future__ import print_function
@@ -21,7 +24,7 @@ import threading
 
 from autobahntestsuite import (
     fuzzing,
-    wstest,  # first: it chooses Twisted's reactor
+    wstest,  # first, because it chooses Twisted's reactor
 )
 from autobahntestsuite.case import CaseBasename, CaseCategories, Cases, CaseSetname, CaseSubCategories
 from autobahntestsuite.caseset import CaseSet
@@ -29,9 +32,9 @@ from twisted.internet import reactor
 
 
 def watch_stdin():
-    """End the process at the end of standard input."""
+    """End the process when standard input ends."""
     def watch():
-        while os.read(0, 1):  # not sys.stdin: its lock would be held at the interpreter's end
+        while os.read(0, 1):  # not sys.stdin, whose lock would be held at exit
             pass
         os._exit(3)
 
@@ -41,7 +44,7 @@ def watch_stdin():
 
 
 def listen_on_loopback(spec):
-    """Bind 127.0.0.1, put the address into the spec, and let Twisted listen there and nowhere else."""
+    """Bind a port of 127.0.0.1, put it into the spec, and let Twisted listen only there."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(('127.0.0.1', 0))
     listener.listen(50)
@@ -63,7 +66,7 @@ def listen_on_loopback(spec):
 
 
 def limit_connections(seconds):
-    """Cut connections that last longer: wstest's client waits for ever for a server that hangs."""
+    """Cut connections that last longer: the client of wstest has no time limit of its own."""
     protocol = fuzzing.FuzzingClientProtocol
     connection_made = protocol.connectionMade
     connection_lost = protocol.connectionLost

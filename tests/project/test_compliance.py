@@ -1,4 +1,4 @@
-"""The judge of compliance/run.py, on small made-up results; no wstest, no lomond."""
+"""The verdicts of compliance/run.py, on small made-up results, without wstest and lomond."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -16,7 +16,7 @@ if not os.path.isdir(FOLDER):
 
 @pytest.fixture(scope='module')
 def verdict():
-    """compliance/verdict.py; its folder is no package."""
+    """The module compliance/verdict.py, whose folder is not a package."""
     sys.path.insert(0, FOLDER)
     try:
         import verdict
@@ -113,7 +113,7 @@ def test_patterns(verdict, patterns, selected):
 def test_patterns_that_are_none(verdict, pattern):
     with pytest.raises(ValueError) as caught:
         verdict.select_cases([pattern], CASES)
-    assert 'is no pattern of cases' in '{}'.format(caught.value)
+    assert 'is not a pattern of cases' in '{}'.format(caught.value)
 
 
 @pytest.mark.parametrize('pattern', ['3.*', '1.1', '1.1.3', '11*'])
