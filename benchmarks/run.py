@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Compare this checkout with lomond 0.3.4, other clients and the limit. It sets itself up.
 
-    python3 benchmarks/run.py --quick                          ten workloads, one round,
-    this Python: 20 s python3 benchmarks/run.py --python 3.11 3.13               all
-    workloads, three rounds: 11 minutes python3 benchmarks/run.py --workloads receive-32
-    send-32 --clients lomond 0.3.4 picows --rounds 5 python3 benchmarks/run.py --list
-    the names of workloads and clients
+    python3 benchmarks/run.py --quick               ten workloads, one round, this Python: 20 s
+    python3 benchmarks/run.py --python 3.11 3.13    all workloads, three rounds: 11 minutes
+    python3 benchmarks/run.py --workloads receive-32 send-32 --clients lomond 0.3.4 --rounds 5
+    python3 benchmarks/run.py --list                the names of workloads and clients
 
 Each measurement is a fresh process on a warm connection, and counts CPU time. Every
 client runs in each round, in alternating order; the tables show the median of the

@@ -8,9 +8,10 @@
     python3 tools/check.py faults ...      tests/faults/run.py; soak and guards work alike
     python3 tools/check.py lint types      several checks; they cannot take arguments
 
-The environment is created in .venvs (git-ignored) on the first run, and again when its list of
-pins changes. It uses the newest Python from 3.10 to 3.13 on PATH or in a pyenv. Arguments after
-the name of a single check go to its first command. The exit status is 0 if every check passed.
+The environment is created in .venvs (git-ignored) on the first run, and again when its
+list of pins changes. It uses the newest Python from 3.10 to 3.13 on PATH or in a pyenv.
+Arguments after the name of a single check go to its first command. The exit status is 0
+if every check passed.
 """
 
 import argparse
@@ -31,8 +32,8 @@ class Check:
     """What a check needs and runs.
 
     :param pins: files, relative to the checkout, that list the packages to install
-    :param commands: lists of words; the first word is a module (run with ``-m``) or a path
-        relative to the checkout
+    :param commands: lists of words; the first word is a module (run with ``-m``) or a
+        path relative to the checkout
     :param folder: the working directory of the commands
     :param on_wheel: install the built wheel instead of importing the checkout
     """

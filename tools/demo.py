@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Run ``python -m lomond demo`` from a fresh checkout; it must not know what the demo does.
+"""Run ``python -m lomond demo`` from a fresh checkout.
 
-The first time it makes a virtual environment in ``.venvs`` of the checkout with the two
-requirements, six and certifi; nothing is installed anywhere else.  Arguments go to the demo.
+The first run creates a virtual environment in ``.venvs`` of the checkout and installs
+the two requirements, six and certifi. Nothing is installed anywhere else. Arguments are
+passed to the demo.
+
+Knows nothing of: what the demo does.
 """
 
 import os
@@ -20,11 +23,12 @@ def main():
         if os.path.exists(log):
             os.unlink(log)
         if not os.path.exists(os.path.join(folder, 'demo', 'ready')):
-            print('making a virtual environment in %s (once)' % os.path.join(folder, 'demo'), flush=True)
+            print('creating a virtual environment in %s (first run only)' % os.path.join(folder, 'demo'),
+                  flush=True)
         python = environments.make(folder, 'demo', environments.this_interpreter(),
                                    [os.path.join(environments.TOOLS, 'pins-demo.txt')], log)
     except (environments.Failed, OSError) as error:
-        print('the demo cannot be set up: %s' % error, file=sys.stderr)
+        print('cannot set up the demo: %s' % error, file=sys.stderr)
         return 1
     environ = environments.child_environ(PYTHONPATH=environments.CHECKOUT)
     demo = subprocess.Popen([python, '-m', 'lomond', 'demo'] + sys.argv[1:], env=environ)
@@ -32,7 +36,7 @@ def main():
         try:
             return demo.wait()
         except KeyboardInterrupt:
-            pass        # Ctrl-C went to the demo as well, which ends by itself
+            pass        # the demo has received Ctrl-C as well, and ends
 
 
 if __name__ == '__main__':

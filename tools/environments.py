@@ -1,7 +1,9 @@
-"""Virtual environments that are made once and kept; it must not know what is run in them.
+"""Virtual environments that are created once and kept.
 
-Standard library only, Python 3.6 and up.  Everything is kept in the git-ignored folder
-``.venvs`` of the checkout; deleting it is always safe.
+Needs Python 3.6 or newer, and only the standard library. Everything is kept in the
+git-ignored folder ``.venvs`` of the checkout; deleting it is always safe.
+
+Knows nothing of: what runs in the environments.
 """
 
 import contextlib
@@ -28,23 +30,24 @@ PINS_TOOLS = os.path.join(TOOLS, 'pins-tools.txt')
 PINS_TESTS = os.path.join(TOOLS, 'pins-tests.txt')
 PINS_WSACCEL = os.path.join(TOOLS, 'pins-wsaccel.txt')
 
-#: Seconds for one step of making an environment (a pip that downloads, a compiler).
+#: Seconds for one step of creating an environment, such as a download or a compilation.
 STEP_LIMIT = 600
-#: Seconds to wait for somebody else who is making the same environment.
+#: Seconds to wait for another process that is creating the same environment.
 LOCK_LIMIT = 900
 
-# What would make a child see other modules than those of its own environment, or pip do otherwise.
+# Variables that make a child import modules from outside its environment, or change
+# what pip does.
 _UNWANTED = ('PYTHONPATH', 'PYTHONHOME', 'PYTHONSTARTUP', 'PYTHONWARNINGS', 'PYTEST_ADDOPTS',
              'PYTEST_PLUGINS', 'PYENV_VERSION', 'VIRTUAL_ENV', '__PYVENV_LAUNCHER__',
              'PIP_REQUIRE_VIRTUALENV', 'PIP_TARGET', 'PIP_PREFIX')
 
 
 class Failed(Exception):
-    """A step failed, with the sentence that says so and the end of its output."""
+    """A step failed. The message says which, and has the end of its output."""
 
 
 def child_environ(**more):
-    """The environment of child processes: this one without what would lead them astray."""
+    """Return our environment variables without those that would affect a child process."""
     environ = dict((name, value) for name, value in os.environ.items() if name not in _UNWANTED)
     environ.update(PIP_DISABLE_PIP_VERSION_CHECK='1', PIP_NO_PYTHON_VERSION_WARNING='1', PIP_USER='0',
                    PIP_NO_INPUT='1', PIP_ROOT_USER_ACTION='ignore', PYTHONIOENCODING='utf-8')
@@ -52,7 +55,7 @@ def child_environ(**more):
     return environ
 
 
-# --- child processes: each in a group of its own, with a time limit ---
+# --- child processes: each in its own process group, with a time limit ---
 
 _running = set()
 _running_lock = threading.Lock()
@@ -60,18 +63,18 @@ _stopping = threading.Event()
 
 
 def _kill(process):
-    """End a child that we started, and what it started."""
+    """Kill a child process and its descendants."""
     try:
         if hasattr(os, 'killpg'):
-            os.killpg(process.pid, signal.SIGKILL)      # it was made the leader of its group
+            os.killpg(process.pid, signal.SIGKILL)      # it is the leader of its group
         else:
             process.kill()
     except OSError:
-        pass        # it has ended by itself
+        pass        # it has already ended
 
 
 def stop_all():
-    """End every child, and start no further ones."""
+    """Kill all child processes, and start no more."""
     _stopping.set()
     with _running_lock:
         for process in _running:
@@ -79,9 +82,9 @@ def stop_all():
 
 
 def run(command, log, limit=STEP_LIMIT, cwd=None, environ=None):
-    """Run a command, its output appended to the file `log`.
+    """Run a command, and append its output to the file `log`.
 
-    :return: its exit status, or None when it was ended after `limit` seconds
+    :return: its exit status, or None if it was killed after `limit` seconds
     """
     with open(log, 'ab') as output:
         output.write(('$ %s\n' % ' '.join(command)).encode('utf-8', 'replace'))
@@ -97,7 +100,8 @@ def run(command, log, limit=STEP_LIMIT, cwd=None, environ=None):
             return process.wait(limit)
         except subprocess.TimeoutExpired:
             if hasattr(signal, 'SIGABRT') and os.name != 'nt':
-                # pytest has faulthandler on: the log gets the stack of every thread
+                # pytest enables faulthandler, so the log gets the stack of every
+                # thread.
                 process.send_signal(signal.SIGABRT)
                 time.sleep(2)
             return None
@@ -110,7 +114,7 @@ def run(command, log, limit=STEP_LIMIT, cwd=None, environ=None):
 
 
 def tail(path, lines):
-    """The last lines of a text file."""
+    """Return the last lines of a text file."""
     try:
         with open(path, encoding='utf-8', errors='replace') as text:
             return ''.join(text.readlines()[-lines:])
@@ -119,11 +123,11 @@ def tail(path, lines):
 
 
 def step(what, command, log, **options):
-    """Run a command that has to succeed; Failed, with the end of its output, when it does not."""
+    """Run a command; raise Failed with the end of its output unless it succeeds."""
     status = run(command, log, **options)
     if status != 0:
         how = 'took too long' if status is None else 'failed with status %d' % status
-        raise Failed('%s %s\n%s\nall of it: %s' % (what, how, tail(log, 15), log))
+        raise Failed('%s %s\n%s\nfull log: %s' % (what, how, tail(log, 15), log))
 
 
 # --- interpreters ---
@@ -143,7 +147,10 @@ print("free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "with 
 
 
 class Interpreter:
-    """An interpreter that answered: `version` ('3.11', '3.14t'), `full_version`, `path`, `has_venv`."""
+    """A working interpreter.
+
+    Attributes: `version` ('3.11', '3.14t'), `full_version`, `path`, `has_venv`.
+    """
 
     def __init__(self, full_version, path, has_venv, is_free_threaded=False):
         self.full_version = full_version
@@ -153,7 +160,7 @@ class Interpreter:
 
 
 def probe(path):
-    """The CPython behind a path; None when it does not run (a shim of nothing) or is another Python."""
+    """Return the CPython at a path, or None if it does not run or is not CPython."""
     try:
         output = subprocess.check_output([path, '-c', _PROBE], stdin=subprocess.DEVNULL,
                                          stderr=subprocess.DEVNULL, env=child_environ(), timeout=30)
@@ -192,7 +199,7 @@ def _age(name):
 
 
 def candidates(version):
-    """Paths where an interpreter of this version ('3.11', '3.14t') may be, best first."""
+    """Yield paths where an interpreter of a version ('3.11', '3.14t') may be, best first."""
     for path in _on_path('python' + version):
         yield path
     for root in _pyenv_roots():
@@ -211,9 +218,10 @@ def candidates(version):
 
 
 def find(versions):
-    """Look for interpreters.
+    """Find interpreters.
 
-    :return: (dict of version: Interpreter, list of sentences about those that could not be used)
+    :return: (a dict that maps versions to interpreters, a list of sentences about
+        unusable ones)
     """
     probed, found, remarks = {}, {}, []
     for version in versions:
@@ -224,7 +232,7 @@ def find(versions):
             if interpreter is None or interpreter.version != version:
                 continue
             if version != '2.7' and not interpreter.has_venv:
-                remark = ('%s has no venv and is not used (Debian: apt install python%s-venv)'
+                remark = ('skipping %s, which has no venv (Debian: apt install python%s-venv)'
                           % (interpreter.path, version))
                 if remark not in remarks:
                     remarks.append(remark)
@@ -237,13 +245,13 @@ def find(versions):
 # --- environments ---
 
 def python_of(folder):
-    """The interpreter of an environment."""
+    """Return the path of the interpreter of an environment."""
     return os.path.join(folder, BIN, 'python.exe' if os.name == 'nt' else 'python')
 
 
 @contextlib.contextmanager
 def _locked(path):
-    """Hold a lock among processes; without fcntl (Windows) there is none."""
+    """Hold a lock between processes; Windows has no fcntl, and gets no lock."""
     try:
         import fcntl
     except ImportError:
@@ -257,7 +265,7 @@ def _locked(path):
                 break
             except OSError:
                 if time.monotonic() > give_up or _stopping.is_set():
-                    raise Failed('somebody else has held %s for %d s' % (path, LOCK_LIMIT))
+                    raise Failed('another process has held %s for %d s' % (path, LOCK_LIMIT))
                 time.sleep(0.2)
         yield
 
@@ -272,15 +280,16 @@ def _key(interpreter, pins):
 
 
 def make(folder, name, interpreter, pins, log, virtualenv=None):
-    """An environment of an interpreter with what the files in `pins` list; made when it is not there.
+    """Create an environment with the packages that the files in `pins` list, unless it exists.
 
-    It is kept under its name, and made anew when the interpreter or the text of a file has changed.
-    Without pins it has nothing but pip.
+    It is kept under its name, and recreated if the interpreter or the text of a file
+    has changed. Without pins it contains only pip.
 
     :param folder: where environments are kept
-    :param log: file that gets the output
-    :param virtualenv: the interpreter that has virtualenv, for 2.7; None: its own venv
-    :return: path of the environment's interpreter
+    :param log: the file to append output to
+    :param virtualenv: an interpreter with virtualenv, which is needed for 2.7; by
+        default, the venv of the interpreter is used
+    :return: the path of the interpreter of the environment
     """
     os.makedirs(folder, exist_ok=True)
     home = os.path.join(folder, name)
@@ -296,7 +305,7 @@ def make(folder, name, interpreter, pins, log, virtualenv=None):
             pass
         if os.path.exists(home):
             shutil.rmtree(home)
-        what = 'making an environment for Python ' + interpreter.version
+        what = 'creating an environment for Python ' + interpreter.version
         if virtualenv:
             data = os.path.join(folder, 'virtualenv-data')
             step(what, [virtualenv, '-m', 'virtualenv', '--quiet', '--no-periodic-update',
@@ -318,9 +327,9 @@ def make(folder, name, interpreter, pins, log, virtualenv=None):
 
 
 def this_interpreter():
-    """The interpreter that runs this script, when it can make environments; Failed when not."""
+    """Return the running interpreter; raise Failed if it cannot create environments."""
     interpreter = probe(sys.executable)
     if interpreter is None or not interpreter.has_venv:
-        raise Failed('%s cannot make virtual environments: it has no venv with ensurepip '
+        raise Failed('%s cannot create virtual environments: it has no venv with ensurepip '
                      '(Debian: apt install python3-venv)' % sys.executable)
     return interpreter

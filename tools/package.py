@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Build the sdist and the wheel, look into both, and use them in fresh environments; uploads nothing.
+"""Build the sdist and the wheel, inspect and use them; upload nothing.
 
-    python3 tools/package.py                     all of 2.7 and 3.6 - 3.13 that are found
-    python3 tools/package.py --require-all       a missing interpreter is a failure
-    python3 tools/package.py --python 3.13 2.7   these
-    python3 tools/package.py --out dist          keep what was built, in a folder that is empty
+    python3 tools/package.py                     use all of 2.7 and 3.6 - 3.13 that are found
+    python3 tools/package.py --require-all       fail if an interpreter is missing
+    python3 tools/package.py --python 3.13 2.7   use these interpreters
+    python3 tools/package.py --out dist          keep the two files in an empty folder
 
-1. Files that git would commit are copied; `python -m build` makes an sdist of them, and a wheel of the sdist.
-2. `twine check --strict` renders the long description; names in both archives are compared with a list.
-3. For each interpreter: a new environment gets the wheel by pip (six and certifi from the index), and
-   `lomond demo`, `lomond --help`, `python -m lomond --version` and an import run there, in an empty folder;
-   a second one gets the sdist and runs the demo.
+1. The files that git would commit are copied. `python -m build` builds an sdist from
+   them, and a wheel from the sdist.
+2. `twine check --strict` renders the long description, and the names in both archives
+   are checked.
+3. On each interpreter, pip installs the wheel into a new environment (with six and
+   certifi from the index). `lomond demo`, `lomond --help`, `python -m lomond --version`
+   and an import run there, in an empty folder. A second environment gets the sdist, and
+   runs the demo.
 
-The last line is 'N passed, N failed'; the exit status is 0 only when nothing failed.
+The last line is 'N passed, N failed'; the exit status is 0 only if nothing failed.
 """
 
 import argparse
@@ -34,16 +37,16 @@ import run_tests
 
 CHECKOUT = environments.CHECKOUT
 PINS = os.path.join(environments.TOOLS, 'pins-package.txt')
-#: Pythons that can run the newest build and twine.
+#: Pythons that support the newest build and twine.
 BUILDERS = ('3.13', '3.12', '3.11', '3.10')
-#: What has no place in any release.
+#: Files that must not be in a release.
 UNWANTED = re.compile(r'(\.py[cod]|\.log|\.orig|\.rej|~|\.DS_Store)$|(^|/)(__pycache__|\.[a-z][^/]*)(/|$)')
-#: Folders and files of the sdist, below its own folder; what setuptools itself adds is here, too.
+#: Paths that an sdist may contain, including those that setuptools adds.
 SDIST = re.compile(r'^(lomond|tests|tools|docs|benchmarks|compliance|examples|lomond\.egg-info)/'
                    r'|^(PKG-INFO|README\.rst|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|LICENSE|MANIFEST\.in|'
                    r'Makefile|setup\.py|setup\.cfg|pyproject\.toml|tox\.ini)$')
 IN_WHEEL = re.compile(r'^lomond/([a-z0-9_]+/)*([a-z0-9_]+\.pyi?|py\.typed)$')
-#: What a fresh environment is asked; it prints the version.
+#: A program that runs in a fresh environment, and prints the version.
 QUESTION = """
 import lomond, lomond.testing
 from lomond.persist import persist
@@ -53,11 +56,11 @@ print(lomond.__version__)
 
 
 class Wrong(Exception):
-    """What is wrong with what was built."""
+    """Something is wrong with the sdist or the wheel."""
 
 
 def copy_sources(to):
-    """Copy what git would commit, or everything where there is no git."""
+    """Copy the files that git would commit, or everything if there is no git."""
     try:
         listed = subprocess.check_output(['git', 'ls-files', '-z', '--cached', '--others',
                                           '--exclude-standard'], cwd=CHECKOUT, stderr=subprocess.DEVNULL)
@@ -74,7 +77,7 @@ def copy_sources(to):
 
 
 def build(python, out, log):
-    """Build both; returns their paths."""
+    """Build the wheel and the sdist, and return their paths."""
     with tempfile.TemporaryDirectory(prefix='lomond-package-') as copy:
         copy_sources(copy)
         environments.step('building', [python, '-m', 'build', '--outdir', out, copy], log)
@@ -86,7 +89,7 @@ def build(python, out, log):
 
 
 def modules_of_checkout():
-    """Names of the package's files that a release must have."""
+    """Return the files of the package, all of which a release must contain."""
     return set(os.path.relpath(path, CHECKOUT).replace(os.sep, '/')
                for ending in ('*.py', '*.pyi', 'py.typed')
                for path in glob.glob(os.path.join(CHECKOUT, 'lomond', '**', ending), recursive=True))
@@ -98,7 +101,7 @@ def expect(is_good, sentence, *values):
 
 
 def check_wheel(path, version):
-    """Names and metadata of the wheel."""
+    """Check the names in the wheel, and its metadata."""
     expect(os.path.basename(path) == 'lomond-%s-py2.py3-none-any.whl' % version,
            'the wheel is called %s', path)
     with zipfile.ZipFile(path) as wheel:
@@ -137,7 +140,7 @@ def check_wheel(path, version):
 
 
 def check_sdist(path, version):
-    """Names in the sdist: everything that the tests need, and nothing odd."""
+    """Check the names in the sdist: all that the tests need, and nothing unexpected."""
     top = 'lomond-%s/' % version
     with tarfile.open(path) as sdist:
         names = [member.name for member in sdist.getmembers() if member.isfile()]
@@ -154,7 +157,7 @@ def check_sdist(path, version):
 
 
 class Use:
-    """An interpreter that installs what was built, and runs it."""
+    """An interpreter that installs and runs the sdist and the wheel."""
 
     def __init__(self, interpreter, wheel, sdist, version, virtualenv, folder):
         self.interpreter = interpreter
@@ -164,7 +167,7 @@ class Use:
         self.folder = folder
 
     def __call__(self, kind):
-        """Install and run; returns (version, kind, trouble or None, seconds)."""
+        """Install and run; return ``(version, kind, trouble or None, seconds)``."""
         began = time.monotonic()
         log = os.path.join(self.folder, '%s-%s.log' % (self.interpreter.version, kind))
         try:
@@ -202,11 +205,11 @@ class Use:
 
 
 def parse_arguments(words):
-    parser = argparse.ArgumentParser(description='Build, look into, and use what is released.')
+    parser = argparse.ArgumentParser(description='Build, inspect and use the sdist and the wheel.')
     parser.add_argument('--python', nargs='+', metavar='VERSION', choices=run_tests.VERSIONS,
-                        help='use it in these alone (of %s)' % ' '.join(run_tests.VERSIONS))
-    parser.add_argument('--require-all', action='store_true', help='a missing interpreter is a failure')
-    parser.add_argument('--out', metavar='FOLDER', help='keep what was built in this empty folder')
+                        help='use only these interpreters (of %s)' % ' '.join(run_tests.VERSIONS))
+    parser.add_argument('--require-all', action='store_true', help='fail if an interpreter is missing')
+    parser.add_argument('--out', metavar='FOLDER', help='copy the two files into this empty folder')
     options = parser.parse_args(words)
     if options.out and os.path.isdir(options.out) and os.listdir(options.out):
         parser.error('--out: %s is not empty' % options.out)
@@ -214,19 +217,19 @@ def parse_arguments(words):
 
 
 def tell(result):
-    """One line about a result, as soon as it is there."""
+    """Print one line about a result as soon as it is known."""
     version, what, trouble, seconds = result
     print('%-5s %-12s %-6s %5.1f s' % (version, what, 'FAILED' if trouble else 'ok', seconds), flush=True)
 
 
 def run(options, folder):
-    """Everything; returns the list of results (version, kind, trouble, seconds)."""
+    """Run everything; return a list of results ``(version, kind, trouble, seconds)``."""
     log = os.path.join(folder, 'build.log')
     builders, remarks = environments.find(BUILDERS)
     versions = [version for version in BUILDERS if version in builders]
     if not versions:
         raise environments.Failed('\n'.join(
-            ['a release is built by one of Python ' + ', '.join(BUILDERS)] + remarks))
+            ['building a release needs one of Python ' + ', '.join(BUILDERS)] + remarks))
     python = environments.make(environments.DEFAULT_FOLDER, 'check-package', builders[versions[0]], [PINS],
                                log)
     virtualenv = environments.make(environments.DEFAULT_FOLDER, 'tools', environments.this_interpreter(),
@@ -282,7 +285,7 @@ def main(words):
         try:
             results = run(options, folder)
         except (environments.Failed, OSError) as error:
-            print('it cannot be run: %s' % error, file=sys.stderr)
+            print('cannot build the package: %s' % error, file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             environments.stop_all()

@@ -4,10 +4,11 @@
     python3 tools/prose.py                   everything listed in PROSE
     python3 tools/prose.py docs/faq.rst ...  these files
 
-Each finding is one line, ``file:line: what``, and the exit status is then 1. Lines of prose have
-at most 88 columns. Code blocks, tables, URLs and lines of code with a comment at the end may be
-longer; ruff checks the width of code. The wording is checked in tables and in the strings of
-modules as well, but not in code blocks, inline code or bytes.
+Each finding is one line, ``file:line: what``, and the exit status is then 1. Lines of
+prose have at most 88 columns. Code blocks, tables, URLs and lines of code with a
+comment at the end may be longer; ruff checks the width of code. The wording is checked
+in tables and in the strings of modules as well, but not in code blocks, inline code or
+bytes.
 
 Knows nothing of: what the text is about.
 """
@@ -26,8 +27,9 @@ WIDTH = 88
 PROSE = ('README.rst', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/*.rst', 'lomond/*.py')
 NOT_PROSE = ('docs/_build/*',)
 
-#: Wordings that read as translated, as regular expressions, and what to write instead. They are
-#: searched in whole paragraphs, without regard to case, with a single space between two words.
+#: Wordings that read as translated, as regular expressions, and what to write instead.
+#: They are searched in whole paragraphs, without regard to case, with a single space
+#: between two words.
 WORDINGS = (
     (r'\bwho(?:so)?ever\b', 'say who is meant'),
     (r'\bwhom\b', 'rewrite the sentence without "whom"'),
@@ -35,7 +37,8 @@ WORDINGS = (
     (r'\bso many\b', 'name the number, or write "this many"'),
     (r'\b(?:from|until|after|every|at most) (?:so|that) (?:many|much)\b',
      'name the number or the amount'),
-    # "there is no X" is English; so are "is no longer" and comparisons ("is no faster").
+    # "there is no X" is English; so are "is no longer" and comparisons ("is no
+    # faster").
     (r'(?<!\bthere )\b(?:is|are|was|were) no\b'
      r'(?! (?:longer|more|less|fewer|one|later|sooner|better|worse|\w+er than)\b)',
      'write "is not a"'),

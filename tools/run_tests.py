@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Run the tests on every interpreter there is; it must not know what they test.
+"""Run the tests on every interpreter that is found.
 
     python3 tools/run_tests.py                        all of 2.7 and 3.6 - 3.13 that are found
-    python3 tools/run_tests.py --python 3.13 2.7      these; it is a failure when one is missing
+    python3 tools/run_tests.py --python 3.13 2.7      these interpreters; a missing one is a failure
     python3 tools/run_tests.py --python 3.14 3.14t    newer ones, and a free-threaded one
     python3 tools/run_tests.py --wsaccel              with wsaccel installed
-    python3 tools/run_tests.py -- -k close -x         what follows -- goes to pytest
-    python3 tools/run_tests.py -- tests/real          a file or folder there replaces the whole suite
+    python3 tools/run_tests.py -- -k close -x         pass the arguments after -- to pytest
+    python3 tools/run_tests.py -- tests/real          run these files or folders, not the whole suite
 
-Interpreters are looked for on PATH (python3.11 ...) and in a pyenv.  One wheel is built from the
-checkout and installed into an environment for each interpreter; environments are kept in .venvs,
-logs in .test-logs (both git-ignored).  Up to 20 tests that failed are run a second time, by
-themselves, and told as such when they pass then.  The last line is 'N passed, N failed, N skipped'; the exit
-status is 0 only when nothing failed.  A run that crashed, hung or had no tests is a failure.
+Interpreters are looked for on PATH (python3.11 ...) and in a pyenv. One wheel is built
+from the checkout and installed into an environment for each of them. Environments are
+kept in .venvs, logs in .test-logs (both git-ignored). Up to 20 failed tests are run a
+second time by themselves; those that pass then are reported. The last line is 'N
+passed, N failed, N skipped'; the exit status is 0 only if nothing failed. A run that
+crashed, hung or had no tests counts as failed.
+
+Knows nothing of: what the tests test.
 """
 
 import argparse
@@ -36,32 +39,33 @@ NEWER = ('3.14', '3.14t', '3.15')
 CHECKOUT = environments.CHECKOUT
 LOGS = os.path.join(CHECKOUT, '.test-logs')
 
-# What the wheel is made of; a copy is built, as setup.py would pack stale files out of build/.
+# The sources of the wheel. It is built from a copy, because setup.py packs stale files
+# from build/.
 PARTS = ('lomond', 'setup.py', 'setup.cfg', 'pyproject.toml', 'MANIFEST.in', 'README.rst', 'LICENSE')
 
-#: Seconds between two lines about an interpreter whose tests are running.
+#: Seconds between two progress lines about an interpreter.
 HEARTBEAT = 20
-#: So many tests that failed are run a second time, by themselves.
+#: Up to this many failed tests are run a second time, by themselves.
 SECOND_TRIES = 20
-#: Lines of a failed run that are shown; the log has all.
+#: Lines of a failed run to show; the log has all of them.
 SHOWN_LINES = 150
 
 
 class Result:
-    """What became of one interpreter; `trouble` says what was wrong with the run as a whole."""
+    """The result on one interpreter; `trouble` says what was wrong with the run as a whole."""
 
     def __init__(self, version, full_version='-', trouble=None):
         self.version = version
         self.full_version = full_version
         self.passed = self.failed = self.skipped = 0
-        self.second_tries = 0       # of those that passed: not at the first try
+        self.second_tries = 0       # tests that passed only then
         self.seconds = 0.0
         self.trouble = trouble
         self.log = None
 
     @property
     def failures(self):
-        """Failed tests; at least one when the run is no good as a whole."""
+        """The number of failed tests; at least 1 if the run as a whole failed."""
         return max(self.failed, 1) if self.trouble else self.failed
 
     @property
@@ -73,7 +77,7 @@ class Result:
 
 
 class Screen:
-    """Lines on stdout, whole ones, out of several threads."""
+    """Writes whole lines to stdout, from several threads."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -88,21 +92,21 @@ class Screen:
 
 
 def parse_arguments(arguments):
-    """(options, what goes to pytest)"""
+    """Return ``(options, arguments for pytest)``."""
     to_pytest = []
     if '--' in arguments:
         cut = arguments.index('--')
         arguments, to_pytest = arguments[:cut], arguments[cut + 1:]
-    parser = argparse.ArgumentParser(description='Run the tests on every interpreter there is.',
-                                     epilog='What follows -- goes to pytest.')
+    parser = argparse.ArgumentParser(description='Run the tests on every interpreter that is found.',
+                                     epilog='Arguments after -- are passed to pytest.')
     parser.add_argument('--python', nargs='+', metavar='VERSION', choices=VERSIONS + NEWER,
-                        help='run these alone (of %s; or of %s, which only this option runs)' % (
+                        help='use only these interpreters (of %s; or %s, which run only on request)' % (
                             ' '.join(VERSIONS), ' '.join(NEWER)))
-    parser.add_argument('--require-all', action='store_true', help='a missing interpreter is a failure')
-    parser.add_argument('--wsaccel', action='store_true', help='install wsaccel beside lomond')
-    parser.add_argument('--jobs', type=int, default=2, metavar='N', help='interpreters side by side (2)')
+    parser.add_argument('--require-all', action='store_true', help='fail if an interpreter is missing')
+    parser.add_argument('--wsaccel', action='store_true', help='install wsaccel with lomond')
+    parser.add_argument('--jobs', type=int, default=2, metavar='N', help='parallel interpreters (default: 2)')
     parser.add_argument('--time-limit', type=float, default=600, metavar='S',
-                        help='seconds for the tests of one interpreter (600)')
+                        help='time limit for the tests on one interpreter (default: 600)')
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error('--jobs is %d; at least 1 is allowed' % options.jobs)
@@ -112,7 +116,7 @@ def parse_arguments(arguments):
 
 
 def resolve_targets(to_pytest):
-    """What goes to pytest with paths made absolute, and the whole suite when it names no path."""
+    """Make paths for pytest absolute, and add the whole suite if there are none."""
     resolved, names_path = [], False
     for argument in to_pytest:
         path = argument.split('::')[0]
@@ -124,9 +128,9 @@ def resolve_targets(to_pytest):
 
 
 def build_wheel(python, log):
-    """Build the wheel of the checkout, in a folder of its own.
+    """Build the wheel of the checkout in a separate folder.
 
-    :return: path of the wheel
+    :return: the path of the wheel
     """
     out = os.path.join(environments.DEFAULT_FOLDER, 'wheel')
     shutil.rmtree(out, ignore_errors=True)
@@ -147,7 +151,7 @@ def build_wheel(python, log):
 
 
 def read_counts(path, result):
-    """Put the counts of a JUnit file into a result; False when there is no such file (a crash)."""
+    """Add the counts of a JUnit file to a result; return False if it is missing (a crash)."""
     try:
         root = xml.etree.ElementTree.parse(path).getroot()
     except (OSError, xml.etree.ElementTree.ParseError):
@@ -164,7 +168,7 @@ def read_counts(path, result):
 
 
 class Run:
-    """The tests of one interpreter, from environment to counts."""
+    """The tests on one interpreter, from its environment to the counts."""
 
     def __init__(self, interpreter, options, targets, tools, wheel, screen):
         self.interpreter = interpreter
@@ -205,7 +209,8 @@ class Run:
         environments.step('installing the wheel',
                           [python, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-index',
                            '--force-reinstall', self.wheel], self.log)
-        # An empty working directory: `python -m` puts it first on sys.path, before the wheel.
+        # An empty working directory: `python -m` puts it first on sys.path, before the
+        # wheel.
         work = os.path.join(home, 'work')
         shutil.rmtree(work, ignore_errors=True)
         os.mkdir(work)
@@ -225,13 +230,16 @@ class Run:
             result.trouble = 'exit status %d' % status
 
     def _try_again(self, python, home, work, result):
-        """The tests that failed, once more by themselves: some have time limits, and a machine
-        that does other things at the same time breaks those.  What fails twice has failed."""
+        """Run the failed tests once more by themselves.
+
+        Some have time limits that a busy machine exceeds. A test that fails twice has
+        failed.
+        """
         again = Result(result.version)
-        self.screen.progress(result.version, '%d failed; tried a second time' % result.failed)
+        self.screen.progress(result.version, '%d failed; running them again' % result.failed)
         status = self._run_pytest(python, home, work, ('--last-failed',))
         if status not in (0, 1) or not read_counts(self.junit, again) or again.passed + again.failed == 0:
-            return 1                        # the second run is no run: the first one counts
+            return 1                        # the second run did not work, so the first one counts
         result.second_tries = result.failed - again.failed
         result.passed += result.second_tries
         result.failed = again.failed
@@ -242,7 +250,7 @@ class Run:
                    '-o', 'cache_dir=' + os.path.join(home, 'pytest-cache'), '--continue-on-collection-errors',
                    '--junitxml', self.junit, '--durations', '5', '-v']
         if self.interpreter.version == '2.7':
-            # Its locks cannot be interrupted by the signal of pytest-timeout.
+            # The signal of pytest-timeout cannot interrupt its locks.
             command += ['-o', 'timeout_method=thread']
         command += more
         command += self.targets
@@ -266,15 +274,15 @@ class Run:
 
 
 def show_failure(result, screen):
-    """The failing tests' output, or the end of the log of a run that broke."""
+    """Show the output of failed tests, or the end of the log of a run that broke."""
     with open(result.log, encoding='utf-8', errors='replace') as text:
         lines = text.read().splitlines()
     starts = [number for number, line in enumerate(lines) if re.match(r'=+ (FAILURES|ERRORS) =+$', line)]
     shown = lines[starts[0]:] if starts and not result.trouble else lines[-60:]
     if len(shown) > SHOWN_LINES:
         half = SHOWN_LINES // 2
-        shown = shown[:half] + ['... %d lines left out ...' % (len(shown) - 2 * half)] + shown[-half:]
-    screen.say('\n--- Python %s: %s; all of it: %s' % (
+        shown = shown[:half] + ['... %d lines omitted ...' % (len(shown) - 2 * half)] + shown[-half:]
+    screen.say('\n--- Python %s: %s; full log: %s' % (
         result.version, result.verdict, os.path.relpath(result.log, CHECKOUT)))
     screen.say('\n'.join(shown))
 
@@ -289,7 +297,7 @@ def show_table(results, screen):
 
 
 def hold_folder():
-    """Keep a second run out of the same environments; returns what must be kept until the end."""
+    """Prevent a second run in the same environments; return the lock, to be kept until the end."""
     os.makedirs(environments.DEFAULT_FOLDER, exist_ok=True)
     lock = open(os.path.join(environments.DEFAULT_FOLDER, 'run_tests.lock'), 'w')
     try:
@@ -299,14 +307,14 @@ def hold_folder():
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise environments.Failed('another tools/run_tests.py is at work in this checkout')
+        raise environments.Failed('another tools/run_tests.py is running in this checkout')
     return lock
 
 
 def run_all(options, targets, screen):
     """Run everything.
 
-    :return: list of Result, one for each version that was asked for or found
+    :return: a list of Result, one for each version that was requested or found
     """
     wanted = options.python or list(VERSIONS)
     found, remarks = environments.find(wanted)
