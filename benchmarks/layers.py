@@ -38,7 +38,7 @@ FINAL_TEXT = 0x81
 
 
 class Wire:
-    """An in-memory socket that accepts the handshake, then repeats the same frames forever.
+    """An in-memory socket that answers the handshake, then repeats frames forever.
 
     ``lomond.testing.ScriptedTransport`` inspects everything that is sent, which takes
     too long here.

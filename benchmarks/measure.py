@@ -1,4 +1,6 @@
-"""Run one measurement in its own process, on any Python: ``measure.py MODULE < job.json``.
+"""Run one measurement in its own process: ``measure.py MODULE < job.json``.
+
+It runs on any Python.
 
 The last line of its output is a JSON object.
 

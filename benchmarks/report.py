@@ -87,7 +87,7 @@ def judge(name, python, figures):
 
 
 def beaten_by(name, figures):
-    """Return the clients of :data:`TO_BEAT` that cost less, as ``[(client, factor), ...]``."""
+    """Return ``[(client, factor), ...]`` for clients of TO_BEAT that cost less."""
     mine = figures.get(SUBJECT, ())
     better = []
     for client in TO_BEAT:
@@ -179,7 +179,7 @@ def make_rows(python, results, clients):
 
 
 def format_for_docs(python, results, clients):
-    """Split the table to fit a page: compared with 0.3.4, and compared with the others."""
+    """Split the table to fit a page: one compares with 0.3.4, one with the others."""
     rows = [['none' if cell == '-' else cell.replace(' - ', '-') for cell in row]      # '-' starts a list
             for row in make_rows(python, results, clients)]
     rows[0][6] = 'reached'
@@ -190,7 +190,7 @@ def format_for_docs(python, results, clients):
 
 
 def summary(python, results):
-    """Return lines about rows that fall short, and about rows in which a peer is faster."""
+    """Return lines about rows that fall short, or in which a peer is faster."""
     lines = []
     for name in BY_NAME:
         if name not in results:
@@ -225,9 +225,10 @@ def _escape(text):
 
 
 def plot(title, results, clients):
-    """Plot the CPU rows on a logarithmic scale, as multiples of 0.3.4; return the text of an SVG.
+    """Plot the CPU rows on a logarithmic scale, as multiples of 0.3.4.
 
     :param results: figures by client, by workload
+    :returns: the text of an SVG
     """
     rows = []
     for name, workload in BY_NAME.items():

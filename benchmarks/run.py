@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare this checkout with lomond 0.3.4, other clients and the limit. It sets itself up.
+"""Compare this checkout with lomond 0.3.4, other clients and the limit.
 
     python3 benchmarks/run.py --quick               ten workloads, one round, this Python: 20 s
     python3 benchmarks/run.py --python 3.11 3.13    all workloads, three rounds: 11 minutes
@@ -164,7 +164,7 @@ class Bench:
         return lines[-2]
 
     def watch_idle(self, workload, clients):
-        """Count the wake-ups of idle connections, all at the same time; return figures by client.
+        """Count wake-ups of idle connections, all at once; return figures by client.
 
         They are counted from outside, because a client that counts would wake up to do
         so.
@@ -201,7 +201,7 @@ class Bench:
 
 
 def _import_of(client):
-    """Read the import statement from the client's file, which cannot be imported here."""
+    """Read the import statement from a client's file, without importing it."""
     path = os.path.join(surroundings.HERE, 'clients', client.module + '.py')
     with open(path, encoding='utf-8') as text:
         for node in ast.parse(text.read()).body:
@@ -211,7 +211,7 @@ def _import_of(client):
 
 
 def _switches(pid):
-    """Return how often the threads of a process have gone to sleep, or None if unknown."""
+    """Return how often the threads of a process went to sleep, or None if unknown."""
     total = 0
     paths = glob.glob('/proc/{}/task/*/status'.format(pid))
     for path in paths:
@@ -240,7 +240,7 @@ def run_python(bench, workloads, clients, rounds, rehearse):
 
 
 def measure_rounds(bench, workload, clients, figures, rounds, rehearse):
-    """Fill in the figures of a workload, round by round; skip a client once it has failed."""
+    """Fill in the figures of a workload by round; skip a client once it has failed."""
     failed = set()
     # Round -1 shows how long it takes, and fills the file cache.
     first = -1 if rehearse and workload.mode in CPU_MODES else 0

@@ -1,4 +1,4 @@
-"""The setup of a run: environments of the clients, servers, a copy of the checkout, streams.
+"""The setup of a run: environments, servers, a copy of the checkout, streams.
 
 Knows nothing of: what is measured, the figures.
 """
@@ -64,14 +64,14 @@ class Python:
                                          for row in json.loads(listed.decode('utf-8')))
 
     def version_of(self, client):
-        """Return the version of a client's package, or None if it does not support this Python."""
+        """Return the version of a client's package, or None if it is not installed."""
         if client.package is None:
             return 'checkout' if client.checkout else self.full_version
         return self._installed[client.environment].get(client.package)
 
 
 def child_environ(**more):
-    """Return the environment for clients: without proxies, and with cached bytecode as usual."""
+    """Return the environment for clients: no proxies, and bytecode is cached."""
     environ = environments.child_environ(**more)
     environ.pop('PYTHONDONTWRITEBYTECODE', None)
     for name in list(environ):
@@ -92,14 +92,14 @@ def copy_checkout(folder):
 
 
 class Streams:
-    """The files with the frames that the server sends and the messages that the clients expect."""
+    """The files with the frames to send and the messages that clients expect."""
 
     def __init__(self, folder):
         self.folder = folder
         self._sizes = {}        # name -> (sizes of frames, sizes of payloads, path of payloads)
 
     def make(self, workload):
-        """Return the sizes of the frames and of the payloads, and the path of the payloads."""
+        """Return the sizes of frames and payloads, and the path of the payloads."""
         name = stream_name(workload)
         if name not in self._sizes:
             messages = MESSAGES[workload.messages]()
@@ -174,7 +174,10 @@ def start_server(folder, log):
 
 
 def start_tls_server(folder, log):
-    """Start the TLS server; return it and its certificate, or (None, None) without openssl."""
+    """Start the TLS server.
+
+    :returns: (the server, its certificate), or (None, None) without openssl
+    """
     cert, key = os.path.join(folder, 'cert.pem'), os.path.join(folder, 'key.pem')
     config = os.path.join(folder, 'openssl.cnf')
     with open(config, 'w') as text:

@@ -78,7 +78,9 @@ CPU_MODES = ('receive', 'round-trip', 'send', 'import')
 
 
 def goal(workload, python):
-    """Return the goal of a workload on a Python ('3.11'). The goals of the table hold from 3.11 on.
+    """Return the goal of a workload on a Python ('3.11').
+
+    The goals of the table hold from 3.11 on.
 
     :returns: a number; 1 if the only goal is not to be slower than 0.3.4
     """
@@ -98,7 +100,7 @@ def _numbered(size, count):
 
 
 def _mixed(size, count):
-    """Make texts in several scripts, with one to four bytes per character and none cut off."""
+    """Make texts in several scripts, with one to four bytes per character."""
     piece = ('plain words, then Stra\u00dfe und Gr\u00fc\u00dfe, \u0434\u043e\u0431\u0440\u044b\u0439 '
              '\u0434\u0435\u043d\u044c, \u4f60\u597d\u4e16\u754c, \U0001f40d\U0001f980; 0123456789 ')
     texts = []
@@ -194,7 +196,7 @@ def stream_name(workload):
 
 
 def sum_cycle(sizes, start, count):
-    """Sum `count` numbers of a list that repeats endlessly, beginning at index `start`."""
+    """Sum `count` numbers of an endlessly repeated list, from index `start` on."""
     start %= len(sizes)
     rounds, rest = divmod(count, len(sizes))
     twice = sizes + sizes

@@ -107,7 +107,7 @@ class Environments(object):
         return python
 
     def _virtualenv(self):
-        """Return the Python of an environment with virtualenv, on any Python 3 that supports it."""
+        """Return the Python of an environment with virtualenv, on some Python 3."""
         path = os.path.join(self.folder, 'virtualenv')
         python = _python_of(path)
         stamp_path = os.path.join(path, 'compliance-stamp')
@@ -151,7 +151,7 @@ class Environments(object):
 
     @contextlib.contextmanager
     def _locked(self, name):
-        """Prevent two runs, such as both roles, from creating the same environment at once."""
+        """Prevent two runs from creating the same environment at once."""
         if not os.path.isdir(self.folder):
             try:
                 os.makedirs(self.folder)

@@ -24,7 +24,7 @@ _MEDDLERS = ('PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', '__PYVENV_LAUNCHER__')
 
 
 class Interpreter(namedtuple('Interpreter', 'path version implementation')):
-    """A working Python: its path, its version as three numbers, ``CPython`` or ``PyPy``."""
+    """A working Python: path, version as three numbers, ``CPython`` or ``PyPy``."""
 
     __slots__ = ()
 
@@ -53,7 +53,9 @@ def clean_environ(**extra):
 
 
 def probe(path):
-    """Ask an executable which Python it is. (A pyenv shim of an inactive version fails.)
+    """Ask an executable which Python it is.
+
+    The pyenv shim of an inactive version fails.
 
     :param path: the path of an executable, or a name to look up on PATH
     :returns: an :class:`Interpreter` or None
@@ -91,7 +93,7 @@ def find(name):
 
     :param name: a full or partial version (``2.7``, ``3.13``, ``3.11.7``), a path, or a
         command
-    :returns: an :class:`Interpreter`, or None if there is none
+    :returns: an :class:`Interpreter`, or None if it was not found
     """
     if not re.match(r'^\d+(\.\d+){0,2}$', name):
         return probe(name)

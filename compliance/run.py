@@ -133,7 +133,7 @@ def run_all(options):
 
 @contextlib.contextmanager
 def reports_folder(options, interpreter):
-    """Yield an empty folder for the reports, and remove it afterwards unless --keep is given."""
+    """Yield an empty folder for the reports; remove it afterwards without --keep."""
     if options.keep:
         name = '{}-{}'.format(options.role, interpreter.label.lower().replace(' ', '-'))
         folder = os.path.join(options.venvs, 'reports', name)

@@ -44,7 +44,7 @@ def watch_stdin():
 
 
 def listen_on_loopback(spec):
-    """Bind a port of 127.0.0.1, put it into the spec, and let Twisted listen only there."""
+    """Bind a port of 127.0.0.1, put it into the spec, and let Twisted listen there."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(('127.0.0.1', 0))
     listener.listen(50)
@@ -66,7 +66,7 @@ def listen_on_loopback(spec):
 
 
 def limit_connections(seconds):
-    """Cut connections that last longer: the client of wstest has no time limit of its own."""
+    """Cut connections that last longer, because wstest itself has no time limit."""
     protocol = fuzzing.FuzzingClientProtocol
     connection_made = protocol.connectionMade
     connection_lost = protocol.connectionLost

@@ -1,7 +1,7 @@
-"""The public names. The documentation does not build if the reference lacks one of them.
+"""The public names. The documentation does not build if the reference lacks one.
 
-``tests/project/test_docs.py`` compares the list with the package, so names that were removed
-cannot stay here.
+``tests/project/test_docs.py`` compares the list with the package, so names that were
+removed cannot stay here.
 """
 
 _MEMBERS = '''

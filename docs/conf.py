@@ -1,4 +1,4 @@
-"""Sphinx settings; they also draw the pictures and write the help texts that the pages include."""
+"""Sphinx settings. They also draw pictures and write help texts for the pages."""
 
 import os
 import re
@@ -42,7 +42,7 @@ toc_object_entries_show_parents = 'hide'
 # Text in quotes is often code: keep straight quotes.
 smartquotes = False
 
-#: The line of a module docstring that says what the module must not depend on, to its full stop.
+#: In a module docstring, the sentence that says what the module does not depend on.
 RULE = re.compile(r'^Knows nothing of: .*?(?:\.(?=\s|\Z)|(?=\n\n)|\Z)\s*', re.MULTILINE | re.DOTALL)
 
 diagram.write(os.path.join(HERE, '_build', 'states.svg'))
@@ -63,7 +63,7 @@ write_help(os.path.join(HERE, '_build', 'help-serve.txt'), 'serve')
 
 
 def without_rules(app, what, name, obj, options, lines):
-    """Drop what a module docstring says the module knows nothing of: that is for contributors."""
+    """Drop the rules of a module docstring, which are for contributors."""
     if what == 'module':
         text = RULE.sub('', '\n'.join(lines))
         paragraphs = text.split('\n\n')
@@ -73,12 +73,12 @@ def without_rules(app, what, name, obj, options, lines):
 
 
 def is_hidden(app, what, name, obj, skip, options):
-    """Skip methods of built-in types that a module merely has under a name of its own."""
+    """Skip methods of built-in types that a module has under its own name."""
     return True if type(obj).__name__ in ('method_descriptor', 'builtin_function_or_method') else None
 
 
 def check_reference(app, env):
-    """Warn of each public name that is missing from the reference; warnings are errors."""
+    """Warn of each public name that is missing from the reference."""
     documented = env.domaindata['py']['objects']
     for name in check_names.find_missing(documented):
         logging.getLogger(__name__).warning('%s is public, and not in the reference', name)

@@ -47,7 +47,7 @@ class Failed(Exception):
 
 
 def child_environ(**more):
-    """Return our environment variables without those that would affect a child process."""
+    """Return our environment variables without those that could mislead a child."""
     environ = dict((name, value) for name, value in os.environ.items() if name not in _UNWANTED)
     environ.update(PIP_DISABLE_PIP_VERSION_CHECK='1', PIP_NO_PYTHON_VERSION_WARNING='1', PIP_USER='0',
                    PIP_NO_INPUT='1', PIP_ROOT_USER_ACTION='ignore', PYTHONIOENCODING='utf-8')
@@ -199,7 +199,10 @@ def _age(name):
 
 
 def candidates(version):
-    """Yield paths where an interpreter of a version ('3.11', '3.14t') may be, best first."""
+    """Yield paths where an interpreter of a version may be, best first.
+
+    :param version: such as '3.11' or '3.14t'
+    """
     for path in _on_path('python' + version):
         yield path
     for root in _pyenv_roots():
@@ -280,7 +283,7 @@ def _key(interpreter, pins):
 
 
 def make(folder, name, interpreter, pins, log, virtualenv=None):
-    """Create an environment with the packages that the files in `pins` list, unless it exists.
+    """Create an environment with the packages listed in `pins`, unless it exists.
 
     It is kept under its name, and recreated if the interpreter or the text of a file
     has changed. Without pins it contains only pip.

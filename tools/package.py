@@ -223,7 +223,7 @@ def tell(result):
 
 
 def run(options, folder):
-    """Run everything; return a list of results ``(version, kind, trouble, seconds)``."""
+    """Run everything; return a list of ``(version, kind, trouble, seconds)``."""
     log = os.path.join(folder, 'build.log')
     builders, remarks = environments.find(BUILDERS)
     versions = [version for version in BUILDERS if version in builders]

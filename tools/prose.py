@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the width and the wording of prose: documentation, docstrings, comments, messages.
+"""Check the width and the wording of documentation, docstrings, comments and messages.
 
     python3 tools/prose.py                   everything listed in PROSE
     python3 tools/prose.py docs/faq.rst ...  these files

@@ -52,7 +52,7 @@ SHOWN_LINES = 150
 
 
 class Result:
-    """The result on one interpreter; `trouble` says what was wrong with the run as a whole."""
+    """The result on one interpreter; `trouble` is what was wrong with the whole run."""
 
     def __init__(self, version, full_version='-', trouble=None):
         self.version = version
@@ -151,7 +151,7 @@ def build_wheel(python, log):
 
 
 def read_counts(path, result):
-    """Add the counts of a JUnit file to a result; return False if it is missing (a crash)."""
+    """Add the counts of a JUnit file to a result; return False if there is no file."""
     try:
         root = xml.etree.ElementTree.parse(path).getroot()
     except (OSError, xml.etree.ElementTree.ParseError):
@@ -297,7 +297,7 @@ def show_table(results, screen):
 
 
 def hold_folder():
-    """Prevent a second run in the same environments; return the lock, to be kept until the end."""
+    """Prevent a second run in this checkout; return a lock to keep until the end."""
     os.makedirs(environments.DEFAULT_FOLDER, exist_ok=True)
     lock = open(os.path.join(environments.DEFAULT_FOLDER, 'run_tests.lock'), 'w')
     try:

@@ -1,4 +1,7 @@
-"""aiohttp on the loop of asyncio, without a size limit; compression only if measured."""
+"""aiohttp on the loop of asyncio, without a size limit.
+
+It compresses only if that is measured.
+"""
 
 import asyncio
 import contextlib

@@ -1,10 +1,12 @@
-"""The task of a client, its clock, and the checks of what it received. It also runs on 2.7.
+"""The task of a client, its clock, and the checks of what it received.
 
 A client is a module with the functions ``receive(job)``, ``round_trip(job)``,
 ``send(job)``, ``open_idle(job)`` (returns an open connection, to be kept) and
 ``idle(job)`` (waits on a connection forever). Each of the first three calls
 ``job.begin()`` after the warm-up and ``job.end()`` when it is done. ``IMPORT`` is the
 import statement that users of the client begin with.
+
+It also runs on 2.7.
 
 Knows nothing of: any particular client.
 """
@@ -84,7 +86,7 @@ class Job(object):
         return ssl.create_default_context(cafile=self.cafile)
 
     def sent(self, count):
-        """Return a list of messages to send. Making it is not part of the measurement."""
+        """Return a list of messages to send; making it is not measured."""
         if not self.deflate:
             return [self.payload] * count
         messages = self.messages
@@ -190,7 +192,7 @@ def round_trip(job, recv, send):
 
 
 def send(job, recv, send):
-    """Run the sending workload; the clock stops when the server has received everything."""
+    """Run the sending workload; the clock stops once the server has everything."""
     total = 0
     for count in job.warm, job.count:
         messages = job.sent(count)

@@ -1,4 +1,4 @@
-"""lomond, this version and 0.3.4: the loop from the documentation, with default settings."""
+"""lomond, this version and 0.3.4: the loop of the documentation, with defaults."""
 
 from __future__ import absolute_import, division, unicode_literals
 

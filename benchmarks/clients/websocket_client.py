@@ -1,4 +1,4 @@
-"""websocket-client: ``create_connection``, ``recv``, ``send``, with wsaccel installed."""
+"""websocket-client: ``create_connection``, ``recv`` and ``send``; with wsaccel."""
 
 from __future__ import absolute_import, division, unicode_literals
 

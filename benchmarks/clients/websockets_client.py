@@ -1,4 +1,7 @@
-"""The threading client of websockets, without a size limit; compression only if measured."""
+"""The threading client of websockets, without a size limit.
+
+It compresses only if that is measured.
+"""
 
 from websockets.sync.client import connect
 

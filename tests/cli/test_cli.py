@@ -27,7 +27,7 @@ WINDOWS = sys.platform == 'win32'
 
 
 def child_environ(**changes):
-    """Return the environment for a child process, with changes; None removes a variable."""
+    """Return the environment for a child, with changes; None removes a variable."""
     environ = dict(os.environ)
     environ.setdefault(str('PYTHONPATH'), str(os.pathsep.join(path for path in sys.path if path)))
     for name, value in changes.items():
@@ -333,7 +333,7 @@ def test_rest_of_the_input_when_the_server_closes():
 
 
 def test_thread_of_the_input_ends_before_the_program():
-    """On 2.7 a thread that is still in its last call fails once modules are torn down."""
+    """On 2.7 a thread in its last call would fail once modules are torn down."""
     is_ending, goes_on = threading.Event(), threading.Event()
 
     def finish():

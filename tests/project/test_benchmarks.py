@@ -1,4 +1,4 @@
-"""The arithmetic and the streams of benchmarks/; nothing is measured here."""
+"""The arithmetic and the streams of benchmarks/. Nothing is measured here."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -110,7 +110,7 @@ def test_table_and_summary():
     beside, others = docs.rstrip().split('\n\n')
     assert 'receive 32 B text           10 us      2 us      5x       5-5     12x       NO' in beside
     assert [line.split()[-2:] for line in others.split('\n')[1:5:2]] == [['lomond', 'wsproto'], ['5x', '10x']]
-    assert not any(line.endswith(' -') or ' - ' in line for line in docs.split('\n'))     # '-' begins a list
+    assert not any(line.endswith(' -') or ' - ' in line for line in docs.split('\n'))     # '-' starts a list
 
 
 def test_plot():
@@ -151,7 +151,7 @@ def test_names_and_messages():
 def test_messages_have_their_size(name, size):
     messages = workloads.MESSAGES[name]()
     assert set(len(message) for message in messages) == {size}
-    assert len(set(messages)) == len(messages)          # no two alike
+    assert len(set(messages)) == len(messages)          # all differ
     if not name.startswith('binary'):
         for message in messages[:10]:
             message.decode('utf-8')
@@ -189,7 +189,7 @@ def test_a_compressed_stream_can_be_repeated():
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='its wire is a pair of sockets that poll() finds ready')
 def test_layers():
-    """They reach into the library: who moves something there must see it here."""
+    """They use internals of the library; a change there has to show here."""
     output = subprocess.check_output([sys.executable, os.path.join(FOLDER, 'layers.py'), '--repeat', '1'])
     rows = dict((line[:24].strip(), line[24:].split()) for line in output.decode('ascii').split('\n'))
     for name in ('slice and decode alone', 'the parser', 'the core', 'the driver', 'the session',

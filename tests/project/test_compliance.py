@@ -1,4 +1,4 @@
-"""The verdicts of compliance/run.py, on small made-up results, without wstest and lomond."""
+"""The verdicts of compliance/run.py on made-up results, without wstest or lomond."""
 
 from __future__ import absolute_import, division, unicode_literals
 

@@ -1,6 +1,7 @@
-"""What the Autobahn test suite does not test, row by row: which test has it, and the rows that had none.
+"""Requirements of RFC 6455 and RFC 7692 that Autobahn does not test.
 
-The rows are those of RFC 6455 and RFC 7692 that a server can tell right from wrong.
+Each row names a requirement whose violation a server can notice, and the tests for it.
+Those that no other file has are below.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -18,7 +19,7 @@ from support.rawserver import Server, play
 from lomond import WebSocket
 from lomond.status import Status
 
-#: What must hold, and the tests that have it: ``file:test``.  Those without a file are below.
+#: Requirements and their tests, as ``file:test``. Tests without a file are below.
 ROWS = [
     # the request
     ('GET path?query HTTP/1.1; empty path; parameters kept',
@@ -117,7 +118,7 @@ def test_every_row_has_a_test(row, tests):
 # -- the request
 
 def request_of(url, **options):
-    """The lines of a request, and its bytes."""
+    """Return the lines of a request, and its bytes."""
     data = WebSocket(url, proxies={}, **options).build_request()
     assert data.endswith(b'\r\n\r\n')
     return data[:-4].split(b'\r\n'), data
@@ -148,7 +149,7 @@ def test_one_header_of_each(url, host):
 
 
 def test_key_is_fresh():
-    """For each connection, as the server sees it; a redirect is one more."""
+    """Each connection has its own, and so does each redirect, as seen by the server."""
     with Server(lambda peer: (peer.accept(), peer.close_code(1000), peer.read_close())) as server:
         ws = WebSocket(server.url)
         for _ in range(3):
@@ -175,7 +176,7 @@ def test_userinfo_is_nowhere_else():
 # -- frames, as a server can send them
 
 def fed(*chunks):
-    """``(names of the events, what was written)`` of a client that is fed by hand."""
+    """Feed a client by hand; return ``(names of its events, what it wrote)``."""
     class Session(object):
         session_time = 0.0
 
@@ -197,7 +198,7 @@ def fed(*chunks):
 
 @pytest.mark.parametrize('opcode', [CLOSE, PING, PONG])
 def test_control_frame_that_announces_much(opcode):
-    """Refused on the header: nothing of its 2**40 bytes, or of its 126, is waited for."""
+    """The header is enough to refuse it, without waiting for its 2**40 or 126 bytes."""
     first = bytes(bytearray([0x80 | opcode]))
     for length in (b'\x7f\x00\x00\x01\x00\x00\x00\x00\x00', b'\x7e\x00\x7e', b'\x7f', b'\x7e'):
         assert fed(first + length)[0] == ['protocol_error']
@@ -212,7 +213,7 @@ def test_codes_of_the_registry_are_taken(code):
 # -- sending
 
 def test_lengths_and_masks_on_the_wire():
-    """The server's reader asserts that a length has the shortest form there is."""
+    """The reader of the server asserts that a length has its shortest form."""
     sizes = [0, 1, 125, 126, 127, 65535, 65536, 65537]
     seen = []
 
@@ -241,7 +242,7 @@ def test_codes_that_are_never_sent():
     for code in [999, 1005, 1006, 1015] + sorted(Status.invalid_codes)[::997]:
         with pytest.raises(ValueError):
             ws.close(code)
-    # nor when the server sends one: it is told 1002
+    # nor if the server sends one, which is answered with 1002
     for code in (999, 1005, 1006, 1015):
         names, written = fed(frame(CLOSE, close_payload(code)))
         assert names == ['protocol_error'] and len(written) == 1

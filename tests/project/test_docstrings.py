@@ -1,8 +1,10 @@
 # -*- coding: utf-8 -*-
-"""Docstrings of the public modules: complete by the stubs, and their examples run.
+"""Docstrings of the public modules are complete, and their examples run.
 
-It must not know what they say.  The stubs (``.pyi``) tell what is public, which parameters there
-are, and what gives something back; so a name that is added there wants its docstring here.
+The stubs (``.pyi``) say what is public, which parameters exist, and what returns a
+value; so a name that is added there needs a docstring.
+
+Knows nothing of: what the docstrings say.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -23,17 +25,17 @@ import lomond
 
 FOLDER = os.path.dirname(os.path.abspath(lomond.__file__))
 
-#: As in ``docs/reference``; of what is below ``lomond.testing``, its ``__all__`` is public.
+#: The modules of ``docs/reference``; below ``lomond.testing``, ``__all__`` is public.
 PUBLIC = ('websocket', 'events', 'errors', 'persist', 'session', 'response', 'status', 'opcode',
           'constants', 'compression', 'auth', 'testing')
 
-#: In the stubs because the library itself uses them across modules; no part of the interface.
+#: Names in the stubs that are not public: other modules of the library use them.
 INTERNAL = frozenset((
     'websocket.WebSocket.plan', 'websocket.WebSocket.overrides', 'websocket.WebSocket.begin',
     'websocket.WebSocket.end', 'websocket.WebSocket.is_running', 'websocket.WebSocket.first_target',
     'testing.Server.record', 'testing.Server.record_request', 'testing.Server.answer_request',
     'testing.Server.fail',
-    # The socket that a session sees, not one that a test calls.
+    # For the session, which uses it as a socket; tests do not call these.
     'testing.ScriptedTransport.begin', 'testing.ScriptedTransport.next_times',
     'testing.ScriptedTransport.find_ready', 'testing.ScriptedTransport.fileno',
     'testing.ScriptedTransport.recv', 'testing.ScriptedTransport.send',
@@ -41,18 +43,18 @@ INTERNAL = frozenset((
     'persist.AnyEvent', 'response.HeadReader', 'response.BodyReader', 'response.is_token',
     'response.escape', 'response.split_list', 'auth.basic', 'auth.parse_challenges'))
 
-#: Special methods that are called by a user's own syntax, and documented with the class.
+#: Special methods, which are documented with the class.
 SPECIAL = re.compile('__[a-z]+__$')
 
 
 class Documented(object):
-    """A public class, function, method or property: where it is, and what its stub says."""
+    """A public class, function, method or property, with what its stub says."""
 
     def __init__(self, where, doc, function, returns, is_property):
         self.where = where
         self.doc = doc
         self.parameters = parameters_of(function)
-        self.variable = variable_of(function)       # *args and **kwargs, which may be documented
+        self.variable = variable_of(function)       # *args and **kwargs may be documented
         self.returns = returns
         self.is_property = is_property
 
@@ -63,7 +65,7 @@ def read_stub(path):
 
 
 def stubs_of(name):
-    """``[(module, tree)]``: one, or several for ``testing``."""
+    """Return ``[(module, tree)]``: one item, or several for ``testing``."""
     if name != 'testing':
         return [('lomond.' + name, read_stub(os.path.join(FOLDER, name + '.pyi')))]
     found = []
@@ -75,13 +77,13 @@ def stubs_of(name):
 
 
 def variable_of(function):
-    """Names behind one star or two."""
+    """Return the names after one star or two."""
     found = [] if function is None else [function.args.vararg, function.args.kwarg]
     return [argument.arg for argument in found if argument is not None]
 
 
 def parameters_of(function):
-    """Names, without self, cls and what is private."""
+    """Return the names, without self, cls and private ones."""
     if function is None:
         return []
     arguments = function.args
@@ -101,7 +103,7 @@ def is_public(where, name):
 
 
 def find_public():
-    """Every public class and callable, by the stubs."""
+    """Yield every public class and callable of the stubs."""
     found = []
     for name in PUBLIC:
         allowed = None
@@ -115,7 +117,7 @@ def find_public():
                 if not is_public(name, node.name) or (allowed is not None and node.name not in allowed):
                     continue
                 if not hasattr(module, node.name):
-                    continue            # a Protocol or an alias, for type checkers alone
+                    continue            # a Protocol or an alias, only for type checkers
                 where = name + '.' + node.name
                 thing = getattr(module, node.name)
                 if isinstance(node, ast.FunctionDef):
@@ -127,7 +129,7 @@ def find_public():
 
 
 def find_constructor(node, tree):
-    """``__init__`` of a class, or of a base of it in the same module."""
+    """Return ``__init__`` of a class, or of a base class in the same module."""
     for part in node.body:
         if isinstance(part, ast.FunctionDef) and part.name == '__init__':
             return part
@@ -139,10 +141,11 @@ def find_constructor(node, tree):
 
 
 def find_members(where, thing, node, tree):
-    # A parameter of the constructor is documented with the class; those of the errors with their base.
+    # Parameters of a constructor are documented with the class; those of errors, with
+    # the base.
     is_error = where.startswith('errors.') and where != 'errors.WebSocketError'
     constructor = None if is_error else find_constructor(node, tree)
-    # The doc of this class: inherited ones speak of another.
+    # An inherited docstring describes another class.
     yield Documented(where, inspect.cleandoc(vars(thing).get('__doc__') or ''),
                      constructor, False, False)
     for part in node.body:
@@ -169,7 +172,7 @@ def test_the_stubs_were_read():
 
 @needs_stubs
 def test_internal_names_are_there():
-    """A name that is gone would hide the next one that is called so."""
+    """A name that was removed would hide a new one of the same name."""
     for where in INTERNAL:
         name, _, rest = where.partition('.')
         thing = importlib.import_module('lomond.' + name)
@@ -193,8 +196,9 @@ def test_docstring_is_complete(one):
     assert fields <= set(one.parameters) | set(one.variable), 'no such parameters: {}'.format(
         fields - set(one.parameters))
     if one.returns and not one.is_property:
-        # "What is waited for now.", "Seconds until ...": the sentence says what it gives.
-        says = re.match('(What|When|Seconds|The|A|An|True) ', doc)
+        # "Return the bytes ...", "Seconds until ...": the sentence says what it
+        # returns.
+        says = re.match('(Return|Yield|What|When|Seconds|The|A|An|True) ', doc)
         assert says or ':returns:' in doc, 'what does it return?'
 
 
@@ -204,7 +208,7 @@ def test_docstring_is_complete(one):
     'response.Request', 'events.Event', 'compression.Deflate', 'auth.DigestAuth', 'testing.Server',
     'testing.ServerConnection', 'testing.ScriptedTransport', 'testing.FakeClock'])
 def test_thread_rule(where):
-    """Who may use it from which thread is said once, with the class."""
+    """The class says which threads may use it."""
     doc = [one.doc for one in CALLABLES if one.where == where][0]
     assert re.search('thread', doc, re.IGNORECASE)
 
@@ -218,7 +222,7 @@ def find_modules():
 
 @pytest.mark.parametrize('name', find_modules())
 def test_examples(name):
-    """Each ``>>>`` of a docstring is run as it stands there, and none is left out."""
+    """Every ``>>>`` of a docstring is run as written, and none is skipped."""
     module = importlib.import_module(name)
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner(
         verbose=False, optionflags=doctest.ELLIPSIS)
@@ -232,7 +236,7 @@ def test_examples(name):
 
 @pytest.mark.parametrize('name', find_modules())
 def test_code_of_docstrings_is_an_example(name):
-    """Code in another form than ``>>>`` would not be run.  A figure may be drawn."""
+    """Code without ``>>>`` would not be run. Figures are allowed."""
     module = importlib.import_module(name)
     for test in doctest.DocTestFinder(exclude_empty=False).find(module, name):
         paragraphs = (test.docstring or '').split('\n\n')

@@ -1,6 +1,6 @@
-"""Runs examples/ as a reader would: as processes, with a server that somebody else might have.
+"""Runs the programs in examples/ as processes, with a server that others might have.
 
-What needs other projects' programs is in tests/real/test_real_examples.py.
+Tests that need programs of other projects are in tests/real/test_real_examples.py.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -30,7 +30,7 @@ python3 = pytest.mark.skipif(sys.version_info < (3, 6), reason='the examples are
 
 
 class Example(object):
-    """An example that runs; ended at the end of ``with``, if it has not ended by then."""
+    """A running example, which is ended at the end of ``with`` at the latest."""
 
     def __init__(self, name, *arguments, **environ):
         package = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
@@ -51,7 +51,7 @@ class Example(object):
         self.process.wait()
 
     def end(self, text=None, number=None):
-        """Wait for its end; returns (status, what it wrote to stdout, to stderr).
+        """Wait for its end; return ``(status, stdout, stderr)``.
 
         :param text: its input
         :param number: a signal for it
@@ -68,7 +68,7 @@ class Example(object):
 
 
 def text_of(connection):
-    """The next text message."""
+    """Return the next text message."""
     return next(event.text for event in connection if event.name == 'text')
 
 
@@ -77,7 +77,7 @@ def all_examples():
 
 
 def sources_of_tests():
-    """The sources of all tests that run examples."""
+    """Return the source of all tests that run examples."""
     for path in (os.path.abspath(__file__).replace('.pyc', '.py'),
                  os.path.join(CHECKOUT, 'tests', 'real', 'test_real_examples.py')):
         with io.open(path, encoding='utf-8') as source:
@@ -86,7 +86,7 @@ def sources_of_tests():
 
 @pytest.mark.parametrize('name', all_examples())
 def test_form(name):
-    """Short, with a docstring that says how it is run; and some test runs it."""
+    """Each is short, has a docstring that says how to run it, and is run by a test."""
     with io.open(os.path.join(EXAMPLES, name), encoding='utf-8') as source:
         text = source.read()
     assert len(text.splitlines()) <= MOST_LINES
@@ -96,7 +96,7 @@ def test_form(name):
 
 @python3
 def test_echo_bot():
-    """It answers, comes back after a lost connection, never answers itself, and Ctrl-C ends it."""
+    """It answers others, but not itself; it reconnects; Ctrl-C ends it."""
     answered = threading.Event()
 
     def room(connection):
@@ -176,7 +176,7 @@ def test_live_plot():
 @python3
 @pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='needs systemd, so Unix')
 def test_gateway(tmpdir):
-    """It tells systemd that it is ready, sends, and says goodbye when it is told to end."""
+    """It tells systemd that it is ready, sends, and closes when it is stopped."""
     address = str(tmpdir.join('notify'))
     notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
@@ -197,7 +197,7 @@ def test_gateway(tmpdir):
 
 @python3
 def test_gateway_that_nobody_wants():
-    """What does not get better by itself ends it: systemd says so."""
+    """A failure that will not go away ends it, and systemd is told."""
     from lomond.testing import reject
     with Server(reject(403)) as server:
         with Example('gateway.py', GATEWAY_URL=server.url) as gateway:
@@ -206,7 +206,7 @@ def test_gateway_that_nobody_wants():
 
 
 def test_unit_of_the_gateway():
-    """The file beside it: what it names is there, and it waits longer than the gateway takes."""
+    """The unit file names what exists, and waits longer than the gateway takes."""
     with io.open(os.path.join(EXAMPLES, 'gateway.service'), encoding='utf-8') as unit:
         settings = dict(line.strip().split('=', 1) for line in unit if re.match('[A-Z][A-Za-z]+=', line))
     assert settings['Type'] == 'notify' and settings['ExecStart'].endswith('/gateway.py')
@@ -216,7 +216,7 @@ def test_unit_of_the_gateway():
 
 @python3
 def test_fan_in():
-    """All messages of all servers, each server's in its order."""
+    """It delivers all messages of all servers, those of each server in order."""
     def feed(connection):
         for number in range(1500):
             connection.send_text(str(number))

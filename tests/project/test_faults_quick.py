@@ -1,4 +1,4 @@
-"""The quick half of the chaos suite (``tests/faults``), and what the whole of it has found.
+"""The quick half of the chaos suite (``tests/faults``), and bugs that it has found.
 
 ``python tests/faults/run.py`` runs it all.
 """
@@ -16,7 +16,7 @@ from support.rawserver import Server, in_thread, play
 
 from lomond import errors
 
-if os.path.isdir('/proc/self/fd'):          # peers are stopped and memory is measured by way of it
+if os.path.isdir('/proc/self/fd'):          # used to stop peers and to measure memory
     sys.path.insert(0, os.path.join(TESTS, 'faults'))
     import chaos
     from chaos_all import ALL
@@ -38,7 +38,7 @@ def test_quick(one, world):
 
 
 def test_close_that_makes_another_send_fail_is_written():
-    """A send that is refused because of close() holds the lock: nobody else would write the close frame."""
+    """A send that close() makes fail holds the lock, but must not hold the close frame."""
     def script(peer):
         peer.accept()
         peer.answer_close()
@@ -48,13 +48,13 @@ def test_close_that_makes_another_send_fail_is_written():
         core, lock, asked = ws.session._core, ws.session._driver.writer._lock, []
 
         class Inputs(list):
-            def __ne__(self, other):            # a sender asks: may I?
+            def __ne__(self, other):            # the check of a sender
                 if lock.locked() and not asked:
                     asked.append(True)
                     closer = threading.Thread(target=ws.close)
                     closer.start()
                     closer.join()
-                    time.sleep(0.1)             # the loop looks, finds the lock taken, and waits
+                    time.sleep(0.1)             # the loop finds the lock taken, and waits
                 return list(self) != other
         time.sleep(0.1)                         # the loop waits
         core.inputs = Inputs(core.inputs)

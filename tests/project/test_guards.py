@@ -1,4 +1,4 @@
-"""The table of ``tests/guards`` does not rot: each of its texts and tests is there.
+"""The table of ``tests/guards`` is up to date: its texts and tests exist.
 
 ``python tests/guards/run.py`` takes each guard out and sees its tests fail.
 """
@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(TESTS, 'guards'))
 run = importlib.import_module('run')        # tests/guards/run.py
 table = importlib.import_module('table')
 sys.path.remove(os.path.join(TESTS, 'guards'))
-del sys.modules['run']                      # other folders have one, too
+del sys.modules['run']                      # other folders have a module of this name, too
 GUARDS, problem_of = table.GUARDS, run.problem_of
 
 
@@ -30,7 +30,7 @@ def test_texts_and_tests_are_there():
 
 
 def test_each_section_has_guards():
-    """One to eight are those of behaviour.md; s are the secrets."""
+    """Sections 1 to 8 are requirements; s stands for secrets."""
     counts = collections.Counter(guard.section for guard in GUARDS)
     assert sorted(counts) == list('12345678s') and min(counts.values()) >= 9, counts
     assert len(set(guard.name for guard in GUARDS)) == len(GUARDS)

@@ -71,7 +71,7 @@ def test_manifest_names_what_is_there():
 
 @installed
 def test_installed_files():
-    """Python, stubs, py.typed, and nothing else."""
+    """Only Python files, stubs and py.typed are installed."""
     found = set()
     for folder, _, names in os.walk(PACKAGE):
         if not folder.endswith('__pycache__'):
@@ -100,7 +100,7 @@ def targets():
 
 
 def test_make_help_is_the_one_list_of_commands():
-    """It lists each target; what a target runs exists; the guide names no other target."""
+    """It lists each target, whose script exists; the guide names no other target."""
     described = re.findall(r'(?m)^([a-z]+): *## \S', read('Makefile'))
     assert described == targets() and 'help' in described
     assert set(re.search(r'(?m)^\.PHONY: (.*)$', read('Makefile')).group(1).split()) == set(targets())

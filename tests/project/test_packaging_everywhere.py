@@ -1,4 +1,4 @@
-"""Builds sdist and wheel, installs both on every interpreter there is, and runs them there."""
+"""Builds sdist and wheel, and installs and runs both on every interpreter."""
 
 from __future__ import absolute_import, division, unicode_literals
 

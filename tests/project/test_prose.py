@@ -1,4 +1,4 @@
-"""tools/prose.py: each rule on a sentence that breaks it and on one that only looks like it.
+"""tools/prose.py: each rule on a sentence that breaks it and on a similar one.
 
 The checkout itself is checked by ``tools/check.py lint``, not here.
 """
@@ -108,7 +108,7 @@ def test_width(extension, text):
     assert _check(text.replace('ends', 'end'), extension) == []
 
 
-#: Text that may be longer; if the last column is true, the wording is not checked either.
+#: Text that may be longer. If the last column is true, its wording is not checked.
 EXCEPTIONS = [
     ('a code block', '.rst', '.. code-block:: python\n\n    %s\n\nText.', True),
     ('a literal block', '.rst', 'Like this::\n\n    %s\n', True),

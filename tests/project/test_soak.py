@@ -1,4 +1,4 @@
-"""The verdict of ``tests/soak.py``: what counts as flat."""
+"""The verdict of ``tests/soak.py``: which curves count as flat."""
 
 from __future__ import absolute_import, division, unicode_literals
 

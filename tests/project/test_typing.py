@@ -1,6 +1,6 @@
-"""Compares the stubs (``*.pyi``) with the modules beside them, by reading them as Python.
+"""Compares the stubs (``*.pyi``) with their modules, by parsing them as Python.
 
-What type checkers find is another matter: ``tests/project/typing/``, ``tox -e types``.
+Type checkers run separately: see ``tests/project/typing/`` and ``make types``.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -25,10 +25,10 @@ PUBLIC = ('lomond', 'lomond.auth', 'lomond.compression', 'lomond.constants', 'lo
           'lomond.opcode', 'lomond.persist', 'lomond.response', 'lomond.session', 'lomond.status',
           'lomond.testing', 'lomond.websocket')
 
-#: Names for checkers alone; see tests/project/typing/stubtest-allowlist.txt.
+#: Names that only checkers need; see tests/project/typing/stubtest-allowlist.txt.
 ONLY_IN_STUBS = {('lomond.events', 'AnyEvent')}
 
-#: Parts of a module's vocabulary that are no types, or are offered by another module.
+#: Names of a module that are not types, or that come from another module.
 NOT_DEFINED_HERE = {
     ('lomond.persist', 'transient'),            # of lomond.client.backoff
     ('lomond.persist', 'back_off_delay'),
@@ -36,7 +36,7 @@ NOT_DEFINED_HERE = {
 
 
 def find_stubs():
-    """``{module name: path}`` of all stubs of the package."""
+    """Return ``{module name: path}`` of all stubs of the package."""
     found = {}
     for folder, _, names in os.walk(PACKAGE):
         for name in names:
@@ -60,13 +60,13 @@ def is_public(name):
 
 
 def read_all(body):
-    """The names in ``__all__``, which the stub of a package has."""
+    """Return the names in ``__all__``, which the stub of a package has."""
     return [name for node in body if isinstance(node, ast.Assign) and node.targets[0].id == '__all__'
             for name in ast.literal_eval(node.value)]
 
 
 def definitions(body):
-    """``{name: [nodes]}`` of what a module or class body of a stub defines; overloads are several."""
+    """Return ``{name: [nodes]}`` of a body; overloads have several nodes."""
     found = {}
     offered = read_all(body)
     for node in body:
@@ -76,7 +76,7 @@ def definitions(body):
             found.setdefault(node.target.id, []).append(node)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                if alias.asname == alias.name or alias.name in offered:     # "as" itself is an offer, too
+                if alias.asname == alias.name or alias.name in offered:     # "as" exports, too
                     found.setdefault(alias.name, []).append(node)
     return found
 
@@ -86,7 +86,10 @@ def has_decorator(node, name):
 
 
 def stub_parameters(node):
-    """``[(kind, name, default)]``; default: None without one, '...' when the stub keeps it to itself."""
+    """Return ``[(kind, name, default)]``.
+
+    A missing default is None; one that the stub does not show is '...'.
+    """
     arguments = node.args
     positional = list(getattr(arguments, 'posonlyargs', ())) + arguments.args
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
@@ -105,7 +108,7 @@ KINDS = {inspect.Parameter.VAR_POSITIONAL: '*', inspect.Parameter.VAR_KEYWORD: '
 
 
 def compare_parameters(where, node, function):
-    """What is wrong with a function of a stub: a list of sentences."""
+    """Return what is wrong with a function of a stub, as a list of sentences."""
     real = list(inspect.signature(function).parameters.values())
     stub = stub_parameters(node)
     names = [(kind, name) for kind, name, _ in stub]
@@ -129,7 +132,7 @@ def is_ellipsis(node):
 
 
 def compare_function(where, nodes, real):
-    if len(nodes) > 1:                  # overloads: each of them has the names of the function
+    if len(nodes) > 1:                  # each overload has the names of the function
         names = [one for one in inspect.signature(real).parameters]
         return ['{}: an overload has other parameters'.format(where) for node in nodes
                 if [name for _, name, _ in stub_parameters(node)] != names]
@@ -167,7 +170,7 @@ def compare_class(where, node, real):
 
 
 def compare_module(name):
-    """What is wrong with the stub of a module: a list of sentences."""
+    """Return what is wrong with the stub of a module, as a list of sentences."""
     module = importlib.import_module(name)
     wrong = []
     stub = definitions(read_stub(name).body)
@@ -221,7 +224,7 @@ def test_all_names_of_a_package_are_offered():
 
 
 def literal_of(node):
-    """The text in ``name: ClassVar[Literal['text']]``."""
+    """Return the text in ``name: ClassVar[Literal['text']]``."""
     found = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
     return found[0] if found else None
 

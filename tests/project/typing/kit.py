@@ -1,4 +1,4 @@
-"""The testing kit in somebody's tests."""
+"""The testing kit, as used in tests of programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""persist(): its events, its policies, what it takes in place of a WebSocket and an event."""
+"""persist(): its events and policies, and stand-ins for its arguments."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Stop:
 
 
 class Double:
-    """All that persist() needs of a WebSocket in somebody's tests."""
+    """All that persist() needs of a WebSocket in a test."""
 
     def connect(self, poll: float, ping_rate: float | None, ping_timeout: float | None) -> Iterator[AnyEvent]:
         yield Text('hello')

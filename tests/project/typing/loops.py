@@ -1,4 +1,4 @@
-"""Loops over events: by name, by class, by match, and handlers apart from the loop."""
+"""Loops over events: by name, by class, by match, and with separate handlers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lomond import WebSocket, events
 from lomond.events import Binary, Closed, Closing, Pong, Ready, Rejected, Text
 from lomond.response import Response
 
-if TYPE_CHECKING:           # a name of the stubs alone
+if TYPE_CHECKING:           # only the stubs have this name
     from lomond.events import AnyEvent
 
 
@@ -76,7 +76,7 @@ def by_match_of_name(event: AnyEvent) -> str:
 
 
 def several_names(event: AnyEvent) -> int:
-    """pyright does not narrow by ``event.name in (..)``; both checkers understand ``or``."""
+    """pyright does not narrow by ``event.name in (..)``; both understand ``or``."""
     if event.name == 'ping' or event.name == 'pong':
         return len(event.data)
     if not (event.name == 'closing' or event.name == 'closed'):
@@ -85,7 +85,7 @@ def several_names(event: AnyEvent) -> int:
 
 
 def to_the_last(event: AnyEvent) -> str:
-    """A checker tells when a kind of event is missing here."""
+    """A checker reports if a kind of event is missing here."""
     if event.name == 'text':
         return event.text
     if event.name == 'binary':
@@ -146,12 +146,12 @@ def dispatch(websocket: WebSocket) -> None:
 
 
 def base_class(event: events.Event) -> float:
-    """Whoever knows no more than Event narrows by class."""
+    """A function that takes any Event narrows by class."""
     return len(event.text) if isinstance(event, Text) else event.received_time
 
 
 class Bot:
-    """Methods by the name of the event, as many programs have them."""
+    """Methods named after events, as in many programs."""
 
     def on_text(self, event: Text) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Programs that are wrong: each of these lines has to be an error (an unused ``ignore`` is one)."""
+"""Wrong programs: each of these lines has to be an error, or ``ignore`` is unused."""
 
 from __future__ import annotations
 

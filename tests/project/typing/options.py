@@ -1,4 +1,4 @@
-"""Every parameter of WebSocket and connect() in each of its forms, and every member."""
+"""Every parameter of WebSocket and connect() in each form, and every member."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def address() -> str:
 
 
 def nothing() -> None:
-    """``headers`` may give nothing."""
+    """``headers`` may return nothing."""
 
 
-# 0.3.4's order
+# the order of 0.3.4
 WebSocket('ws://example.org/', {}, ['chat'], 'agent', True, True, None, None, look)
 WebSocket(address, proxies={'http': None, 'https': 'http://proxy:8080'})
 WebSocket('ws://a/', proxies={'all': None})

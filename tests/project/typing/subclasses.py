@@ -1,4 +1,4 @@
-"""What programs make of the classes: their own WebSocket, session, event, double."""
+"""Subclasses in programs: of WebSocket, session and event, and test doubles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Client(WebSocket):
-    """Each method that may be overridden."""
+    """Overrides every method that may be overridden."""
 
     def __init__(self, room: str, **options: Any) -> None:
         super().__init__('wss://example.org/' + room, **options)
@@ -45,7 +45,7 @@ class Client(WebSocket):
 
 
 class PipeSession(WebsocketSession):
-    """Connected to whatever it likes."""
+    """Makes its own connection."""
 
     def _connect(self) -> tuple[socket.socket, str | None]:
         ours, theirs = socket.socketpair()
@@ -54,7 +54,7 @@ class PipeSession(WebsocketSession):
 
 
 class StrictSession(WebsocketSession):
-    """With TLS of its own."""
+    """Uses its own TLS."""
 
     def __init__(self, websocket: WebSocket) -> None:
         super().__init__(websocket)
@@ -68,7 +68,7 @@ class StrictSession(WebsocketSession):
 
 
 class Double:
-    """What stands for a session in somebody's tests."""
+    """A stand-in for a session in tests."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self.session_time = 0.0
@@ -91,7 +91,7 @@ def make_session(websocket: WebSocket) -> WebsocketSession:
 
 
 class Tick(Event):
-    """An event of a program's own, for its own queue."""
+    """An event of a program, for its own queue."""
 
     name = 'tick'
 
@@ -101,7 +101,7 @@ class Tick(Event):
 
 
 class Greeting(Text):
-    """More of an event that there is."""
+    """Extends an existing event."""
 
     def words(self) -> list[str]:
         return self.text.split()
@@ -128,7 +128,7 @@ for found in own_queue:
 
 
 def drive(session: WebsocketSession) -> None:
-    """A driver of one's own."""
+    """A custom driver."""
     session.start(poll=1.0, ping_timeout=10)
     while not session.is_over:
         deadline = session.next_deadline()

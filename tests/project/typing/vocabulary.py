@@ -1,4 +1,4 @@
-"""The rest of what can be imported: errors, codes, responses, options, a session's plug."""
+"""The other public names: errors, codes, responses, options, a custom session."""
 
 from __future__ import annotations
 
