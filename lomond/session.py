@@ -97,8 +97,8 @@ class WebsocketSession(object):
     def waits(self):
         """Return what to poll.
 
-        :returns: file descriptors as ``((fileno, READ | WRITE), ...)``; the set can change
-            after each :meth:`process` call
+        :returns: file descriptors as ``((fileno, READ | WRITE), ...)``; the set can
+            change after each :meth:`process` call
         """
         if self._waiting is None or self.is_over:
             return ()
@@ -276,7 +276,7 @@ class WebsocketSession(object):
                 break
             driver, self._driver = self._driver, None
             driver.close()
-            # First: a close() while Redirected is handled is meant for the next attempt.
+            # First: a close() while Redirected is handled is for the next attempt.
             failure = plan.restart()
             self._core = plan.core
             if again != plan.SILENT:

@@ -11,7 +11,7 @@ How it works.  Four parts share the work:
 
 ``Driver.live()`` is the connection's life as a generator.  It yields events for the
 program, and None whenever there is nothing to do before something becomes readable or
-writable, or a deadline comes.  Whoever iterates it (the blocking session, a loop of
+writable, or a deadline comes.  Its caller (the blocking session, a loop of
 many connections, the thread of a server's handler) waits in its own way for what
 ``waits()`` and ``lifecycle.next_deadline()`` say, and resumes it.
 
@@ -60,7 +60,7 @@ SLOW_HANDLER = 0.005
 
 
 class Hooks(object):
-    """What the driver tells whoever began the connection; None where nobody listens.
+    """What the driver tells its owner; None where nobody listens.
 
     :ivar on_event: called with each event before it is handed out
     :ivar on_sent: called with the number of bytes of each write
@@ -121,7 +121,7 @@ class Driver(object):
         self.is_busy = False            # it only lets others have their turn: resume it at once
         self._waits = (None,)           # the newest answer of waits()
 
-    # -- for whoever waits
+    # -- for the caller, who waits
 
     def waits(self):
         """Return ``((fileno, mask), (wake-up, READ))``, identical until it changes."""

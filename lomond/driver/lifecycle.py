@@ -56,7 +56,7 @@ class Lifecycle(object):
     :param flush: called when something was queued that should go out now
     :param open_deadline: when the opening handshake must be done (monotonic), or None
     :param open_reason: the reason of ``Disconnected`` if it is not
-    :param send_timeout: seconds for the answer of a refusal (server); None: no limit
+    :param send_timeout: seconds for the answer of a refusal (server); no limit if None
     :param on_ready: called with the answer, or request, of a good opening handshake
     :param on_rejected: called with ``Rejected``; what it returns, unless None, is to be
         done instead of ending

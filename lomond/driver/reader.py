@@ -41,8 +41,7 @@ class Reader(object):
     :param stream: one of :mod:`lomond.network.stream`
     :param deadlines: told when bytes arrive
     :param waiting: monotonic and epoch clock
-    :param on_received: called with the number of bytes of each read; None: nobody
-        listens
+    :param on_received: called with the number of bytes of each read, or None
 
     :ivar reads: how many reads in a row have found something, without a wait between
         them

@@ -27,7 +27,7 @@ ends the connection.  A handler that sends while its own thread is in the middle
 send or read is refused: waiting would be a deadlock.
 
 The descriptor is closed by its last user.  ``close()`` shuts the stream down, which
-wakes every sender that waits; whoever is the last to use it closes it, so a descriptor
+wakes every sender that waits; its last user closes it, so a descriptor
 is never reused under somebody else's poll.
 
 Knows nothing of: events, deadlines, how connections are made.

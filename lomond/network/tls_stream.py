@@ -242,7 +242,7 @@ class TlsInTlsStream(TlsBase):
             self._unsent = self._unsent[count:]
 
     def _fill(self):
-        """Take ciphertext from the stream below; return False if there is none yet."""
+        """Take ciphertext from the stream below; return False if none has come."""
         count = self._stream.recv_into(memoryview(self._scratch))
         if count is None:
             return False
