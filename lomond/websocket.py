@@ -8,9 +8,11 @@ from __future__ import absolute_import, division, unicode_literals
 from . import constants, errors
 from ._compat import BYTES_LIKE, encode_utf8, monotonic, text_type
 from .client import options
-from .client.attempt import ConnectionState, Plan, encode_handshake, make_core, make_observer
+from .client.attempt import ConnectionState, Plan, make_core
 from .client.endpoint import Members
 from .client.feed import Feeding
+from .client.request import encode_handshake
+from .client.trace import make_observer
 from .network import tls_context
 from .network.proxy_settings import environment_proxies, normalise_proxies
 from .network.url import parse_url

@@ -6,21 +6,17 @@ It must not know sockets or the loop; a session asks it, and lets go of it at th
 from __future__ import absolute_import, division, unicode_literals
 
 from .._compat import error_text, text_type
-from ..auth import basic
 from ..network.dialer import Route
 from ..network.proxy_settings import select_proxy
-from ..network.url import cut_query, parse_url, resolve_location, same_origin
-from ..opcode import Opcode
+from ..network.url import cut_query, resolve_location, same_origin
 from ..protocol.connection import CLIENT, Connection
-from ..protocol.frames import parse_close_payload
-from ..protocol.handshake import ClientHandshake, encode_request, make_key
+from ..protocol.handshake import ClientHandshake, make_key
 from ..response import escape
-from .cookies import cookie_header, take_cookies
-from .options import header_pairs
+from .cookies import take_cookies
+from .request import prepare_request
+from .trace import make_observer
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
-#: Headers that are for the first server only (besides ``auth`` and ``cookies``).
-_FOR_ONE_ORIGIN = frozenset((b'authorization', b'cookie', b'host'))
 
 
 class ConnectionState(object):
@@ -229,126 +225,3 @@ def is_overridden(session, name):
     """True when a subclass, or the object itself, has a method of its own."""
     method = getattr(session, name)
     return not getattr(method, 'is_default', False)
-
-
-def prepare_request(websocket, state):
-    """Ask ``url`` and ``headers`` where they are callables, once for each connection."""
-    if state.target is None:
-        websocket.first_target = None       # of the connection before; this one may raise
-        state.target = websocket.first_target = parse_url(websocket.url())
-        state.shown_url = state.target.masked
-    if state.pairs is None:
-        headers = websocket.headers
-        state.pairs = header_pairs(headers() if callable(headers) else headers)
-
-
-def encode_handshake(websocket, state):
-    """The bytes of the request (RFC 6455, 4.1)."""
-    prepare_request(websocket, state)
-    target = state.target
-    added, given = websocket.added_headers, state.pairs
-    if state.is_astray:
-        added, given = [[pair for pair in pairs if pair[0].lower() not in _FOR_ONE_ORIGIN]
-                        for pairs in (added, given)]
-    authorization = _authorization(websocket, state)
-    # One Authorization: of add_header, else of headers, each time the last.
-    secrets = [pair for pairs in (given, added) for pair in pairs
-               if pair[0].lower() == b'authorization']
-    pairs = [pair for pair in list(added) + list(given)
-             if pair[0].lower() != b'authorization' or pair is secrets[-1]]
-    named = set(name.lower() for name, _ in pairs)
-    if state.answer is not None:
-        pairs = [pair for pair in pairs if pair[0].lower() != b'authorization']
-        pairs.append((b'Authorization', state.answer.encode('latin-1')))
-    elif authorization is not None and b'authorization' not in named:
-        pairs.append((b'Authorization', authorization.encode('ascii')))
-    if b'cookie' not in named and not (state.is_astray and not hasattr(
-            websocket.cookies, 'add_cookie_header')):
-        cookie = cookie_header(websocket.cookies, target)
-        if cookie:
-            pairs.append((b'Cookie', cookie))
-    deflate = websocket.deflate
-    return encode_request(
-        target.resource, target.host_header, state.key, pairs, websocket.agent,
-        websocket.protocols, None if deflate is None else deflate.offer(), websocket.origin)
-
-
-def _authorization(websocket, state):
-    """Of ``auth``, else of the URL; never for another origin."""
-    if state.is_astray:
-        return None
-    if isinstance(websocket.auth, tuple):
-        return basic(*websocket.auth)
-    # A redirect within the origin names no user, and loses none.
-    userinfo = websocket.first_target.userinfo
-    if userinfo is not None and websocket.auth is None:
-        return basic(*userinfo)
-    return None
-
-
-class _Observer(object):
-    """Trace records and log lines of one connection; made only when somebody listens."""
-
-    def __init__(self, state, trace, logger):
-        self._state = state         # not the WebSocket, which refers to us: no cycle
-        self._trace = trace
-        self._logger = logger
-        self._close_requested = False
-
-    def emit(self, stage, **values):
-        record = dict(values, stage=stage, url=self._state.shown_url)
-        if self._logger is not None:
-            self._logger.debug('%s %s', stage, record)
-        if self._trace is not None:
-            try:
-                self._trace(record)
-            except Exception:
-                import logging
-                logging.getLogger('lomond').warning('the trace callback failed', exc_info=True)
-
-    def on_sent(self, count):
-        self.emit('socket_send', length=count)
-
-    def on_reply(self, opcode, payload):
-        """An automatic frame goes out; traced as if its method had been called, as it is in 0.3.4."""
-        if opcode in (Opcode.PING, Opcode.PONG):
-            self.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload))
-        elif opcode == Opcode.CLOSE and not self._close_requested:
-            self.on_close(*parse_close_payload(payload))
-
-    def on_close(self, code, reason):
-        """A close frame is due; of ``close()`` itself this tells before the frame goes out."""
-        self._close_requested = True
-        self.emit('close_requested', code=code,
-                  reason=reason if isinstance(reason, text_type) else reason.decode('utf-8'))
-
-    def on_received(self, count):
-        self.emit('socket_recv', length=count)
-
-    def on_event(self, event):
-        name = event.name
-        if name == 'text':
-            self.emit('message_text', length=len(event.text.encode('utf-8')))
-        elif name in ('binary', 'ping', 'pong'):
-            self.emit('message_' + name, length=len(event.data))
-        elif name in ('closing', 'closed'):
-            self.emit('message_close', code=event.code, reason=event.reason)
-        elif name == 'ready':
-            self.emit('handshake_ready', protocol=event.protocol,
-                      extensions=sorted(event.extensions))
-        elif name == 'rejected':
-            self.emit('handshake_rejected', reason=event.reason,
-                      status_code=event.response.status_code)
-
-
-def make_observer(websocket):
-    """An observer, or None when nobody listens: then nothing is paid for one."""
-    import logging
-    logger = logging.getLogger('lomond')
-    trace, state = websocket.trace, websocket.state
-    if trace and not callable(trace):
-        return _Observer(state, None, logger)
-    if logger.isEnabledFor(logging.DEBUG):
-        return _Observer(state, trace or None, logger)
-    return _Observer(state, trace, None) if trace else None
-

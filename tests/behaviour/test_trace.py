@@ -386,11 +386,11 @@ def test_nothing_above_debug(caplog):
 
 def test_nobody_listens_nothing_is_made(monkeypatch):
     """No record is built when there is neither a callback nor a log."""
-    from lomond.client import attempt
+    from lomond.client import trace
 
     def never(*args, **kwargs):
         raise AssertionError('a record was made')
-    monkeypatch.setattr(attempt._Observer, 'emit', never)
+    monkeypatch.setattr(trace._Observer, 'emit', never)
     before = logging.getLogger('lomond').level
     logging.getLogger('lomond').setLevel(logging.INFO)
     try:

@@ -10,7 +10,8 @@ import pytest
 
 from lomond import WebSocket, errors, events
 from lomond.auth import DigestAuth
-from lomond.client.attempt import Plan, is_overridden, make_observer
+from lomond.client.attempt import Plan, is_overridden
+from lomond.client.trace import make_observer
 from lomond.opcode import Opcode
 from lomond.response import Response
 from lomond.session import WebsocketSession
