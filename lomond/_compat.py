@@ -104,6 +104,14 @@ else:
     join_bytes = b''.join
 
 
+def flat_view(data):
+    """Return a bytearray or memoryview as a memoryview of bytes, without a copy if possible."""
+    view = memoryview(data)
+    if view.format not in ('B', b'B') or view.ndim != 1 or view.strides not in ((1,), None):
+        return view.tobytes()
+    return view
+
+
 def to_text(value):
     """An ASCII native ``str`` of 2.7 as text; anything else as it came."""
     if PY2 and isinstance(value, bytes):

@@ -6,7 +6,7 @@ It must not know sockets: a session drives them, the core knows the protocol.
 from __future__ import absolute_import, division, unicode_literals
 
 from . import constants, errors
-from ._compat import BYTES_LIKE, encode_utf8, monotonic, text_type
+from ._compat import BYTES_LIKE, encode_utf8, flat_view, monotonic, text_type
 from .client import options
 from .client.attempt import ConnectionState, Plan, make_core
 from .client.endpoint import Members
@@ -277,7 +277,7 @@ class WebSocket(Feeding, Members):
             raise TypeError('data must be bytes, bytearray or memoryview, not {}; use send_text for '
                             'text'.format(type(data).__name__))
         if not isinstance(data, bytes):
-            data = options.flat_view(data)
+            data = flat_view(data)
         self._send(Opcode.BINARY, data, compress)
 
     def send_json(self, _obj=Ellipsis, **kwargs):

@@ -7,10 +7,9 @@ from __future__ import absolute_import, division, unicode_literals
 
 import time
 
-from .._compat import BYTES_LIKE, monotonic
+from .._compat import BYTES_LIKE, flat_view, monotonic
 from ..opcode import Opcode
 from ..protocol import states
-from . import options
 
 # Of connect(): what the trace record connect_start holds.
 LOOP_SETTINGS = ('poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout')
@@ -51,7 +50,7 @@ class Feeding(object):
         if core.state.is_closed:        # also by one that was left unfinished, which is no error then
             return
         if not isinstance(data, bytes):
-            data = options.flat_view(data)
+            data = flat_view(data)
         observer = self._feed_observer
         events = core.receive(data, time.time(), monotonic())
         is_done = False

@@ -215,14 +215,6 @@ def check_socket_options(options):
     return [tuple(option) for option in options]
 
 
-def flat_view(data):
-    """A bytearray or memoryview as a memoryview of bytes, without a copy where that is possible."""
-    view = memoryview(data)
-    if view.format not in ('B', b'B') or view.ndim != 1 or view.strides not in ((1,), None):
-        return view.tobytes()
-    return view
-
-
 def check_path(what, path):
     """A path, as text or bytes, without NUL; or None."""
     if path is None:

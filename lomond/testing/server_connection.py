@@ -6,8 +6,7 @@ It must not know how connections are accepted, nor which handler runs.
 from __future__ import absolute_import, division, unicode_literals
 
 from .. import errors
-from .._compat import BYTES_LIKE, OS_ERRORS, encode_utf8, get_ident, text_type, to_bytes
-from ..client import options
+from .._compat import BYTES_LIKE, OS_ERRORS, encode_utf8, flat_view, get_ident, text_type, to_bytes
 from ..opcode import Opcode
 from ..protocol.frames import encode_frame
 from .link import Link
@@ -170,7 +169,7 @@ class ServerConnection(Link):
         :param compress: True: it is compressed if that was agreed on
         """
         self._check_bytes(data)
-        self._send(Opcode.BINARY, data if isinstance(data, bytes) else options.flat_view(data),
+        self._send(Opcode.BINARY, data if isinstance(data, bytes) else flat_view(data),
                    compress)
 
     def send_ping(self, data=b''):

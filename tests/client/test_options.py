@@ -2,8 +2,6 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import array
-
 import pytest
 
 from lomond._compat import PY2
@@ -114,16 +112,3 @@ def test_objects_are_kept():
     assert options.check_compress(deflate) is deflate
     for true in (True, 1):
         assert isinstance(options.check_compress(true), Deflate)
-
-
-def test_flat_view():
-    """Bytes one after the other, without a copy where that is possible."""
-    data = bytearray(b'abcdef')
-    view = options.flat_view(data)
-    assert isinstance(view, memoryview) and view.tobytes() == data
-    data[0] = 120
-    assert view.tobytes() == b'xbcdef'
-    if not PY2:             # its memoryview has neither steps nor arrays
-        assert bytes(options.flat_view(memoryview(b'abcdef')[::2])) == b'ace'
-        numbers = array.array('H', [1, 2])
-        assert bytes(options.flat_view(memoryview(numbers))) == numbers.tobytes()

@@ -3,6 +3,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import array
 import errno
 import os
 import platform
@@ -23,6 +24,7 @@ from lomond._compat import (
     encode_utf8,
     error_number,
     error_text,
+    flat_view,
     fork_id,
     is_in_progress,
     join_bytes,
@@ -395,3 +397,16 @@ def test_fspath():
 
     assert _compat.fspath(Path()) == 'a/b'
     assert _compat.fspath(b'a') == b'a' and _compat.fspath(None) is None
+
+
+def test_flat_view():
+    """Bytes one after the other, without a copy where that is possible."""
+    data = bytearray(b'abcdef')
+    view = flat_view(data)
+    assert isinstance(view, memoryview) and view.tobytes() == data
+    data[0] = 120
+    assert view.tobytes() == b'xbcdef'
+    if not PY2:             # its memoryview has neither steps nor arrays
+        assert bytes(flat_view(memoryview(b'abcdef')[::2])) == b'ace'
+        numbers = array.array('H', [1, 2])
+        assert bytes(flat_view(memoryview(numbers))) == numbers.tobytes()
