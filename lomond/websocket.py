@@ -5,26 +5,22 @@ It must not know sockets: a session drives them, the core knows the protocol.
 
 from __future__ import absolute_import, division, unicode_literals
 
-from . import constants, errors
+from copy import copy
+
+from . import errors
 from ._compat import BYTES_LIKE, encode_utf8, flat_view, monotonic, text_type
 from .client import options
-from .client.attempt import ConnectionState, Plan, make_core
-from .client.endpoint import Members
-from .client.feed import Feeding
-from .client.request import encode_handshake
-from .client.trace import make_observer
-from .network import tls_context
-from .network.proxy_settings import environment_proxies, normalise_proxies
-from .network.url import parse_url
+from .client.attempt import Attempt, Hooks, Running
+from .client.endpoint import Endpoint, EndpointAttributes
+from .client.feed import Feed
 from .opcode import Opcode
 from .protocol import states
 from .protocol.connection import DEFAULT_MAX_MESSAGE_SIZE
 from .protocol.frames import MAX_CONTROL_PAYLOAD, encode_close_payload
-from .protocol.handshake import check_header
 from .session import WebsocketSession
 
 
-class WebSocket(Feeding, Members):
+class WebSocket(EndpointAttributes, Feed):
     """A WebSocket client: iterate it for the events of a connection.
 
     >>> from lomond import WebSocket
@@ -84,32 +80,12 @@ class WebSocket(Feeding, Members):
                  headers=None, origin=None, auth=None, cookies=None, ssl_cert=None,
                  ssl_fingerprint=None, max_message_size=DEFAULT_MAX_MESSAGE_SIZE, max_redirects=0,
                  source_address=None, socket_options=None, uds=None):
-        self.first_target = None if callable(url) else parse_url(url)
-        self.url = url if callable(url) else self.first_target.text
-        self.detects_proxies = proxies is None
-        self.proxies = environment_proxies() if proxies is None else normalise_proxies(proxies)
-        self.protocols = options.check_protocols(protocols)
-        self.agent = options.check_text_header('agent', b'User-Agent', agent) or constants.USER_AGENT
-        self.compress = compress
-        self.deflate = options.check_compress(compress)
-        tls_context.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
-        self.ssl_verify = ssl_verify
-        self.ssl_cafile = ssl_cafile
-        self.ssl_context = ssl_context
-        self.ssl_cert = ssl_cert
-        self.ssl_fingerprint = ssl_fingerprint
-        self.trace = trace
-        self.headers = options.check_headers(headers)
-        self.origin = options.check_text_header('origin', b'Origin', origin)
-        self.auth = options.check_auth(auth)
-        self.cookies = options.check_cookies(cookies)
-        self.max_message_size = options.check_size('max_message_size', max_message_size, 0)
-        self.max_redirects = options.check_size('max_redirects', max_redirects, 0) or 0
-        self.source_address = options.check_source_address(source_address)
-        self.socket_options = options.check_socket_options(socket_options)
-        self.uds = options.check_path('uds', uds)
-        self.added_headers = []
-        self._running = None        # the session whose connection runs
+        self._endpoint = Endpoint(
+            url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context, trace, headers,
+            origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size, max_redirects,
+            source_address, socket_options, uds)
+        self._running = Running()
+        self.state = None
         self.reset()
 
     # -- connecting
@@ -144,13 +120,15 @@ class WebSocket(Feeding, Members):
         for name, value in (('connect_timeout', connect_timeout), ('send_timeout', send_timeout)):
             if options.check_time(name, value) != 30.0:
                 settings[name] = value
-        if self._running is not None:
+        if self._running.session is not None:
             return _refused('a connection of this WebSocket runs already; one at a time')
         self.reset()
+        state = self.state
+        state.listen()
         session = session_class(self)
-        self.state.session = session
+        state.session = session
         if not isinstance(session, WebsocketSession):
-            self.begin_by_hand(make_observer(self), settings)
+            state.begin_by_hand(settings)
         return session.run(**settings)
 
     def __iter__(self):
@@ -163,45 +141,35 @@ class WebSocket(Feeding, Members):
         session = self.session
         if session is not None:
             session.close()
-            self.end(session)       # an iterator that is still there (PyPy) is of no use any more
+            self.state.end(session)     # the iterator may still exist (PyPy), but is useless now
 
     def reset(self):
-        """Make a fresh state and a fresh key, nothing else; :meth:`connect` does it by itself."""
-        state = ConnectionState(self.first_target if not callable(self.url) else None)
-        state.core = make_core(self, state)
-        self.state = state
-        self._observer = self._feed_observer = None     # while somebody listens
+        """Create a fresh state and a fresh key, and do nothing else.
 
-    @property
-    def plan(self):
-        """What a session drives; made for it."""
-        return Plan(self)
+        :meth:`connect` does this by itself.
+        """
+        first_target = None
+        if self.state is not None:
+            self.state.is_superseded = True
+            first_target = self.state.first_target
+        hooks = Hooks(*[getattr(self, name) if self._overrides(name) else None for name in Hooks._fields])
+        self.state = Attempt(self._endpoint, self._running, hooks, first_target)
 
-    def overrides(self, name):
-        """True when a subclass, or this object, has its own method of that name."""
+    def _overrides(self, name):
+        """True if a subclass, or this object, has its own method of that name."""
         method = getattr(self, name)
         return getattr(method, '__func__', method) is not vars(WebSocket)[name]
 
-    def begin(self, session, observer):
-        """The session's connection runs from now on (called by its plan).
+    def __copy__(self):
+        twin = self.__class__.__new__(self.__class__)
+        vars(twin).update(vars(self), _endpoint=copy(self._endpoint), _running=Running(), state=None)
+        twin.reset()
+        return twin
 
-        :raises WebSocketError: it was superseded, or another connection runs
-        """
-        if self._running is not None:
-            raise errors.WebSocketError('a connection of this WebSocket runs already; one at a time')
-        if self.state.session is not session:
-            raise errors.WebSocketError('superseded by a later connect() of this WebSocket')
-        self._running = session
-        self._observer = observer
-
-    def is_running(self, session):
-        """True while the session's connection runs."""
-        return self._running is session
-
-    def end(self, session):
-        """The session's connection is over (called by its plan)."""
-        if self._running is session:
-            self._running = None
+    @property
+    def plan(self):
+        """The :class:`~lomond.client.attempt.Attempt` that a session drives."""
+        return self.state
 
     # -- the request and its answer
 
@@ -215,18 +183,14 @@ class WebSocket(Feeding, Members):
         :raises TypeError: unless both are bytes
         :raises ValueError: the name is no token, or a value would not stay in its line
         """
-        check_header(header, value)
-        if header.lower() == b'host':
-            self.added_headers = [pair for pair in self.added_headers
-                                  if pair[0].lower() != b'host']
-        self.added_headers.append((header, value))
+        self._endpoint.add_header(header, value)
 
     def build_request(self):
         """The request as bytes (RFC 6455, 4.1); the same until the next ``connect()``.
 
         A subclass may override it: the session sends what it returns.
         """
-        return encode_handshake(self, self.state)
+        return self.state.build_request()
 
     def on_response(self, response):
         """Judge the answer to the request (RFC 6455, 4.1); may be overridden.
@@ -235,7 +199,7 @@ class WebSocket(Feeding, Members):
         :returns: ``(subprotocol or None, set of extensions)``, text
         :raises HandshakeError: it is not acceptable
         """
-        return self.state.core.handshake.check_response(response, self.process_extensions)
+        return self.state.check_response(response, self.process_extensions)
 
     def process_extensions(self, extensions):
         """Set up what the server has agreed to (RFC 6455, 9.1); may be overridden.
@@ -244,22 +208,23 @@ class WebSocket(Feeding, Members):
         :returns: the set of names that are enabled, text
         :raises HandshakeError: something that was not offered, or parameters that may not be
         """
-        return self.state.core.handshake.negotiate(extensions)
+        return self.state.negotiate(extensions)
 
-    # -- sending
+    # -- messages
 
     def send_text(self, text, compress=True):
-        """Send a text message; returns when its bytes are with the operating system.
+        """Send a text message; returns when the operating system has taken its bytes.
 
         May be called from any thread.
 
-        :param text: text, of any length
-        :param compress: True: it is compressed if that was agreed on; False: it is not
-        :raises TypeError: unless it is text
+        :param text: text of any length
+        :param compress: if false, the message is sent uncompressed even if compression was
+            agreed on
+        :raises TypeError: if ``text`` is not text
         :raises WebSocketUnavailable: before Ready
-        :raises WebSocketClosing: after :meth:`close`, or after the server's close was answered
+        :raises WebSocketClosing: after :meth:`close`, or once the peer's close was answered
         :raises WebSocketClosed: after the end
-        :raises SendTimeout: the server took nothing for ``send_timeout`` seconds
+        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
         """
         if not isinstance(text, text_type):
@@ -268,10 +233,10 @@ class WebSocket(Feeding, Members):
         self._send(Opcode.TEXT, encode_utf8(text), compress)
 
     def send_binary(self, data, compress=True):
-        """Send a binary message; from any thread, errors as in :meth:`send_text`.
+        """Send a binary message; from any thread, errors as for :meth:`send_text`.
 
-        :param data: bytes, bytearray or memoryview; it must not change until this returns
-        :param compress: True: it is compressed if that was agreed on; False: it is not
+        :param data: bytes, bytearray or memoryview; must not change until this returns
+        :param compress: as for :meth:`send_text`
         """
         if not isinstance(data, BYTES_LIKE):
             raise TypeError('data must be bytes, bytearray or memoryview, not {}; use send_text for '
@@ -281,37 +246,37 @@ class WebSocket(Feeding, Members):
         self._send(Opcode.BINARY, data, compress)
 
     def send_json(self, _obj=Ellipsis, **kwargs):
-        """Send an object, or keywords, as JSON in a text message.
+        """Send an object, or the keyword arguments, as JSON in a text message.
 
-        ``send_json([1, 2])``, ``send_json(subscribe=u'prices')``; with neither it is ``{}``.  From any
-        thread, errors as in :meth:`send_text`.
+        ``send_json([1, 2])``, ``send_json(subscribe=u'prices')``; without arguments ``{}`` is
+        sent.  From any thread, errors as for :meth:`send_text`.
 
-        :param kwargs: the members of a JSON object, ``compress`` too
-        :raises ValueError: an object and keywords
-        :raises TypeError: what cannot be serialised
+        :param kwargs: the members of a JSON object, even ``compress``
+        :raises ValueError: if both an object and keywords are given
+        :raises TypeError: if the object is not serializable
         """
         if _obj is not Ellipsis and kwargs:
             raise ValueError('send_json takes one object or keywords, not both')
         import json
         try:
             text = json.dumps(kwargs if _obj is Ellipsis else _obj)
-        except ValueError as error:     # an object inside of itself; bytes on 2.7
-            raise TypeError('not serialisable as JSON: {}'.format(error))
+        except ValueError as error:     # an object that contains itself; bytes on 2.7
+            raise TypeError('not serializable as JSON: {}'.format(error))
         self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
 
     def send_ping(self, data=b''):
-        """Send a ping (RFC 6455, 5.5.2); from any thread, errors as in :meth:`send_text`.
+        """Send a ping (RFC 6455, 5.5.2); from any thread, errors as for :meth:`send_text`.
 
-        :param bytes data: at most 125 bytes; the pong brings them back
-        :raises TypeError: unless they are bytes
-        :raises ValueError: more than that
+        :param bytes data: at most 125 bytes; the pong returns them
+        :raises TypeError: if ``data`` is not bytes
+        :raises ValueError: if ``data`` is too long
         """
         self._send_control(Opcode.PING, data)
 
     def send_pong(self, data):
-        """Send a pong that nobody asked for, or with ``auto_pong=False`` one that was asked for.
+        """Send an unsolicited pong, or with ``auto_pong=False`` the answer to a ping.
 
-        :param bytes data: at most 125 bytes; errors as in :meth:`send_ping`
+        :param bytes data: at most 125 bytes; errors as for :meth:`send_ping`
         """
         self._send_control(Opcode.PONG, data)
 
@@ -321,49 +286,44 @@ class WebSocket(Feeding, Members):
         if len(data) > MAX_CONTROL_PAYLOAD:
             raise ValueError('data is {} bytes; at most {} are allowed'.format(
                 len(data), MAX_CONTROL_PAYLOAD))
-        session = self._open_session()
-        if opcode == Opcode.PING and not isinstance(session, WebsocketSession):
-            self.state.core.pings.sent(data, monotonic())       # ours writes this down by itself
+        state = self.state
+        session = _open_session(state)
+        if opcode == Opcode.PING and state.has_custom_session:
+            state.core.pings.sent(data, monotonic())
         session.send(opcode, data)
-        if self._observer is not None:
-            self._observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(data))
+        if state.observer is not None:
+            state.observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(data))
 
     def _send(self, opcode, payload, compress):
-        session = self.state.session
-        if session is None or self.state.core.inputs != states.OPENED:
-            session = self._open_session()      # it may be open for sending all the same
+        # hot path: the list of inputs is compared because asking for core.state takes longer
+        state = self.state
+        session = state.session
+        if session is None or state.core.inputs != states.OPENED:
+            session = _open_session(state)      # other states may allow sending, too
         session.send(opcode, payload, compress)
-        if self._observer is not None:
-            self._observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload),
+        if state.observer is not None:
+            state.observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload),
                                 compressed=bool(compress and self.supports_compression))
 
-    def _open_session(self):
-        state = self.state
-        if state.session is None:
-            raise errors.WebSocketUnavailable('nothing can be sent before it is connected')
-        now = state.core.state
-        if not now.may_send:
-            raise now.refuse()
-        return state.session
-
-    # -- ending
+    # -- the end
 
     def close(self, code=1000, reason='goodbye'):
-        """Begin the closing handshake (RFC 6455, 7.1.2); go on with the loop until it ends.
+        """Begin the closing handshake (RFC 6455, 7.1.2); the loop goes on until it is complete.
 
-        It never waits, and never raises because of the wire.  May be called from any thread, and in
-        a signal handler.  Nothing happens when it is closing or closed, or was never connected.
+        Never waits, and never raises because of the state of the connection.  May be called
+        from any thread and in a signal handler.  Does nothing if the connection is closing or
+        closed, or was never begun.
 
-        :param code: 1000 - 1003, 1007 - 1014 or 3000 - 4999 (RFC 6455, 7.4); None: an empty close
-            frame
+        :param code: 1000 - 1003, 1007 - 1014 or 3000 - 4999 (RFC 6455, 7.4); None sends an
+            empty close frame
         :param reason: text or UTF-8 bytes, cut to 123 bytes
-        :raises TypeError: a code that is no integer, a reason that is neither text nor bytes
-        :raises ValueError: a code that may not be sent, a reason that is not UTF-8
+        :raises TypeError: if ``code`` is not an integer, or ``reason`` neither text nor bytes
+        :raises ValueError: if ``code`` may not be sent, or ``reason`` is not UTF-8
         """
         state = self.state
         session, core = state.session, state.core
         if session is None:
-            encode_close_payload(code, reason)      # a mistake shows at once
+            encode_close_payload(code, reason)      # report bad arguments all the same
             return
         before = core.state
         payload = core.close(code, reason)
@@ -373,29 +333,70 @@ class WebSocket(Feeding, Members):
             return
         if core.sent_close_time is None:
             core.sent_close_time = session.session_time
-        if self._observer is not None:
-            self._observer.on_close(code, reason)
+        if state.observer is not None:
+            state.observer.on_close(code, reason)
         session.send(Opcode.CLOSE, payload)
 
     def force_disconnect(self):
-        """Drop the connection at once, without a close frame; ``Disconnected`` follows in the loop.
+        """Drop the connection at once, without a close frame; the loop yields ``Disconnected``.
 
-        It never waits and never raises, and it wakes senders that wait.  May be called from any
-        thread, and in a signal handler, as often as you like.
+        Never waits and never raises, and wakes senders that are waiting.  May be called from
+        any thread and in a signal handler, any number of times.
         """
-        session = self.state.session
-        if session is not None:
-            self.state.core.disconnect()
-            session.force_disconnect()
-            self.end_by_hand()
+        state = self.state
+        if state.session is not None:
+            state.core.disconnect()
+            state.session.force_disconnect()
+            self._on_dropped(state)
 
-    def on_disconnect(self):
-        """End the connection: the session is closed, without a close frame; from any thread."""
-        self.state.core.disconnect()
-        session = self.state.session
-        if session is not None:
-            session.close()
-            self.end_by_hand()
+    # -- how far the connection is
+
+    @property
+    def session(self):
+        """The session of the current connection; None before the first connection."""
+        return self.state.session
+
+    @property
+    def is_active(self):
+        """True while the connection is neither closing nor closed, and before the first one."""
+        core = self.state.core
+        return core.state.is_active
+
+    @property
+    def is_closing(self):
+        """True from our close frame, or a failure, until the end.
+
+        Still false while ``Closing`` is handled.
+        """
+        core = self.state.core
+        return core.state.is_closing
+
+    @property
+    def is_closed(self):
+        """True once the connection is over, even while the event that says so is handled."""
+        core = self.state.core
+        return core.state.is_closed
+
+    @property
+    def sent_close_time(self):
+        """Seconds from ``Ready`` to our close frame, a float; None if none was sent."""
+        core = self.state.core
+        return core.sent_close_time
+
+    @property
+    def supports_compression(self):
+        """True if permessage-deflate was agreed on for the current connection."""
+        core = self.state.core
+        return core.supports_compression
+
+    @property
+    def latency(self):
+        """Seconds from the newest answered ping to its pong, a float; None before the first."""
+        core = self.state.core
+        return core.latency
+
+    def _on_dropped(self, state):
+        state.end_by_hand()
 
 
 def _refused(sentence):
@@ -403,3 +404,10 @@ def _refused(sentence):
     raise errors.WebSocketError(sentence)
     yield
 
+
+def _open_session(state):
+    """The session of a connection that may send; else raise the error that says why not."""
+    if state.session is None:
+        raise errors.WebSocketUnavailable('nothing can be sent before it is connected')
+    state.core.check_send()
+    return state.session

@@ -1,10 +1,24 @@
-"""What one connection is to be: its target, request, redirects, secrets and observers.
+"""One connection attempt: where to connect, what to send, and how to react to redirects and
+challenges.
 
-It must not know sockets or the loop; a session asks it, and lets go of it at the end.
+An :class:`Attempt` is made by each ``connect()``.  It reads the options of the
+:class:`~lomond.client.endpoint.Endpoint` and calls the methods that a subclass of
+``WebSocket`` has overridden (:class:`Hooks`); it does not know the ``WebSocket``.  The
+session drives it in this order::
+
+    begin
+    prepare, route, request          for each request; restart takes the place of prepare
+    wants_body, follow / accepted    for each answer
+    end
+
+Knows nothing of: sockets, loops, who drives it.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
+import collections
+
+from .. import errors
 from .._compat import error_text, text_type
 from ..network.dialer import Route
 from ..network.proxy_settings import select_proxy
@@ -13,202 +27,273 @@ from ..protocol.connection import CLIENT, Connection
 from ..protocol.handshake import ClientHandshake, make_key
 from ..response import escape
 from .cookies import take_cookies
-from .request import prepare_request
+from .request import encode_handshake, prepare_request
 from .trace import make_observer
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+#: The settings of ``connect()`` that the trace record ``connect_start`` contains.
+LOOP_SETTINGS = ('poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout')
+
+#: Methods that the caller has overridden, as callables; None stands for the default.
+Hooks = collections.namedtuple('Hooks', 'build_request on_response process_extensions')
+NO_HOOKS = Hooks(None, None, None)
 
 
-class ConnectionState(object):
-    """The state of one connection of a WebSocket: made afresh by each ``connect()``.
+class Running(object):
+    """The session whose connection runs, or None; shared by all attempts of one WebSocket."""
 
-    :ivar key: bytes: Sec-WebSocket-Key
-    :ivar session: the session that drives it, or None
+    session = None
+
+
+class Attempt(object):
+    """One connection attempt, and the state of the connection that it leads to.
+
+    :param Endpoint endpoint: the options
+    :param Running running: says whether a connection runs
+    :param Hooks hooks: what a subclass has overridden
+    :param first_target: where the previous attempt went, until a callable ``url`` is called
+
+    :ivar key: bytes: the Sec-WebSocket-Key
+    :ivar session: the session that drives the attempt, or None
+    :ivar core: the :class:`~lomond.protocol.connection.Connection`
+    :ivar target: the :class:`~lomond.network.url.Url` of the current request; None until a
+        callable ``url`` has been called
+    :ivar shown_url: the URL of events and records, without a password; a redirect does not
+        change it
+    :ivar pairs: the pairs of ``headers``, or None until they are needed
+    :ivar answer: the ``Authorization`` that answers a challenge, or None
+    :ivar left_origin: True after a cross-origin redirect; credentials are no longer sent
+    :ivar shows_connected: False if the next connection only answers a challenge
+    :ivar observer: the :class:`~lomond.client.trace.Observer`, or None
+    :ivar is_superseded: True once a later attempt has taken the place of this one
+    :ivar has_custom_session: True if the session is not a ``WebsocketSession``
     """
 
-    def __init__(self, target):
-        self.key = make_key()
+    #: What :meth:`follow` returns for a second request that shows no events.
+    SILENT = object()
+
+    # The observer's methods; None if nobody listens.
+    on_event = on_sent = on_reply = on_received = None
+
+    def __init__(self, endpoint, running, hooks=NO_HOOKS, first_target=None):
         self.session = None
-        self.core = None
-        self.target = target        # a Url, None while a callable was not asked
-        #: The URL of events and records, without a password; a redirect does not change it.
-        self.shown_url = '' if target is None else target.masked
-        self.pairs = None           # what ``headers`` gave for this connection
-        self.answer = None          # the Authorization that a challenge asked for
-        self.redirects = 0
-        self.is_astray = False      # a redirect led to another origin: secrets stay behind
+        self.target = None
+        self.first_target = first_target
+        self.shown_url = ''
+        self.pairs = None
+        self.answer = None
+        self.left_origin = False
         self.shows_connected = True
+        self.observer = None
+        self.feed_observer = None       # the observer while feed() has to report to it
+        self.is_superseded = False
+        self.has_custom_session = False
+        self._endpoint = endpoint
+        self._running = running
+        self._hooks = hooks
+        self._proxy = None
+        self._redirects = 0
+        self._step = None, None         # the newest answer, and what it leads to
+        if endpoint.target is not None and not callable(endpoint.url):
+            self.set_first_target(endpoint.target)
+        self._renew_core()
+
+    def _renew_core(self):
+        endpoint, hooks = self._endpoint, self._hooks
+        self.key = make_key()
+        handshake = ClientHandshake(self.key, endpoint.protocols, endpoint.deflate,
+                                    hooks.on_response, hooks.process_extensions)
+        self.core = Connection(CLIENT, handshake, max_message_size=endpoint.max_message_size,
+                               deflate=endpoint.deflate)
+
+    def set_first_target(self, target):
+        """Set the URL of the first request."""
+        self.target = self.first_target = target
+        self.shown_url = target.masked
+        if self.observer is not None:
+            self.observer.url = target.masked
 
     @property
     def closing(self):
+        """True while the connection is being closed."""
         return self.core.state.is_closing
 
     @property
     def closed(self):
+        """True once the connection is over."""
         return self.core.state.is_closed
 
+    # -- observers
 
-def make_core(websocket, state):
-    """The protocol core of a connection, waiting for the answer to its request."""
-    handshake = ClientHandshake(
-        state.key, websocket.protocols, websocket.deflate,
-        websocket.on_response if websocket.overrides('on_response') else None,
-        websocket.process_extensions if websocket.overrides('process_extensions') else None)
-    return Connection(CLIENT, handshake, max_message_size=websocket.max_message_size,
-                      deflate=websocket.deflate)
-
-
-class Plan(object):
-    """The record that a session drives; it refers to the WebSocket, nothing of it refers back."""
-
-    #: ``again`` of a second request that shows no events: a challenge was answered.
-    SILENT = object()
-
-    def __init__(self, websocket):
-        self._websocket = websocket
-        self._state = websocket.state
-        self._proxy = None
-        self._step = None, None         # the newest answer, and what it leads to
-        self._observer = observer = make_observer(websocket)
-        self.on_event = observer and observer.on_event
-        self.on_sent = observer and observer.on_sent
-        self.on_reply = observer and observer.on_reply
-        self.on_received = observer and observer.on_received
-
-    @property
-    def core(self):
-        return self._state.core
-
-    @property
-    def shown_url(self):
-        """The URL of events and records, without a password."""
-        return self._state.shown_url
-
-    @property
-    def shows_connected(self):
-        return self._state.shows_connected
+    def listen(self):
+        """Make the observer, if somebody listens; once."""
+        if self.observer is not None:
+            return
+        self.observer = observer = make_observer(self._endpoint.trace, self.shown_url)
+        if observer is not None:
+            self.on_event, self.on_sent = observer.on_event, observer.on_sent
+            self.on_reply, self.on_received = observer.on_reply, observer.on_received
 
     def emit(self, stage, **values):
-        """A trace record, and a line in the log."""
-        if self._observer is not None:
-            self._observer.emit(stage, **values)
+        """Emit a trace record and a line of the log, if somebody listens."""
+        if self.observer is not None:
+            self.observer.emit(stage, **values)
+
+    def begin_by_hand(self, settings):
+        """Report what a ``WebsocketSession`` would report: this session is a custom one."""
+        self.has_custom_session = True
+        self.feed_observer = self.observer
+        self.emit('connect_start', **dict((name, settings[name]) for name in LOOP_SETTINGS))
+
+    def end_by_hand(self):
+        """Report the end of a custom session, once."""
+        observer, self.feed_observer = self.feed_observer, None
+        if observer is not None:
+            observer.emit('disconnected')
 
     # -- the order of a connection
 
     def begin(self, session):
-        """The connection runs from now on.
+        """Note that the session's connection runs from now on.
 
-        :raises WebSocketError: another one runs, or has been begun since
+        :raises WebSocketError: another one runs, or a later attempt has superseded this one
         """
-        self._websocket.begin(session, self._observer)
+        if self._running.session is not None:
+            raise errors.WebSocketError('a connection of this WebSocket runs already; one at a time')
+        if self.is_superseded or self.session is not session:
+            raise errors.WebSocketError('superseded by a later connect() of this WebSocket')
+        self._running.session = session
 
     def is_running(self, session):
         """True from :meth:`begin` to :meth:`end`."""
-        return self._websocket.is_running(session)
+        return self._running.session is session
 
     def end(self, session):
-        """It is over."""
-        self._websocket.end(session)
+        """Note that the session's connection is over."""
+        if self._running.session is session:
+            self._running.session = None
+            self._hooks = NO_HOOKS      # bound methods of the object that owns this one
 
     def prepare(self):
-        """Ask the callables and choose the proxy: None, or (reason, exception, stage)."""
-        websocket, state = self._websocket, self._state
+        """Call the callables and choose the proxy.
+
+        :returns: None, or ``(reason, exception, stage)`` of a ``ConnectFail``
+        """
+        endpoint = self._endpoint
         try:
-            prepare_request(websocket, state)
+            prepare_request(endpoint, self)
             self._proxy = None
-            if websocket.uds is None:
-                self._proxy = select_proxy(websocket.proxies, state.target, websocket.detects_proxies)
+            if endpoint.uds is None:
+                self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.detects_proxies)
         except Exception as error:      # whatever a callable of the caller raises
             return ('unable to connect; ' + error_text(error), error, 'prepare')
         return None
 
     def route(self, session):
-        """What the dialer needs."""
-        websocket = self._websocket
+        """Return the :class:`~lomond.network.dialer.Route` for the dialer."""
+        endpoint = self._endpoint
         wrap = None
         if is_overridden(session, '_wrap_socket'):
             wrap = session._wrap_socket
         return Route(
-            self._state.target, self._proxy, websocket.uds, websocket.source_address,
-            websocket.socket_options, websocket.tls, wrap, session.time_left, self.emit)
+            self.target, self._proxy, endpoint.uds, endpoint.source_address,
+            endpoint.socket_options, endpoint.tls, wrap, session.time_left, self.emit)
 
     def request(self):
-        """The bytes of the request."""
-        return self._websocket.build_request()
+        """Return the bytes to send, of an overridden ``build_request`` if there is one."""
+        return (self._hooks.build_request or self.build_request)()
 
-    def wants_body(self, response):
-        """False for an answer that is only a step on the way."""
-        return self._step_after(response)[0] is None
+    def build_request(self):
+        """Return the request as bytes (RFC 6455, 4.1)."""
+        return encode_handshake(self._endpoint, self)
+
+    def check_response(self, response, process_extensions):
+        """Judge the server's answer; see ``WebSocket.on_response``."""
+        return self.core.handshake.check_response(response, process_extensions)
+
+    def negotiate(self, extensions):
+        """Set up the extensions; see ``WebSocket.process_extensions``."""
+        return self.core.handshake.negotiate(extensions)
+
+    # -- what an answer leads to
 
     def accepted(self, response):
-        """The server has agreed."""
-        take_cookies(self._websocket.cookies, response, self._state.target)
+        """Note that the server has accepted the connection."""
+        take_cookies(self._endpoint.cookies, response, self.target)
+
+    def wants_body(self, response):
+        """True unless the answer is only a step on the way."""
+        return self._step_after(response)[0] is None
 
     def follow(self, event):
-        """What a rejection leads to.
+        """Decide what a rejection leads to.
 
-        :param Rejected event: its reason may get a further sentence
-        :returns: None for the end; ``SILENT`` for a second request; else the URL to go on with
+        :param Rejected event: its reason may be extended by a sentence
+        :returns: None if this is the end; ``SILENT`` for a second request; else the URL to
+            continue with
         """
-        state, response = self._state, event.response
-        take_cookies(self._websocket.cookies, response, state.target)
+        response = event.response
+        take_cookies(self._endpoint.cookies, response, self.target)
         step, value = self._step_after(response)
         if step is None:
             if value:
                 event.reason += '; ' + value
             return None
         if step == 'answer':
-            state.answer = value
-            state.shows_connected = False
+            self.answer = value
+            self.shows_connected = False
             return self.SILENT
-        if not same_origin(value, state.target):
-            state.is_astray = True
-        state.answer = None
-        state.target = value
-        state.redirects += 1
-        state.shows_connected = True
+        if not same_origin(value, self.target):
+            self.left_origin = True     # for good: a redirect back may be the attacker's, too
+        self.answer = None
+        self.target = value
+        self._redirects += 1
+        self.shows_connected = True
         return value.masked
 
     def _step_after(self, response):
-        # Asked twice for one answer, and a challenge may be answered only once: answers are counted.
+        # Asked twice per answer, but a challenge may be answered only once: the nonce is counted.
         if self._step[0] is not response:
             self._step = response, self._next_step(response)
         return self._step[1]
 
     def _next_step(self, response):
         """``(None, sentence)``, ``('answer', Authorization)`` or ``('redirect', Url)``."""
-        websocket, state = self._websocket, self._state
-        auth = websocket.auth
-        if response.status_code == 401 and hasattr(auth, 'answer') and state.answer is None and (
-                not state.is_astray):
-            answer = auth.answer(response.header_lines('www-authenticate'), 'GET',
-                                 state.target.resource)
-            if answer is not None:
-                return 'answer', answer
-        if response.status_code not in _REDIRECTS or not websocket.max_redirects:
+        answer = self._answer_challenge(response)
+        if answer is not None:
+            return 'answer', answer
+        most = self._endpoint.max_redirects
+        if response.status_code not in _REDIRECTS or not most:
             return None, ''
-        if state.redirects >= websocket.max_redirects:
-            return None, 'more than {} redirects (max_redirects)'.format(websocket.max_redirects)
+        if self._redirects >= most:
+            return None, 'more than {} redirects (max_redirects)'.format(most)
         try:
             lines = response.header_lines('location')
-            target = resolve_location(state.target, lines[0].encode('latin-1') if lines else None)
+            target = resolve_location(self.target, lines[0].encode('latin-1') if lines else None)
         except ValueError as error:
             return None, text_type(error)
-        if state.target.is_secure and not target.is_secure:
+        if self.target.is_secure and not target.is_secure:
             return None, 'redirect from wss to ws refused: {}'.format(escape(cut_query(target.masked)))
         return 'redirect', target
 
+    def _answer_challenge(self, response):
+        """The Authorization that a 401 asks for, or None."""
+        auth = self._endpoint.auth
+        if response.status_code != 401 or not hasattr(auth, 'answer'):
+            return None
+        if self.answer is not None or self.left_origin:
+            return None
+        return auth.answer(response.header_lines('www-authenticate'), 'GET', self.target.resource)
+
     def restart(self):
-        """A fresh core and key for a further request; as :meth:`prepare`."""
-        state = self._state
-        state.key = make_key()
-        state.core = make_core(self._websocket, state)
+        """Get ready for a further request, with a fresh core and key; returns as :meth:`prepare`."""
+        self._renew_core()
         return self.prepare()
 
     def wrap_socket(self, sock, host):
-        """TLS on a blocking socket, as the dialer would begin it."""
+        """Return a TLS socket over a blocking socket, set up as the dialer would do it."""
         from ..network import tls_context
-        tls = self._websocket.tls
+        tls = self._endpoint.tls
         context = tls['context'] or tls_context.make_context(
             tls['verify'], tls['cafile'], tls['cert'], tls['fingerprint'], host=host)
         name = tls_context.server_name(context, host, tls['context'] is not None)
@@ -222,6 +307,6 @@ class Plan(object):
 
 
 def is_overridden(session, name):
-    """True when a subclass, or the object itself, has a method of its own."""
+    """True if a subclass, or the object itself, has a method of its own."""
     method = getattr(session, name)
     return not getattr(method, 'is_default', False)

@@ -1,56 +1,150 @@
-"""What a ``WebSocket`` says about itself: its read-only members.
+"""The options of a ``WebSocket``, checked, in one record.
 
-They must not change anything; each is looked up in the target or in the state of the current
-connection (:class:`lomond.client.attempt.ConnectionState`).
+:class:`Endpoint` keeps what the caller said; an :class:`~lomond.client.attempt.Attempt` reads
+it.  :class:`EndpointAttributes` makes the record visible as attributes of a ``WebSocket``.
+The two are separate objects so that a connection can refer to its options without keeping
+the ``WebSocket`` alive in a reference cycle.
+
+Knows nothing of: sockets, sessions, the progress of a connection.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
+from .. import constants
 from .._compat import native
+from ..network import tls_context
+from ..network.proxy_settings import environment_proxies, normalise_proxies
+from ..network.url import parse_url
+from ..protocol.handshake import check_header
+from . import options
 
 
-class Members(object):
-    """The read-only half of :class:`~lomond.websocket.WebSocket`; from any thread."""
+class Endpoint(object):
+    """Where to connect to, and with which options.
+
+    The parameters are those of :class:`~lomond.websocket.WebSocket`.  Nothing is opened here.
+
+    :ivar target: the parsed URL, or None if ``url`` is a callable
+    :ivar detects_proxies: True if ``proxies`` come from the environment
+    :ivar deflate: the :class:`~lomond.compression.Deflate` to offer, or None
+    :ivar added_headers: pairs of bytes, from :meth:`add_header`
+    :raises TypeError: if a value has the wrong type
+    :raises ValueError: if a value cannot be used
+    """
+
+    def __init__(self, url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context,
+                 trace, headers, origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size,
+                 max_redirects, source_address, socket_options, uds):
+        self.target = None if callable(url) else parse_url(url)
+        self.url = url if callable(url) else self.target.text
+        self.detects_proxies = proxies is None
+        self.proxies = environment_proxies() if proxies is None else normalise_proxies(proxies)
+        self.protocols = options.check_protocols(protocols)
+        self.agent = options.check_text_header('agent', b'User-Agent', agent) or constants.USER_AGENT
+        self.compress = compress
+        self.deflate = options.check_compress(compress)
+        tls_context.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
+        self.ssl_verify = ssl_verify
+        self.ssl_cafile = ssl_cafile
+        self.ssl_context = ssl_context
+        self.ssl_cert = ssl_cert
+        self.ssl_fingerprint = ssl_fingerprint
+        self.trace = trace
+        self.headers = options.check_headers(headers)
+        self.origin = options.check_text_header('origin', b'Origin', origin)
+        self.auth = options.check_auth(auth)
+        self.cookies = options.check_cookies(cookies)
+        self.max_message_size = options.check_size('max_message_size', max_message_size, 0)
+        self.max_redirects = options.check_size('max_redirects', max_redirects, 0) or 0
+        self.source_address = options.check_source_address(source_address)
+        self.socket_options = options.check_socket_options(socket_options)
+        self.uds = options.check_path('uds', uds)
+        self.added_headers = []
 
     @property
     def tls(self):
-        """The options of TLS, by the names that :mod:`lomond.network.tls_context` uses."""
+        """The TLS options, by the names that :mod:`lomond.network.tls_context` uses."""
         return dict(verify=self.ssl_verify, cafile=self.ssl_cafile, context=self.ssl_context,
                     cert=self.ssl_cert, fingerprint=self.ssl_fingerprint)
 
+    def add_header(self, header, value):
+        """Add a header to all further requests; see ``WebSocket.add_header``."""
+        check_header(header, value)
+        if header.lower() == b'host':
+            self.added_headers = [pair for pair in self.added_headers
+                                  if pair[0].lower() != b'host']
+        self.added_headers.append((header, value))
+
+    def __copy__(self):
+        twin = Endpoint.__new__(Endpoint)
+        vars(twin).update(vars(self), added_headers=list(self.added_headers))
+        return twin
+
+
+def _option(name):
+    # No docstrings: the parameters are documented with the class, not once more as attributes.
+    def read(self):
+        return getattr(self._endpoint, name)
+
+    def write(self, value):
+        setattr(self._endpoint, name, value)
+
+    return property(read, write)
+
+
+class EndpointAttributes(object):
+    """The attributes of :class:`~lomond.websocket.WebSocket` that say where it connects to.
+
+    The options are those of ``_endpoint``, which the next connection reads.  The others are
+    looked up in ``state``, the current :class:`~lomond.client.attempt.Attempt`, and can be read
+    from any thread.
+    """
+
+    url = _option('url')
+    proxies = _option('proxies')
+    protocols = _option('protocols')
+    agent = _option('agent')
+    compress = _option('compress')
+    ssl_verify = _option('ssl_verify')
+    ssl_cafile = _option('ssl_cafile')
+    ssl_context = _option('ssl_context')
+    trace = _option('trace')
+    headers = _option('headers')
+    origin = _option('origin')
+    auth = _option('auth')
+    cookies = _option('cookies')
+    ssl_cert = _option('ssl_cert')
+    ssl_fingerprint = _option('ssl_fingerprint')
+    max_message_size = _option('max_message_size')
+    max_redirects = _option('max_redirects')
+    source_address = _option('source_address')
+    socket_options = _option('socket_options')
+    uds = _option('uds')
+
     @property
     def _target(self):
-        return self.state.target or self.first_target
+        state = self.state
+        return state.target or state.first_target
 
     @property
     def scheme(self):
-        """``'ws'`` or ``'wss'``, text; None as long as a callable ``url`` was not asked."""
+        """``'ws'`` or ``'wss'``; None until a callable ``url`` has been called."""
         return self._target and self._target.scheme
 
     @property
     def host(self):
-        """The host, text: ``xn--`` where it is not ASCII; None as :attr:`scheme`."""
+        """The host, in its ``xn--`` form if it is not ASCII; None as for :attr:`scheme`."""
         return self._target and self._target.host
 
     @property
     def port(self):
-        """The port, 1 - 65535; None as :attr:`scheme`."""
+        """The port, 1 - 65535; None as for :attr:`scheme`."""
         return self._target and self._target.port
 
     @property
     def resource(self):
-        """Path and query, text, percent-encoded; None as :attr:`scheme`."""
+        """Path and query, percent-encoded; None as for :attr:`scheme`."""
         return self._target and self._target.resource
-
-    @property
-    def key(self):
-        """Sec-WebSocket-Key of the current connection, bytes (RFC 6455, 4.1)."""
-        return self.state.key
-
-    @property
-    def session(self):
-        """The session of the current connection; None before the first."""
-        return self.state.session
 
     @property
     def is_secure(self):
@@ -58,36 +152,11 @@ class Members(object):
         return self.scheme == 'wss'
 
     @property
-    def is_active(self):
-        """True while the connection is neither closed nor being closed; on a fresh WebSocket, too."""
-        return self.state.core.state.is_active
-
-    @property
-    def is_closing(self):
-        """True from our close frame, or a failure, until the end; not yet while ``Closing`` is handled."""
-        return self.state.core.state.is_closing
-
-    @property
-    def is_closed(self):
-        """True once the connection is over, already while the event that tells so is handled."""
-        return self.state.core.state.is_closed
-
-    @property
-    def sent_close_time(self):
-        """Seconds from ``Ready`` to our close frame, a float; None as long as none was sent."""
-        return self.state.core.sent_close_time
-
-    @property
-    def supports_compression(self):
-        """True when permessage-deflate was agreed on for the current connection."""
-        return self.state.core.supports_compression
-
-    @property
-    def latency(self):
-        """Seconds from the newest answered ping to its pong, a float; None before."""
-        return self.state.core.latency
+    def key(self):
+        """The ``Sec-WebSocket-Key`` of the current connection, bytes (RFC 6455, 4.1)."""
+        return self.state.key
 
     def __repr__(self):
-        target = self.first_target
+        target = self.state.first_target
         shown = 'callable' if target is None else target.masked
         return native("WebSocket('{}')".format(shown))

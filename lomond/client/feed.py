@@ -1,6 +1,6 @@
 """A WebSocket driven by hand: bytes in, events out, without a socket.
 
-It must not know sockets, and reads the clock only to stamp what is fed.
+Knows nothing of: sockets.  The clock is read only to stamp the bytes that are fed.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -11,56 +11,45 @@ from .._compat import BYTES_LIKE, flat_view, monotonic
 from ..opcode import Opcode
 from ..protocol import states
 
-# Of connect(): what the trace record connect_start holds.
-LOOP_SETTINGS = ('poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout')
 
+class Feed(object):
+    """The part of :class:`~lomond.websocket.WebSocket` that takes bytes from the caller.
 
-class Feeding(object):
-    """The part of :class:`~lomond.websocket.WebSocket` that takes bytes from a caller."""
-
-    def begin_by_hand(self, observer, settings):
-        """A session that is not ours was made; what ours writes to the trace is written here."""
-        self._observer = self._feed_observer = observer
-        if observer is not None:
-            observer.emit('connect_start', **dict((name, settings[name]) for name in LOOP_SETTINGS))
-
-    def end_by_hand(self):
-        """It is over; once."""
-        observer, self._feed_observer = self._feed_observer, None
-        if observer is not None:
-            observer.emit('disconnected')
+    Works on ``state``, the current :class:`~lomond.client.attempt.Attempt`.
+    """
 
     def feed(self, data):
-        """Bytes in, events out, for a session of one's own; nothing happens before it is iterated.
+        """Take bytes and yield events, for a session of your own.
 
-        Automatic replies go to the session's ``write()``; without a session there are none.  It
-        belongs to one thread.
+        Nothing happens until the generator is iterated, which only one thread may do.
+        Automatic replies go to the session's ``write()``; without a session there are none.
 
-        :param data: bytes, bytearray or memoryview, which must not change meanwhile; empty: the
-            end of the stream
-        :returns: a generator of events, without ``Disconnected``; one that is left unfinished ends
+        :param data: bytes, bytearray or memoryview, which must not change meanwhile; empty
+            bytes are the end of the stream
+        :returns: a generator of events, without ``Disconnected``; leaving it unfinished ends
             the connection
-        :raises TypeError: anything else, at the first ``next()``
-        :raises WebSocketError: an earlier one is not exhausted, at the first ``next()``
+        :raises TypeError: for anything else, at the first ``next()``
+        :raises WebSocketError: at the first ``next()``, if an earlier generator is not exhausted
         """
         if not isinstance(data, BYTES_LIKE):
             raise TypeError('data must be bytes, bytearray or memoryview, not {}'.format(
                 type(data).__name__))
-        core = self.state.core
-        if core.state.is_closed:        # also by one that was left unfinished, which is no error then
+        state = self.state
+        core = state.core
+        if core.state.is_closed:        # perhaps by a generator left unfinished: not an error
             return
         if not isinstance(data, bytes):
             data = flat_view(data)
-        observer = self._feed_observer
+        observer = state.feed_observer
         events = core.receive(data, time.time(), monotonic())
         is_done = False
         try:
             for event in events:
-                self._write_replies(core)
+                self._write_replies(state, core)
                 if observer is not None:
                     observer.on_event(event)
                 yield event
-            self._write_replies(core)
+            self._write_replies(state, core)
             is_done = True
         finally:
             if not is_done:
@@ -68,13 +57,24 @@ class Feeding(object):
         if core.state is states.FAILED:
             self.force_disconnect()
         elif core.state in (states.REJECTED, states.DISCONNECTED):
-            self.end_by_hand()
+            state.end_by_hand()
 
-    def _write_replies(self, core):
-        session = self.state.session
-        for opcode, payload in core.take_outgoing() if session is not None else ():
+    def on_disconnect(self):
+        """End the connection by closing the session, without a close frame; from any thread."""
+        state = self.state
+        state.core.disconnect()
+        if state.session is not None:
+            state.session.close()
+            state.end_by_hand()
+
+    @staticmethod
+    def _write_replies(state, core):
+        session = state.session
+        if session is None:
+            return
+        for opcode, payload in core.take_outgoing():
             if opcode == Opcode.CLOSE and core.sent_close_time is None:
                 core.sent_close_time = session.session_time
-            if self._feed_observer is not None:
-                self._feed_observer.on_reply(opcode, payload)
+            if state.feed_observer is not None:
+                state.feed_observer.on_reply(opcode, payload)
             session.write(core.encode_reply(opcode, payload))

@@ -1,6 +1,6 @@
 """The opening request of a client, as bytes.
 
-Knows nothing of: sockets, sessions, what answers lead to.
+Knows nothing of: sockets, sessions, what an answer leads to.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -8,63 +8,82 @@ from __future__ import absolute_import, division, unicode_literals
 from ..auth import basic
 from ..network.url import parse_url
 from ..protocol.handshake import encode_request
-from .cookies import cookie_header
+from .cookies import cookie_header, is_jar
 from .options import header_pairs
 
-#: Headers that are for the first server only (besides ``auth`` and ``cookies``).
+#: Headers that only the first origin may see (besides ``auth`` and ``cookies``).
 _FOR_ONE_ORIGIN = frozenset((b'authorization', b'cookie', b'host'))
 
 
-def prepare_request(websocket, state):
-    """Ask ``url`` and ``headers`` where they are callables, once for each connection."""
-    if state.target is None:
-        websocket.first_target = None       # of the connection before; this one may raise
-        state.target = websocket.first_target = parse_url(websocket.url())
-        state.shown_url = state.target.masked
-    if state.pairs is None:
-        headers = websocket.headers
-        state.pairs = header_pairs(headers() if callable(headers) else headers)
+def prepare_request(endpoint, attempt):
+    """Call ``url`` and ``headers`` if they are callables, once per connection.
+
+    :param Endpoint endpoint: the options
+    :param Attempt attempt: gets ``target`` and ``pairs``
+    """
+    if attempt.target is None:
+        attempt.first_target = None         # that of the previous connection; url() may raise
+        attempt.set_first_target(parse_url(endpoint.url()))
+    if attempt.pairs is None:
+        headers = endpoint.headers
+        attempt.pairs = header_pairs(headers() if callable(headers) else headers)
 
 
-def encode_handshake(websocket, state):
-    """The bytes of the request (RFC 6455, 4.1)."""
-    prepare_request(websocket, state)
-    target = state.target
-    added, given = websocket.added_headers, state.pairs
-    if state.is_astray:
-        added, given = [[pair for pair in pairs if pair[0].lower() not in _FOR_ONE_ORIGIN]
-                        for pairs in (added, given)]
-    authorization = _authorization(websocket, state)
-    # One Authorization: of add_header, else of headers, each time the last.
-    secrets = [pair for pairs in (given, added) for pair in pairs
-               if pair[0].lower() == b'authorization']
-    pairs = [pair for pair in list(added) + list(given)
-             if pair[0].lower() != b'authorization' or pair is secrets[-1]]
-    named = set(name.lower() for name, _ in pairs)
-    if state.answer is not None:
-        pairs = [pair for pair in pairs if pair[0].lower() != b'authorization']
-        pairs.append((b'Authorization', state.answer.encode('latin-1')))
-    elif authorization is not None and b'authorization' not in named:
-        pairs.append((b'Authorization', authorization.encode('ascii')))
-    if b'cookie' not in named and not (state.is_astray and not hasattr(
-            websocket.cookies, 'add_cookie_header')):
-        cookie = cookie_header(websocket.cookies, target)
+def encode_handshake(endpoint, attempt):
+    """Return the request as bytes (RFC 6455, 4.1)."""
+    prepare_request(endpoint, attempt)
+    target = attempt.target
+    pairs = _with_one_authorization(endpoint, attempt)
+    names = set(name.lower() for name, _ in pairs)
+    if b'cookie' not in names:
+        cookie = _cookie(endpoint, attempt)
         if cookie:
             pairs.append((b'Cookie', cookie))
-    deflate = websocket.deflate
+    deflate = endpoint.deflate
     return encode_request(
-        target.resource, target.host_header, state.key, pairs, websocket.agent,
-        websocket.protocols, None if deflate is None else deflate.offer(), websocket.origin)
+        target.resource, target.host_header, attempt.key, pairs, endpoint.agent,
+        endpoint.protocols, None if deflate is None else deflate.offer(), endpoint.origin)
 
 
-def _authorization(websocket, state):
-    """Of ``auth``, else of the URL; never for another origin."""
-    if state.is_astray:
+def _with_one_authorization(endpoint, attempt):
+    """The caller's headers, with at most one ``Authorization``.
+
+    In order of precedence: the answer to a challenge, ``add_header``, ``headers`` (of each the
+    last one), ``auth``, the URL.
+    """
+    added, given = endpoint.added_headers, attempt.pairs
+    if attempt.left_origin:
+        added, given = [[pair for pair in pairs if pair[0].lower() not in _FOR_ONE_ORIGIN]
+                        for pairs in (added, given)]
+    own = [pair for pairs in (given, added) for pair in pairs if _is_authorization(pair)]
+    kept = own[-1] if own and attempt.answer is None else None
+    pairs = [pair for pair in added + given if pair is kept or not _is_authorization(pair)]
+    if kept is None:
+        value = attempt.answer or _authorization(endpoint, attempt)
+        if value is not None:
+            pairs.append((b'Authorization', value.encode('latin-1')))
+    return pairs
+
+
+def _is_authorization(pair):
+    return pair[0].lower() == b'authorization'
+
+
+def _authorization(endpoint, attempt):
+    """The value from ``auth``, else from the URL; None after the original origin was left."""
+    if attempt.left_origin:
         return None
-    if isinstance(websocket.auth, tuple):
-        return basic(*websocket.auth)
-    # A redirect within the origin names no user, and loses none.
-    userinfo = websocket.first_target.userinfo
-    if userinfo is not None and websocket.auth is None:
+    if isinstance(endpoint.auth, tuple):
+        return basic(*endpoint.auth)
+    # The first URL: a redirect within the origin names no user, but keeps the credentials.
+    userinfo = attempt.first_target.userinfo
+    if userinfo is not None and endpoint.auth is None:
         return basic(*userinfo)
     return None
+
+
+def _cookie(endpoint, attempt):
+    # A jar knows which cookies belong to which origin; a dict or a text does not.
+    if attempt.left_origin and not is_jar(endpoint.cookies):
+        return None
+    return cookie_header(endpoint.cookies, attempt.target)

@@ -10,17 +10,23 @@ from ..opcode import Opcode
 from ..protocol.frames import parse_close_payload
 
 
-class _Observer(object):
-    """Trace records and log lines of one connection; made only when somebody listens."""
+class Observer(object):
+    """Emits the trace records of one connection; made only if somebody listens.
 
-    def __init__(self, state, trace, logger):
-        self._state = state         # not the WebSocket, which refers to us: no cycle
+    :param url: the URL to show, without a password; may be set later
+    :param trace: a callable that takes a record, or None
+    :param logger: the logger that gets the records at DEBUG, or None
+    """
+
+    def __init__(self, url, trace, logger):
+        self.url = url
         self._trace = trace
         self._logger = logger
         self._close_requested = False
 
     def emit(self, stage, **values):
-        record = dict(values, stage=stage, url=self._state.shown_url)
+        """Emit one record."""
+        record = dict(values, stage=stage, url=self.url)
         if self._logger is not None:
             self._logger.debug('%s %s', stage, record)
         if self._trace is not None:
@@ -31,25 +37,28 @@ class _Observer(object):
                 logging.getLogger('lomond').warning('the trace callback failed', exc_info=True)
 
     def on_sent(self, count):
+        """``count`` bytes were handed to TLS or TCP."""
         self.emit('socket_send', length=count)
 
     def on_reply(self, opcode, payload):
-        """An automatic frame goes out; traced as if its method had been called, as it is in 0.3.4."""
+        """An automatic frame goes out; traced like a call of the method, as in 0.3.4."""
         if opcode in (Opcode.PING, Opcode.PONG):
             self.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload))
         elif opcode == Opcode.CLOSE and not self._close_requested:
             self.on_close(*parse_close_payload(payload))
 
     def on_close(self, code, reason):
-        """A close frame is due; of ``close()`` itself this tells before the frame goes out."""
+        """A close frame will be sent; ``close()`` reports this before the frame goes out."""
         self._close_requested = True
         self.emit('close_requested', code=code,
                   reason=reason if isinstance(reason, text_type) else reason.decode('utf-8'))
 
     def on_received(self, count):
+        """``count`` bytes came from TLS or TCP; 0 is the end of the stream."""
         self.emit('socket_recv', length=count)
 
     def on_event(self, event):
+        """An event is about to be handed out."""
         name = event.name
         if name == 'text':
             self.emit('message_text', length=len(event.text.encode('utf-8')))
@@ -65,13 +74,17 @@ class _Observer(object):
                       status_code=event.response.status_code)
 
 
-def make_observer(websocket):
-    """An observer, or None when nobody listens: then nothing is paid for one."""
+def make_observer(trace, url):
+    """Return an :class:`Observer`, or None if nobody listens.
+
+    :param trace: a callable; any other true value means the logger, whether or not it is
+        enabled now
+    :param url: the URL to show
+    """
     import logging
     logger = logging.getLogger('lomond')
-    trace, state = websocket.trace, websocket.state
     if trace and not callable(trace):
-        return _Observer(state, None, logger)
+        return Observer(url, None, logger)
     if logger.isEnabledFor(logging.DEBUG):
-        return _Observer(state, trace or None, logger)
-    return _Observer(state, trace, None) if trace else None
+        return Observer(url, trace or None, logger)
+    return Observer(url, trace, None) if trace else None
