@@ -8,19 +8,16 @@ from __future__ import absolute_import, division, unicode_literals
 from copy import copy
 
 from . import errors
-from ._compat import BYTES_LIKE, encode_utf8, flat_view, monotonic, text_type
 from .client import options
 from .client.attempt import Attempt, Hooks, Running
 from .client.endpoint import Endpoint, EndpointAttributes
 from .client.feed import Feed
-from .opcode import Opcode
-from .protocol import states
+from .driver.sender import Sender
 from .protocol.connection import DEFAULT_MAX_MESSAGE_SIZE
-from .protocol.frames import MAX_CONTROL_PAYLOAD, encode_close_payload
 from .session import WebsocketSession
 
 
-class WebSocket(EndpointAttributes, Feed):
+class WebSocket(EndpointAttributes, Feed, Sender):
     """A WebSocket client: iterate it for the events of a connection.
 
     >>> from lomond import WebSocket
@@ -210,191 +207,6 @@ class WebSocket(EndpointAttributes, Feed):
         """
         return self.state.negotiate(extensions)
 
-    # -- messages
-
-    def send_text(self, text, compress=True):
-        """Send a text message; returns when the operating system has taken its bytes.
-
-        May be called from any thread.
-
-        :param text: text of any length
-        :param compress: if false, the message is sent uncompressed even if compression was
-            agreed on
-        :raises TypeError: if ``text`` is not text
-        :raises WebSocketUnavailable: before Ready
-        :raises WebSocketClosing: after :meth:`close`, or once the peer's close was answered
-        :raises WebSocketClosed: after the end
-        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
-        :raises TransportFail: the connection is broken
-        """
-        if not isinstance(text, text_type):
-            raise TypeError('text must be text, not {}; use send_binary for bytes'.format(
-                type(text).__name__))
-        self._send(Opcode.TEXT, encode_utf8(text), compress)
-
-    def send_binary(self, data, compress=True):
-        """Send a binary message; from any thread, errors as for :meth:`send_text`.
-
-        :param data: bytes, bytearray or memoryview; must not change until this returns
-        :param compress: as for :meth:`send_text`
-        """
-        if not isinstance(data, BYTES_LIKE):
-            raise TypeError('data must be bytes, bytearray or memoryview, not {}; use send_text for '
-                            'text'.format(type(data).__name__))
-        if not isinstance(data, bytes):
-            data = flat_view(data)
-        self._send(Opcode.BINARY, data, compress)
-
-    def send_json(self, _obj=Ellipsis, **kwargs):
-        """Send an object, or the keyword arguments, as JSON in a text message.
-
-        ``send_json([1, 2])``, ``send_json(subscribe=u'prices')``; without arguments ``{}`` is
-        sent.  From any thread, errors as for :meth:`send_text`.
-
-        :param kwargs: the members of a JSON object, even ``compress``
-        :raises ValueError: if both an object and keywords are given
-        :raises TypeError: if the object is not serializable
-        """
-        if _obj is not Ellipsis and kwargs:
-            raise ValueError('send_json takes one object or keywords, not both')
-        import json
-        try:
-            text = json.dumps(kwargs if _obj is Ellipsis else _obj)
-        except ValueError as error:     # an object that contains itself; bytes on 2.7
-            raise TypeError('not serializable as JSON: {}'.format(error))
-        self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
-
-    def send_ping(self, data=b''):
-        """Send a ping (RFC 6455, 5.5.2); from any thread, errors as for :meth:`send_text`.
-
-        :param bytes data: at most 125 bytes; the pong returns them
-        :raises TypeError: if ``data`` is not bytes
-        :raises ValueError: if ``data`` is too long
-        """
-        self._send_control(Opcode.PING, data)
-
-    def send_pong(self, data):
-        """Send an unsolicited pong, or with ``auto_pong=False`` the answer to a ping.
-
-        :param bytes data: at most 125 bytes; errors as for :meth:`send_ping`
-        """
-        self._send_control(Opcode.PONG, data)
-
-    def _send_control(self, opcode, data):
-        if not isinstance(data, bytes):
-            raise TypeError('data must be bytes, not {}'.format(type(data).__name__))
-        if len(data) > MAX_CONTROL_PAYLOAD:
-            raise ValueError('data is {} bytes; at most {} are allowed'.format(
-                len(data), MAX_CONTROL_PAYLOAD))
-        state = self.state
-        session = _open_session(state)
-        if opcode == Opcode.PING and state.has_custom_session:
-            state.core.pings.sent(data, monotonic())
-        session.send(opcode, data)
-        if state.observer is not None:
-            state.observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(data))
-
-    def _send(self, opcode, payload, compress):
-        # hot path: the list of inputs is compared because asking for core.state takes longer
-        state = self.state
-        session = state.session
-        if session is None or state.core.inputs != states.OPENED:
-            session = _open_session(state)      # other states may allow sending, too
-        session.send(opcode, payload, compress)
-        if state.observer is not None:
-            state.observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload),
-                                compressed=bool(compress and self.supports_compression))
-
-    # -- the end
-
-    def close(self, code=1000, reason='goodbye'):
-        """Begin the closing handshake (RFC 6455, 7.1.2); the loop goes on until it is complete.
-
-        Never waits, and never raises because of the state of the connection.  May be called
-        from any thread and in a signal handler.  Does nothing if the connection is closing or
-        closed, or was never begun.
-
-        :param code: 1000 - 1003, 1007 - 1014 or 3000 - 4999 (RFC 6455, 7.4); None sends an
-            empty close frame
-        :param reason: text or UTF-8 bytes, cut to 123 bytes
-        :raises TypeError: if ``code`` is not an integer, or ``reason`` neither text nor bytes
-        :raises ValueError: if ``code`` may not be sent, or ``reason`` is not UTF-8
-        """
-        state = self.state
-        session, core = state.session, state.core
-        if session is None:
-            encode_close_payload(code, reason)      # report bad arguments all the same
-            return
-        before = core.state
-        payload = core.close(code, reason)
-        if payload is None:
-            if before is states.CONNECTING:
-                session.close()
-            return
-        if core.sent_close_time is None:
-            core.sent_close_time = session.session_time
-        if state.observer is not None:
-            state.observer.on_close(code, reason)
-        session.send(Opcode.CLOSE, payload)
-
-    def force_disconnect(self):
-        """Drop the connection at once, without a close frame; the loop yields ``Disconnected``.
-
-        Never waits and never raises, and wakes senders that are waiting.  May be called from
-        any thread and in a signal handler, any number of times.
-        """
-        state = self.state
-        if state.session is not None:
-            state.core.disconnect()
-            state.session.force_disconnect()
-            self._on_dropped(state)
-
-    # -- how far the connection is
-
-    @property
-    def session(self):
-        """The session of the current connection; None before the first connection."""
-        return self.state.session
-
-    @property
-    def is_active(self):
-        """True while the connection is neither closing nor closed, and before the first one."""
-        core = self.state.core
-        return core.state.is_active
-
-    @property
-    def is_closing(self):
-        """True from our close frame, or a failure, until the end.
-
-        Still false while ``Closing`` is handled.
-        """
-        core = self.state.core
-        return core.state.is_closing
-
-    @property
-    def is_closed(self):
-        """True once the connection is over, even while the event that says so is handled."""
-        core = self.state.core
-        return core.state.is_closed
-
-    @property
-    def sent_close_time(self):
-        """Seconds from ``Ready`` to our close frame, a float; None if none was sent."""
-        core = self.state.core
-        return core.sent_close_time
-
-    @property
-    def supports_compression(self):
-        """True if permessage-deflate was agreed on for the current connection."""
-        core = self.state.core
-        return core.supports_compression
-
-    @property
-    def latency(self):
-        """Seconds from the newest answered ping to its pong, a float; None before the first."""
-        core = self.state.core
-        return core.latency
-
     def _on_dropped(self, state):
         state.end_by_hand()
 
@@ -404,10 +216,3 @@ def _refused(sentence):
     raise errors.WebSocketError(sentence)
     yield
 
-
-def _open_session(state):
-    """The session of a connection that may send; else raise the error that says why not."""
-    if state.session is None:
-        raise errors.WebSocketUnavailable('nothing can be sent before it is connected')
-    state.core.check_send()
-    return state.session

@@ -700,7 +700,7 @@ def test_sends_go_through_the_session():
 
 def test_latency_of_a_session_of_ones_own(monkeypatch):
     ws = ready()
-    monkeypatch.setattr('lomond.websocket.monotonic', lambda: 10.0)
+    monkeypatch.setattr('lomond.driver.sender.monotonic', lambda: 10.0)
     ws.send_ping(b'p')
     monkeypatch.setattr('lomond.client.feed.monotonic', lambda: 10.5)
     pong, = ws.feed(frame(PONG, b'p'))
