@@ -42,7 +42,7 @@ class WebsocketSession(object):
     def __init__(self, websocket):
         # Without a lock: the loop's thread writes these, unless noted otherwise; others
         # read.
-        self._plan = websocket.plan     # dropped at the end, so that no cycle stays
+        self._plan = websocket.state    # dropped at the end, so that no cycle stays
         self._core = self._plan.core
         self._sock = None               # the connected socket, while there is one
         self._stream = None

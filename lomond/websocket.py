@@ -163,11 +163,6 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         twin.reset()
         return twin
 
-    @property
-    def plan(self):
-        """The :class:`~lomond.client.attempt.Attempt` that a session drives."""
-        return self.state
-
     # -- the request and its answer
 
     def add_header(self, header, value):

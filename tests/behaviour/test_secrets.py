@@ -100,7 +100,7 @@ def test_reprs(options):
     made = WebSocket(**dict(dict(url=URL, proxies={}), **options))
     made.add_header(b'Cookie', b'hunter2')
     connection = made.connect()
-    parts = [made, made.state, made.session, made.session._core, made.plan, made._target, connection,
+    parts = [made, made.state, made.session, made.session._core, made._endpoint, made._target, connection,
              made.state.core.handshake]
     if 'proxies' in options:
         parts.append(parse_proxy(options['proxies']['all']))

@@ -31,7 +31,6 @@ PUBLIC = ('websocket', 'events', 'errors', 'persist', 'session', 'response', 'st
 
 #: Names in the stubs that are not public: other modules of the library use them.
 INTERNAL = frozenset((
-    'websocket.WebSocket.plan',
     'testing.Server.record', 'testing.Server.record_request', 'testing.Server.answer_request',
     'testing.Server.fail',
     # For the session, which uses it as a socket; tests do not call these.
