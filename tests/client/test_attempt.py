@@ -144,6 +144,30 @@ def test_secrets_and_origins(locations, has_secrets, options):
     assert after == (before if has_secrets else [])
 
 
+@pytest.mark.parametrize('hops', [
+    ['ws://other.test/', 'ws://example.test/'],                                 # A, B, A
+    ['ws://other.test/', '/2'],                                                 # A, B, B/2
+    ['ws://other.test/', '/2', 'ws://example.test/'],                           # A, B, B/2, A
+    ['ws://other.test/', 'ws://example.test/', '/2', '/3'],                     # A, B, A, A/2, A/3
+    ['ws://other.test/', 'ws://third.test/', 'ws://other.test/2', '/3']])       # A, B, C, B/2, B/3
+@pytest.mark.parametrize('options', [
+    {}, {'auth': ('me', 'pw')}, {'headers': {'Authorization': 'x', 'Cookie': 'a=b', 'Host': 'secret'}},
+    {'cookies': {'a': 'b'}}, {'cookies': 'a=b'}, {'auth': DigestAuth('me', 'pw')}])
+def test_dropped_secrets_stay_dropped(hops, options):
+    """At each hop after the first foreign one, wherever it leads."""
+    url = 'ws://example.test/' if options else 'ws://me:pw@example.test/'
+    attempt, websocket = attempt_of(url, max_redirects=9, **options)
+    websocket.add_header(b'Cookie' if options.get('headers') else b'X-Kept', b'added')
+    for hop in hops:
+        assert follow(attempt, answer('302', b'Location: ' + hop.encode('ascii')))[0]
+        assert attempt.restart() is None
+        names = [line.split(':')[0] for line in lines_of(websocket)]
+        assert 'Authorization' not in names and 'Cookie' not in names
+        assert ('X-Kept' in names) != ('headers' in options)
+        assert 'Host: secret' not in lines_of(websocket)
+        assert follow(attempt, answer('401', CHALLENGE)) == (None, 'no')
+
+
 # -- callables
 
 def test_callables_are_asked_once():
