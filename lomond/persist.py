@@ -6,6 +6,7 @@ and, to end early, ``close()`` and ``force_disconnect()``.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import collections
 import sys
 import threading
 import time
@@ -249,9 +250,10 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     optional = {'auto_pong': auto_pong, 'close_timeout': close_timeout, 'connect_timeout': connect_timeout,
                 'send_timeout': send_timeout, 'session_class': session_class}
     settings.update((name, value) for name, value in optional.items() if value != CONNECT_DEFAULTS[name])
-    return _persist(websocket, settings, exit_event, respect_retry_after, max_retries, retry_on,
-                    _seconds('min_wait', min_wait), _seconds('max_wait', max_wait, float('inf')),
-                    _seconds('stable_after', stable_after, float('inf')))
+    rules = _Rules(_seconds('min_wait', min_wait), _seconds('max_wait', max_wait, float('inf')),
+                   _seconds('stable_after', stable_after, float('inf')), respect_retry_after, max_retries,
+                   retry_on)
+    return _persist(websocket, settings, exit_event, rules)
 
 
 def _seconds(name, value, most=sys.float_info.max):
@@ -269,61 +271,95 @@ def _seconds(name, value, most=sys.float_info.max):
     return seconds
 
 
-def _persist(websocket, settings, exit_event, respect_retry_after, max_retries, retry_on,
-             min_wait, max_wait, stable_after):
+def _persist(websocket, settings, exit_event, rules):
+    """One connection, what next, a pause; again and again."""
     if exit_event is None:
         exit_event, watch = threading.Event(), _NoWatch()
     else:
         watch = _ExitWatch(websocket, exit_event)
-    retries = 0
+    failures = 0
     try:
         while not watch.is_over():
-            cause = ready_at = None
-            has_message = is_stable = False
-            connection = iter(websocket.connect(**settings))
+            outcome = _Outcome()
+            connection = _one_connection(websocket, settings, watch, rules.stable_after, outcome)
             try:
                 for event in connection:
-                    if not watch.is_running:
-                        watch.begin()       # from here on close() has something to close
-                    name = getattr(event, 'name', None)
-                    if name in _MESSAGES:
-                        has_message = True
-                    elif name == 'ready':
-                        ready_at = _compat.monotonic()
-                    elif name in _ENDINGS and cause is None:    # Rejected is followed by Disconnected
-                        cause = event
-                        is_stable = (
-                            ready_at is not None and _compat.monotonic() - ready_at >= stable_after or
-                            has_message and getattr(event, 'graceful', False))
                     yield event
-                    if watch.must_leave:
-                        return
             finally:
-                watch.end()
-                if hasattr(connection, 'close'):    # the loop was left: at once, not when collected
-                    connection.close()
+                connection.close()      # now, even on PyPy
             if watch.is_over():
                 return
-
-            retries = 0 if is_stable else retries + 1
-            if max_retries is not None and retries >= max_retries:
-                answer = False
-            else:
-                answer = _ask(retry_on, cause)
-            if answer is False:
-                yield events.GaveUp(cause, retries)
-                return
-            if answer is True:
-                header = _retry_after(cause) if respect_retry_after else None
-                delay = back_off_delay(retries, _random(), min_wait, max_wait, header, time.time())
-            else:
-                delay = answer
-            _log('%r: attempt %s in %.1f s, after %r', websocket, retries + 1, delay, cause)
-            yield events.BackOff(delay, attempt=retries, cause=cause)
-            if exit_event.wait(delay):
+            failures = 0 if outcome.is_good else failures + 1
+            step = _what_next(rules, failures, outcome.cause)
+            if step.name == 'back_off':
+                _log('%r: attempt %s in %.1f s, after %r', websocket, failures + 1, step.delay, step.cause)
+            yield step
+            if step.name == 'gave_up' or exit_event.wait(step.delay):
                 return
     finally:
         watch.stop()
+
+
+# -- one connection
+
+class _Outcome(object):
+    """What became of a connection."""
+
+    cause = None        #: the event that ended it; None if a test double ended without one
+    is_good = False     #: True if it counts as a success
+
+
+def _one_connection(websocket, settings, watch, stable_after, outcome):
+    """Yield the events of one connection; ``outcome`` is filled in before the last one."""
+    ready_at = None
+    has_message = False
+    connection = iter(websocket.connect(**settings))
+    try:
+        for event in connection:
+            if not watch.is_running:
+                watch.begin()       # from here on close() has something to close
+            name = getattr(event, 'name', None)
+            if name in _MESSAGES:
+                has_message = True
+            elif name == 'ready':
+                ready_at = _compat.monotonic()
+            elif name in _ENDINGS and outcome.cause is None:    # Disconnected follows Rejected
+                outcome.cause = event
+                is_stable = ready_at is not None and _compat.monotonic() - ready_at >= stable_after
+                outcome.is_good = is_stable or has_message and getattr(event, 'graceful', False)
+            yield event
+            if watch.must_leave:
+                return
+    finally:
+        watch.end()
+        if hasattr(connection, 'close'):    # if the loop was left: at once, not when collected
+            connection.close()
+
+
+# -- what next
+
+_Rules = collections.namedtuple(
+    '_Rules', 'min_wait max_wait stable_after respect_retry_after max_retries retry_on')
+
+
+def _what_next(rules, failures, cause):
+    """Return the ``BackOff`` before the next attempt, or ``GaveUp``.
+
+    :param failures: the number of attempts that failed in a row
+    :param cause: the event that ended the last one
+    """
+    if rules.max_retries is not None and failures >= rules.max_retries:
+        answer = False
+    else:
+        answer = _ask(rules.retry_on, cause)
+    if answer is False:
+        return events.GaveUp(cause, failures)
+    if answer is True:
+        header = _retry_after(cause) if rules.respect_retry_after else None
+        delay = back_off_delay(failures, _random(), rules.min_wait, rules.max_wait, header, time.time())
+    else:
+        delay = answer
+    return events.BackOff(delay, attempt=failures, cause=cause)
 
 
 def _ask(retry_on, cause):
