@@ -6,8 +6,8 @@
 ...     print(' '.join(event.name for event in WebSocket(server.url, proxies={})))
 connecting connected ready poll closing disconnected
 
-Its modules are attributes of the package, imported when they are first asked for (PEP 562; 2.7 and
-3.6, which do not know it, get a module with a class of its own).
+The public modules are attributes of the package and are imported when they are first used (PEP
+562; on 2.7 and 3.6, which lack it, the package is a module with a class of its own).
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -17,11 +17,11 @@ import os
 import sys
 import types
 
-from ._version import __version__  # noqa: F401 - ruff cannot read the list below
+from ._version import __version__  # noqa: F401 - ruff does not understand the list below
 
-__all__ = [str('WebSocket'), str('__version__')]       # native: 2.7 takes nothing else
+__all__ = [str('WebSocket'), str('__version__')]       # native str: 2.7 accepts nothing else
 
-# Modules are imported later, perhaps in another directory (2.7 keeps sys.path's '' as it is).
+# Modules are imported later, perhaps from another directory (on 2.7, '' stays in sys.path).
 __path__ = [os.path.abspath(place) for place in __path__]
 
 _MODULES = ('compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response', 'session',
@@ -46,7 +46,7 @@ def __dir__():
 
 
 class _Package(types.ModuleType):
-    """A module that asks the functions above, where Python itself does not."""
+    """A module that calls the functions above, for Pythons that do not do so themselves."""
 
     def __getattr__(self, name):
         return __getattr__(name)
@@ -56,10 +56,10 @@ class _Package(types.ModuleType):
 
 
 _module = sys.modules[__name__]
-if not getattr(_module, '_is_lazy', False):     # nobody has asked __getattr__
+if not getattr(_module, '_is_lazy', False):     # Python did not call __getattr__
     try:
         _module.__class__ = _Package            # 3.6
     except TypeError:                           # 2.7: another module takes its place
         _package = _Package(__name__, __doc__)
-        vars(_package).update(vars(_module))    # with _module: without it these globals would be emptied
+        vars(_package).update(vars(_module))    # keeps _module alive: otherwise 2.7 would empty these globals
         sys.modules[__name__] = _package

@@ -1,4 +1,4 @@
-# Types of the package; at run time its modules are imported when they are first asked for.
+# Types of the package; at run time, its modules are imported when they are first used.
 
 from . import compression as compression
 from . import constants as constants

@@ -1,7 +1,11 @@
-"""Connections without end: :func:`persist` connects again whenever one ends.
+"""Reconnecting: :func:`persist` connects again whenever a connection ends.
 
-It must not know sockets, sessions or frames; of a WebSocket it uses ``connect()``, the events
-and, to end early, ``close()`` and ``force_disconnect()``.
+It alternates two steps: one connection, and the decision what to do next.  The loop is
+``_persist``, the steps are ``_one_connection`` and ``_what_next``; ``_ExitWatch`` ends a
+connection early.  Of a WebSocket, only ``connect()``, ``close()`` and ``force_disconnect()``
+are used.
+
+Knows nothing of: sockets, sessions, frames.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -16,8 +20,8 @@ from ._compat import text_type
 from .client.backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient  # noqa: F401
 from .status import Status
 
-#: ``connect()``'s defaults.  What equals them is not handed on: doubles of users' tests accept
-#: poll, ping_rate and ping_timeout and no more.
+#: The defaults of ``connect()``.  Values equal to them are not passed on: the doubles in users'
+#: tests accept only poll, ping_rate and ping_timeout.
 CONNECT_DEFAULTS = {'auto_pong': True, 'close_timeout': 30.0, 'connect_timeout': 30.0,
                     'send_timeout': 30.0, 'session_class': None}
 
@@ -27,65 +31,65 @@ _ENDINGS = frozenset(('connect_fail', 'rejected', 'disconnected'))
 
 # -- exit_event
 
-#: Seconds between two looks at an ``exit_event``.
+#: Seconds between two checks of an ``exit_event``.
 POLL_EXIT = 0.1
-#: Seconds from the look that found it set until the connection is dropped: 0.85 - 0.95 s after
-#: it was set.
+#: Seconds from the check that found it set until the connection is dropped, which is 0.85 -
+#: 0.95 s after it was set.
 EXIT_GRACE = 0.85
-#: A ``wait(0)`` that takes longer does not return at once, so it can tell nothing.
+#: A ``wait(0)`` that takes longer does not return at once, so it cannot be used for checking.
 AT_ONCE = 0.1
 
 
 def _is_true(answer):
-    # A Mock in a user's test is true whatever it is asked; it has not been set.
+    # A Mock in a user's test returns a Mock, which is true, but the event was not set.
     return isinstance(answer, int) and bool(answer)
 
 
 def _log(message, *args):
-    import logging  # 5 ms; only when there is something to say
+    import logging  # 5 ms: only when there is something to log
     logging.getLogger('lomond.persist').debug(message, *args)
 
 
 class _NoWatch(object):
-    """There is no ``exit_event``: nothing to look at."""
+    """The watch of a ``persist()`` without ``exit_event``: it never ends anything."""
 
     #: True while a connection runs.
     is_running = True
-    #: True when the connection does not end although it should.
+    #: True if the connection should have ended but cannot be disconnected.
     must_leave = False
 
     def begin(self):
-        """A connection runs from now on."""
+        """Note that a connection is running."""
 
     def end(self):
-        """It does not any more."""
+        """Note that it has ended."""
 
     def is_over(self):
-        """True when the ``exit_event`` is known to be set."""
+        """True if the ``exit_event`` is known to be set."""
         return False
 
     def stop(self):
-        """No more looks, no more thread."""
+        """Stop watching, and end the thread."""
 
 
 class _ExitWatch(_NoWatch):
-    """Looks at an ``exit_event``, and ends the running connection when it is set.
+    """Watches an ``exit_event`` and ends the running connection when it is set.
 
-    One daemon thread, which works while the consumer's handler does.  No lock: each field is
-    written by one thread (the consumer's, or the watch's own, as noted) in one store, and what
-    must happen once is a token of ``list.pop()``.
+    One daemon thread does this, even while the consumer's handler is busy.  There is no lock:
+    each field is written by one thread (the consumer's or the watch's, as noted) in one store,
+    and ``list.pop()`` makes sure that ``close()`` is called only once.
     """
 
     def __init__(self, websocket, exit_event):
         self.must_leave = False         # written by the watch
-        self._deadline = None           # written by the watch: None until the event was seen set
+        self._deadline = None           # written by the watch: None until it saw the event set
         self.is_running = False         # written by the consumer
-        self._is_quick = False          # written by the watch: wait(0) has returned at once
-        self._tokens = ['close']        # whoever pops it closes
+        self._is_quick = False          # written by the watch: wait(0) returned at once
+        self._tokens = ['close']        # the thread that pops the token calls close()
         self._websocket = websocket
         self._exit_event = exit_event
         self._is_set = getattr(exit_event, 'is_set', None)
-        self._get_ident = _compat.get_ident      # at 2.7's end, modules are emptied before generators close
+        self._get_ident = _compat.get_ident      # see stop(): modules may be empty there
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name='lomond-persist')
         self._thread.daemon = True
@@ -95,7 +99,7 @@ class _ExitWatch(_NoWatch):
         if self._thread.ident is None:
             self._thread.start()
         if self._deadline is not None:
-            self._close()       # it was set while the connection was being set up
+            self._close()       # the event was set while the connection was being set up
 
     def end(self):
         self.is_running = False
@@ -110,25 +114,25 @@ class _ExitWatch(_NoWatch):
     def stop(self):
         self.is_running = False
         self._stopped.set()
-        # The collector may finish an abandoned persist() in any thread, in this one too.
-        # At Python's end modules are emptied before generators close, and nothing is to be waited for.
+        # The garbage collector may finish an abandoned persist() in any thread, even in this one.
+        # When 2.7 exits, it empties modules before it closes generators: do not wait then.
         is_exit = getattr(threading, 'current_thread', None) is None
         if not is_exit and self._thread.ident not in (None, self._get_ident()):
             self._thread.join(0.25)
 
     def _run(self):
-        # 2.7's Event.wait(timeout) polls, some 10 times in these 0.1 s; 3.x sleeps.
+        # On 2.7, Event.wait(timeout) polls, about 10 times in 0.1 s; on 3.x it sleeps.
         pause = POLL_EXIT
         try:
             while pause is not None and not self._stopped.wait(pause):
                 pause = self.look()
-        except Exception as error:      # the user's is_set() or wait(): persist() meets it, too
+        except Exception as error:      # of the user's is_set() or wait(); persist() itself will raise it
             _log('exit_event %r cannot be watched: %s', self._exit_event, error)
 
     def look(self):
-        """Look once, and do what is due.
+        """Check once, and do what is due.
 
-        :returns: seconds until the next look, None when there is nothing left to do
+        :returns: seconds until the next check, or None if nothing is left to do
         """
         if self._deadline is None:
             can_tell, is_set = self._ask()
@@ -145,11 +149,11 @@ class _ExitWatch(_NoWatch):
         return None
 
     def _ask(self):
-        """``(whether there is any use in asking again, whether it is set)``"""
+        """Return ``(whether asking again is useful, whether the event is set)``."""
         if self._is_set is not None:
             return True, _is_true(self._is_set())
         if not self.is_running:
-            return True, False      # the consumer's wait(delay) tells soon enough
+            return True, False      # the consumer's wait(delay) will notice it
         begun = _compat.monotonic()
         answer = self._exit_event.wait(0)
         self._is_quick = _compat.monotonic() - begun <= AT_ONCE
@@ -165,10 +169,10 @@ class _ExitWatch(_NoWatch):
     def _call(self, name, *args):
         method = getattr(self._websocket, name, None)
         if method is None:
-            return False        # a double of a user's test
+            return False        # a double in a user's test
         try:
             method(*args)
-        except Exception as error:      # a bug, or a double: the other means must still be tried
+        except Exception as error:      # a bug, or a double: still try the other method
             _log('%s() failed at the exit_event: %s', name, error)
             return False
         return True
@@ -179,7 +183,7 @@ class _ExitWatch(_NoWatch):
 def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeout=None, exit_event=None,
             respect_retry_after=True, auto_pong=True, close_timeout=30.0, connect_timeout=30.0,
             send_timeout=30.0, session_class=None, max_retries=None, retry_on=None, stable_after=10.0):
-    """Connect, and connect again when the connection ends, with a pause between.
+    """Connect, and reconnect whenever the connection ends, with a pause in between.
 
     >>> from lomond import WebSocket
     >>> from lomond.testing import Server, reject
@@ -194,47 +198,51 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     rejected
     gave_up
 
-    The pause is ``min_wait + random() * min(max_wait - min_wait, 2**retries)`` seconds, where
-    ``retries`` counts the attempts that failed in a row.  A connection that was Ready for
-    ``stable_after`` seconds, or that ended gracefully after a message was received, is no
-    failure: the count is 0 again.
+    The pause takes ``min_wait + random() * min(max_wait - min_wait, 2**retries)`` seconds, where
+    ``retries`` counts the attempts that failed in a row.  The count goes back to 0 after a
+    connection that was Ready for ``stable_after`` seconds, or that ended gracefully after a
+    message was received.
 
-    The iterator belongs to one thread.  Leaving its loop closes the connection, without a close
-    frame.
+    The iterator belongs to one thread.  Leaving its loop closes the connection, without a
+    close frame.
 
-    :param WebSocket websocket: what to connect
+    :param WebSocket websocket: the WebSocket to connect
     :param poll: seconds between two :class:`~lomond.events.Poll` events, above 0
-    :param min_wait: shortest pause, seconds, 0 or more
-    :param max_wait: longest pause, seconds, 0 or more
-    :param ping_rate: seconds between two pings; None or 0: no pings
-    :param ping_timeout: seconds without a pong, or any other byte, that end the connection; None or
-        0: no limit
-    :param exit_event: a ``threading.Event``, or anything with its ``wait(timeout)`` and, to be
-        heeded at once, its ``is_set()``.  Within a second of its being set, in whatever phase,
-        the iteration is over: a connection is closed with 1001, and dropped when the server
-        has not answered after 0.9 s.  Needs one daemon thread.  None: goes on for ever.  A
-        ``threading.Event`` must not be set in a signal handler: the lock that ``set()`` takes may
-        be held by the ``wait()`` which the handler has interrupted
-    :param bool respect_retry_after: True: a ``Retry-After`` header of a refusal (RFC 9110, 10.2.3)
-        replaces the pause, within ``min_wait .. max(max_wait, 3600)`` seconds
-    :param auto_pong: as in :meth:`WebSocket.connect() <lomond.websocket.WebSocket.connect>`, and so
-        the next four
-    :param close_timeout: seconds to wait for the answer to ``close()``; None or 0: no limit
-    :param connect_timeout: seconds for everything until ``Ready``; None or 0: no limit
-    :param send_timeout: seconds that the server may take nothing of a message; None or 0: no limit
-    :param session_class: None: ``connect()``'s default
-    :param max_retries: give up after so many failures in a row, 1 or more; None: never
-    :param retry_on: a callable with one argument, the event that ended the connection
-        (``ConnectFail``, ``Rejected`` or ``Disconnected``), that returns True: go on, False: give
-        up, or a number: go on after so many seconds.  :func:`transient` is a ready one.  None:
-        always go on.  What it raises ends the iteration
-    :param stable_after: seconds after ``Ready`` until a connection counts as good, 0 or more
-    :returns: a lazy iterator of the events of all connections, with
-        :class:`~lomond.events.BackOff` before each pause, and
-        :class:`~lomond.events.GaveUp` as the last after giving up
-    :raises TypeError: a wrong type; at the call for an argument of persist's own, at the first
-        ``next()``, before any I/O, for one of ``connect()``'s
-    :raises ValueError: a value that cannot be used; at the same times
+    :param min_wait: the shortest pause, seconds, 0 or more
+    :param max_wait: the longest pause, seconds, 0 or more
+    :param ping_rate: seconds between two pings; with None or 0, none are sent
+    :param ping_timeout: seconds without a pong, or any other byte, that end the connection; None
+        or 0 means no limit
+    :param exit_event: a ``threading.Event``, or an object with its ``wait(timeout)`` and, to be
+        noticed at once, its ``is_set()``.  Within a second after it was set, in whatever phase,
+        the iteration ends: a connection is closed with 1001, and dropped if the server has not
+        answered after 0.9 s.  This takes one daemon thread.  Do not set a ``threading.Event``
+        in a signal handler: the handler may have interrupted a ``wait()`` that holds the lock
+        which ``set()`` needs.  If None, the iteration goes on until its loop is left
+    :param bool respect_retry_after: if true, a ``Retry-After`` header of a refusal (RFC 9110,
+        10.2.3) replaces the pause, within ``min_wait .. max(max_wait, 3600)`` seconds
+    :param auto_pong: as for :meth:`WebSocket.connect() <lomond.websocket.WebSocket.connect>`,
+        like the next four
+    :param close_timeout: seconds to wait for the answer to ``close()``; None or 0 means no limit
+    :param connect_timeout: seconds for everything until ``Ready``; None or 0 means no limit
+    :param send_timeout: seconds for which a send tolerates that the server takes nothing; None
+        or 0 means no limit
+    :param session_class: if None, the default of ``connect()``
+    :param max_retries: give up after this number of failures in a row, 1 or more; None means
+        never
+    :param retry_on: a callable that gets the event that ended the connection (``ConnectFail``,
+        ``Rejected`` or ``Disconnected``) and returns True to retry, False to give up, or a
+        number of seconds to wait before the retry.  :func:`transient` is a ready-made one.  If
+        None, everything is retried.  An exception that it raises ends the iteration
+    :param stable_after: seconds after ``Ready`` from which a connection counts as a success, 0
+        or more
+    :returns: a lazy iterator of the events of all connections, with a
+        :class:`~lomond.events.BackOff` before each pause and a
+        :class:`~lomond.events.GaveUp` at the end after giving up
+    :raises TypeError: if an argument has the wrong type: at the call for the arguments of
+        ``persist()`` itself, and at the first ``next()``, before any I/O, for those of
+        ``connect()``
+    :raises ValueError: if a value cannot be used; at the same times
     """
     if exit_event is not None and not callable(getattr(exit_event, 'wait', None)):
         raise TypeError('exit_event is {!r}; an object with a wait() method, such as a threading.Event, '
@@ -257,7 +265,7 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
 
 
 def _seconds(name, value, most=sys.float_info.max):
-    """``value`` as a float, or the error that says what is wrong with it."""
+    """Return ``value`` as a float; raise an error that names it if it is not usable."""
     try:
         if isinstance(value, (text_type, bytes)):
             raise TypeError
@@ -266,13 +274,13 @@ def _seconds(name, value, most=sys.float_info.max):
         raise ValueError('{} is too large; a number of seconds is allowed'.format(name))
     except (TypeError, ValueError):
         raise TypeError('{} is {!r}; a number of seconds is allowed'.format(name, value))
-    if not 0 <= seconds <= most:        # nan is neither
+    if not 0 <= seconds <= most:        # false for nan
         raise ValueError('{} is {!r}; 0 or more seconds are allowed'.format(name, value))
     return seconds
 
 
 def _persist(websocket, settings, exit_event, rules):
-    """One connection, what next, a pause; again and again."""
+    """Alternate one connection and the decision what to do next."""
     if exit_event is None:
         exit_event, watch = threading.Event(), _NoWatch()
     else:
@@ -363,8 +371,8 @@ def _what_next(rules, failures, cause):
 
 
 def _ask(retry_on, cause):
-    """True, False, or a number of seconds."""
-    if retry_on is None or cause is None:   # None: a double that ended without saying so
+    """Return what ``retry_on`` says: True, False, or a number of seconds."""
+    if retry_on is None or cause is None:   # None: a double that ended without an event
         return True
     answer = retry_on(cause)
     if answer is True or answer is False:
@@ -378,5 +386,5 @@ def _retry_after(cause):
 
 
 def _random():
-    import random  # 1 ms, which a program that never backs off does not pay
+    import random  # 1 ms, only for programs that do back off
     return random.random()

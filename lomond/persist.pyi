@@ -11,7 +11,7 @@ POLL_EXIT: Final[float]
 EXIT_GRACE: Final[float]
 AT_ONCE: Final[float]
 
-# Doubles of a WebSocket will do: only connect() is always called.
+# A test double of a WebSocket is accepted: only connect() is always called.
 class _Connects(Protocol):
     @property
     def connect(self) -> Callable[..., Iterable[AnyEvent]]: ...

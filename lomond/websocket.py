@@ -1,6 +1,10 @@
-"""``WebSocket``: what and where to connect to, and the sending half of a connection.
+"""The ``WebSocket`` that users construct, connect, iterate and send with.
 
-It must not know sockets: a session drives them, the core knows the protocol.
+It ties three parts together: the options (:mod:`lomond.client.endpoint`), the sending half
+(:mod:`lomond.driver.sender`), and one attempt after the other (:mod:`lomond.client.attempt`),
+each driven by a session.
+
+Knows nothing of: sockets, frames.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -9,7 +13,7 @@ from copy import copy
 
 from . import errors
 from .client import options
-from .client.attempt import Attempt, Hooks, Running
+from .client.attempt import ALREADY_RUNNING, Attempt, Hooks, Running
 from .client.endpoint import Endpoint, EndpointAttributes
 from .client.feed import Feed
 from .driver.sender import Sender
@@ -28,48 +32,53 @@ class WebSocket(EndpointAttributes, Feed, Sender):
     ...             print('%s %s' % (event.code, event.reason))
     1001 closed
 
-    The constructor says what and where, :meth:`connect` says how long and how often.  It opens
-    nothing.  A WebSocket can be connected again and again, one connection at a time.  Leaving a
-    ``with`` block closes the socket at once, without a close frame.  Each parameter is an
-    attribute of the same name.
+    The constructor says what to connect to; :meth:`connect` says how long and how often.  The
+    constructor opens nothing.  A WebSocket can be connected again and again, one connection
+    at a time.  Leaving a ``with`` block closes the socket at once, without a close frame.
+    Each parameter is an attribute of the same name.
 
-    Threads: ``send_*``, :meth:`close` and :meth:`force_disconnect` may be called from any thread,
-    at any time; the events are iterated by one thread.
+    Threads: ``send_*``, :meth:`close` and :meth:`force_disconnect` may be called from any
+    thread at any time; one thread iterates the events.
 
-    :param url: text, ``ws://`` or ``wss://`` (``http`` and ``https`` are aliases); or a callable
-        without arguments that returns it, called for every connection
-    :param proxies: None: from the environment (``https_proxy``, ``no_proxy`` ...), which is read
-        now; ``{}``: none; or a dict of URLs (None: no proxy) by ``'ws'``, ``'wss'``, ``'http'`` (for
-        ws), ``'https'`` (for wss), ``'all'``.  Schemes: http, https, socks4, socks4a, socks5, socks5h
+    :param url: text with the scheme ``ws`` or ``wss`` (``http`` and ``https`` are aliases), or
+        a callable without arguments that returns it and is called for every connection
+    :param proxies: a dict of proxy URLs (None: no proxy) with the keys ``'ws'``, ``'wss'``,
+        ``'http'`` (for ws), ``'https'`` (for wss) and ``'all'``; ``{}`` means no proxy.  If
+        None, the environment is read now (``https_proxy``, ``no_proxy`` and so on).  The schemes
+        are http, https, socks4, socks4a, socks5 and socks5h
     :param protocols: list or tuple of the subprotocols to offer, text, in order of preference
-        (RFC 6455, 1.9); None: none
-    :param agent: User-Agent, text; None or empty: :data:`lomond.constants.USER_AGENT`
-    :param compress: False: none; True: permessage-deflate (RFC 7692) is offered; or a
-        :class:`~lomond.compression.Deflate`
-    :param ssl_verify: True: certificate and host name are checked; False: neither
-    :param ssl_cafile: path of a PEM bundle or of a directory, in place of the default store (the
-        system's; where there is none, certifi's)
-    :param ssl_context: an ``ssl.SSLContext`` that is used as it is and decides all about TLS; None:
-        one of ours, with TLS 1.2 or newer
-    :param trace: callable that gets a dict for each step; True: they go to the log at DEBUG
-    :param headers: dict or list of pairs, text or bytes; or a callable without arguments that returns
-        one, called for every connection.  They replace default headers of the same name
-    :param origin: value of the ``Origin`` header, text; None: it is not sent
+        (RFC 6455, 1.9); None offers none
+    :param agent: the ``User-Agent``, text; if None or empty,
+        :data:`lomond.constants.USER_AGENT`
+    :param compress: if true, permessage-deflate (RFC 7692) is offered; a
+        :class:`~lomond.compression.Deflate` sets its parameters
+    :param ssl_verify: if false, neither the certificate nor the host name is checked
+    :param ssl_cafile: path of a PEM bundle, or of a directory, to use instead of the default
+        store (the system's, or certifi's if the system has none)
+    :param ssl_context: an ``ssl.SSLContext``, used as it is; it decides everything about TLS.
+        If None, a context is made that accepts TLS 1.2 and newer
+    :param trace: a callable that gets a dict for each step; any other true value sends these
+        to the log at DEBUG
+    :param headers: dict or list of pairs, text or bytes, or a callable without arguments that
+        returns one of these and is called for every connection.  They replace default headers
+        of the same name
+    :param origin: the ``Origin`` header, text; not sent if None
     :param auth: ``(user, password)`` for Basic, or a :class:`~lomond.auth.DigestAuth`
-    :param cookies: dict; text for the ``Cookie`` header; or an ``http.cookiejar.CookieJar``, which also
-        takes what the answer sets
-    :param ssl_cert: client certificate: path of a PEM file with both, ``(cert, key)`` or ``(cert, key,
-        password)``; None: none
-    :param ssl_fingerprint: ``'sha256:..'``: the server's certificate must have this digest, and need
-        then not be signed by a known authority nor carry the host's name; None: not asked for
-    :param max_message_size: most bytes of a message, after inflating; 64 MiB; None: no limit
-    :param max_redirects: how many redirects to follow; 0: a redirect is ``Rejected``
-    :param source_address: ``(host, port)`` to connect from; None: the system chooses
-    :param socket_options: list of ``(level, name, value)``, set before connecting; ``TCP_NODELAY``
-        is on by default
+    :param cookies: dict or text for the ``Cookie`` header, or an ``http.cookiejar.CookieJar``,
+        which also receives the cookies that the answer sets
+    :param ssl_cert: the client certificate: path of a PEM file with certificate and key,
+        ``(cert, key)`` or ``(cert, key, password)``
+    :param ssl_fingerprint: ``'sha256:..'``, the digest that the server's certificate must have;
+        with it, the certificate needs neither a known authority nor the host's name
+    :param max_message_size: the largest message to accept, in bytes after decompression (64
+        MiB); None means no limit
+    :param max_redirects: how many redirects to follow; with 0, a redirect is ``Rejected``
+    :param source_address: ``(host, port)`` to connect from; None leaves it to the system
+    :param socket_options: list of ``(level, name, value)``, set before connecting;
+        ``TCP_NODELAY`` is on by default
     :param uds: path of a Unix domain socket to connect to; the URL still gives host and path
-    :raises TypeError: a value of a wrong type; the message names it
-    :raises ValueError: a value that cannot be used; the message says what is allowed
+    :raises TypeError: if a value has the wrong type; the message names it
+    :raises ValueError: if a value cannot be used; the message says what is allowed
     """
 
     def __init__(self, url, proxies=None, protocols=None, agent=None, compress=False,
@@ -89,24 +98,25 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
     def connect(self, session_class=WebsocketSession, poll=5.0, ping_rate=30.0, ping_timeout=None,
                 auto_pong=True, close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
-        """Start afresh; nothing is connected before the result is iterated.
+        """Prepare a new connection; nothing happens until the returned iterator is advanced.
 
-        While a connection runs, a further call changes nothing: the first ``next()`` of what it
-        returns raises :class:`~lomond.errors.WebSocketError`.
+        While a connection is running, a further call changes nothing: the first ``next()`` of
+        the iterator that it returns raises :class:`~lomond.errors.WebSocketError`.
 
-        :param session_class: called with the WebSocket, gives the session that drives it
+        :param session_class: called with the WebSocket; returns the session that drives it
         :param poll: seconds between two ``Poll`` events, above 0
-        :param ping_rate: seconds between two pings; None or 0: none are sent
+        :param ping_rate: seconds between two pings; with None or 0, none are sent
         :param ping_timeout: seconds without a pong, or any other byte, until ``Unresponsive``;
-            None or 0: no limit
-        :param auto_pong: True: pings are answered by themselves (RFC 6455, 5.5.2)
-        :param close_timeout: seconds to wait for the answer to :meth:`close`; None or 0: no limit
-        :param connect_timeout: seconds for everything until ``Ready``; None or 0: no limit
-        :param send_timeout: seconds that the server may take nothing of a message; None or 0: no
-            limit
-        :returns: an iterator of events, to be iterated by one thread; leaving it closes the socket
-        :raises TypeError: a time that is no number
-        :raises ValueError: a time below 0, or ``poll`` not above it
+            None or 0 means no limit
+        :param auto_pong: if false, pings are not answered automatically (RFC 6455, 5.5.2)
+        :param close_timeout: seconds to wait for the answer to :meth:`close`; None or 0 means
+            no limit
+        :param connect_timeout: seconds for everything until ``Ready``; None or 0 means no limit
+        :param send_timeout: seconds for which a send tolerates that the server takes nothing;
+            None or 0 means no limit
+        :returns: an iterator of events, for one thread; leaving it closes the socket
+        :raises TypeError: if a time is not a number
+        :raises ValueError: if a time is below 0, or ``poll`` not above it
         """
         settings = dict(
             poll=options.check_poll(poll),
@@ -118,7 +128,7 @@ class WebSocket(EndpointAttributes, Feed, Sender):
             if options.check_time(name, value) != 30.0:
                 settings[name] = value
         if self._running.session is not None:
-            return _refused('a connection of this WebSocket runs already; one at a time')
+            return _refuse(ALREADY_RUNNING)
         self.reset()
         state = self.state
         state.listen()
@@ -166,39 +176,41 @@ class WebSocket(EndpointAttributes, Feed, Sender):
     # -- the request and its answer
 
     def add_header(self, header, value):
-        """Send a header with each request from now on, before the built-in ones.
+        """Send a header with each further request, before the built-in ones.
 
-        Repeats are allowed, but ``Host`` is replaced.
+        A header may be added repeatedly, except ``Host``, which is replaced.
 
         :param bytes header: its name
         :param bytes value: its value
-        :raises TypeError: unless both are bytes
-        :raises ValueError: the name is no token, or a value would not stay in its line
+        :raises TypeError: if either is not bytes
+        :raises ValueError: if the name is not a token, or the value contains a line end or NUL
         """
         self._endpoint.add_header(header, value)
 
     def build_request(self):
-        """The request as bytes (RFC 6455, 4.1); the same until the next ``connect()``.
+        """Return the request as bytes (RFC 6455, 4.1); the same until the next ``connect()``.
 
-        A subclass may override it: the session sends what it returns.
+        A subclass may override it; the session sends what it returns.
+
+        :returns: bytes
         """
         return self.state.build_request()
 
     def on_response(self, response):
-        """Judge the answer to the request (RFC 6455, 4.1); may be overridden.
+        """Check the answer to the request (RFC 6455, 4.1); may be overridden.
 
         :param response: the server's answer, a :class:`~lomond.response.Response`
         :returns: ``(subprotocol or None, set of extensions)``, text
-        :raises HandshakeError: it is not acceptable
+        :raises HandshakeError: if the answer is not acceptable
         """
         return self.state.check_response(response, self.process_extensions)
 
     def process_extensions(self, extensions):
-        """Set up what the server has agreed to (RFC 6455, 9.1); may be overridden.
+        """Set up the extensions that the server agreed to (RFC 6455, 9.1); may be overridden.
 
-        :param extensions: list of text: elements of Sec-WebSocket-Extensions
-        :returns: the set of names that are enabled, text
-        :raises HandshakeError: something that was not offered, or parameters that may not be
+        :param extensions: list of text, the elements of ``Sec-WebSocket-Extensions``
+        :returns: the set of the names of the enabled extensions, text
+        :raises HandshakeError: if an extension was not offered, or a parameter is not allowed
         """
         return self.state.negotiate(extensions)
 
@@ -206,8 +218,7 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         state.end_by_hand()
 
 
-def _refused(sentence):
-    """An iterator whose first ``next()`` raises; the connection that runs goes on."""
+def _refuse(sentence):
+    """An iterator whose first ``next()`` raises; the running connection goes on."""
     raise errors.WebSocketError(sentence)
     yield
-

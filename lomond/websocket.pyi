@@ -14,12 +14,12 @@ from .events import AnyEvent
 from .response import Response
 from .session import WebsocketSession
 
-# A Mapping that is no dict is refused, and a dict with one type of values is no dict with another:
-# so these are spelt out.
+# A Mapping that is not a dict is refused, and dict is invariant in the type of its values, so
+# these are spelled out.
 _Proxies: TypeAlias = dict[str, str] | dict[str, None] | dict[str, str | None]
 _HeaderDict: TypeAlias = dict[str, str] | dict[str, bytes] | dict[str, str | bytes] | dict[bytes, bytes]
 _HeaderPair: TypeAlias = tuple[str | bytes, str | bytes] | list[str]
-# Pairs are gone through for each connection: a generator would be empty at the second.
+# Pairs are read for each connection: a generator would be exhausted by the first.
 _Headers: TypeAlias = (
     _HeaderDict | Collection[_HeaderPair] | Callable[[], _HeaderDict | Iterable[_HeaderPair] | None]
 )
@@ -29,7 +29,7 @@ _ClientCertificate: TypeAlias = (
     | tuple[StrOrBytesPath, StrOrBytesPath, str | bytes | None]
 )
 
-# What session_class has to make, for connect(): run() gets the keywords of connect().
+# What session_class must return: run() gets the keywords of connect().
 class _Session(Protocol):
     @property
     def run(self) -> Callable[..., Iterator[AnyEvent]]: ...
@@ -45,7 +45,7 @@ class _State(Protocol):
     def key(self) -> bytes: ...
 
 class WebSocket:
-    # url and headers are what was given: a callable stays one.
+    # url and headers are kept as given: a callable remains a callable.
     url: str | Callable[[], str]
     proxies: dict[str, str | None]
     protocols: list[str]
@@ -128,7 +128,7 @@ class WebSocket:
     def resource(self) -> str | None: ...
     @property
     def key(self) -> bytes: ...
-    # A WebsocketSession unless session_class made something else.
+    # A WebsocketSession, unless session_class made something else.
     @property
     def session(self) -> WebsocketSession | None: ...
     @property

@@ -1,4 +1,4 @@
-"""What a client wants: options, request, redirects, retries, trace; internal.
+"""What one client wants: options, requests, redirects, retries, trace records.  Internal.
 
-Knows nothing of: loops and time; ``lomond.driver``.
+Knows nothing of: loops, time, ``lomond.driver``.
 """

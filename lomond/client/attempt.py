@@ -34,6 +34,8 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 #: The settings of ``connect()`` that the trace record ``connect_start`` contains.
 LOOP_SETTINGS = ('poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout')
 
+ALREADY_RUNNING = 'a connection of this WebSocket is already running; only one at a time is allowed'
+
 #: Methods that the caller has overridden, as callables; None stands for the default.
 Hooks = collections.namedtuple('Hooks', 'build_request on_response process_extensions')
 NO_HOOKS = Hooks(None, None, None)
@@ -159,7 +161,7 @@ class Attempt(object):
         :raises WebSocketError: another one runs, or a later attempt has superseded this one
         """
         if self._running.session is not None:
-            raise errors.WebSocketError('a connection of this WebSocket runs already; one at a time')
+            raise errors.WebSocketError(ALREADY_RUNNING)
         if self.is_superseded or self.session is not session:
             raise errors.WebSocketError('superseded by a later connect() of this WebSocket')
         self._running.session = session

@@ -1,6 +1,9 @@
-"""Cookies of ``http.cookiejar`` for an opening handshake; it must not know who connects.
+"""Cookies for an opening handshake: from a dict, a text, or an ``http.cookiejar``.
 
-A jar wants objects of ``urllib``; these have the few methods that it calls, on all Pythons.
+A jar expects request and response objects of ``urllib``.  The two classes here have the few
+methods that it calls, on all Pythons.
+
+Knows nothing of: connections.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -9,7 +12,7 @@ from .._compat import native, native_octets, text_type
 
 
 class _Request(object):
-    """What a jar asks of a request."""
+    """A request, as far as a jar needs one."""
 
     unverifiable = False
 
@@ -36,7 +39,7 @@ class _Request(object):
         if name.lower() == 'cookie':
             self.cookie = value
 
-    # the names of 2.7
+    # names of 2.7
 
     def get_host(self):
         return self.host
@@ -52,7 +55,7 @@ class _Request(object):
 
 
 class _Answer(object):
-    """What a jar asks of an answer."""
+    """A response, as far as a jar needs one."""
 
     def __init__(self, response):
         self._response = response
@@ -61,30 +64,30 @@ class _Answer(object):
         return self
 
     def get_all(self, name, default=None):
-        # Characters that are octets, as urllib has them: a jar may be shared with it.
+        # One character per octet, as urllib does it: a jar may be shared with it.
         return [native_octets(line) for line in self._response.header_lines(name)] or default
 
     def getheaders(self, name):
-        # of 2.7
+        # name of 2.7
         return self.get_all(name, [])
 
 
 def is_jar(cookies):
-    """True for an ``http.cookiejar.CookieJar``, or what does the same."""
+    """True for an ``http.cookiejar.CookieJar`` and for objects with its methods."""
     return hasattr(cookies, 'add_cookie_header') and hasattr(cookies, 'extract_cookies')
 
 
 def cookie_text(cookies):
-    """The value of ``Cookie`` of a dict or a text, as text; empty when there is none."""
+    """Return the value of ``Cookie`` for a dict or a text, as text; perhaps empty."""
     if isinstance(cookies, dict):
         return '; '.join('{}={}'.format(name, value) for name, value in cookies.items())
     return cookies or ''
 
 
 def cookie_header(cookies, url):
-    """The value of ``Cookie`` for a URL.
+    """Return the value of ``Cookie`` for a URL.
 
-    :param cookies: dict, text, a jar or None
+    :param cookies: dict, text, a cookie jar, or None
     :param Url url: where the request goes
     :returns: bytes, or None
     """
@@ -94,14 +97,14 @@ def cookie_header(cookies, url):
     cookies.add_cookie_header(request)
     cookie = request.cookie
     if not isinstance(cookie, text_type):
-        return cookie               # None, or the octets of 2.7
+        return cookie               # None, or octets on 2.7
     try:
         return cookie.encode('latin-1')     # as they came
     except UnicodeEncodeError:
-        return cookie.encode('utf-8')       # put into the jar by hand
+        return cookie.encode('utf-8')       # the caller put it into the jar
 
 
 def take_cookies(cookies, response, url):
-    """Give the ``Set-Cookie`` lines of an answer to a jar; anything else stays as it is."""
+    """Give the ``Set-Cookie`` lines of an answer to a jar; do nothing without a jar."""
     if is_jar(cookies):
         cookies.extract_cookies(_Answer(response), _Request(url))

@@ -1,7 +1,9 @@
-"""What a caller may say to ``WebSocket``: checked before any I/O; nothing is opened here.
+"""Validation of the arguments of the ``WebSocket`` constructor and of ``connect()``.
 
-It must not know connections.  A wrong type is a ``TypeError``, a wrong value a ``ValueError``
-whose sentence names it (but never a secret).
+A value of the wrong type raises ``TypeError``, a value that cannot be used ``ValueError``; the
+message names it, unless it is a secret.  Nothing is opened here.
+
+Knows nothing of: connections.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,12 +15,12 @@ from ..protocol.handshake import check_header
 from ..response import escape, is_token
 from .cookies import cookie_text, is_jar
 
-#: Headers that the opening handshake makes itself (RFC 6455, 4.1).
+#: Headers that only the opening handshake may set (RFC 6455, 4.1).
 _HANDSHAKE_HEADERS = (b'upgrade', b'connection')
 
 
 def check_protocols(protocols):
-    """A list of the subprotocols, in order."""
+    """Return a list of the subprotocols, in order."""
     if protocols is None:
         return []
     if not isinstance(protocols, (list, tuple)):
@@ -33,23 +35,23 @@ def check_protocols(protocols):
             raise ValueError("protocol '{}' is not a token: letters, digits and !#$%&'*+-.^_`|~ "
                              'are allowed'.format(escape(protocol)))
         if protocol in checked:
-            raise ValueError("protocol '{}' is there twice; each may be offered once".format(
+            raise ValueError("protocol '{}' is listed twice; each may be offered once".format(
                 escape(protocol)))
         checked.append(protocol)
     return checked
 
 
 def _header_octets(what, value):
-    """Text as UTF-8."""
+    """Return text as UTF-8."""
     try:
         return encode_utf8(value)
     except UnicodeError:
-        pass                            # raised below: the codec's error carries the value
+        pass                            # raised below: the codec's own error contains the value
     raise ValueError('{} has half a surrogate pair; it cannot be encoded as UTF-8'.format(what))
 
 
 def check_text_header(what, name, value):
-    """Text for the value of a header; None stays None."""
+    """Return text that may be the value of a header; None stays None."""
     if value is None:
         return None
     value = to_text(value)
@@ -60,15 +62,16 @@ def check_text_header(what, name, value):
 
 
 def header_pairs(headers):
-    """Pairs of bytes, in order, of a dict or a list of pairs of text or bytes.
+    """Return pairs of bytes, in order, from a dict or a list of pairs of text or bytes.
 
-    :raises TypeError, ValueError: also for headers that the opening handshake makes itself
+    :raises TypeError: if something has the wrong type
+    :raises ValueError: for a bad name or value, and for headers of the opening handshake
     """
     if headers is None:
         return []
     if isinstance(headers, dict):
         headers = headers.items()
-    elif not isinstance(headers, (list, tuple)):        # an iterator would be used up by the check
+    elif not isinstance(headers, (list, tuple)):        # the check would exhaust an iterator
         raise TypeError('headers must be a dict, a list of pairs or a callable, not {}'.format(
             type(headers).__name__))
     pairs = []
@@ -91,14 +94,14 @@ def header_pairs(headers):
 
 
 def check_headers(headers):
-    """Headers as they are kept: a callable, or what :func:`header_pairs` takes."""
+    """Return headers as given: a callable, or anything that :func:`header_pairs` takes."""
     if not callable(headers):
         header_pairs(headers)
     return headers
 
 
 def check_auth(auth):
-    """``(user, password)``, an object with ``answer`` (DigestAuth), or None."""
+    """Return ``(user, password)``, an object with ``answer`` (a DigestAuth), or None."""
     if auth is None or hasattr(auth, 'answer'):
         return auth
     if not isinstance(auth, (tuple, list)) or len(auth) != 2:
@@ -110,7 +113,7 @@ def check_auth(auth):
 
 
 def check_cookies(cookies):
-    """A dict of text, a text, a jar, or None."""
+    """Return a dict of text, a text, a cookie jar, or None."""
     if cookies is None or is_jar(cookies):
         return cookies
     if isinstance(cookies, dict):
@@ -122,8 +125,8 @@ def check_cookies(cookies):
                         what, type(part).__name__))
                 if any(char in part for char in (';', ',' if what == 'name' else ';')) or (
                         what == 'name' and (not part or '=' in part)):
-                    raise ValueError("the {} of cookie '{}' has a character that would end "
-                                     'it'.format(what, escape(to_text(name))))
+                    raise ValueError("the {} of cookie '{}' contains a character that would "
+                                     'end it'.format(what, escape(to_text(name))))
         header = cookie_text(cookies)
     else:
         header = to_text(cookies)
@@ -135,19 +138,19 @@ def check_cookies(cookies):
 
 
 def check_compress(compress):
-    """The :class:`~lomond.compression.Deflate` to offer, or None."""
+    """Return the :class:`~lomond.compression.Deflate` to offer, or None."""
     if isinstance(compress, Deflate):
         return compress
     if compress is True or compress is False or compress is None:
         return Deflate() if compress else None
-    if isinstance(compress, integer_types):         # 0.3.4 took anything truthy
+    if isinstance(compress, integer_types):         # 0.3.4 took any true value
         return Deflate() if compress else None
     raise TypeError('compress must be True, False or a Deflate, not {}'.format(
         type(compress).__name__))
 
 
 def check_size(what, value, least):
-    """An int of at least ``least``, or None."""
+    """Return an int of at least ``least``, or None."""
     if value is None:
         return None
     check_number(what, value, integer_types)
@@ -157,7 +160,7 @@ def check_size(what, value, least):
 
 
 def check_number(what, value, types=integer_types + (float,)):
-    """A number that is one, and no bool."""
+    """Return a number that is neither a bool nor nan."""
     if isinstance(value, bool) or not isinstance(value, types):
         raise TypeError('{} must be a number, not {}'.format(what, type(value).__name__))
     if value != value:
@@ -166,23 +169,23 @@ def check_number(what, value, types=integer_types + (float,)):
 
 
 def check_time(what, value):
-    """Seconds, 0 or more; None for no limit."""
+    """Return seconds, 0 or more; None stays None."""
     if value is None:
         return None
     if check_number(what, value) < 0:
-        raise ValueError('{} is {}; seconds, or None or 0 for none, are allowed'.format(what, value))
+        raise ValueError('{} is {}; 0 or more seconds, or None, are allowed'.format(what, value))
     return value
 
 
 def check_poll(poll):
-    """Seconds, above 0."""
+    """Return seconds, above 0."""
     if not check_number('poll', poll) > 0:
         raise ValueError('poll is {}; seconds above 0 are allowed'.format(poll))
     return poll
 
 
 def check_source_address(address):
-    """``(host, port)``, or None."""
+    """Return ``(host, port)``, or None."""
     if address is None:
         return None
     if not isinstance(address, (tuple, list)) or len(address) != 2:
@@ -198,7 +201,7 @@ def check_source_address(address):
 
 
 def check_socket_options(options):
-    """A list of ``(level, name, value)``, or None."""
+    """Return a list of ``(level, name, value)``, or None."""
     if options is None:
         return None
     if not isinstance(options, (list, tuple)):
@@ -216,7 +219,7 @@ def check_socket_options(options):
 
 
 def check_path(what, path):
-    """A path, as text or bytes, without NUL; or None."""
+    """Return a path without NUL, as text or bytes, or None."""
     if path is None:
         return None
     path = fspath(path)
@@ -225,5 +228,5 @@ def check_path(what, path):
     if not path:
         raise ValueError('{} is empty; a path is needed'.format(what))
     if (b'\0' if isinstance(path, bytes) else '\0') in path:
-        raise ValueError('{} has a NUL in it'.format(what))
+        raise ValueError('{} contains a NUL character'.format(what))
     return path

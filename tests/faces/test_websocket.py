@@ -504,7 +504,7 @@ def test_connect_while_it_runs(at):
         for attempt in (other, iter(ws)):
             with pytest.raises(errors.WebSocketError) as caught:
                 next(attempt)
-            assert 'runs already' in text_type(caught.value)
+            assert 'already running' in text_type(caught.value)
             assert next(attempt, None) is None
     with Server(bye) as server:
         if at == 'disconnected':
@@ -570,7 +570,7 @@ def test_connection_that_begins_within_connect():
     late = ws.connect(session_class=second.session_class)
     with pytest.raises(errors.WebSocketError) as caught:
         next(late)
-    assert 'runs already' in '{}'.format(caught.value)
+    assert 'already running' in '{}'.format(caught.value)
     assert [event.name for event in ws.winner][-1] == 'disconnected'
 
 
