@@ -6,8 +6,9 @@
 ...     print(' '.join(event.name for event in WebSocket(server.url, proxies={})))
 connecting connected ready poll closing disconnected
 
-The public modules are attributes of the package and are imported when they are first used (PEP
-562; on 2.7 and 3.6, which lack it, the package is a module with a class of its own).
+The public modules are attributes of the package and are imported when they are first
+used (PEP 562; on 2.7 and 3.6, which lack it, the package is a module with a class of
+its own).
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -21,7 +22,8 @@ from ._version import __version__  # noqa: F401 - ruff does not understand the l
 
 __all__ = [str('WebSocket'), str('__version__')]       # native str: 2.7 accepts nothing else
 
-# Modules are imported later, perhaps from another directory (on 2.7, '' stays in sys.path).
+# Modules are imported later, perhaps from another directory (on 2.7, '' stays in
+# sys.path).
 __path__ = [os.path.abspath(place) for place in __path__]
 
 _MODULES = ('compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response', 'session',
@@ -46,7 +48,7 @@ def __dir__():
 
 
 class _Package(types.ModuleType):
-    """A module that calls the functions above, for Pythons that do not do so themselves."""
+    """A module that calls the functions above, where Python does not."""
 
     def __getattr__(self, name):
         return __getattr__(name)

@@ -1,9 +1,9 @@
 """Reconnecting: :func:`persist` connects again whenever a connection ends.
 
 It alternates two steps: one connection, and the decision what to do next.  The loop is
-``_persist``, the steps are ``_one_connection`` and ``_what_next``; ``_ExitWatch`` ends a
-connection early.  Of a WebSocket, only ``connect()``, ``close()`` and ``force_disconnect()``
-are used.
+``_persist``, the steps are ``_one_connection`` and ``_what_next``; ``_ExitWatch`` ends
+a connection early.  Of a WebSocket, only ``connect()``, ``close()`` and
+``force_disconnect()`` are used.
 
 Knows nothing of: sockets, sessions, frames.
 """
@@ -20,8 +20,8 @@ from ._compat import text_type
 from .client.backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient  # noqa: F401
 from .status import Status
 
-#: The defaults of ``connect()``.  Values equal to them are not passed on: the doubles in users'
-#: tests accept only poll, ping_rate and ping_timeout.
+#: The defaults of ``connect()``.  Values equal to them are not passed on: the doubles
+#: in users' tests accept only poll, ping_rate and ping_timeout.
 CONNECT_DEFAULTS = {'auto_pong': True, 'close_timeout': 30.0, 'connect_timeout': 30.0,
                     'send_timeout': 30.0, 'session_class': None}
 
@@ -33,10 +33,11 @@ _ENDINGS = frozenset(('connect_fail', 'rejected', 'disconnected'))
 
 #: Seconds between two checks of an ``exit_event``.
 POLL_EXIT = 0.1
-#: Seconds from the check that found it set until the connection is dropped, which is 0.85 -
-#: 0.95 s after it was set.
+#: Seconds from the check that found it set until the connection is dropped, which is
+#: 0.85 - 0.95 s after it was set.
 EXIT_GRACE = 0.85
-#: A ``wait(0)`` that takes longer does not return at once, so it cannot be used for checking.
+#: A ``wait(0)`` that takes longer does not return at once, so it cannot be used for
+#: checking.
 AT_ONCE = 0.1
 
 
@@ -75,9 +76,9 @@ class _NoWatch(object):
 class _ExitWatch(_NoWatch):
     """Watches an ``exit_event`` and ends the running connection when it is set.
 
-    One daemon thread does this, even while the consumer's handler is busy.  There is no lock:
-    each field is written by one thread (the consumer's or the watch's, as noted) in one store,
-    and ``list.pop()`` makes sure that ``close()`` is called only once.
+    One daemon thread does this, even while the consumer's handler is busy.  There is no
+    lock: each field is written by one thread (the consumer's or the watch's, as noted)
+    in one store, and ``list.pop()`` makes sure that ``close()`` is called only once.
     """
 
     def __init__(self, websocket, exit_event):
@@ -114,8 +115,9 @@ class _ExitWatch(_NoWatch):
     def stop(self):
         self.is_running = False
         self._stopped.set()
-        # The garbage collector may finish an abandoned persist() in any thread, even in this one.
-        # When 2.7 exits, it empties modules before it closes generators: do not wait then.
+        # The garbage collector may finish an abandoned persist() in any thread, even in
+        # this one.  When 2.7 exits, it empties modules before it closes generators: do
+        # not wait then.
         is_exit = getattr(threading, 'current_thread', None) is None
         if not is_exit and self._thread.ident not in (None, self._get_ident()):
             self._thread.join(0.25)
@@ -198,50 +200,55 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     rejected
     gave_up
 
-    The pause takes ``min_wait + random() * min(max_wait - min_wait, 2**retries)`` seconds, where
-    ``retries`` counts the attempts that failed in a row.  The count goes back to 0 after a
-    connection that was Ready for ``stable_after`` seconds, or that ended gracefully after a
-    message was received.
+    The pause takes ``min_wait + random() * min(max_wait - min_wait, 2**retries)``
+    seconds, where ``retries`` counts the attempts that failed in a row.  The count goes
+    back to 0 after a connection that was Ready for ``stable_after`` seconds, or that
+    ended gracefully after a message was received.
 
-    The iterator belongs to one thread.  Leaving its loop closes the connection, without a
-    close frame.
+    The iterator belongs to one thread.  Leaving its loop closes the connection, without
+    a close frame.
 
     :param WebSocket websocket: the WebSocket to connect
     :param poll: seconds between two :class:`~lomond.events.Poll` events, above 0
     :param min_wait: the shortest pause, seconds, 0 or more
     :param max_wait: the longest pause, seconds, 0 or more
     :param ping_rate: seconds between two pings; with None or 0, none are sent
-    :param ping_timeout: seconds without a pong, or any other byte, that end the connection; None
-        or 0 means no limit
-    :param exit_event: a ``threading.Event``, or an object with its ``wait(timeout)`` and, to be
-        noticed at once, its ``is_set()``.  Within a second after it was set, in whatever phase,
-        the iteration ends: a connection is closed with 1001, and dropped if the server has not
-        answered after 0.9 s.  This takes one daemon thread.  Do not set a ``threading.Event``
-        in a signal handler: the handler may have interrupted a ``wait()`` that holds the lock
-        which ``set()`` needs.  If None, the iteration goes on until its loop is left
-    :param bool respect_retry_after: if true, a ``Retry-After`` header of a refusal (RFC 9110,
-        10.2.3) replaces the pause, within ``min_wait .. max(max_wait, 3600)`` seconds
-    :param auto_pong: as for :meth:`WebSocket.connect() <lomond.websocket.WebSocket.connect>`,
-        like the next four
-    :param close_timeout: seconds to wait for the answer to ``close()``; None or 0 means no limit
-    :param connect_timeout: seconds for everything until ``Ready``; None or 0 means no limit
-    :param send_timeout: seconds for which a send tolerates that the server takes nothing; None
-        or 0 means no limit
+    :param ping_timeout: seconds without a pong, or any other byte, that end the
+        connection; None or 0 means no limit
+    :param exit_event: a ``threading.Event``, or an object with its ``wait(timeout)``
+        and, to be noticed at once, its ``is_set()``.  Within a second after it was set,
+        in whatever phase, the iteration ends: a connection is closed with 1001, and
+        dropped if the server has not answered after 0.9 s.  This takes one daemon
+        thread.  Do not set a ``threading.Event`` in a signal handler: the handler may
+        have interrupted a ``wait()`` that holds the lock which ``set()`` needs.  If
+        None, the iteration goes on until its loop is left
+    :param bool respect_retry_after: if true, a ``Retry-After`` header of a refusal (RFC
+        9110, 10.2.3) replaces the pause, within ``min_wait .. max(max_wait, 3600)``
+        seconds
+    :param auto_pong: as for :meth:`WebSocket.connect()
+        <lomond.websocket.WebSocket.connect>`, like the next four
+    :param close_timeout: seconds to wait for the answer to ``close()``; None or 0 means
+        no limit
+    :param connect_timeout: seconds for everything until ``Ready``; None or 0 means no
+        limit
+    :param send_timeout: seconds for which a send tolerates that the server takes
+        nothing; None or 0 means no limit
     :param session_class: if None, the default of ``connect()``
-    :param max_retries: give up after this number of failures in a row, 1 or more; None means
-        never
-    :param retry_on: a callable that gets the event that ended the connection (``ConnectFail``,
-        ``Rejected`` or ``Disconnected``) and returns True to retry, False to give up, or a
-        number of seconds to wait before the retry.  :func:`transient` is a ready-made one.  If
-        None, everything is retried.  An exception that it raises ends the iteration
-    :param stable_after: seconds after ``Ready`` from which a connection counts as a success, 0
-        or more
+    :param max_retries: give up after this number of failures in a row, 1 or more; None
+        means never
+    :param retry_on: a callable that gets the event that ended the connection
+        (``ConnectFail``, ``Rejected`` or ``Disconnected``) and returns True to retry,
+        False to give up, or a number of seconds to wait before the retry.
+        :func:`transient` is a ready-made one.  If None, everything is retried.  An
+        exception that it raises ends the iteration
+    :param stable_after: seconds after ``Ready`` from which a connection counts as a
+        success, 0 or more
     :returns: a lazy iterator of the events of all connections, with a
         :class:`~lomond.events.BackOff` before each pause and a
         :class:`~lomond.events.GaveUp` at the end after giving up
-    :raises TypeError: if an argument has the wrong type: at the call for the arguments of
-        ``persist()`` itself, and at the first ``next()``, before any I/O, for those of
-        ``connect()``
+    :raises TypeError: if an argument has the wrong type: at the call for the arguments
+        of ``persist()`` itself, and at the first ``next()``, before any I/O, for those
+        of ``connect()``
     :raises ValueError: if a value cannot be used; at the same times
     """
     if exit_event is not None and not callable(getattr(exit_event, 'wait', None)):
@@ -318,7 +325,7 @@ class _Outcome(object):
 
 
 def _one_connection(websocket, settings, watch, stable_after, outcome):
-    """Yield the events of one connection; ``outcome`` is filled in before the last one."""
+    """Yield the events of one connection, and fill in ``outcome``."""
     ready_at = None
     has_message = False
     connection = iter(websocket.connect(**settings))

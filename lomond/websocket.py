@@ -1,8 +1,8 @@
 """The ``WebSocket`` that users construct, connect, iterate and send with.
 
-It ties three parts together: the options (:mod:`lomond.client.endpoint`), the sending half
-(:mod:`lomond.driver.sender`), and one attempt after the other (:mod:`lomond.client.attempt`),
-each driven by a session.
+It ties three parts together: the options (:mod:`lomond.client.endpoint`), the sending
+half (:mod:`lomond.driver.sender`), and one attempt after the other
+(:mod:`lomond.client.attempt`), each driven by a session.
 
 Knows nothing of: sockets, frames.
 """
@@ -32,51 +32,58 @@ class WebSocket(EndpointAttributes, Feed, Sender):
     ...             print('%s %s' % (event.code, event.reason))
     1001 closed
 
-    The constructor says what to connect to; :meth:`connect` says how long and how often.  The
-    constructor opens nothing.  A WebSocket can be connected again and again, one connection
-    at a time.  Leaving a ``with`` block closes the socket at once, without a close frame.
-    Each parameter is an attribute of the same name.
+    The constructor says what to connect to; :meth:`connect` says how long and how
+    often.  The constructor opens nothing.  A WebSocket can be connected again and
+    again, one connection at a time.  Leaving a ``with`` block closes the socket at
+    once, without a close frame.  Each parameter is an attribute of the same name.
 
-    Threads: ``send_*``, :meth:`close` and :meth:`force_disconnect` may be called from any
-    thread at any time; one thread iterates the events.
+    Threads: ``send_*``, :meth:`close` and :meth:`force_disconnect` may be called from
+    any thread at any time; one thread iterates the events.
 
-    :param url: text with the scheme ``ws`` or ``wss`` (``http`` and ``https`` are aliases), or
-        a callable without arguments that returns it and is called for every connection
-    :param proxies: a dict of proxy URLs (None: no proxy) with the keys ``'ws'``, ``'wss'``,
-        ``'http'`` (for ws), ``'https'`` (for wss) and ``'all'``; ``{}`` means no proxy.  If
-        None, the environment is read now (``https_proxy``, ``no_proxy`` and so on).  The schemes
-        are http, https, socks4, socks4a, socks5 and socks5h
-    :param protocols: list or tuple of the subprotocols to offer, text, in order of preference
-        (RFC 6455, 1.9); None offers none
+    :param url: text with the scheme ``ws`` or ``wss`` (``http`` and ``https`` are
+        aliases), or a callable without arguments that returns it and is called for
+        every connection
+    :param proxies: a dict of proxy URLs (None: no proxy) with the keys ``'ws'``,
+        ``'wss'``, ``'http'`` (for ws), ``'https'`` (for wss) and ``'all'``; ``{}``
+        means no proxy.  If None, the environment is read now (``https_proxy``,
+        ``no_proxy`` and so on).  The schemes are http, https, socks4, socks4a, socks5
+        and socks5h
+    :param protocols: list or tuple of the subprotocols to offer, text, in order of
+        preference (RFC 6455, 1.9); None offers none
     :param agent: the ``User-Agent``, text; if None or empty,
         :data:`lomond.constants.USER_AGENT`
     :param compress: if true, permessage-deflate (RFC 7692) is offered; a
         :class:`~lomond.compression.Deflate` sets its parameters
     :param ssl_verify: if false, neither the certificate nor the host name is checked
-    :param ssl_cafile: path of a PEM bundle, or of a directory, to use instead of the default
-        store (the system's, or certifi's if the system has none)
-    :param ssl_context: an ``ssl.SSLContext``, used as it is; it decides everything about TLS.
-        If None, a context is made that accepts TLS 1.2 and newer
-    :param trace: a callable that gets a dict for each step; any other true value sends these
-        to the log at DEBUG
-    :param headers: dict or list of pairs, text or bytes, or a callable without arguments that
-        returns one of these and is called for every connection.  They replace default headers
-        of the same name
+    :param ssl_cafile: path of a PEM bundle, or of a directory, to use instead of the
+        default store (the system's, or certifi's if the system has none)
+    :param ssl_context: an ``ssl.SSLContext``, used as it is; it decides everything
+        about TLS.  If None, a context is made that accepts TLS 1.2 and newer
+    :param trace: a callable that gets a dict for each step; any other true value sends
+        these to the log at DEBUG
+    :param headers: dict or list of pairs, text or bytes, or a callable without
+        arguments that returns one of these and is called for every connection.  They
+        replace default headers of the same name
     :param origin: the ``Origin`` header, text; not sent if None
     :param auth: ``(user, password)`` for Basic, or a :class:`~lomond.auth.DigestAuth`
-    :param cookies: dict or text for the ``Cookie`` header, or an ``http.cookiejar.CookieJar``,
-        which also receives the cookies that the answer sets
-    :param ssl_cert: the client certificate: path of a PEM file with certificate and key,
-        ``(cert, key)`` or ``(cert, key, password)``
-    :param ssl_fingerprint: ``'sha256:..'``, the digest that the server's certificate must have;
-        with it, the certificate needs neither a known authority nor the host's name
-    :param max_message_size: the largest message to accept, in bytes after decompression (64
-        MiB); None means no limit
-    :param max_redirects: how many redirects to follow; with 0, a redirect is ``Rejected``
-    :param source_address: ``(host, port)`` to connect from; None leaves it to the system
+    :param cookies: dict or text for the ``Cookie`` header, or an
+        ``http.cookiejar.CookieJar``, which also receives the cookies that the answer
+        sets
+    :param ssl_cert: the client certificate: path of a PEM file with certificate and
+        key, ``(cert, key)`` or ``(cert, key, password)``
+    :param ssl_fingerprint: ``'sha256:..'``, the digest that the server's certificate
+        must have; with it, the certificate needs neither a known authority nor the
+        host's name
+    :param max_message_size: the largest message to accept, in bytes after decompression
+        (64 MiB); None means no limit
+    :param max_redirects: how many redirects to follow; with 0, a redirect is
+        ``Rejected``
+    :param source_address: ``(host, port)`` to connect from; None leaves it to the
+        system
     :param socket_options: list of ``(level, name, value)``, set before connecting;
         ``TCP_NODELAY`` is on by default
-    :param uds: path of a Unix domain socket to connect to; the URL still gives host and path
+    :param uds: path of a Unix domain socket to connect to; the URL still gives host and
+        path
     :raises TypeError: if a value has the wrong type; the message names it
     :raises ValueError: if a value cannot be used; the message says what is allowed
     """
@@ -98,22 +105,26 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
     def connect(self, session_class=WebsocketSession, poll=5.0, ping_rate=30.0, ping_timeout=None,
                 auto_pong=True, close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
-        """Prepare a new connection; nothing happens until the returned iterator is advanced.
+        """Prepare a new connection.
 
-        While a connection is running, a further call changes nothing: the first ``next()`` of
-        the iterator that it returns raises :class:`~lomond.errors.WebSocketError`.
+        Nothing happens until the returned iterator is advanced.  While a connection is
+        running, a further call changes nothing: the first ``next()`` of the iterator
+        that it returns raises :class:`~lomond.errors.WebSocketError`.
 
-        :param session_class: called with the WebSocket; returns the session that drives it
+        :param session_class: called with the WebSocket; returns the session that drives
+            it
         :param poll: seconds between two ``Poll`` events, above 0
         :param ping_rate: seconds between two pings; with None or 0, none are sent
-        :param ping_timeout: seconds without a pong, or any other byte, until ``Unresponsive``;
-            None or 0 means no limit
-        :param auto_pong: if false, pings are not answered automatically (RFC 6455, 5.5.2)
-        :param close_timeout: seconds to wait for the answer to :meth:`close`; None or 0 means
+        :param ping_timeout: seconds without a pong, or any other byte, until
+            ``Unresponsive``; None or 0 means no limit
+        :param auto_pong: if false, pings are not answered automatically (RFC 6455,
+            5.5.2)
+        :param close_timeout: seconds to wait for the answer to :meth:`close`; None or 0
+            means no limit
+        :param connect_timeout: seconds for everything until ``Ready``; None or 0 means
             no limit
-        :param connect_timeout: seconds for everything until ``Ready``; None or 0 means no limit
-        :param send_timeout: seconds for which a send tolerates that the server takes nothing;
-            None or 0 means no limit
+        :param send_timeout: seconds for which a send tolerates that the server takes
+            nothing; None or 0 means no limit
         :returns: an iterator of events, for one thread; leaving it closes the socket
         :raises TypeError: if a time is not a number
         :raises ValueError: if a time is below 0, or ``poll`` not above it
@@ -183,21 +194,25 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         :param bytes header: its name
         :param bytes value: its value
         :raises TypeError: if either is not bytes
-        :raises ValueError: if the name is not a token, or the value contains a line end or NUL
+        :raises ValueError: if the name is not a token, or the value contains a line end
+            or NUL
         """
         self._endpoint.add_header(header, value)
 
     def build_request(self):
-        """Return the request as bytes (RFC 6455, 4.1); the same until the next ``connect()``.
+        """Return the request as bytes (RFC 6455, 4.1).
 
-        A subclass may override it; the session sends what it returns.
+        It stays the same until the next :meth:`connect`.  A subclass may override this
+        method; the session sends what it returns.
 
         :returns: bytes
         """
         return self.state.build_request()
 
     def on_response(self, response):
-        """Check the answer to the request (RFC 6455, 4.1); may be overridden.
+        """Check the answer to the request (RFC 6455, 4.1).
+
+        A subclass may override this method.
 
         :param response: the server's answer, a :class:`~lomond.response.Response`
         :returns: ``(subprotocol or None, set of extensions)``, text
@@ -206,11 +221,14 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         return self.state.check_response(response, self.process_extensions)
 
     def process_extensions(self, extensions):
-        """Set up the extensions that the server agreed to (RFC 6455, 9.1); may be overridden.
+        """Set up the extensions that the server agreed to (RFC 6455, 9.1).
+
+        A subclass may override this method.
 
         :param extensions: list of text, the elements of ``Sec-WebSocket-Extensions``
         :returns: the set of the names of the enabled extensions, text
-        :raises HandshakeError: if an extension was not offered, or a parameter is not allowed
+        :raises HandshakeError: if an extension was not offered, or a parameter is not
+            allowed
         """
         return self.state.negotiate(extensions)
 

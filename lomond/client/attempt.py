@@ -1,5 +1,4 @@
-"""One connection attempt: where to connect, what to send, and how to react to redirects and
-challenges.
+"""One connection attempt: where to connect, what to send, and what an answer leads to.
 
 An :class:`Attempt` is made by each ``connect()``.  It reads the options of the
 :class:`~lomond.client.endpoint.Endpoint` and calls the methods that a subclass of
@@ -7,7 +6,7 @@ An :class:`Attempt` is made by each ``connect()``.  It reads the options of the
 session drives it in this order::
 
     begin
-    prepare, route, request          for each request; restart takes the place of prepare
+    prepare, route, request          for each request (restart, not prepare, later on)
     wants_body, follow / accepted    for each answer
     end
 
@@ -42,7 +41,10 @@ NO_HOOKS = Hooks(None, None, None)
 
 
 class Running(object):
-    """The session whose connection runs, or None; shared by all attempts of one WebSocket."""
+    """The session whose connection is running, or None.
+
+    All attempts of one WebSocket share this record.
+    """
 
     session = None
 
@@ -53,18 +55,20 @@ class Attempt(object):
     :param Endpoint endpoint: the options
     :param Running running: says whether a connection runs
     :param Hooks hooks: what a subclass has overridden
-    :param first_target: where the previous attempt went, until a callable ``url`` is called
+    :param first_target: where the previous attempt went, until a callable ``url`` is
+        called
 
     :ivar key: bytes: the Sec-WebSocket-Key
     :ivar session: the session that drives the attempt, or None
     :ivar core: the :class:`~lomond.protocol.connection.Connection`
-    :ivar target: the :class:`~lomond.network.url.Url` of the current request; None until a
-        callable ``url`` has been called
-    :ivar shown_url: the URL of events and records, without a password; a redirect does not
-        change it
+    :ivar target: the :class:`~lomond.network.url.Url` of the current request; None
+        until a callable ``url`` has been called
+    :ivar shown_url: the URL of events and records, without a password; a redirect does
+        not change it
     :ivar pairs: the pairs of ``headers``, or None until they are needed
     :ivar answer: the ``Authorization`` that answers a challenge, or None
-    :ivar left_origin: True after a cross-origin redirect; credentials are no longer sent
+    :ivar left_origin: True after a cross-origin redirect; credentials are no longer
+        sent
     :ivar shows_connected: False if the next connection only answers a challenge
     :ivar observer: the :class:`~lomond.client.trace.Observer`, or None
     :ivar is_superseded: True once a later attempt has taken the place of this one
@@ -142,7 +146,7 @@ class Attempt(object):
             self.observer.emit(stage, **values)
 
     def begin_by_hand(self, settings):
-        """Report what a ``WebsocketSession`` would report: this session is a custom one."""
+        """Report the start of a custom session; others report it themselves."""
         self.has_custom_session = True
         self.feed_observer = self.observer
         self.emit('connect_start', **dict((name, settings[name]) for name in LOOP_SETTINGS))
@@ -158,7 +162,8 @@ class Attempt(object):
     def begin(self, session):
         """Note that the session's connection runs from now on.
 
-        :raises WebSocketError: another one runs, or a later attempt has superseded this one
+        :raises WebSocketError: another one runs, or a later attempt has superseded this
+            one
         """
         if self._running.session is not None:
             raise errors.WebSocketError(ALREADY_RUNNING)
@@ -202,7 +207,7 @@ class Attempt(object):
             endpoint.socket_options, endpoint.tls, wrap, session.time_left, self.emit)
 
     def request(self):
-        """Return the bytes to send, of an overridden ``build_request`` if there is one."""
+        """Return the bytes to send; calls ``build_request`` if it is overridden."""
         return (self._hooks.build_request or self.build_request)()
 
     def build_request(self):
@@ -231,8 +236,8 @@ class Attempt(object):
         """Decide what a rejection leads to.
 
         :param Rejected event: its reason may be extended by a sentence
-        :returns: None if this is the end; ``SILENT`` for a second request; else the URL to
-            continue with
+        :returns: None if this is the end; ``SILENT`` for a second request; else the URL
+            to continue with
         """
         response = event.response
         take_cookies(self._endpoint.cookies, response, self.target)
@@ -254,13 +259,14 @@ class Attempt(object):
         return value.masked
 
     def _step_after(self, response):
-        # Asked twice per answer, but a challenge may be answered only once: the nonce is counted.
+        # Asked twice per answer, but a challenge may be answered only once: the nonce
+        # is counted.
         if self._step[0] is not response:
             self._step = response, self._next_step(response)
         return self._step[1]
 
     def _next_step(self, response):
-        """``(None, sentence)``, ``('answer', Authorization)`` or ``('redirect', Url)``."""
+        """``(None, sentence)``, ``('answer', text)`` or ``('redirect', Url)``."""
         answer = self._answer_challenge(response)
         if answer is not None:
             return 'answer', answer
@@ -279,7 +285,7 @@ class Attempt(object):
         return 'redirect', target
 
     def _answer_challenge(self, response):
-        """The Authorization that a 401 asks for, or None."""
+        """Return the ``Authorization`` that answers a 401, or None."""
         auth = self._endpoint.auth
         if response.status_code != 401 or not hasattr(auth, 'answer'):
             return None
@@ -288,12 +294,15 @@ class Attempt(object):
         return auth.answer(response.header_lines('www-authenticate'), 'GET', self.target.resource)
 
     def restart(self):
-        """Get ready for a further request, with a fresh core and key; returns as :meth:`prepare`."""
+        """Get ready for a further request, with a fresh core and key.
+
+        :returns: as :meth:`prepare`
+        """
         self._renew_core()
         return self.prepare()
 
     def wrap_socket(self, sock, host):
-        """Return a TLS socket over a blocking socket, set up as the dialer would do it."""
+        """Return a TLS socket over a blocking socket, set up as by the dialer."""
         from ..network import tls_context
         tls = self._endpoint.tls
         context = tls['context'] or tls_context.make_context(

@@ -12,23 +12,25 @@ from .. import _compat, errors
 from .._compat import text_type
 from ..status import Status
 
-#: The longest pause, in seconds (46 days), that ``Event.wait()`` accepts on every platform:
-#: Windows and 32-bit builds raise OverflowError from 2**32 milliseconds on.
+#: The longest pause, in seconds (46 days), that ``Event.wait()`` accepts on every
+#: platform: Windows and 32-bit builds raise OverflowError from 2**32 milliseconds on.
 LONGEST_DELAY = 4000000.0
-#: By ``Retry-After``, a server may ask for up to an hour, even if ``max_wait`` is smaller.
+#: By ``Retry-After``, a server may ask for up to an hour, even if ``max_wait`` is
+#: smaller.
 LONGEST_RETRY_AFTER = 3600.0
 
 
 def back_off_delay(retries, random, min_wait, max_wait, retry_after=None, now=None):
     """Return how long to wait before the next attempt; a pure function.
 
-    The delay is ``min_wait + random * min(max_wait - min_wait, 2**retries)``, or what the
-    server asked for, limited to ``min_wait .. max(max_wait, 3600)``.
+    The delay is ``min_wait + random * min(max_wait - min_wait, 2**retries)``, or what
+    the server asked for, limited to ``min_wait .. max(max_wait, 3600)``.
 
     :param retries: the number of attempts that failed in a row, 0 or more
     :param random: a number from 0 to below 1
     :param min_wait: seconds, 0 or more
-    :param max_wait: seconds; if it is below ``min_wait``, the delay lies between the two
+    :param max_wait: seconds; if it is below ``min_wait``, the delay lies between the
+        two
     :param retry_after: text of a ``Retry-After`` header, or None; ignored if unreadable
     :param now: seconds since the epoch, for a ``retry_after`` that is a date
     :returns: seconds, a float of at most :data:`LONGEST_DELAY`
@@ -37,7 +39,8 @@ def back_off_delay(retries, random, min_wait, max_wait, retry_after=None, now=No
     if asked is not None:
         delay = max(min_wait, min(asked, max(max_wait, LONGEST_RETRY_AFTER)))
     else:
-        # 2**22 exceeds LONGEST_DELAY; after a year of failures, 2**retries overflows a float.
+        # 2**22 exceeds LONGEST_DELAY; after a year of failures, 2**retries overflows a
+        # float.
         delay = min_wait + random * min(max_wait - min_wait, 2.0 ** min(retries, 22))
     return float(min(delay, LONGEST_DELAY))
 
@@ -59,8 +62,8 @@ def parse_retry_after(text, now):
 
     :param text: the value: digits, or an HTTP date in one of its three forms
     :param now: seconds since the epoch
-    :returns: a float from 0 (for dates in the past) to :data:`LONGEST_DELAY`; None if the text
-        cannot be read
+    :returns: a float from 0 (for dates in the past) to :data:`LONGEST_DELAY`; None if
+        the text cannot be read
     """
     text = _compat.to_text(text)
     if not isinstance(text, text_type):
@@ -100,23 +103,24 @@ def _epoch_seconds(fields, now):
 # -- what is worth trying again
 
 _CLOSE_CODES = frozenset((Status.GOING_AWAY, 1005, 1006, Status.UNEXPECTED_CONDITION, 1012, 1013, 1014))
-#: Finds certificate failures that are not an ``ssl.CertificateError``: those of OpenSSL, our
-#: own, and alerts of the peer.
+#: Finds certificate failures that are not an ``ssl.CertificateError``: those of
+#: OpenSSL, our own, and alerts of the peer.
 _CERTIFICATE_WORDS = re.compile("certificate|fingerprint mismatch|unknown ca|doesn't match", re.I)
 #: Answers that a SOCKS proxy would only repeat.
 _PROXY_REFUSALS = re.compile('authentication|not allowed|not supported|identd|addresses only')
 
 
 def transient(event):
-    """A policy for ``persist(retry_on=transient)``: retry after failures that may be temporary.
+    """A policy for ``persist(retry_on=transient)``: retry what may be temporary.
 
-    It retries network errors, HTTP 408, 425, 429 and 5xx, and the close codes 1001, 1005 (none
-    was sent), 1006 (the connection was lost) and 1011 - 1014.  It does not retry untrusted
-    certificates, other answers, other close codes, violations of the protocol, and settings
-    that cannot be used.
+    It retries network errors, HTTP 408, 425, 429 and 5xx, and the close codes 1001,
+    1005 (none was sent), 1006 (the connection was lost) and 1011 - 1014.  It does not
+    retry untrusted certificates, other answers, other close codes, violations of the
+    protocol, and settings that cannot be used.
 
-    :param event: the :class:`~lomond.events.ConnectFail`, :class:`~lomond.events.Rejected` or
-        :class:`~lomond.events.Disconnected` that ended the connection
+    :param event: the :class:`~lomond.events.ConnectFail`,
+        :class:`~lomond.events.Rejected` or :class:`~lomond.events.Disconnected` that
+        ended the connection
     :returns: True to try again, False to give up
     """
     if event.name == 'rejected':
@@ -143,8 +147,8 @@ def _is_transient_failure(event):
     if ssl is not None and isinstance(error, ssl.CertificateError):
         return False
     if stage == 'prepare':
-        # Usually a missing file, or an unusable URL or header.  But a callable may have failed
-        # to fetch its token over the network.
+        # Usually a missing file, or an unusable URL or header.  But a callable may have
+        # failed to fetch its token over the network.
         import errno
         return (isinstance(error, _compat.OS_ERRORS) and
                 not (ssl is not None and isinstance(error, ssl.SSLError)) and

@@ -1,7 +1,7 @@
 """Cookies for an opening handshake: from a dict, a text, or an ``http.cookiejar``.
 
-A jar expects request and response objects of ``urllib``.  The two classes here have the few
-methods that it calls, on all Pythons.
+A jar expects request and response objects of ``urllib``.  The two classes here have the
+few methods that it calls, on all Pythons.
 
 Knows nothing of: connections.
 """

@@ -1,9 +1,9 @@
 """The options of a ``WebSocket``, checked, in one record.
 
-:class:`Endpoint` keeps what the caller said; an :class:`~lomond.client.attempt.Attempt` reads
-it.  :class:`EndpointAttributes` makes the record visible as attributes of a ``WebSocket``.
-The two are separate objects so that a connection can refer to its options without keeping
-the ``WebSocket`` alive in a reference cycle.
+:class:`Endpoint` keeps what the caller said; an :class:`~lomond.client.attempt.Attempt`
+reads it.  :class:`EndpointAttributes` makes the record visible as attributes of a
+``WebSocket``.  The two are separate objects so that a connection can refer to its
+options without keeping the ``WebSocket`` alive in a reference cycle.
 
 Knows nothing of: sockets, sessions, the progress of a connection.
 """
@@ -22,7 +22,8 @@ from . import options
 class Endpoint(object):
     """Where to connect to, and with which options.
 
-    The parameters are those of :class:`~lomond.websocket.WebSocket`.  Nothing is opened here.
+    The parameters are those of :class:`~lomond.websocket.WebSocket`.  Nothing is opened
+    here.
 
     :ivar target: the parsed URL, or None if ``url`` is a callable
     :ivar detects_proxies: True if ``proxies`` come from the environment
@@ -82,7 +83,7 @@ class Endpoint(object):
 
 
 def _option(name):
-    # No docstrings: the parameters are documented with the class, not once more as attributes.
+    # Without docstrings: the parameters are documented with the class already.
     def read(self):
         return getattr(self._endpoint, name)
 
@@ -93,11 +94,11 @@ def _option(name):
 
 
 class EndpointAttributes(object):
-    """The attributes of :class:`~lomond.websocket.WebSocket` that say where it connects to.
+    """The attributes of a ``WebSocket`` that say where it connects to.
 
-    The options are those of ``_endpoint``, which the next connection reads.  The others are
-    looked up in ``state``, the current :class:`~lomond.client.attempt.Attempt`, and can be read
-    from any thread.
+    The options are those of ``_endpoint``, which the next connection reads.  The others
+    are looked up in ``state``, the current :class:`~lomond.client.attempt.Attempt`, and
+    can be read from any thread.
     """
 
     url = _option('url')
@@ -133,7 +134,7 @@ class EndpointAttributes(object):
 
     @property
     def host(self):
-        """The host, in its ``xn--`` form if it is not ASCII; None as for :attr:`scheme`."""
+        """The host (``xn--`` if it is not ASCII); None as for :attr:`scheme`."""
         return self._target and self._target.host
 
     @property
@@ -153,7 +154,7 @@ class EndpointAttributes(object):
 
     @property
     def key(self):
-        """The ``Sec-WebSocket-Key`` of the current connection, bytes (RFC 6455, 4.1)."""
+        """The ``Sec-WebSocket-Key`` of the connection, bytes (RFC 6455, 4.1)."""
         return self.state.key
 
     def __repr__(self):

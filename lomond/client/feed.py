@@ -13,7 +13,7 @@ from ..protocol import states
 
 
 class Feed(object):
-    """The part of :class:`~lomond.websocket.WebSocket` that takes bytes from the caller.
+    """The part of a ``WebSocket`` that takes bytes from the caller.
 
     Works on ``state``, the current :class:`~lomond.client.attempt.Attempt`.
     """
@@ -22,14 +22,16 @@ class Feed(object):
         """Take bytes and yield events, for a session of your own.
 
         Nothing happens until the generator is iterated, which only one thread may do.
-        Automatic replies go to the session's ``write()``; without a session there are none.
+        Automatic replies go to the session's ``write()``; without a session there are
+        none.
 
-        :param data: bytes, bytearray or memoryview, which must not change meanwhile; empty
-            bytes are the end of the stream
-        :returns: a generator of events, without ``Disconnected``; leaving it unfinished ends
-            the connection
+        :param data: bytes, bytearray or memoryview, which must not change meanwhile;
+            empty bytes are the end of the stream
+        :returns: a generator of events, without ``Disconnected``; leaving it unfinished
+            ends the connection
         :raises TypeError: for anything else, at the first ``next()``
-        :raises WebSocketError: at the first ``next()``, if an earlier generator is not exhausted
+        :raises WebSocketError: at the first ``next()``, if an earlier generator is not
+            exhausted
         """
         if not isinstance(data, BYTES_LIKE):
             raise TypeError('data must be bytes, bytearray or memoryview, not {}'.format(
@@ -60,7 +62,10 @@ class Feed(object):
             state.end_by_hand()
 
     def on_disconnect(self):
-        """End the connection by closing the session, without a close frame; from any thread."""
+        """End the connection by closing the session, without a close frame.
+
+        May be called from any thread.
+        """
         state = self.state
         state.core.disconnect()
         if state.session is not None:

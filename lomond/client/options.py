@@ -1,7 +1,7 @@
 """Validation of the arguments of the ``WebSocket`` constructor and of ``connect()``.
 
-A value of the wrong type raises ``TypeError``, a value that cannot be used ``ValueError``; the
-message names it, unless it is a secret.  Nothing is opened here.
+A value of the wrong type raises ``TypeError``, a value that cannot be used
+``ValueError``; the message names it, unless it is a secret.  Nothing is opened here.
 
 Knows nothing of: connections.
 """
@@ -65,7 +65,8 @@ def header_pairs(headers):
     """Return pairs of bytes, in order, from a dict or a list of pairs of text or bytes.
 
     :raises TypeError: if something has the wrong type
-    :raises ValueError: for a bad name or value, and for headers of the opening handshake
+    :raises ValueError: for a bad name or value, and for headers of the opening
+        handshake
     """
     if headers is None:
         return []
@@ -94,14 +95,14 @@ def header_pairs(headers):
 
 
 def check_headers(headers):
-    """Return headers as given: a callable, or anything that :func:`header_pairs` takes."""
+    """Return a callable, or anything that :func:`header_pairs` takes, as given."""
     if not callable(headers):
         header_pairs(headers)
     return headers
 
 
 def check_auth(auth):
-    """Return ``(user, password)``, an object with ``answer`` (a DigestAuth), or None."""
+    """Return ``(user, password)``, an object like DigestAuth, or None."""
     if auth is None or hasattr(auth, 'answer'):
         return auth
     if not isinstance(auth, (tuple, list)) or len(auth) != 2:

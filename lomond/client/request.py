@@ -48,8 +48,8 @@ def encode_handshake(endpoint, attempt):
 def _with_one_authorization(endpoint, attempt):
     """The caller's headers, with at most one ``Authorization``.
 
-    In order of precedence: the answer to a challenge, ``add_header``, ``headers`` (of each the
-    last one), ``auth``, the URL.
+    In order of precedence: the answer to a challenge, ``add_header``, ``headers`` (of
+    each the last one), ``auth``, the URL.
     """
     added, given = endpoint.added_headers, attempt.pairs
     if attempt.left_origin:
@@ -70,12 +70,13 @@ def _is_authorization(pair):
 
 
 def _authorization(endpoint, attempt):
-    """The value from ``auth``, else from the URL; None after the original origin was left."""
+    """Return the value from ``auth``, else from the URL; None for another origin."""
     if attempt.left_origin:
         return None
     if isinstance(endpoint.auth, tuple):
         return basic(*endpoint.auth)
-    # The first URL: a redirect within the origin names no user, but keeps the credentials.
+    # The first URL: a redirect within the origin names no user, but keeps the
+    # credentials.
     userinfo = attempt.first_target.userinfo
     if userinfo is not None and endpoint.auth is None:
         return basic(*userinfo)

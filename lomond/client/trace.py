@@ -41,14 +41,14 @@ class Observer(object):
         self.emit('socket_send', length=count)
 
     def on_reply(self, opcode, payload):
-        """An automatic frame goes out; traced like a call of the method, as in 0.3.4."""
+        """An automatic frame goes out; traced like a call, as in 0.3.4."""
         if opcode in (Opcode.PING, Opcode.PONG):
             self.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload))
         elif opcode == Opcode.CLOSE and not self._close_requested:
             self.on_close(*parse_close_payload(payload))
 
     def on_close(self, code, reason):
-        """A close frame will be sent; ``close()`` reports this before the frame goes out."""
+        """A close frame will be sent; ``close()`` reports this beforehand."""
         self._close_requested = True
         self.emit('close_requested', code=code,
                   reason=reason if isinstance(reason, text_type) else reason.decode('utf-8'))
@@ -77,8 +77,8 @@ class Observer(object):
 def make_observer(trace, url):
     """Return an :class:`Observer`, or None if nobody listens.
 
-    :param trace: a callable; any other true value means the logger, whether or not it is
-        enabled now
+    :param trace: a callable; any other true value means the logger, whether or not it
+        is enabled now
     :param url: the URL to show
     """
     import logging

@@ -1,13 +1,14 @@
 """The sending half of a WebSocket: what any thread may call while a connection runs.
 
-The same code serves a client's ``WebSocket`` and the WebSocket of an accepted connection.
-A subclass has an attribute ``state`` with these members, which it replaces for each connection:
+The same code serves a client's ``WebSocket`` and the WebSocket of an accepted
+connection.  A subclass has an attribute ``state`` with these members, which it replaces
+for each connection:
 
 ``core``
     the :class:`~lomond.protocol.connection.Connection`
 ``session``
-    the object that drives the connection, or None: ``send``, ``close``, ``force_disconnect``,
-    ``session_time``
+    the object that drives the connection, or None; it has ``send``, ``close``,
+    ``force_disconnect`` and ``session_time``
 ``observer``
     None, or an object with ``emit(stage, **values)`` and ``on_close(code, reason)``
 ``has_custom_session``
@@ -26,10 +27,10 @@ from ..protocol.frames import MAX_CONTROL_PAYLOAD, encode_close_payload
 
 
 class Sender(object):
-    """Sends messages, ends the connection, and tells how far it is.
+    """Sends messages, ends the connection, and reports its state.
 
-    All methods may be called from any thread; :meth:`close` and :meth:`force_disconnect` also
-    in signal handlers.
+    All methods may be called from any thread; :meth:`close` and
+    :meth:`force_disconnect` also in signal handlers.
     """
 
     # -- messages
@@ -40,11 +41,12 @@ class Sender(object):
         May be called from any thread.
 
         :param text: text of any length
-        :param compress: if false, the message is sent uncompressed even if compression was
-            agreed on
+        :param compress: if false, the message is sent uncompressed even if compression
+            was agreed on
         :raises TypeError: if ``text`` is not text
         :raises WebSocketUnavailable: before Ready
-        :raises WebSocketClosing: after :meth:`close`, or once the peer's close was answered
+        :raises WebSocketClosing: after :meth:`close`, or once the peer's close was
+            answered
         :raises WebSocketClosed: after the end
         :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
@@ -55,7 +57,9 @@ class Sender(object):
         self._send(Opcode.TEXT, encode_utf8(text), compress)
 
     def send_binary(self, data, compress=True):
-        """Send a binary message; from any thread, errors as for :meth:`send_text`.
+        """Send a binary message.
+
+        May be called from any thread; errors as for :meth:`send_text`.
 
         :param data: bytes, bytearray or memoryview; must not change until this returns
         :param compress: as for :meth:`send_text`
@@ -70,8 +74,8 @@ class Sender(object):
     def send_json(self, _obj=Ellipsis, **kwargs):
         """Send an object, or the keyword arguments, as JSON in a text message.
 
-        ``send_json([1, 2])``, ``send_json(subscribe=u'prices')``; without arguments ``{}`` is
-        sent.  From any thread, errors as for :meth:`send_text`.
+        ``send_json([1, 2])``, ``send_json(subscribe=u'prices')``; without arguments
+        ``{}`` is sent.  From any thread, errors as for :meth:`send_text`.
 
         :param kwargs: the members of a JSON object, even ``compress``
         :raises ValueError: if both an object and keywords are given
@@ -87,7 +91,9 @@ class Sender(object):
         self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
 
     def send_ping(self, data=b''):
-        """Send a ping (RFC 6455, 5.5.2); from any thread, errors as for :meth:`send_text`.
+        """Send a ping (RFC 6455, 5.5.2).
+
+        May be called from any thread; errors as for :meth:`send_text`.
 
         :param bytes data: at most 125 bytes; the pong returns them
         :raises TypeError: if ``data`` is not bytes
@@ -117,7 +123,7 @@ class Sender(object):
             state.observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(data))
 
     def _send(self, opcode, payload, compress):
-        # hot path: the list of inputs is compared because asking for core.state takes longer
+        # hot path: comparing the list of inputs is faster than asking for core.state
         state = self.state
         session = state.session
         if session is None or state.core.inputs != states.OPENED:
@@ -130,16 +136,18 @@ class Sender(object):
     # -- the end
 
     def close(self, code=1000, reason='goodbye'):
-        """Begin the closing handshake (RFC 6455, 7.1.2); the loop goes on until it is complete.
+        """Begin the closing handshake (RFC 6455, 7.1.2).
 
-        Never waits, and never raises because of the state of the connection.  May be called
-        from any thread and in a signal handler.  Does nothing if the connection is closing or
-        closed, or was never begun.
+        Go on iterating until the events end.  Never waits, and never raises because of
+        the state of the connection.  May be called from any thread and in a signal
+        handler.  Does nothing if the connection is closing or closed, or was never
+        begun.
 
-        :param code: 1000 - 1003, 1007 - 1014 or 3000 - 4999 (RFC 6455, 7.4); None sends an
-            empty close frame
+        :param code: 1000 - 1003, 1007 - 1014 or 3000 - 4999 (RFC 6455, 7.4); None sends
+            an empty close frame
         :param reason: text or UTF-8 bytes, cut to 123 bytes
-        :raises TypeError: if ``code`` is not an integer, or ``reason`` neither text nor bytes
+        :raises TypeError: if ``code`` is not an integer, or ``reason`` neither text nor
+            bytes
         :raises ValueError: if ``code`` may not be sent, or ``reason`` is not UTF-8
         """
         state = self.state
@@ -160,10 +168,11 @@ class Sender(object):
         session.send(Opcode.CLOSE, payload)
 
     def force_disconnect(self):
-        """Drop the connection at once, without a close frame; the loop yields ``Disconnected``.
+        """Drop the connection at once, without a close frame.
 
-        Never waits and never raises, and wakes senders that are waiting.  May be called from
-        any thread and in a signal handler, any number of times.
+        The loop then yields ``Disconnected``.  Never waits and never raises, and wakes
+        senders that are waiting.  May be called from any thread and in a signal
+        handler, any number of times.
         """
         state = self.state
         if state.session is not None:
@@ -174,7 +183,7 @@ class Sender(object):
     def _on_dropped(self, state):
         """Called after :meth:`force_disconnect`; for subclasses."""
 
-    # -- how far the connection is
+    # -- the state of the connection
 
     @property
     def session(self):
@@ -183,7 +192,10 @@ class Sender(object):
 
     @property
     def is_active(self):
-        """True while the connection is neither closing nor closed, and before the first one."""
+        """True while the connection is neither closing nor closed.
+
+        Also true before the first connection.
+        """
         core = self.state.core
         return core.state.is_active
 
@@ -198,7 +210,10 @@ class Sender(object):
 
     @property
     def is_closed(self):
-        """True once the connection is over, even while the event that says so is handled."""
+        """True once the connection is over.
+
+        Already true while the event that says so is handled.
+        """
         core = self.state.core
         return core.state.is_closed
 
@@ -216,14 +231,17 @@ class Sender(object):
 
     @property
     def latency(self):
-        """Seconds from the newest answered ping to its pong, a float; None before the first."""
+        """Seconds from the newest answered ping to its pong, a float.
+
+        None before the first pong.
+        """
         core = self.state.core
         return core.latency
 
 
 def _open_session(state):
-    """The session of a connection that may send; else raise the error that says why not."""
+    """Return the session, or raise the error that says why nothing can be sent."""
     if state.session is None:
-        raise errors.WebSocketUnavailable('nothing can be sent before it is connected')
+        raise errors.WebSocketUnavailable('nothing can be sent before the first connection')
     state.core.check_send()
     return state.session

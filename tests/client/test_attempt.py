@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What a connection is to be: requests, what answers lead to, observers; nothing is opened."""
+"""Connection attempts: requests, what answers lead to, observers."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -44,7 +44,7 @@ def answer(status, *lines):
 
 
 def follow(attempt, response):
-    """``(what it leads to, reason)``; the attempt is asked about the body first, as the core does."""
+    """``(what it leads to, reason)``; as the core does, ask about the body first."""
     wants_body = attempt.wants_body(response)
     event = events.Rejected(response, 'no')
     step = attempt.follow(event)

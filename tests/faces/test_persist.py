@@ -52,7 +52,8 @@ def clock(monkeypatch):
 
 
 class Scripted(object):
-    """What users' doubles are: only a connect(); one script after the other, the last again.
+    """What users' doubles are: only a connect(); one script after the other, the last
+    again.
 
     A number in a script is seconds that pass, an exception is raised.
     """
@@ -82,7 +83,7 @@ class Scripted(object):
 
 
 class Pauses(object):
-    """An exit_event with nothing but wait(): true at the end of the given number of pauses."""
+    """An exit_event with only wait(), which is true after a number of pauses."""
 
     def __init__(self, count, clock=None):
         self.delays = []
@@ -157,7 +158,7 @@ def test_is_lazy(clock):
     {}, {'auto_pong': True, 'close_timeout': 30, 'connect_timeout': 30.0, 'send_timeout': 30,
          'session_class': None}])
 def test_connect_keywords(clock, options):
-    """Exactly poll, ping_rate and ping_timeout when the others are connect()'s defaults."""
+    """Only poll, ping_rate and ping_timeout, if the others have their defaults."""
     websocket = Scripted(clock, FAILS)
     list(persist(websocket, exit_event=Pauses(1), **options))
     assert websocket.calls == [UNCHANGED]
@@ -330,7 +331,7 @@ def test_rejected_is_the_cause(clock):
 
 
 def test_no_cause(clock):
-    """A double's connection that just stops has none, and there is nothing to ask retry_on about."""
+    """A double that just stops gives no cause; retry_on is not asked."""
     found = list(persist(Scripted(clock, [CONNECTING]), exit_event=Pauses(1), retry_on=lambda event: False))
     assert names(found) == ['connecting', 'back_off'] and found[-1].cause is None
 
@@ -355,7 +356,7 @@ def test_a_year_of_failures(clock):
 
 @pytest.mark.parametrize('seed', range(40))
 def test_flapping_server(clock, monkeypatch, seed):
-    """Accepts and drops at once: at most 12 connects in 20 s at min_wait=.2, max_wait=8."""
+    """It accepts and drops: at most 12 connects in 20 s (min_wait=.2, max_wait=8)."""
     monkeypatch.setattr(random, 'random', random.Random(seed).random)
     websocket = Scripted(clock, DROPS)
     begun = clock.now
@@ -369,7 +370,7 @@ def test_flapping_server(clock, monkeypatch, seed):
     ('0', 5.0), ('120', 120.0), ('9' * 30, 3600.0), ('-1', 6.0), ('nan', 6.0), ('inf', 6.0), ('', 6.0),
     ('Fri, 31 Dec 9999 23:59:59 GMT', 3600.0), ('Sun, 06 Nov 1994 08:49:37 GMT', 5.0), (None, 6.0), (7, 6.0)])
 def test_retry_after(clock, header, delay):
-    """Of a Rejected response, unless it is not to be respected; of that attempt only."""
+    """It counts for one Rejected, unless respect_retry_after is false."""
     refusal = [CONNECTING, CONNECTED, events.Rejected(Response(503, retry_after=header), 'no'), GONE]
     exit_event = Pauses(2)
     list(persist(Scripted(clock, refusal, FAILS), exit_event=exit_event))
@@ -514,7 +515,8 @@ class Live(object):
     """A WebSocket whose connection goes on until it is closed; says where it got stuck.
 
     :param phase: the events before it waits
-    :param answers: whether the server answers close(); else only force_disconnect() ends it
+    :param answers: whether the server answers close(); else only force_disconnect()
+        ends it
     """
 
     def __init__(self, phase, answers=True):
@@ -787,7 +789,7 @@ next(iterator)
 
 
 def test_left_at_exit():
-    """A program that ends with a connection in a global says nothing (2.7 empties modules first)."""
+    """A program that exits during a connection prints nothing, even on 2.7."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(module.__file__)))
     process = subprocess.Popen([sys.executable, '-c', LEFT_AT_EXIT], cwd=root,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -858,7 +860,7 @@ def test_watch_of_methods_that_raise(clock, caplog):
 
 
 def test_watch_of_wait_alone(clock):
-    """wait(0) is asked while a connection runs, and in between once it has answered at once."""
+    """wait(0) is called while a connection runs; later only if it returned at once."""
     exit_event = OnlyWait()
     watch = make_watch(exit_event)
     watch.end()
@@ -920,7 +922,7 @@ def test_watch_of_an_event_that_raises(caplog, no_threads_left):
 
 
 def test_watch_stopped_by_its_own_thread(monkeypatch):
-    """The collector may finish an abandoned persist() anywhere: no thread joins itself."""
+    """The collector may finish an abandoned persist() in the watch's own thread."""
     stopped = []
 
     class Websocket(object):
@@ -938,7 +940,7 @@ def test_watch_stopped_by_its_own_thread(monkeypatch):
 # -- with a WebSocket, over loopback
 
 class Server(object):
-    """Accepts, reads a request and does what the scripts say, one a connection, the last again."""
+    """Accepts connections and runs one script for each; the last one is repeated."""
 
     def __init__(self, *scripts):
         self.scripts = scripts
@@ -1069,7 +1071,7 @@ def test_live_refused():
     ('greet', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected']),
 ])
 def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
-    """In the handshake, and connected to one that answers close() or does not: no BackOff."""
+    """In each phase, whether or not close() is answered: no BackOff."""
     server, exit_event = serve(getattr(Server, phase)), threading.Event()
     websocket = WebSocket(server.url, proxies={})
     reached = server.has_request if phase == 'silent' else threading.Event()

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""WebSocket: what it takes, what it says, what it sends, and how connect() behaves (api.md, 2 and 5)."""
+"""WebSocket: its arguments, members and sends, and how connect() behaves."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -26,7 +26,7 @@ URL = 'ws://example.test/'
 
 
 class FakeSession(object):
-    """A session that only takes notes."""
+    """A session that only records its calls."""
 
     session_time = 2.5
 
@@ -99,7 +99,7 @@ def print_(record):
 
 CALLABLE = lambda: URL          # noqa: E731
 
-#: What is refused, with the exception and a word of its sentence.
+#: Arguments that are refused, with the exception and a word of its message.
 REFUSED = [
     (dict(url=None), TypeError, 'url'), (dict(url=80), TypeError, 'url'), (dict(url=''), ValueError, ''),
     (dict(url='ftp://x/'), ValueError, 'ftp'), (dict(url='ws:///x'), ValueError, 'host'),
@@ -158,7 +158,7 @@ REFUSED = [
 
 @pytest.mark.parametrize('values, kind, word', REFUSED)
 def test_refused(values, kind, word):
-    """A sentence that names the value and what is allowed, before any I/O."""
+    """The message names the value and says what is allowed; there is no I/O."""
     values = dict(dict(url=URL), **values)
     if values.get('ssl_context') == 'CONTEXT':
         values['ssl_context'] = ssl.create_default_context()
@@ -421,7 +421,7 @@ def test_overridden_on_response_and_process_extensions():
 # -- connect()
 
 def test_settings_of_run():
-    """The five of 0.3.4 always, the two new ones only when they differ."""
+    """Those of 0.3.4 are always passed, the new ones only if they differ."""
     ws = WebSocket(URL)
     ws.connect(FakeSession)
     assert ws.session.settings == dict(poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True,
@@ -494,7 +494,7 @@ def test_connect_before_the_first_next_supersedes():
 
 @pytest.mark.parametrize('at', ['connecting', 'connected', 'ready', 'text', 'closing', 'disconnected'])
 def test_connect_while_it_runs(at):
-    """Changes nothing; its first next() raises; the first connection goes on."""
+    """It changes nothing, and its first next() raises; the connection goes on."""
     def handler(ws, event):
         session, key = ws.session, ws.key
         other = ws.connect()
@@ -517,7 +517,7 @@ def test_connect_while_it_runs(at):
 
 
 def test_connect_within_disconnected():
-    """The end is reached with Disconnected: what is begun in its handler is a connection of its own."""
+    """Disconnected is the end: its handler may begin a connection of its own."""
     with Server(bye) as server:
         ws = WebSocket(server.url, proxies={})
         names = []
@@ -553,7 +553,7 @@ def test_connect_in_another_thread_while_it_runs():
 
 
 def test_connection_that_begins_within_connect():
-    """Of another thread, between connect()'s look and the first next(): one goes on, the other is refused."""
+    """Another thread connects after connect() looked: one of them is refused."""
     class Racing(WebSocket):
         rivals = None               # wires of those that are faster, while there are any
         winner = None
@@ -575,7 +575,7 @@ def test_connection_that_begins_within_connect():
 
 
 def test_iter_calls_connect():
-    """So that an override counts."""
+    """An override of connect() counts."""
     class Mine(WebSocket):
         def connect(self, **settings):
             return iter(['mine'])
@@ -592,7 +592,7 @@ def test_with():
 
 
 def test_with_and_an_iterator_that_is_kept():
-    """As on PyPy, where leaving a loop frees nothing at once: the next connection can begin."""
+    """As on PyPy, where leaving a loop frees nothing at once."""
     def script(peer):
         peer.accept(also=frame(TEXT, b'x'))
         peer.read_end(1)
@@ -652,7 +652,7 @@ def test_close_between_connect_and_the_first_next(action):
 
 @pytest.mark.parametrize('action', ['close', 'force_disconnect'])
 def test_close_at_redirected(action):
-    """The connection that would come is not made."""
+    """The next connection is not made."""
     def script(peer):
         peer.read_request()
         peer.send(b'HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n')
@@ -735,7 +735,7 @@ def test_strange_memoryviews():
     (lambda ws: ws.close(1000.0), TypeError), (lambda ws: ws.close(True), TypeError),
 ])
 def test_arguments_that_are_refused(call, kind):
-    """Whatever the state."""
+    """In every state."""
     closed = ready()
     closed.force_disconnect()
     closing = ready()
@@ -802,7 +802,7 @@ def all_sends(ws):
 
 @pytest.mark.parametrize('moment', sorted(MOMENTS))
 def test_sends_by_moment(moment):
-    """What each raises, and no byte goes out."""
+    """Each send raises, and no byte is sent."""
     kind = MOMENTS[moment]
     tried = []
 
