@@ -165,13 +165,13 @@ G('1', 'subprotocol twice: Rejected', 'protocol/handshake.py',
   'if len(lines) > 1:', 'if False:',
   'handshake::subprotocol')
 G('1', 'redirects: Rejected at the limit', 'client/attempt.py',
-  'if state.redirects >= websocket.max_redirects:', 'if False:',
+  'if self._redirects >= most:', 'if False:',
   'http_answers::redirects_without_end')
 G('1', 'redirects: none unless asked for', 'client/attempt.py',
-  'not in _REDIRECTS or not websocket.max_redirects:', 'not in _REDIRECTS:',
+  'not in _REDIRECTS or not most:', 'not in _REDIRECTS:',
   'attempt::redirects_are_not_asked_for')
 G('1', 'Digest shows nothing of the 401', 'client/attempt.py',
-  'state.answer = value\n            state.shows_connected = False', 'state.answer = value',
+  'self.answer = value\n            self.shows_connected = False', 'self.answer = value',
   'http_answers::digest')
 G('1', 'header block above 64 KiB: at once', 'response.py',
   'if end > self._limit:', 'if False:',
@@ -342,21 +342,21 @@ G('2', 'redirects: http(s) means ws(s)', 'network/url.py',
 G('2', 'redirects: relative Location', 'network/url.py',
   "path = base_path[:base_path.rindex('/') + 1] + path", "path = '/' + path",
   'url::resolve_location')
-G('2', 'redirects: Authorization, Cookie, Host of headers stay behind', 'client/attempt.py',
+G('2', 'redirects: Authorization, Cookie, Host of headers stay behind', 'client/request.py',
   "(b'authorization', b'cookie', b'host')", '()',
   'attempt::secrets_and_origins', 'http_answers::secrets_stay_with_their_origin',
   'http_answers::host_stays_with_its_origin')
-G('2', 'redirects: auth and userinfo stay behind', 'client/attempt.py',
-  'if state.is_astray:\n        return None', 'if False:\n        return None',
+G('2', 'redirects: auth and userinfo stay behind', 'client/request.py',
+  'if attempt.left_origin:\n        return None', 'if False:\n        return None',
   'http_answers::secrets_stay_with_their_origin')
-G('2', 'redirects: cookies stay behind', 'client/attempt.py',
-  'not (state.is_astray and not hasattr(', 'not (False and not hasattr(',
+G('2', 'redirects: cookies stay behind', 'client/request.py',
+  'if attempt.left_origin and not is_jar(', 'if False and not is_jar(',
   'http_answers::secrets_stay_with_their_origin')
 G('2', 'redirects: Digest is not answered elsewhere', 'client/attempt.py',
-  'state.answer is None and (\n                not state.is_astray)', 'state.answer is None',
+  'if self.answer is not None or self.left_origin:', 'if self.answer is not None:',
   'attempt::digest_is_not_for_strangers')
 G('2', 'redirects: the answer to a challenge stays behind', 'client/attempt.py',
-  'state.answer = None\n        state.target = value', 'state.target = value',
+  'self.answer = None\n        self.target = value', 'self.target = value',
   'attempt::digest_is_answered_once_for_each_request')
 G('2', 'redirects: another scheme is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = host, port',
@@ -368,13 +368,13 @@ G('2', 'redirects: another host is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = scheme, port',
   'url::same_origin')
 G('2', 'redirects: from wss to ws is refused', 'client/attempt.py',
-  'if state.target.is_secure and not target.is_secure:', 'if False:',
+  'if self.target.is_secure and not target.is_secure:', 'if False:',
   'attempt::redirects_that_are_refused', 'http_answers::redirect_from_tls_is_refused')
 G('2', 'redirects: userinfo in a Location is dropped', 'network/url.py',
   "authority.rpartition('@')[2]", 'authority',
   'url::resolve_location_elsewhere')
 G('2', 'a challenge is answered once', 'client/attempt.py',
-  "hasattr(auth, 'answer') and state.answer is None and (", "hasattr(auth, 'answer') and (",
+  'if self.answer is not None or self.left_origin:', 'if self.left_origin:',
   'attempt::digest_is_answered_once_for_each_request', 'http_answers::digest_is_refused')
 G('2', 'CR, LF, NUL in header values are refused', 'protocol/handshake.py',
   'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
@@ -477,10 +477,9 @@ G('2', 'proxies: garbage in SOCKS', 'network/proxy_handshake.py',
 G('2', 'proxies: one that hangs up', 'network/proxy_handshake.py',
   'if not self.is_done:\n            self._fail', 'if False:\n            self._fail',
   'proxy_handshake::connect_fails', 'proxies::proxy_hangs_up')
-G('2', 'proxies: Proxy-Authorization goes to the proxy only', 'client/attempt.py',
-  'named = set(name.lower() for name, _ in pairs)',
-  "pairs.append((b'Proxy-Authorization', (websocket.proxies.get('http') or '').encode('ascii')))\n"
-  '    named = set(name.lower() for name, _ in pairs)',
+G('2', 'proxies: Proxy-Authorization goes to the proxy only', 'client/request.py',
+  'names = set(name.lower() for name, _ in pairs)',
+  "pairs.append((b'Proxy-Authorization', (endpoint.proxies.get('http') or '').encode('ascii')))\n    names = set(name.lower() for name, _ in pairs)",
   'proxies::proxy')
 G('2', 'proxies: IPv6 in brackets in CONNECT', 'network/proxy_handshake.py',
   'bracketed(_split_host(host)[0])', '_split_host(host)[0]',
@@ -1036,11 +1035,11 @@ G('7', 'a descriptor is closed by its last user', 'driver/writer.py',
 G('7', 'a send in a signal handler is refused before the lock has a name on it', 'driver/writer.py',
   'frame = sys._getframe(2).f_back', 'frame = None',
   'writer::signal_handler_that_sends_before_any_line')
-G('7', 'one connection at a time', 'websocket.py',
-  'if self._running is not None:\n            raise', 'if False:\n            raise',
+G('7', 'one connection at a time', 'client/attempt.py',
+  'if self._running.session is not None:\n            raise', 'if False:\n            raise',
   'websocket::connection_that_begins_within_connect')
 G('7', 'a connect() while it runs changes nothing', 'websocket.py',
-  'if self._running is not None:\n            return', 'if False:\n            return',
+  'if self._running.session is not None:\n            return', 'if False:\n            return',
   'websocket::connect_while_it_runs')
 
 # -- 8. persist -----------------------------------------------------------------------------------
@@ -1080,25 +1079,27 @@ G('8', 'Retry-After: dates that are none', 'client/backoff.py',
   'if hour > 23 or minute > 59 or second > 60:', 'if False:',
   'backoff::retry_after_unreadable')
 G('8', 'Retry-After: not when it is not respected', 'persist.py',
-  'header = _retry_after(cause) if respect_retry_after else None', 'header = _retry_after(cause)',
+  'header = _retry_after(cause) if rules.respect_retry_after else None', 'header = _retry_after(cause)',
   'persist::retry_after')
 G('8', 'retries grow with each failure in a row', 'persist.py',
-  'retries = 0 if is_stable else retries + 1', 'retries = 0 if is_stable else 1',
+  'failures = 0 if outcome.is_good else failures + 1', 'failures = 0 if outcome.is_good else 1',
   'persist::failures', 'persist::flapping_server')
 G('8', 'a server that accepts and drops is backed off from', 'persist.py',
-  'ready_at is not None and _compat.monotonic() - ready_at >= stable_after or', 'ready_at is not None or',
+  'is_stable = ready_at is not None and _compat.monotonic() - ready_at >= stable_after',
+  'is_stable = ready_at is not None',
   'persist::flapping_server', 'persist::stable_after')
 G('8', 'retries are 0 after stable_after', 'persist.py',
-  'ready_at is not None and _compat.monotonic() - ready_at >= stable_after or', 'False or',
+  'is_stable = ready_at is not None and _compat.monotonic() - ready_at >= stable_after', 'is_stable = False',
   'persist::stable_after')
 G('8', 'retries are 0 after a graceful end with messages', 'persist.py',
-  "has_message and getattr(event, 'graceful', False))", 'False)',
+  "is_stable or has_message and getattr(event, 'graceful', False)", 'is_stable',
   'persist::good_connections')
 G('8', 'a graceful end alone is no success', 'persist.py',
-  "has_message and getattr(event, 'graceful', False))", "getattr(event, 'graceful', False))",
+  "is_stable or has_message and getattr(event, 'graceful', False)",
+  "is_stable or getattr(event, 'graceful', False)",
   'persist::failures')
 G('8', 'Rejected is the cause, not its Disconnected', 'persist.py',
-  'elif name in _ENDINGS and cause is None:', 'elif name in _ENDINGS:',
+  'elif name in _ENDINGS and outcome.cause is None:', 'elif name in _ENDINGS:',
   'persist::rejected_is_the_cause')
 G('8', 'connect() gets three keywords', 'persist.py',
   'if value != CONNECT_DEFAULTS[name])', 'if True)',
@@ -1113,7 +1114,7 @@ G('8', 'exit_event: seen within 0.25 s', 'persist.py',
   'POLL_EXIT = 0.1', 'POLL_EXIT = 2.0',
   'persist::live_exit_event')
 G('8', 'exit_event: no BackOff follows', 'persist.py',
-  'if watch.is_over():\n                return\n\n            retries', 'retries',
+  'if watch.is_over():\n                return\n            failures', 'failures',
   'persist::exit_event_in_a_connection')
 G('8', 'exit_event: over though it cannot be disconnected', 'persist.py',
   'if watch.must_leave:', 'if False:',
@@ -1128,11 +1129,11 @@ G('8', 'exit_event: the thread ends', 'persist.py',
   'self.is_running = False\n        self._stopped.set()', 'self.is_running = False',
   'persist::the_thread_ends_with_the_generator')
 G('8', 'exit_event: wait(delay) once for a BackOff', 'persist.py',
-  'if exit_event.wait(delay):', 'if exit_event.wait(delay / 2) or exit_event.wait(delay / 2):',
+  'exit_event.wait(step.delay)', '(exit_event.wait(step.delay / 2) or exit_event.wait(step.delay / 2))',
   'persist::failures')
 G('8', 'max_retries: N attempts', 'persist.py',
-  'if max_retries is not None and retries >= max_retries:',
-  'if max_retries is not None and retries > max_retries:',
+  'if rules.max_retries is not None and failures >= rules.max_retries:',
+  'if rules.max_retries is not None and failures > rules.max_retries:',
   'persist::max_retries')
 G('8', 'retry_on False: GaveUp', 'persist.py',
   'if answer is False:', 'if False:',
@@ -1141,7 +1142,8 @@ G('8', 'retry_on: a number is bounded', 'persist.py',
   "return min(_seconds('the result of retry_on', answer), LONGEST_DELAY)", 'return answer',
   'persist::retry_on_nonsense')
 G('8', 'leaving closes the connection', 'persist.py',
-  'connection.close()', 'pass',
+  '# if the loop was left: at once, not when collected\n            connection.close()',
+  '# if the loop was left: at once, not when collected\n            pass',
   'persist::leaving_closes_the_connection')
 G('8', 'transient: not certificates', 'client/backoff.py',
   'if ssl is not None and isinstance(error, ssl.CertificateError):\n        return False', 'pass',
