@@ -10,7 +10,7 @@ session drives it in this order::
     wants_body, follow / accepted    for each answer
     end
 
-Knows nothing of: sockets, loops, who drives it.
+Knows nothing of: sockets, loops, ``WebSocket``.
 """
 
 from __future__ import absolute_import, division, unicode_literals

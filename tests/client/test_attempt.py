@@ -103,7 +103,7 @@ def test_digest_is_answered_once_for_each_request():
     authorization, = [line for line in lines_of(websocket) if line.startswith('Authorization')]
     assert 'uri="/chat?x=1"' in authorization and 'nc=00000001' in authorization
     assert follow(attempt, answer('401', CHALLENGE)) == (None, 'no')
-    # Another resource of the same server is another question.
+    # Another resource of the same server may be challenged anew.
     assert follow(attempt, answer('302', b'Location: /y'))[0] == 'ws://example.test/y'
     assert attempt.shows_connected
     assert not [line for line in lines_of(websocket) if line.startswith('Authorization')]
@@ -185,7 +185,7 @@ def test_callables_are_asked_once():
 
 
 def test_callable_that_fails_the_second_time():
-    """What is shown is not the URL of the connection before."""
+    """The URL of the previous connection is not shown."""
     urls = ['ws://example.test/', 5]
     websocket = websocket_of(lambda: urls.pop(0))
     assert websocket.state.prepare() is None
@@ -209,7 +209,7 @@ def test_one_at_a_time():
     attempt.begin(second)
     with pytest.raises(errors.WebSocketError):
         attempt.begin(second)
-    attempt.end(first)                     # it is not that one's to end
+    attempt.end(first)                     # not the session that is running
     with pytest.raises(errors.WebSocketError):
         attempt.begin(second)
     attempt.end(second)
@@ -234,7 +234,7 @@ def test_overridden():
 
 @pytest.fixture
 def quiet():
-    """Nobody wants to hear DEBUG, whatever the other tests have set."""
+    """DEBUG is disabled, whatever other tests have set."""
     logger = logging.getLogger('lomond')
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -277,7 +277,7 @@ def test_trace(quiet):
 
 
 def test_trace_without_a_callable(quiet, caplog):
-    """Any truthy value: to the log, whether or not that is enabled now."""
+    """Any other true value means the log, whether or not it is enabled now."""
     quiet.setLevel(logging.DEBUG)
     listening(trace=True).emit('connect_start', poll=5)
     record, = caplog.records

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Pauses, Retry-After and what is worth trying again."""
+"""Pauses, Retry-After, and which failures are worth a retry."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -48,7 +48,7 @@ HOSTILE = ['', ' ', '-1', '-0', '+5', '1.5', '1e3', 'nan', 'inf', '-inf', 'NaN',
     ('Sunday, 01-Jan-45 00:00:00 GMT', 0.0),                        # 1945, not 2045
 ])
 def test_retry_after(text, expected):
-    """Digits and HTTP dates are seconds from now, never negative, never endless."""
+    """Digits and HTTP dates become seconds from now, never negative or unbounded."""
     assert parse_retry_after(text, NOW) == expected
 
 
@@ -59,7 +59,7 @@ def test_retry_after_unreadable(text):
 
 
 def test_two_digit_years_move_with_the_clock():
-    """In 2060, the year 94 is the one to come, and 20 the one that is past."""
+    """In 2060, the year 94 lies in the future and the year 20 in the past."""
     now = NOW + 66 * 31556952
     assert parse_retry_after('Sunday, 06-Nov-94 08:50:37 GMT', now) == backoff.LONGEST_DELAY
     assert parse_retry_after('Sunday, 06-Nov-20 08:50:37 GMT', now) == 0.0
@@ -116,7 +116,7 @@ def test_delay_ignores_the_unreadable(header):
 
 
 def test_event_can_wait_for_the_longest():
-    """threading.Event.wait() takes LONGEST_DELAY."""
+    """threading.Event.wait() accepts LONGEST_DELAY."""
     import threading
     event = threading.Event()
     event.set()
@@ -141,7 +141,7 @@ def test_transient_answers(status, expected):
 
 
 def test_transient_without_response():
-    """A Rejected of a user's double may hold anything."""
+    """A Rejected made by a user's double may contain anything."""
     assert transient(events.Rejected(None, 'no')) is False
 
 
@@ -164,7 +164,7 @@ def test_transient_close_codes(code, expected, graceful):
     (errors.CriticalProtocolError('bad text'), False),
 ])
 def test_transient_ends(error, expected):
-    """A lost connection is; a peer that broke the protocol is not."""
+    """A lost connection is transient; a violation of the protocol is not."""
     assert transient(events.Disconnected('x', error=error)) is expected
 
 
@@ -208,12 +208,12 @@ CERTIFICATE_ERROR = ssl.CertificateError('hostname mismatch')
     ('url(): the token server is away', 'prepare', socket.error(errno.ECONNREFUSED, 'refused'), True),
 ])
 def test_transient_connect_fail(reason, stage, error, expected):
-    """Network errors; no certificates, no refusals by the proxy, no settings."""
+    """Network errors are transient; bad certificates, refusals and settings are not."""
     assert transient(events.ConnectFail(reason, error=error, stage=stage)) is expected
 
 
 def test_transient_without_ssl(monkeypatch):
-    """A program that never used TLS has not imported ssl, and need not."""
+    """It works without importing ssl, as in a program that never used TLS."""
     import sys
     monkeypatch.delitem(sys.modules, 'ssl')
     assert transient(events.ConnectFail('x', error=ValueError('x'), stage='connect')) is True

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What a jar is told, and what is made of its answer."""
+"""What a cookie jar gets to see, and the headers that come of it."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -71,7 +71,7 @@ def test_addresses_and_single_names():
 
 
 def test_octets_go_back_as_they_came():
-    """Whatever encoding a server writes, it gets the same octets (as with urllib)."""
+    """The server gets back the octets that it sent, in any encoding."""
     for value in (b'\xc3\xa9', b'\xe9', b'caf\xe9 \xff'):
         assert sent(jar_of(b'a=' + value), 'ws://example.test/chat/room') == [b'a=' + value]
 

@@ -1,4 +1,4 @@
-"""What a caller may say to ``WebSocket``: each check by itself."""
+"""The checks of the arguments of ``WebSocket``, one by one."""
 
 from __future__ import absolute_import, division, unicode_literals
 

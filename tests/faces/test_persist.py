@@ -52,9 +52,9 @@ def clock(monkeypatch):
 
 
 class Scripted(object):
-    """What users' doubles are: only a connect(); one script after the other, the last
-    again.
+    """A double like those of users: it has only connect(), which plays one script.
 
+    The next call plays the next script, and the last one is repeated.
     A number in a script is seconds that pass, an exception is raised.
     """
 
@@ -169,7 +169,7 @@ def test_connect_keywords(clock, options):
     {'close_timeout': 1}, {'close_timeout': None}, {'connect_timeout': None}, {'send_timeout': 0},
     {'session_class': Scripted}, {'poll': 2, 'ping_timeout': 3, 'auto_pong': False, 'send_timeout': 4}])
 def test_connect_keywords_that_differ(clock, options):
-    """Whatever differs is handed on."""
+    """Values that differ are passed on."""
     websocket = Scripted(clock, FAILS)
     list(persist(websocket, exit_event=Pauses(2), **options))
     assert websocket.calls == [dict(UNCHANGED, **options)] * 2
@@ -182,7 +182,7 @@ BAD_SECONDS = [-1, -0.001, float('nan'), float('-inf'), 10 ** 400]
 @pytest.mark.parametrize('name', ['min_wait', 'max_wait', 'stable_after'])
 @pytest.mark.parametrize('error, values', [(TypeError, NO_SECONDS), (ValueError, BAD_SECONDS)])
 def test_bad_seconds(clock, name, error, values):
-    """At the call, by name."""
+    """The error comes at the call and names the option."""
     for value in values:
         with pytest.raises(error) as info:
             persist(Scripted(clock, FAILS), **{name: value})
@@ -211,7 +211,7 @@ def test_endless_seconds(clock):
     ({'exit_event': False}, TypeError),
 ])
 def test_bad_options(clock, options, error):
-    """At the call, with a sentence that names option and value and what is allowed."""
+    """The error comes at the call and names option, value and what is allowed."""
     with pytest.raises(error) as info:
         persist(Scripted(clock, FAILS), **options)
     (name, value), = options.items()
@@ -220,7 +220,7 @@ def test_bad_options(clock, options, error):
 
 
 def test_connect_may_raise(clock):
-    """What connect() refuses is the caller's fault: no reason to try again."""
+    """Errors of connect() are mistakes of the caller: they are not retried."""
     class Picky(Scripted):
         def connect(self, **settings):
             raise ValueError('poll is 0')
@@ -231,7 +231,7 @@ def test_connect_may_raise(clock):
 
 
 def test_bugs_propagate(clock):
-    """An exception out of the connection is none of persist's."""
+    """An exception raised by the connection passes through."""
     websocket = Scripted(clock, [CONNECTING, RuntimeError('bug')])
     iterator = persist(websocket)
     assert next(iterator) is CONNECTING
@@ -241,7 +241,7 @@ def test_bugs_propagate(clock):
 
 
 def test_default_event_is_made_of_threading(clock, monkeypatch):
-    """0.3.4's users patch lomond.persist.threading.Event."""
+    """Users of 0.3.4 patch lomond.persist.threading.Event."""
     made = []
 
     def make():
@@ -256,7 +256,7 @@ def test_default_event_is_made_of_threading(clock, monkeypatch):
 # -- attempts and pauses
 
 def test_all_events_then_back_off(clock):
-    """The connection's events as they are, BackOff, one wait."""
+    """The events of the connection, BackOff, one wait."""
     exit_event = Pauses(1)
     found = list(persist(Scripted(clock, [CONNECTING, CONNECTED, READY, TEXT, BINARY, PONG, LOST]),
                          exit_event=exit_event))
@@ -299,7 +299,7 @@ def test_failures(clock, script):
     [CONNECTING, CONNECTED, READY, 3, PONG, 8, GONE],
 ])
 def test_good_connections(clock, script):
-    """Stable, or graceful after a message: the count of failures begins anew."""
+    """After a stable or graceful connection, the count of failures restarts."""
     exit_event = Pauses(6)
     found = list(persist(Scripted(clock, FAILS, FAILS, FAILS, script, FAILS, FAILS), exit_event=exit_event))
     assert exit_event.delays == [6.0, 7.0, 9.0, 5.5, 6.0, 7.0]
@@ -316,7 +316,7 @@ def test_stable_after(clock, stable_after, ready, attempts):
 
 
 def test_the_consumer_may_be_slow(clock):
-    """What a handler does with Disconnected is no time of the connection's."""
+    """The time that a handler spends on Disconnected does not count."""
     iterator = persist(Scripted(clock, DROPS), exit_event=Pauses(1))
     for event in iterator:
         if event is LOST:
@@ -325,7 +325,7 @@ def test_the_consumer_may_be_slow(clock):
 
 
 def test_rejected_is_the_cause(clock):
-    """Not the Disconnected behind it."""
+    """The cause is not the Disconnected that follows."""
     found = list(persist(Scripted(clock, REFUSES), exit_event=Pauses(1)))
     assert found[-1].cause is REFUSES[2]
 
@@ -381,7 +381,7 @@ def test_retry_after(clock, header, delay):
 
 
 def test_retry_after_date(clock, monkeypatch):
-    """A date is seconds of the wall clock."""
+    """A date is compared with the wall clock."""
     monkeypatch.setattr(time, 'time', lambda: 784111777.0)
     refusal = [CONNECTING, events.Rejected(Response(503, retry_after='Sun, 06 Nov 1994 08:50:37 GMT'), 'no')]
     exit_event = Pauses(1)
@@ -412,7 +412,7 @@ def test_max_retries(clock, count):
 
 
 def test_max_retries_are_in_a_row(clock):
-    """A good connection begins the count anew."""
+    """A good connection resets the count."""
     good = [CONNECTING, CONNECTED, READY, TEXT, GONE]
     websocket = Scripted(clock, FAILS, FAILS, good, FAILS, FAILS, DROPS)
     found = list(persist(websocket, max_retries=3, exit_event=Pauses(100)))
@@ -421,7 +421,7 @@ def test_max_retries_are_in_a_row(clock):
 
 
 def test_retry_on(clock):
-    """True: the normal delay; a number: so many seconds; False: the end."""
+    """True is the normal delay, a number is a delay in seconds, False is the end."""
     answers = [True, 0.25, 0, 10 ** 9, True, False]
     asked = []
 
@@ -438,7 +438,7 @@ def test_retry_on(clock):
 
 
 def test_retry_on_may_raise(clock):
-    """The policy is the caller's, and so are its exceptions."""
+    """Exceptions of retry_on pass through."""
     def retry_on(event):
         raise KeyError('policy')
     iterator = persist(Scripted(clock, FAILS), retry_on=retry_on)
@@ -457,7 +457,7 @@ def test_retry_on_nonsense(clock, answer, error):
 
 
 def test_transient(clock):
-    """lomond.persist.transient goes on after 503 and ends after 404."""
+    """lomond.persist.transient retries after 503 and gives up after 404."""
     rejected = events.Rejected(Response(404), 'no')
     websocket = Scripted(clock, REFUSES, FAILS, DROPS, [CONNECTING, CONNECTED, rejected, GONE])
     found = list(persist(websocket, retry_on=module.transient, exit_event=Pauses(100)))
@@ -469,7 +469,7 @@ def test_transient(clock):
 
 @pytest.mark.parametrize('leave', ['close', 'throw', 'del'])
 def test_leaving_closes_the_connection(clock, leave):
-    """At once, though the reference to the connection's iterator lives on."""
+    """It closes at once, although a reference to the iterator is left."""
     websocket = Scripted(clock, DROPS)
     kept = []
     play = websocket._play
@@ -502,7 +502,7 @@ def test_leaving_in_a_pause(clock):
 
 
 def test_logging(clock, caplog):
-    """Nothing above DEBUG, under lomond."""
+    """Nothing is logged above DEBUG, and all of it under lomond."""
     with caplog.at_level(logging.DEBUG):
         list(persist(Scripted(clock, FAILS), exit_event=Pauses(2)))
     assert [(record.name, record.levelname) for record in caplog.records] == [('lomond.persist', 'DEBUG')] * 2
@@ -512,7 +512,7 @@ def test_logging(clock, caplog):
 # -- exit_event: real threads, every wait bounded
 
 class Live(object):
-    """A WebSocket whose connection goes on until it is closed; says where it got stuck.
+    """A WebSocket whose connection goes on until it is closed; records where it hangs.
 
     :param phase: the events before it waits
     :param answers: whether the server answers close(); else only force_disconnect()
@@ -552,7 +552,7 @@ class Live(object):
 
 
 def set_when(condition, exit_event):
-    """Sets exit_event once the condition is; (thread, list that gets the time)."""
+    """Set exit_event once a condition is true; (thread, list that gets the time)."""
     times = []
 
     def target():
@@ -572,7 +572,7 @@ def no_threads_left():
     yield
     left = [thread for thread in set(threading.enumerate()) - before if thread.name == 'lomond-persist']
     for thread in left:
-        thread.join(5)              # it has been told; a busy machine lets it run later
+        thread.join(5)              # it was told to end; a busy machine may run it later
         assert not thread.is_alive()
 
 
@@ -616,7 +616,7 @@ def test_exit_event_in_a_connection(make, phase, answers, no_threads_left):
 
 
 def test_exit_event_in_a_pause(no_threads_left):
-    """wait(delay) ends, and so does all."""
+    """wait(delay) returns, and the iteration ends."""
     websocket, exit_event = Scripted(Clock(), FAILS), threading.Event()
     waiting = threading.Event()
     wait = exit_event.wait
@@ -633,9 +633,9 @@ def test_exit_event_in_a_pause(no_threads_left):
 
 
 def test_exit_event_in_a_pause_closes_nothing(no_threads_left):
-    """The connection before it is over; the WebSocket may be someone else's by now."""
+    """The earlier connection is over; somebody else may use the WebSocket by now."""
     class Seen(object):
-        """Returns from wait() when the watch has seen that it is set."""
+        """Returns from wait() once the watch has seen that the event is set."""
         looks = []
         enough = threading.Event()
 
@@ -649,7 +649,7 @@ def test_exit_event_in_a_pause_closes_nothing(no_threads_left):
             self.looks.append(True)
             assert self.enough.wait(LIMIT)
             watch, = [thread for thread in threading.enumerate() if thread.name == 'lomond-persist']
-            watch.join(0.3)     # time to do wrong
+            watch.join(0.3)     # time to make the mistake
             return True
     websocket = Live([CONNECTING])
     websocket.over.set()
@@ -691,7 +691,7 @@ def test_exit_event_set_after_back_off(no_threads_left):
 
 
 def test_exit_event_while_a_handler_is_busy(no_threads_left):
-    """The watch closes and drops by itself; the consumer need not come back for it."""
+    """The watch closes and drops even if the consumer's handler does not return."""
     websocket, exit_event = Live(PHASES[2], answers=False), threading.Event()
     found = []
     for event in persist(websocket, exit_event=exit_event):
@@ -704,7 +704,7 @@ def test_exit_event_while_a_handler_is_busy(no_threads_left):
 
 
 def test_close_by_the_handler_itself(no_threads_left):
-    """The gateways' way to stop: exit_event.set() and ws.close()."""
+    """The way gateways stop: exit_event.set(), then ws.close()."""
     websocket, exit_event = Live(PHASES[2]), threading.Event()
     found = []
     for event in persist(websocket, exit_event=exit_event):
@@ -732,7 +732,7 @@ class Endless(object):
 
 
 def test_exit_event_with_a_double(no_threads_left):
-    """Without close() and force_disconnect() its iterator is left at 0.9 s."""
+    """Without close() and force_disconnect(), its iterator is abandoned at 0.9 s."""
     websocket, exit_event = Endless(), threading.Event()
     begun = None
     for event in persist(websocket, exit_event=exit_event):
@@ -745,7 +745,7 @@ def test_exit_event_with_a_double(no_threads_left):
 
 @pytest.mark.parametrize('leave', ['break', 'close', 'throw'])
 def test_the_thread_ends_with_the_generator(leave, no_threads_left):
-    """One thread, named, a daemon; only while there is something to watch."""
+    """One named daemon thread, only while there is something to watch."""
     websocket = Endless()
     iterator = persist(websocket, exit_event=threading.Event())
     next(iterator)
@@ -765,7 +765,7 @@ def test_the_thread_ends_with_the_generator(leave, no_threads_left):
 
 
 def test_one_thread_for_all_connections(monkeypatch, no_threads_left):
-    """And none for a persist() without an exit_event."""
+    """A persist() without exit_event starts no thread."""
     monkeypatch.setattr(random, 'random', lambda: 0.0)
     before = set(threading.enumerate())
     seen = set()
@@ -824,7 +824,7 @@ def test_watch_steps(clock):
 
 
 def test_watch_between_connections(clock):
-    """An event seen while nothing runs closes what begins then."""
+    """If the event was set between two connections, the next one is closed."""
     websocket, exit_event = Live(PHASES[2]), threading.Event()
     watch = make_watch(exit_event, websocket)
     watch.end()
@@ -837,7 +837,7 @@ def test_watch_between_connections(clock):
 
 
 def test_watch_of_methods_that_raise(clock, caplog):
-    """The other means are tried all the same."""
+    """If one method raises, the other one is still tried."""
     class Broken(object):
         calls = []
 
@@ -876,7 +876,7 @@ def test_watch_of_wait_alone(clock):
 
 @pytest.mark.parametrize('answer', [True, False])
 def test_watch_of_a_wait_that_takes_its_time(clock, answer):
-    """It is asked once, and never again."""
+    """A slow wait(0) is called only once."""
     class Slow(object):
         waits = 0
 
@@ -891,7 +891,7 @@ def test_watch_of_a_wait_that_takes_its_time(clock, answer):
 
 
 def test_watch_of_a_mock(clock):
-    """A Mock's is_set() is true, but it was not set: 0.3.4's users have such tests."""
+    """A Mock's is_set() is true although nothing was set; users have such tests."""
     class Mock(Pauses):
         def is_set(self):
             return Mock(1)
@@ -902,7 +902,7 @@ def test_watch_of_a_mock(clock):
 
 
 def test_watch_of_an_event_that_raises(caplog, no_threads_left):
-    """Its thread ends quietly; persist() itself meets the same exception."""
+    """The thread ends quietly; persist() itself raises the same exception."""
     class Broken(Pauses):
         is_broken = threading.Event()
 
@@ -960,7 +960,7 @@ class Server(object):
     def _serve(self):
         while True:
             sock = self._listener.accept()[0]
-            if self.over.is_set():      # it is the connection of stop()
+            if self.over.is_set():      # the connection made by stop()
                 break
             sock.settimeout(LIMIT)
             script = self.scripts[min(self.count, len(self.scripts) - 1)]
@@ -1053,9 +1053,9 @@ def test_live_reconnects(serve):
 
 
 def test_live_refused():
-    """A port where nobody listens; three attempts."""
+    """Three attempts at a port where nobody listens."""
     free = socket.socket()
-    free.bind(('127.0.0.1', 0))     # bound and not listening: refused, and nobody else's
+    free.bind(('127.0.0.1', 0))     # bound but not listening: connections are refused
     websocket = WebSocket('ws://127.0.0.1:{}/'.format(free.getsockname()[1]), proxies={})
     found = list(persist(websocket, min_wait=0, max_wait=0, max_retries=3))
     free.close()
@@ -1089,7 +1089,7 @@ def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
 
 
 def test_live_exit_event_while_resolving(monkeypatch, no_threads_left):
-    """A resolver that hangs is left behind."""
+    """A hanging resolver is abandoned."""
     hangs, answer = threading.Event(), threading.Event()
 
     def getaddrinfo(*args):
@@ -1107,7 +1107,7 @@ def test_live_exit_event_while_resolving(monkeypatch, no_threads_left):
 
 
 def test_live_leaving(serve, no_threads_left):
-    """break closes the socket though the WebSocket lives on."""
+    """break closes the socket even if the WebSocket is kept."""
     server = serve(Server.mute)
     websocket = WebSocket(server.url, proxies={})
     iterator = persist(websocket, exit_event=threading.Event())

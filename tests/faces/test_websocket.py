@@ -555,7 +555,7 @@ def test_connect_in_another_thread_while_it_runs():
 def test_connection_that_begins_within_connect():
     """Another thread connects after connect() looked: one of them is refused."""
     class Racing(WebSocket):
-        rivals = None               # wires of those that are faster, while there are any
+        rivals = None               # transports of faster connections, if any are left
         winner = None
 
         def reset(self):
