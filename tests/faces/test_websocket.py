@@ -3,6 +3,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import copy
 import inspect
 import re
 import ssl
@@ -620,6 +621,23 @@ def test_reset():
     assert session.calls == []
     with pytest.raises(errors.WebSocketUnavailable):
         ws.send_text('x')
+
+
+def test_shallow_copy():
+    """It has options, headers and a connection of its own."""
+    with Server(bye) as server:
+        ws = WebSocket(server.url, proxies={}, protocols=['a'])
+        ws.add_header(b'X', b'1')
+        first = ws.connect(ping_rate=0)
+        twin = copy.copy(ws)
+        twin.agent = 'twin'
+        twin.add_header(b'Y', b'2')
+        assert type(twin) is WebSocket and twin.session is None and twin.key != ws.key
+        assert (ws.agent, twin.agent) == (constants.USER_AGENT, 'twin') and twin.protocols == ['a']
+        assert b'Y: 2' not in lines(ws) and {b'X: 1', b'Y: 2'} <= set(lines(twin))
+        assert next(first).name == 'connecting'         # not superseded
+        for iterator in (twin.connect(ping_rate=0), first):
+            assert list(iterator)[-1].name == 'disconnected'
 
 
 def test_on_disconnect():
