@@ -1,12 +1,11 @@
-"""Reconnecting: :func:`persist` connects again whenever a connection ends.
+"""Reconnecting: :func:`persist` connects again whenever a connection ends."""
 
-It alternates two steps: one connection, and the decision what to do next.  The loop is
-``_persist``, the steps are ``_one_connection`` and ``_what_next``; ``_ExitWatch`` ends
-a connection early.  Of a WebSocket, only ``connect()``, ``close()`` and
-``force_disconnect()`` are used.
-
-Knows nothing of: sockets, sessions, frames.
-"""
+# persist() alternates two steps: one connection, and the decision what to do next.  The
+# loop is _persist, the steps are _one_connection and _what_next; _ExitWatch ends a
+# connection early.  Of a WebSocket, only connect(), close(), force_disconnect() and the
+# events are used.
+#
+# Knows nothing of: sockets, sessions, frames.
 
 from __future__ import absolute_import, division, unicode_literals
 

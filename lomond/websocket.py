@@ -1,11 +1,10 @@
-"""The ``WebSocket`` that users construct, connect, iterate and send with.
+"""The WebSocket client: an object to connect, iterate and send with."""
 
-It ties three parts together: the options (:mod:`lomond.client.endpoint`), the sending
-half (:mod:`lomond.driver.sender`), and one attempt after the other
-(:mod:`lomond.client.attempt`), each driven by a session.
-
-Knows nothing of: sockets, frames.
-"""
+# WebSocket ties three parts together: the options (client.endpoint), the sending half
+# (driver.sender), and one attempt after the other (client.attempt), each of which is
+# driven by a session.
+#
+# Knows nothing of: sockets, frames.
 
 from __future__ import absolute_import, division, unicode_literals
 
