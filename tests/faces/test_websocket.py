@@ -4,14 +4,16 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import copy
+import gc
 import inspect
 import re
 import ssl
 import threading
 import time
+import weakref
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame
+from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, counted, frame
 from support.rawserver import Played, Server, Wait, in_thread, play
 
 import lomond
@@ -417,6 +419,30 @@ def test_overridden_on_response_and_process_extensions():
         played = Played(Refuses(server.url, proxies={}))
     assert played.names == 'connecting connected rejected disconnected'
     assert played.one('rejected').reason == 'not with me'
+
+
+@counted
+def test_overrides_leave_no_cycle():
+    """What a subclass has overridden is dropped at the end of the connection."""
+    class Mine(WebSocket):
+        def build_request(self):
+            return super(Mine, self).build_request()
+
+        def on_response(self, response):
+            return super(Mine, self).on_response(response)
+
+        def process_extensions(self, extensions):
+            return super(Mine, self).process_extensions(extensions)
+    gc.disable()
+    try:
+        with Server(bye) as server:
+            ws = Mine(server.url, proxies={})
+            assert list(ws)[-1].name == 'disconnected'
+            reference = weakref.ref(ws)
+            del ws
+            assert reference() is None
+    finally:
+        gc.enable()
 
 
 # -- connect()
