@@ -301,17 +301,3 @@ def test_record_before_the_url_is_known(quiet):
     attempt.prepare()
     attempt.emit('disconnected')
     assert records == [{'stage': 'connect_start', 'url': ''}, {'stage': 'disconnected', 'url': 'ws://x/'}]
-
-
-@pytest.mark.parametrize('added, given, sent', [
-    ([], [('Authorization', 'a'), ('authorization', 'b')], [b'b']),
-    ([b'x', b'y'], [('Authorization', 'a')], [b'y']),
-    ([b'x'], [], [b'x']),
-])
-def test_one_authorization(added, given, sent):
-    from lomond import WebSocket
-    ws = WebSocket('ws://u:p@example.test/', headers=given, auth=('v', 'q'))
-    for value in added:
-        ws.add_header(b'Authorization', value)
-    lines = [line for line in ws.build_request().split(b'\r\n') if line.lower().startswith(b'authorization')]
-    assert [line.split(b': ')[1] for line in lines] == sent

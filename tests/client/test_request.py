@@ -1,0 +1,30 @@
+"""The bytes of a request: which headers are sent, and in what order."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import pytest
+
+from lomond import WebSocket
+
+
+@pytest.mark.parametrize('added, given, sent', [
+    ([], [('Authorization', 'a'), ('authorization', 'b')], [b'b']),
+    ([b'x', b'y'], [('Authorization', 'a')], [b'y']),
+    ([b'x'], [], [b'x']),
+    ([], [], [b'Basic djpx']),
+])
+def test_one_authorization(added, given, sent):
+    """The last one of add_header, else of headers, else that of auth."""
+    ws = WebSocket('ws://u:p@example.test/', headers=given, auth=('v', 'q'))
+    for value in added:
+        ws.add_header(b'Authorization', value)
+    lines = [line for line in ws.build_request().split(b'\r\n') if line.lower().startswith(b'authorization')]
+    assert [line.split(b': ')[1] for line in lines] == sent
+
+
+def test_order():
+    """Those of add_header, those of headers, then what is made of auth and cookies."""
+    ws = WebSocket('ws://example.test/', headers=[('authorization', 'h'), ('B', '2')], cookies='a=b')
+    ws.add_header(b'A', b'1')
+    lines = ws.build_request().split(b'\r\n')
+    assert lines[1:5] == [b'A: 1', b'authorization: h', b'B: 2', b'Cookie: a=b']
