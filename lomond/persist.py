@@ -378,7 +378,7 @@ def _what_next(rules, failures, cause):
 
 def _ask(retry_on, cause):
     """Return what ``retry_on`` says: True, False, or a number of seconds."""
-    if retry_on is None or cause is None:   # None: a double that ended without an event
+    if retry_on is None or cause is None:   # a double ended without an event
         return True
     answer = retry_on(cause)
     if answer is True or answer is False:
