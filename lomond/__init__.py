@@ -26,8 +26,8 @@ __all__ = [str('WebSocket'), str('__version__')]       # native str: 2.7 accepts
 # sys.path).
 __path__ = [os.path.abspath(place) for place in __path__]
 
-_MODULES = ('compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response', 'session',
-            'status', 'testing', 'websocket')
+_MODULES = ('auth', 'compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response',
+            'session', 'status', 'testing', 'websocket')
 
 
 def __getattr__(name):

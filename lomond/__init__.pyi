@@ -1,5 +1,6 @@
 # Types of the package; at run time, its modules are imported when they are first used.
 
+from . import auth as auth
 from . import compression as compression
 from . import constants as constants
 from . import errors as errors

@@ -406,8 +406,9 @@ import sys, threading
 import lomond
 assert 'lomond.websocket' not in sys.modules
 assert {'websocket', 'errors', 'WebSocket', '__version__', '__path__'} <= set(dir(lomond))
+assert lomond.auth.DigestAuth and 'lomond.websocket' not in sys.modules
 for name in ('websocket', 'events', 'errors', 'session', 'status', 'response', 'constants', 'opcode',
-             'persist'):
+             'persist', 'auth', 'compression', 'testing'):
     module = getattr(lomond, name)
     assert module is sys.modules['lomond.' + name] and vars(lomond)[name] is module
 assert lomond.WebSocket is lomond.websocket.WebSocket
