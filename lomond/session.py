@@ -42,8 +42,8 @@ class WebsocketSession(object):
     def __init__(self, websocket):
         # Without a lock: the loop's thread writes these, unless noted otherwise; others
         # read.
-        self._plan = websocket.state    # dropped at the end, so that no cycle stays
-        self._core = self._plan.core
+        self._attempt = websocket.state    # dropped at the end, so that no cycle stays
+        self._core = self._attempt.core
         self._sock = None               # the connected socket, while there is one
         self._stream = None
         self._dial = None
@@ -248,16 +248,16 @@ class WebsocketSession(object):
     # -- the life of a connection
 
     def _live(self):
-        plan = self._plan
-        plan.begin(self)
-        failure = plan.prepare()
+        attempt = self._attempt
+        attempt.begin(self)
+        failure = attempt.prepare()
         try:
             self._waiting = self.waiting()
             self._now = self._waiting.monotonic()
         except OS_ERRORS as error:      # no descriptor is free
             failure = ('unable to connect; ' + error_text(error), error, 'prepare')
-        plan.emit('connect_start', **self._settings)
-        yield Connecting(plan.shown_url)
+        attempt.emit('connect_start', **self._settings)
+        yield Connecting(attempt.shown_url)
         if self._connect_timeout is not None and self._waiting is not None:
             self._deadline = self._waiting.monotonic() + self._connect_timeout
         while True:
@@ -267,8 +267,8 @@ class WebsocketSession(object):
                 failure = self._failure
             if failure is not None:
                 break
-            if plan.shows_connected:
-                yield Connected(plan.shown_url, self._proxy)
+            if attempt.shows_connected:
+                yield Connected(attempt.shown_url, self._proxy)
             for event in self._driver.live():
                 yield event
             again = self._driver.lifecycle.again
@@ -277,10 +277,10 @@ class WebsocketSession(object):
             driver, self._driver = self._driver, None
             driver.close()
             # First: a close() while Redirected is handled is for the next attempt.
-            failure = plan.restart()
-            self._core = plan.core
-            if again != plan.SILENT:
-                yield Redirected(plan.shown_url, again, driver.lifecycle.response)
+            failure = attempt.restart()
+            self._core = attempt.core
+            if again != attempt.SILENT:
+                yield Redirected(attempt.shown_url, again, driver.lifecycle.response)
         if failure is not None:
             self._finish()
             yield ConnectFail(*failure)
@@ -310,7 +310,7 @@ class WebsocketSession(object):
                     yield None
             stage = 'upgrade'
             driver = self._begin_driver()
-            driver.writer.write(self._plan.request())
+            driver.writer.write(self._attempt.request())
             while True:
                 driver.writer.try_flush()
                 # First: a stream that was shut down is a broken one, too.
@@ -328,12 +328,12 @@ class WebsocketSession(object):
             self._failure = (problem + error_text(error), without_frames(error), stage)
 
     def _begin_driver(self):
-        plan, core = self._plan, self._core
+        attempt, core = self._attempt, self._core
         self._sock = self._stream.sock
         core.auto_pong = self._auto_pong
-        core.collect_body = plan.wants_body
-        hooks = Hooks(plan.on_event, plan.on_sent, plan.on_received, plan.on_reply, plan.accepted,
-                      plan.follow)
+        core.collect_body = attempt.wants_body
+        hooks = Hooks(attempt.on_event, attempt.on_sent, attempt.on_received, attempt.on_reply, attempt.accepted,
+                      attempt.follow)
         driver = self._driver = Driver(
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
             'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks)
@@ -343,7 +343,7 @@ class WebsocketSession(object):
         return driver
 
     def _dial_steps(self):
-        dial = self._dial = Dial(self._plan.route(self), self._waiting)
+        dial = self._dial = Dial(self._attempt.route(self), self._waiting)
         try:
             for _ in dial.steps():
                 self._check(dial.problem, dial.stage, dial)
@@ -388,7 +388,7 @@ class WebsocketSession(object):
         :param host: the host of the URL
         :returns: the TLS socket
         """
-        return self._plan.wrap_socket(sock, host)
+        return self._attempt.wrap_socket(sock, host)
 
     _wrap_socket.is_default = True
 
@@ -412,26 +412,26 @@ class WebsocketSession(object):
             return
         self._ended_time = self.session_time
         self._core.disconnect()
-        self._plan.end(self)
+        self._attempt.end(self)
         if self._driver is not None:
             self._driver.close()
         elif self._stream is not None:
             self._stream.shutdown()
             self._stream.close()
         self._sock = None
-        self._plan.emit('disconnected')
+        self._attempt.emit('disconnected')
         self.is_over = True             # last, so that what Ctrl-C cuts off is done again
 
     def _clean_up(self):
         """Let go of everything once the iterator has ended, in whatever way."""
         life = self._life
-        if life is not None and (self._waiting is not None or self._plan.is_running(self)):
+        if life is not None and (self._waiting is not None or self._attempt.is_running(self)):
             try:
                 self._let_go(life)
             except BaseException:       # Ctrl-C in the middle: once more, to the end
                 self._let_go(life)
                 raise
-        self._life = self._plan = None
+        self._life = self._attempt = None
 
     def _let_go(self, life):
         self._finish()
