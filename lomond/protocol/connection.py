@@ -34,18 +34,18 @@ import itertools
 import weakref
 
 from .. import errors
-from .._compat import text_type
+from .._compat import text_type, to_bytes
 from ..compression import Deflate
 from ..events import Closed, Closing, Event, Ping, Pong, ProtocolError
 from ..opcode import Opcode
+from ..response import BodyReader
 from ..status import Status
 from . import states
 from .frame_parser import parse_frames
-from .frames import parse_close_payload
-from .opening import read_body, read_head
+from .frames import MAX_CONTROL_PAYLOAD, encode_close_payload, parse_close_payload
 from .permessage_deflate import PerMessageDeflate
 from .receive_buffer import Intake
-from .sending import SendingHalf
+from .send_queue import Encoder, PingLog, Replies
 
 #: Bytes of one message, unless the caller says otherwise.
 DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024
@@ -56,7 +56,7 @@ CLIENT = Role('client', masks_outgoing=True, expects_masked=False, closes_tcp_fi
 SERVER = Role('server', masks_outgoing=False, expects_masked=True, closes_tcp_first=True)
 
 
-class Connection(SendingHalf):
+class Connection(states.Progress):
     """The core of one connection, in either role.
 
     :param Role role: ``CLIENT`` or ``SERVER``
@@ -74,7 +74,16 @@ class Connection(SendingHalf):
     def __init__(self, role, handshake=None, initial=b'',
                  max_message_size=DEFAULT_MAX_MESSAGE_SIZE, deflate=None, compression=None,
                  subprotocol=None):
-        super(Connection, self).__init__(role.masks_outgoing)
+        super(Connection, self).__init__()
+        # Written by the loop before the state moves, read by anybody behind it: no lock.
+        self.failure = None             # the text of what failed the connection
+        self.close_code = None          # code and reason of the peer's close frame
+        self.close_reason = ''
+        self.replies = Replies()
+        self.pings = PingLog()
+        self._encoder = Encoder(role.masks_outgoing)    # guarded by the write lock
+        #: :meth:`~lomond.protocol.send_queue.Encoder.encode`, for who holds the write lock and may send.
+        self.encode = self._encoder.encode
         self.role = role
         self.handshake = handshake
         self.max_message_size = max_message_size
@@ -106,6 +115,16 @@ class Connection(SendingHalf):
         """True when permessage-deflate was agreed on."""
         agreed = self._compression if self.handshake is None else self.handshake.compression
         return agreed is not None
+
+    @property
+    def codec(self):
+        """The :class:`~lomond.protocol.permessage_deflate.PerMessageDeflate` in use, or None."""
+        return self._encoder.codec
+
+    @property
+    def latency(self):
+        """Seconds from the newest answered ping to its pong; None before."""
+        return self.pings.latency
 
     # -- bytes in
 
@@ -193,7 +212,108 @@ class Connection(SendingHalf):
         """The body of a rejection is waited for no longer; :meth:`resume` gives its event."""
         self.body_over = True
 
+    # -- what wants to be written
+
+    def take_outgoing(self):
+        """All ``(opcode, payload)`` that want to be written now, in order."""
+        return list(iter(self.replies.next, None))
+
+    def encode_reply(self, opcode, payload):
+        """The bytes of one item of :meth:`take_outgoing`."""
+        if opcode is None:
+            return payload
+        return self._encoder.encode_control(opcode, payload)
+
+    def queue_ping(self, payload, now):
+        """An automatic ping, to be written with the other replies; it counts from ``now``."""
+        self.pings.sent(payload, now)
+        self.replies.queue(Opcode.PING, payload)
+
+    # -- what the caller sends
+
+    def check_send(self):
+        """Refuse a send that the state forbids.
+
+        :raises WebSocketUnavailable, WebSocketClosing, WebSocketClosed: see the state table
+        """
+        state = self.state
+        if not state.may_send:
+            raise state.refuse()
+
+    def send_message(self, opcode, payload, compress=False, fin=True):
+        """The bytes of one message, or of one frame of it.
+
+        :param opcode: ``Opcode.TEXT`` or ``BINARY`` (``CONTINUATION`` for further frames)
+        :param payload: bytes, bytearray, or a memoryview of bytes
+        :param compress: compress it when that was agreed on (whole messages only)
+        :param fin: False: further frames follow
+        :returns: an iterable of bytes-like objects; each must be written before the next is taken
+        :raises WebSocketUnavailable: and subclasses, when the state forbids it
+        """
+        self.check_send()
+        return self._encoder.encode_message(opcode, payload, compress, fin)
+
+    def send_ping(self, data=b'', now=None):
+        """The bytes of a ping; ``now`` is when it is sent, for the latency of its pong.
+
+        :raises ValueError: more than 125 bytes
+        :raises WebSocketUnavailable: and subclasses, when the state forbids it
+        """
+        frame = self._encode_control(Opcode.PING, data)
+        self.pings.sent(to_bytes(data), now)
+        return frame
+
+    def send_pong(self, data):
+        """The bytes of a pong; errors as in :meth:`send_ping`."""
+        return self._encode_control(Opcode.PONG, data)
+
+    def _encode_control(self, opcode, data):
+        if len(data) > MAX_CONTROL_PAYLOAD:
+            raise ValueError('{} payload is {} bytes; at most {} are allowed'.format(
+                Opcode.to_str(opcode).lower(), len(data), MAX_CONTROL_PAYLOAD))
+        self.check_send()
+        return self._encoder.encode_control(opcode, data)
+
     # -- the end
+
+    def close(self, code=Status.NORMAL, reason=''):
+        """Begin the closing handshake, or answer the peer's (RFC 6455, 7.1.2).
+
+        The state moves at once, and never waits.  After the peer's close frame its code is
+        echoed, whatever is given here.  Before Ready the connection is over.
+
+        :param code: a close code that may be sent; None for an empty close frame
+        :param reason: text, or bytes of UTF-8; cut to 123 bytes
+        :returns: the payload of the close frame that is to be written, or None when there is
+            nothing to do
+        :raises TypeError, ValueError: for a code or reason that may not be sent
+        """
+        payload = encode_close_payload(code, reason)
+        if not (self.state.is_active and self.take_close_token()):
+            return None
+        state = self.move(states.CLOSE_SENT)
+        if state is states.ECHOED:
+            return encode_close_payload(self.close_code)
+        return payload if self.was_open and state is not states.DISCONNECTED else None
+
+    def fail(self, code, text):
+        """Fail the connection (RFC 6455, 7.1.7); queues a close frame with code and text.
+
+        Nothing is queued before the opening handshake is done, and nothing changes once the
+        connection has failed or the peer's close frame was answered.
+        """
+        if self.move(states.FAIL) is states.FAILED and self.failure is None:
+            self.failure = text
+            if self.was_open:
+                self.queue_close(code, text)
+            else:
+                self.take_close_token()         # nobody listens to frames yet
+
+    def queue_close(self, code, text=''):
+        """Queue the close frame of an echo or a failure, unless one was sent."""
+        if self.take_close_token():
+            self.move(states.CLOSE_SENT)
+            self.replies.queue(Opcode.CLOSE, encode_close_payload(code, text))
 
     def set_up_codec(self, parameters):
         """Compression was agreed on, with these parameters; None: it was not."""
@@ -270,7 +390,7 @@ def _shake_hands(core):
     intake = core.intake
     failure = None
     try:
-        for outcome in read_head(core.handshake, intake):
+        for outcome in _read_head(core.handshake, intake):
             if outcome is None:
                 yield None
                 if core.state is not states.CONNECTING:
@@ -299,10 +419,44 @@ def _shake_hands(core):
     if core.move(states.REJECT) is states.DISCONNECTED:
         return
     if _wants_body(core.collect_body, event.response):
-        for _ in read_body(event.response, outcome.surplus, intake,
-                           lambda: core.body_over or core.eof):
+        for _ in _read_body(event.response, outcome.surplus, intake,
+                            lambda: core.body_over or core.eof):
             yield None
     yield _stamp(core, event)
+
+
+def _read_head(handshake, intake):
+    """Give the handshake what arrives until it has come to a verdict.
+
+    :param handshake: a :class:`~lomond.protocol.handshake.ClientHandshake` or
+        :class:`~lomond.protocol.handshake.ServerHandshake`
+    :param Intake intake: where the bytes arrive; emptied by this
+    :returns: a generator of None, and at last the :class:`~lomond.protocol.handshake.Outcome`
+    :raises CriticalProtocolError: this is no HTTP, or its head is too large
+    """
+    outcome = None
+    while outcome is None:
+        data = intake.take()
+        if data:
+            outcome = handshake.receive(data)
+        yield outcome
+
+
+def _read_body(response, surplus, intake, is_over):
+    """Collect the body of a rejection.
+
+    :param Response response: gets it as its ``body``, as far as it came
+    :param bytes surplus: what came behind the head
+    :param Intake intake: where the bytes arrive; emptied by this
+    :param is_over: callable; True: what there is will do
+    :returns: a generator of None
+    """
+    reader = BodyReader(response)
+    reader.feed(surplus)
+    while not reader.is_complete and not is_over():
+        yield None
+        reader.feed(intake.take())
+    response.body = reader.body
 
 
 def _wants_body(collect, response):

@@ -96,9 +96,9 @@ G('1', 'close() at Connecting: no connection is made', 'session.py',
 G('1', 'close() at Connecting: closed is in the reason', 'session.py',
   "problem + '; closed'", 'problem',
   'sequences::close_at_connecting')
-G('1', 'close() at Connected: no frame is sent', 'protocol/sending.py',
+G('1', 'close() at Connected: no frame is sent', 'protocol/connection.py',
   'return payload if self.was_open and state is not states.DISCONNECTED else None', 'return payload',
-  'sending::close_before_ready', 'sequences::close_at_connected')
+  'connection_sending::close_before_ready', 'sequences::close_at_connected')
 G('1', 'status other than 101: Rejected', 'protocol/handshake.py',
   'if response.status_code != 101:', 'if False:',
   'handshake::rejected')
@@ -900,7 +900,7 @@ G('6', 'ping_timeout: any byte is life', 'driver/deadlines.py',
   'return max(self.oldest_ping, self.last_received) + self.ping_timeout',
   'return self.oldest_ping + self.ping_timeout',
   'deadlines::download_is_life', 'time::a_long_download_is_life')
-G('6', 'ping_timeout: a ping of the caller counts', 'protocol/sending.py',
+G('6', 'ping_timeout: a ping of the caller counts', 'protocol/connection.py',
   'self.pings.sent(to_bytes(data), now)', 'pass',
   'time::ping_of_the_caller_counts')
 G('6', 'ping_timeout: what has arrived is read before judging', 'driver/deadlines.py',

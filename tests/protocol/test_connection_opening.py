@@ -1,12 +1,12 @@
-"""The opening handshake as the first phase: heads and bodies out of what arrives."""
+"""The opening handshake as the first stage of a connection: heads and bodies."""
 
 from __future__ import absolute_import, division, unicode_literals
 
 import pytest
 
 from lomond.errors import CriticalProtocolError
+from lomond.protocol.connection import _read_body, _read_head
 from lomond.protocol.handshake import ClientHandshake
-from lomond.protocol.opening import read_body, read_head
 from lomond.protocol.receive_buffer import Intake
 from lomond.response import Response
 
@@ -20,7 +20,7 @@ def put(intake, data):
 
 def test_read_head():
     intake = Intake()
-    reading = read_head(ClientHandshake(b'key'), intake)
+    reading = _read_head(ClientHandshake(b'key'), intake)
     assert next(reading) is None            # nothing has arrived
     for at in range(len(HEAD) - 1):
         put(intake, HEAD[at:at + 1])
@@ -36,7 +36,7 @@ def test_no_head():
     intake = Intake()
     put(intake, b'SSH-2.0-x')
     with pytest.raises(CriticalProtocolError):
-        next(read_head(ClientHandshake(b'key'), intake))
+        next(_read_head(ClientHandshake(b'key'), intake))
 
 
 @pytest.mark.parametrize('surplus, arriving, body', [
@@ -49,7 +49,7 @@ def test_read_body(surplus, arriving, body):
     over = []
     if arriving and arriving[0] is None:
         over.append(arriving.pop(0))
-    reading = read_body(response, surplus, intake, lambda: bool(over))
+    reading = _read_body(response, surplus, intake, lambda: bool(over))
     for data in arriving:
         assert next(reading) is None
         assert response.body == b''
