@@ -42,10 +42,10 @@ from ..response import BodyReader
 from ..status import Status
 from . import states
 from .frame_parser import parse_frames
-from .frames import MAX_CONTROL_PAYLOAD, encode_close_payload, parse_close_payload
+from .frames import MAX_CONTROL_PAYLOAD, Encoder, encode_close_payload, parse_close_payload
 from .permessage_deflate import PerMessageDeflate
 from .receive_buffer import Intake
-from .send_queue import Encoder, PingLog, Replies
+from .send_queue import PingLog, Replies
 
 #: Bytes of one message, unless the caller says otherwise.
 DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024
@@ -82,7 +82,7 @@ class Connection(states.Progress):
         self.replies = Replies()
         self.pings = PingLog()
         self._encoder = Encoder(role.masks_outgoing)    # guarded by the write lock
-        #: :meth:`~lomond.protocol.send_queue.Encoder.encode`, for who holds the write lock and may send.
+        #: :meth:`~lomond.protocol.frames.Encoder.encode`, for who holds the write lock and may send.
         self.encode = self._encoder.encode
         self.role = role
         self.handshake = handshake

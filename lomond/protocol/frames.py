@@ -6,6 +6,7 @@ It must not know of connections: what may be sent when is decided elsewhere.
 from __future__ import absolute_import, division, unicode_literals
 
 import struct
+from types import GeneratorType
 
 from .._compat import integer_types, text_type, to_bytes, utf_8_decode
 from ..errors import CriticalProtocolError, ProtocolError
@@ -18,6 +19,9 @@ FIN, RSV1 = 0x80, 0x40
 MAX_CONTROL_PAYLOAD = 125
 #: Most bytes of a close frame's reason: two are for the code.
 MAX_CLOSE_REASON = MAX_CONTROL_PAYLOAD - 2
+#: Messages are masked and sent in pieces of this many bytes: 1 MiB masks nearly twice as fast
+#: so, and the first piece is on the wire while the next one is masked.
+CHUNK = 64 * 1024
 
 _pack_7 = struct.Struct(str('!BB')).pack
 _pack_7_masked = struct.Struct(str('!BB4s')).pack
@@ -144,6 +148,64 @@ def _make_shape(first, length):
 #: ``encode_masked(first, payload)`` -> a whole frame of a client, with a key of its own, as bytes or
 #: bytearray; ``first`` is its first octet, ``payload`` has at most 64 KiB.
 encode_masked = _encode_behind if _from_bytes is None else _encode_masked
+
+
+class Encoder(object):
+    """Frames of one side of a connection; guarded by its write lock.
+
+    Compression makes the order of encoding and the order on the wire the same thing: so it is done
+    by whoever writes, when he writes.
+
+    :param masks: True in the client (RFC 6455, 5.3)
+    """
+
+    __slots__ = ('codec', '_masks')
+
+    def __init__(self, masks):
+        #: What messages are compressed with, None for nothing.
+        self.codec = None
+        self._masks = masks
+
+    def encode_control(self, opcode, payload):
+        """The bytes of one control frame."""
+        return encode_frame(opcode, payload, make_masking_key() if self._masks else None)
+
+    def encode(self, opcode, payload, compress=False, fin=True):
+        """One message, or one frame of it, to be written at once.
+
+        :returns: bytes or bytearray; for more than 64 KiB a generator of such (without masks also of
+            memoryviews): a large message is masked while it is sent
+        """
+        first = opcode | FIN if fin else opcode
+        codec = self.codec
+        if compress and codec is not None and fin and opcode:
+            packed = codec.compress(payload)
+            if packed is not None:
+                payload = packed
+                first |= RSV1
+        if len(payload) > CHUNK:
+            return _encode_chunks(first, payload, make_masking_key() if self._masks else None)
+        if self._masks:
+            return encode_masked(first, payload)
+        return pack_header(first, len(payload)) + to_bytes(payload)
+
+    def encode_message(self, opcode, payload, compress=False, fin=True):
+        """As :meth:`encode`; always an iterable, of bytes-like objects."""
+        encoded = self.encode(opcode, payload, compress, fin)
+        return encoded if isinstance(encoded, GeneratorType) else (to_bytes(encoded),)
+
+
+def _encode_chunks(first, payload, masking_key):
+    view = memoryview(payload)
+    header = pack_header(first, len(view), masking_key)
+    if masking_key is None:
+        yield header
+        for at in range(0, len(view), CHUNK):
+            yield view[at:at + CHUNK]
+        return
+    for at in range(0, len(view), CHUNK):
+        yield mask_behind(header, view[at:at + CHUNK], masking_key)
+        header = b''
 
 
 def encode_close_payload(code, reason=''):

@@ -1,4 +1,4 @@
-"""What a connection wants to write: its queue of replies, its pings, the bytes of messages.
+"""What a connection wants to write: its queue of replies, and the log of its pings.
 
 It must not know states or events.  Who may touch what: the driver's loop queues and asks
 (``queue_pong``, ``answered``), the holder of the write lock takes (``next``), any thread
@@ -8,16 +8,8 @@ queues a close frame; the ends of a deque are atomic.
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
-from types import GeneratorType
 
-from .._compat import to_bytes
 from ..opcode import Opcode
-from .frames import FIN, RSV1, encode_frame, encode_masked, pack_header
-from .masking import make_masking_key, mask_behind
-
-#: Messages are masked and sent in pieces of this many bytes: 1 MiB masks nearly twice as fast
-#: so, and the first piece is on the wire while the next one is masked.
-CHUNK = 64 * 1024
 
 #: Bytes of pongs that wait to be written; beyond it only the newest ping is answered
 #: (RFC 6455, 5.5.3).
@@ -163,61 +155,3 @@ def _snapshot(pings):
             return list(pings)
         except RuntimeError:        # it grew meanwhile: free-threaded builds, PyPy
             continue
-
-
-class Encoder(object):
-    """Frames of one side of a connection; guarded by its write lock.
-
-    Compression makes the order of encoding and the order on the wire the same thing: so it is done
-    by whoever writes, when he writes.
-
-    :param masks: True in the client (RFC 6455, 5.3)
-    """
-
-    __slots__ = ('codec', '_masks')
-
-    def __init__(self, masks):
-        #: What messages are compressed with, None for nothing.
-        self.codec = None
-        self._masks = masks
-
-    def encode_control(self, opcode, payload):
-        """The bytes of one control frame."""
-        return encode_frame(opcode, payload, make_masking_key() if self._masks else None)
-
-    def encode(self, opcode, payload, compress=False, fin=True):
-        """One message, or one frame of it, to be written at once.
-
-        :returns: bytes or bytearray; for more than 64 KiB a generator of such (without masks also of
-            memoryviews): a large message is masked while it is sent
-        """
-        first = opcode | FIN if fin else opcode
-        codec = self.codec
-        if compress and codec is not None and fin and opcode:
-            packed = codec.compress(payload)
-            if packed is not None:
-                payload = packed
-                first |= RSV1
-        if len(payload) > CHUNK:
-            return _encode_chunks(first, payload, make_masking_key() if self._masks else None)
-        if self._masks:
-            return encode_masked(first, payload)
-        return pack_header(first, len(payload)) + to_bytes(payload)
-
-    def encode_message(self, opcode, payload, compress=False, fin=True):
-        """As :meth:`encode`; always an iterable, of bytes-like objects."""
-        encoded = self.encode(opcode, payload, compress, fin)
-        return encoded if isinstance(encoded, GeneratorType) else (to_bytes(encoded),)
-
-
-def _encode_chunks(first, payload, masking_key):
-    view = memoryview(payload)
-    header = pack_header(first, len(view), masking_key)
-    if masking_key is None:
-        yield header
-        for at in range(0, len(view), CHUNK):
-            yield view[at:at + CHUNK]
-        return
-    for at in range(0, len(view), CHUNK):
-        yield mask_behind(header, view[at:at + CHUNK], masking_key)
-        header = b''

@@ -5,19 +5,24 @@ from __future__ import absolute_import, division, unicode_literals
 import itertools
 import random
 import struct
+import zlib
 
 import pytest
+from support.helpers import BINARY, CONTINUATION, PING, TEXT, read_frames
 
 from lomond import errors
 from lomond.protocol import frames, masking
 from lomond.protocol.frames import (
+    CHUNK,
     MAX_CONTROL_PAYLOAD,
+    Encoder,
     encode_close_payload,
     encode_frame,
     encode_header,
     encode_masked,
     parse_close_payload,
 )
+from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
 from lomond.status import Status
 
 KEY = b'\x37\xfa\x21\x3d'
@@ -275,3 +280,58 @@ def test_empty_stock_of_keys(monkeypatch):
         assert read_frame(bytes(encode_masked(0x82, b'x' * size))) == (0x82, True, b'x' * size)
         assert len(stock) == 255
         del stock[:]
+
+
+# --- messages as bytes ---
+
+@pytest.mark.parametrize('masks', [True, False])
+@pytest.mark.parametrize('size', [0, 1, 125, 126, 65535, 65536, CHUNK + 1, 3 * CHUNK, 200001])
+@pytest.mark.parametrize('kind', [bytes, bytearray, memoryview])
+def test_encode_message(masks, size, kind):
+    """conformance.md: minimal lengths (the reader asserts them), a new mask each."""
+    payload = (b'0123456789abc' * (size // 13 + 1))[:size]
+    encoder = Encoder(masks)
+    chunks = [bytes(bytearray(chunk)) for chunk in encoder.encode_message(BINARY, kind(payload), True, True)]
+    (fin, rsv, opcode, key, found), = read_frames(b''.join(chunks))
+    assert (fin, rsv, opcode, found) == (True, 0, BINARY, payload)
+    assert (key is not None) == masks
+    assert max(len(chunk) for chunk in chunks) <= CHUNK + 14
+    if size > CHUNK:
+        assert len(chunks) >= size // CHUNK
+
+
+def test_masks_are_new_each_time():
+    encoder = Encoder(True)
+    keys = [read_frames(b''.join(encoder.encode_message(TEXT, b'x', False, True)))[0][3] for _ in range(500)]
+    keys += [read_frames(encoder.encode_control(PING, b'x'))[0][3] for _ in range(500)]
+    assert len(set(keys)) > 990
+
+
+def test_large_messages_are_masked_while_they_are_sent():
+    chunks = iter(Encoder(True).encode_message(BINARY, b'x' * 10 * CHUNK, False, True))
+    assert len(next(chunks)) == CHUNK + 14
+
+
+def test_fragments():
+    encoder = Encoder(False)
+    data = b''.join(b''.join(encoder.encode_message(opcode, payload, True, fin)) for opcode, payload, fin in (
+        (TEXT, b'a', False), (CONTINUATION, b'b', False), (CONTINUATION, b'', True)))
+    assert [frame[:3] + frame[4:] for frame in read_frames(data)] == [
+        (False, 0, TEXT, b'a'), (False, 0, CONTINUATION, b'b'), (True, 0, CONTINUATION, b'')]
+
+
+def test_compressed():
+    encoder = Encoder(True)
+    encoder.codec = PerMessageDeflate(DeflateParameters(), True, min_size=4)
+    inflater = zlib.decompressobj(-15)
+    sent = [(TEXT, b'spam ' * 50, True, True), (TEXT, b'spam', False, True), (BINARY, b'abc', True, True),
+            (BINARY, b'spam ' * 50, True, True), (TEXT, b'spam ', True, False),
+            (CONTINUATION, b'spam', True, True)]
+    found = read_frames(b''.join(b''.join(encoder.encode_message(*arguments)) for arguments in sent))
+    # compress=False, shorter than min_size, and frames of a fragmented message go as they are.
+    assert [frame[1] for frame in found] == [4, 0, 0, 4, 0, 0]
+    for arguments, (fin, rsv, opcode, _, payload) in zip(sent, found):
+        assert (opcode, fin) == (arguments[0], arguments[3])
+        if rsv:
+            payload = inflater.decompress(payload + b'\0\0\xff\xff')
+        assert payload == arguments[1]
