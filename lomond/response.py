@@ -1,16 +1,14 @@
-"""HTTP/1.1 messages as values: heads, the reader that finds their end, the reader of bodies.
+"""HTTP/1.1 heads as values: responses and requests, as a peer sent them.
 
-It must not know what an upgrade is: the handshake and the proxies both stand on it.  The
-octets are the peer's: only :class:`HeadReader` may refuse them, all else takes them as they are.
+Nothing here refuses octets of a peer; what is wrong with them is noted in
+:attr:`Head.defect`.
+
+Knows nothing of: upgrades, proxies, and how the octets arrive.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
 from ._compat import BYTES_LIKE, Pattern, native, text_type, to_bytes, to_text
-from .errors import CriticalProtocolError
-
-#: Octets of a header block, and of a kept body, unless the caller says otherwise.
-HEAD_LIMIT = BODY_LIMIT = 64 * 1024
 
 #: What a token is made of (RFC 7230, 3.2.6: tchar).
 TOKEN_CHARACTERS = (b"!#$%&'*+-.^_`|~0123456789"
@@ -19,15 +17,9 @@ TOKEN_CHARACTERS = (b"!#$%&'*+-.^_`|~0123456789"
 #: One such character, in a regular expression.
 TCHAR = "[!#-'*+.0-9A-Z^-z|~-]"         # spelt out it takes 2 ms more to compile
 
-# A chunk's size line, a line of the trailer: nobody sends a longer one in good faith.
-_CHUNK_LINE_LIMIT = 4096
-
-_HEAD_END = Pattern(b'\n\r?\n')
 # A number as everybody writes it.  int() would also take '+101', '1_01', ' 101' and, before it
 # refuses (4300 digits, from 3.11 on), spend quadratic time on long ones.
 _STATUS_CODE = Pattern('(?:0|[1-9][0-9]{0,8})\\Z')
-_LENGTH = Pattern('[0-9]{1,18}\\Z')
-_CHUNK_SIZE = Pattern(b'[0-9A-Fa-f]{1,15}\\Z')
 _QUOTES = Pattern('(?s)\\\\.|"')
 
 
@@ -215,6 +207,7 @@ class Response(Head):
         self.status = parts[2].strip(' \t')
         self.body = b''
 
+
 class Request(Head):
     """The head of an HTTP request (RFC 7230, 3), as a server of :mod:`lomond.testing` has got it.
 
@@ -244,147 +237,6 @@ class Request(Head):
             parts = ['', '', '']
         self.method, self.target, self.http_ver = parts
 
+
 def _to_text(data):
     return data.decode('ascii', 'replace')
-
-
-class HeadReader(object):
-    """Finds the end of a header block in what arrives; feeding it octet by octet is linear.
-
-    Lines may end in a bare LF.  After it has returned a head, or raised, it is not to be fed again.
-
-    :param limit: octets of the block, its blank line included, that are allowed
-    :param kind: ``'response'`` or ``'request'``: what the first line must look like
-
-    .. attribute:: surplus
-
-        bytes that came behind the blank line.
-    """
-
-    def __init__(self, limit=HEAD_LIMIT, kind='response'):
-        if kind not in ('response', 'request'):
-            raise ValueError("kind must be 'response' or 'request', not {!r}".format(kind))
-        self.surplus = b''
-        self._limit = limit
-        self._is_response = kind == 'response'
-        self._started = False           # the beginning of the first line has been judged
-        self._buffer = bytearray()
-
-    def feed(self, data):
-        """Take what has arrived.
-
-        :param data: bytes, bytearray or memoryview
-        :returns: the block as bytes, blank line included; None while it is not whole
-        :raises CriticalProtocolError: as soon as the first line can be no HTTP, or the block
-            cannot end within the limit
-        """
-        buffer = self._buffer
-        known = len(buffer)
-        buffer += data
-        if not self._started:
-            self._started = self._check_start(known)
-        match = _HEAD_END.search(buffer, max(known - 2, 0))
-        end = match.end() if match else len(buffer)
-        if end > self._limit:
-            raise CriticalProtocolError('header block is above {} KiB ({} bytes)'.format(
-                self._limit // 1024, self._limit))
-        if not match:
-            return None
-        self.surplus = bytes(buffer[end:])
-        return bytes(buffer[:end])
-
-    def _check_start(self, known):
-        """True when the first line begins as it must, False when that cannot be told yet."""
-        buffer = self._buffer
-        if self._is_response:
-            good = b'HTTP/'.startswith(bytes(buffer[:5]))
-            whole, wanted = len(buffer) >= 5, 'HTTP/'
-        else:
-            space = buffer.find(b' ', known)
-            method = bytes(buffer[known:space] if space >= 0 else buffer[known:])
-            good = not method.translate(None, TOKEN_CHARACTERS) and space != 0
-            whole, wanted = space >= 0, 'a method and a blank'
-        if not good:
-            raise CriticalProtocolError("{} begins with '{}', not with {}: no HTTP".format(
-                'response' if self._is_response else 'request', escape(bytes(buffer[:40]), 32), wanted))
-        return whole
-
-
-class BodyReader(object):
-    """Collects the body of a response (RFC 7230, 3.3.3); it takes whatever comes and never raises.
-
-    What cannot be understood, a chunk without a size for instance, ends the body there.
-
-    :param response: :class:`Response` the body belongs to
-    :param limit: octets of the body that are kept; when they are reached it counts as complete
-
-    .. attribute:: is_complete
-
-        True when nothing more is to be read: Content-Length, the last chunk, the limit or the
-        end of the stream is reached, or this response has no body (1xx, 204, 304).
-    """
-
-    def __init__(self, response, limit=BODY_LIMIT):
-        self.is_complete = False
-        self._limit = limit
-        self._body = bytearray()
-        self._left = None               # octets to the end of chunk or body; None: it ends with the stream
-        self._chunk_part = None         # None: not chunked; else what the next line is
-        self._line = bytearray()
-        code = response.status_code
-        codings = response.get_list('transfer-encoding')
-        lengths = set(response.get_list('content-length'))
-        if code is not None and (100 <= code < 200 or code in (204, 304)):
-            self.is_complete = True
-        elif codings:
-            if codings[-1].lower() == 'chunked':
-                self._chunk_part, self._left = 'size', 0
-        elif len(lengths) == 1 and _LENGTH.match(min(lengths)):
-            self._left = int(min(lengths))
-            self.is_complete = not self._left
-
-    @property
-    def body(self):
-        """bytes collected so far, free of the marks of chunks."""
-        return bytes(self._body)
-
-    def feed(self, data):
-        """Take what has arrived.
-
-        :param data: bytes, bytearray or memoryview; what lies behind the body's end is dropped
-        """
-        data = to_bytes(data)
-        position = 0
-        while position < len(data) and not self.is_complete:
-            if self._chunk_part and not self._left:
-                newline = data.find(b'\n', position)
-                end = newline + 1 or len(data)
-                self._line += data[position:end]
-                if newline >= 0:
-                    line, self._line = bytes(self._line).strip(), bytearray()
-                    self._take_chunk_line(line)
-                elif len(self._line) > _CHUNK_LINE_LIMIT:
-                    self.is_complete = True
-            else:
-                end = len(data) if self._left is None else min(len(data), position + self._left)
-                self._body += data[position:min(end, position + self._limit - len(self._body))]
-                if self._left is not None:
-                    self._left -= end - position
-                self.is_complete = (len(self._body) >= self._limit
-                                    or (self._left == 0 and not self._chunk_part))
-            position = end
-
-    def _take_chunk_line(self, line):
-        """One line of the chunked coding (RFC 7230, 4.1)."""
-        if self._chunk_part == 'size':
-            size = line.partition(b';')[0].strip()
-            if _CHUNK_SIZE.match(size):
-                self._left = int(size, 16)
-                self._chunk_part = 'end' if self._left else 'trailer'
-            else:
-                self.is_complete = True
-        elif self._chunk_part == 'end':
-            self._chunk_part = 'size'
-            self.is_complete = bool(line)
-        else:
-            self.is_complete = not line

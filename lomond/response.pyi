@@ -1,11 +1,9 @@
 # Types of lomond.response.
 
-from typing import Final, Literal, TypeVar, overload
+from typing import Final, TypeVar, overload
 
 _T = TypeVar("_T")
 
-HEAD_LIMIT: Final[int]
-BODY_LIMIT: Final[int]
 TOKEN_CHARACTERS: Final[bytes]
 
 def is_token(data: bytes) -> bool: ...
@@ -35,15 +33,3 @@ class Request(Head):
     method: str
     target: str
     http_ver: str
-
-class HeadReader:
-    surplus: bytes
-    def __init__(self, limit: int = ..., kind: Literal["response", "request"] = "response") -> None: ...
-    def feed(self, data: bytes | bytearray | memoryview) -> bytes | None: ...
-
-class BodyReader:
-    is_complete: bool
-    def __init__(self, response: Response, limit: int = ...) -> None: ...
-    @property
-    def body(self) -> bytes: ...
-    def feed(self, data: bytes | bytearray | memoryview) -> None: ...

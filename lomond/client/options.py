@@ -9,9 +9,9 @@ Knows nothing of: connections.
 from __future__ import absolute_import, division, unicode_literals
 
 from .._compat import encode_utf8, fspath, integer_types, text_type, to_text
+from .._http11 import check_header
 from ..auth import basic
 from ..compression import Deflate
-from ..protocol.handshake import check_header
 from ..response import escape, is_token
 from .cookies import cookie_text, is_jar
 

@@ -11,9 +11,10 @@ import struct
 
 from .. import constants
 from .._compat import Pattern, text_type, to_bytes
+from .._http11 import HeadReader
 from ..auth import basic
 from ..errors import CriticalProtocolError, ProxyFail
-from ..response import HeadReader, Response, escape
+from ..response import Response, escape
 from .url import ascii_name, bracketed, ip_bytes, printable
 
 # Limit for all that a proxy sends before the tunnel is open.

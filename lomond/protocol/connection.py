@@ -35,10 +35,10 @@ import weakref
 
 from .. import errors
 from .._compat import text_type, to_bytes
+from .._http11 import BodyReader
 from ..compression import Deflate
 from ..events import Closed, Closing, Event, Ping, Pong, ProtocolError
 from ..opcode import Opcode
-from ..response import BodyReader
 from ..status import Status
 from . import states
 from .frame_parser import parse_frames

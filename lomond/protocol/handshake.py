@@ -9,15 +9,15 @@ import binascii
 import os
 
 from .. import constants
-from .._compat import Pattern, error_text, integer_types, text_type
+from .._compat import Pattern, error_text, text_type
+from .._http11 import HeadReader, check_header, encode_answer, encode_head, to_octets
 from ..constants import WS_KEY, WS_VERSION
 from ..errors import HandshakeError
 from ..events import Ready, Rejected
-from ..response import TOKEN_CHARACTERS, HeadReader, Request, Response, escape, is_token, split_list
+from ..response import Request, Response, escape, is_token, split_list
 from .permessage_deflate import negotiate_client, negotiate_server
 
 _VERSION = text_type(WS_VERSION)
-_BAD_IN_VALUE = Pattern(b'[\x00-\x08\x0a-\x1f\x7f]')
 _BAD_IN_RESOURCE = Pattern(b'[^\x21-\x7e]')
 _BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # of a server: it takes other octets as they are
 # 16 octets in base64 are 22 characters and two of padding.
@@ -25,12 +25,6 @@ _KEY = Pattern('[A-Za-z0-9+/]{22}==\\Z')
 # RFC 7231, 6.5.15: a 426 says what to upgrade to.
 _UPGRADE = (('Upgrade', 'websocket'), ('Connection', 'close, Upgrade'))
 _HTTP_VERSION = Pattern('HTTP/[0-9][.][0-9]\\Z')
-
-_REASON_PHRASES = {
-    101: 'Switching Protocols', 200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found',
-    307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 401: 'Unauthorized',
-    403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 426: 'Upgrade Required',
-    429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable'}
 
 
 def accept_value(key):
@@ -51,28 +45,6 @@ def make_key():
     return binascii.b2a_base64(os.urandom(16))[:-1]
 
 
-def check_header(name, value):
-    """Refuse a header that would break, or add to, the message it is put in.
-
-    :param name: bytes: a token (RFC 7230, 3.2.6)
-    :param value: bytes: no control characters but the tab
-    :raises TypeError: unless both are bytes
-    :raises ValueError: names the header and what is wrong; a value is never shown, as it may be
-        a secret, nor is what follows the good part of a name
-    """
-    for what, data in (('name', name), ('value', value)):
-        if not isinstance(data, bytes):
-            raise TypeError('header {} must be bytes, not {}'.format(what, type(data).__name__))
-    if not is_token(name):
-        good = len(name) - len(name.lstrip(TOKEN_CHARACTERS))
-        raise ValueError("header name '{}' {}; letters, digits and !#$%&'*+-.^_`|~ are allowed".format(escape(
-            name[:good]), "goes on with '{}'".format(escape(name[good:good + 1])) if name else 'is empty'))
-    bad = _BAD_IN_VALUE.search(value)
-    if bad:
-        raise ValueError("header '{}' has '{}' in its value (offset {}); it must not".format(
-            escape(name), escape(bad.group()), bad.start()))
-
-
 def encode_request(resource, host_header, key, headers=(), user_agent=None, protocols=(),
                    extensions=None, origin=None):
     """The request of a client (RFC 6455, 4.1).
@@ -90,7 +62,7 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
     :raises TypeError: for a value of another type
     :raises ValueError: when something of it would not stay in its line
     """
-    resource = _to_octets('resource', resource)
+    resource = to_octets('resource', resource)
     if _BAD_IN_RESOURCE.search(resource) or not resource:
         raise ValueError("resource '{}' has not just visible ASCII characters".format(escape(resource)))
     own = {b'host': host_header, b'user-agent': user_agent or constants.USER_AGENT, b'origin': origin}
@@ -101,7 +73,7 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
             own[name.lower()] = value
         else:
             pairs.append((name, value))
-    offered = [_to_octets('subprotocol', protocol) for protocol in protocols]
+    offered = [to_octets('subprotocol', protocol) for protocol in protocols]
     for protocol in offered:
         if not is_token(protocol):
             raise ValueError("subprotocol '{}' is no token".format(escape(protocol)))
@@ -114,49 +86,7 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
         pairs.append((b'Sec-WebSocket-Protocol', b', '.join(offered)))
     if extensions is not None:
         pairs.append((b'Sec-WebSocket-Extensions', extensions))
-    return _encode_head(b'GET ' + resource + b' HTTP/1.1', pairs)
-
-
-def encode_answer(status, headers=(), body=b''):
-    """An answer of a server.
-
-    ``Content-Length`` and ``Connection: close`` are added, unless given, to all that may have them.
-
-    :param status: int, 100-599
-    :param headers: pairs (name, value) of text or bytes, sent in this order
-    :param body: bytes
-    :returns: bytes
-    :raises TypeError: for a header that is neither
-    :raises ValueError: for another status, or a header that :func:`check_header` refuses
-    """
-    if not isinstance(status, integer_types) or not 100 <= status <= 599:
-        raise ValueError('status is {!r}; a number from 100 to 599 is allowed'.format(status))
-    pairs = [(_to_octets('header name', name), value) for name, value in headers]
-    given = set(name.lower() for name, _ in pairs)
-    if status >= 200:
-        if status not in (204, 304) and not given & {b'content-length', b'transfer-encoding'}:
-            pairs.append((b'Content-Length', text_type(len(body))))
-        if b'connection' not in given:
-            pairs.append((b'Connection', b'close'))
-    line = 'HTTP/1.1 {} {}'.format(status, _REASON_PHRASES.get(status, ''))
-    return _encode_head(line.encode('ascii'), pairs) + body
-
-
-def _encode_head(first_line, pairs):
-    lines = [first_line]
-    for name, value in pairs:
-        value = _to_octets('value of header', value)
-        check_header(name, value)
-        lines.append(name + b': ' + value)
-    return b'\r\n'.join(lines) + b'\r\n\r\n'
-
-
-def _to_octets(what, value, encoding='utf-8'):
-    if isinstance(value, text_type):
-        return value.encode(encoding)
-    if isinstance(value, bytes):
-        return value
-    raise TypeError('{} must be text or bytes, not {}'.format(what, type(value).__name__))
+    return encode_head(b'GET ' + resource + b' HTTP/1.1', pairs)
 
 
 def _missing_token(head, name, token):
@@ -317,14 +247,14 @@ class ServerHandshake(object):
         :returns: :class:`Outcome`
         :raises TypeError: for anything else
         """
-        method, target = _to_octets('method', method, 'latin-1'), _to_octets('target', target, 'latin-1')
+        method, target = to_octets('method', method, 'latin-1'), to_octets('target', target, 'latin-1')
         defect = None
         lines = [method + b' ' + target + b' HTTP/1.1']
         if _BAD_IN_TARGET.search(method + target):
             lines, defect = [b''], 'request line has blanks or control characters'
         for name, value in headers:
-            name = _to_octets('header name', name, 'latin-1')
-            value = _to_octets('header value', value, 'latin-1')
+            name = to_octets('header name', name, 'latin-1')
+            value = to_octets('header value', value, 'latin-1')
             try:
                 check_header(name, value)
             except ValueError as error:     # it is the client's: an answer, no exception

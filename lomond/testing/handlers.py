@@ -10,8 +10,8 @@ from __future__ import absolute_import, division, unicode_literals
 
 from .. import errors
 from .._compat import integer_types, to_bytes
+from .._http11 import encode_answer
 from ..protocol.frames import encode_close_payload
-from ..protocol.handshake import encode_answer
 
 
 def raw(handler):

@@ -1,4 +1,4 @@
-"""HTTP heads and bodies: tables of octets, whole and one by one."""
+"""HTTP heads: tables of octets, and what they become."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -6,17 +6,7 @@ import random
 
 import pytest
 
-from lomond.errors import CriticalProtocolError
-from lomond.response import (
-    TOKEN_CHARACTERS,
-    BodyReader,
-    HeadReader,
-    Request,
-    Response,
-    escape,
-    is_token,
-    split_list,
-)
+from lomond.response import TOKEN_CHARACTERS, Request, Response, escape, is_token, split_list
 
 RAW = (b'HTTP/1.1 101 Switching Protocols\r\n'
        b'Upgrade: websocket\r\n'
@@ -205,7 +195,6 @@ def test_any_octets_make_a_response():
             for name in head.headers:
                 head.get_list(name)
                 assert head.header_lines(name)
-        BodyReader(Response(raw)).feed(raw)
 
 
 def test_repeated_and_folded_headers_are_linear():
@@ -227,199 +216,3 @@ def test_request_line_without_three_parts(line):
     request = Request(line + b'\r\n\r\n')
     assert (request.method, request.target, request.http_ver) == ('', '', '')
     assert request.first_line == line.decode('ascii')
-
-
-# --- HeadReader ---
-
-HEADS = [
-    ('response', b'HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n'),
-    ('response', b'HTTP/1.1 101\r\n\r\n'),
-    ('response', b'HTTP/1.1 101\n\n'),
-    ('response', b'HTTP/1.1 101\nA: b\r\nC: d\n\r\n'),
-    ('response', b'HTTP/1.1 101\r\nA: b\r\n\n'),
-    ('response', b'HTTP/\r\r\n\r\n'),
-    ('request', b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
-    ('request', b'M-SEARCH * HTTP/1.1\n\n'),
-]
-
-
-@pytest.mark.parametrize('kind, head', HEADS)
-@pytest.mark.parametrize('make', [bytes, bytearray, memoryview])
-@pytest.mark.parametrize('surplus', [b'', b'\x81\x01a', b'\r\n\r\nHTTP/1.1\n\n'])
-def test_head_however_it_is_cut(kind, head, make, surplus):
-    reader = HeadReader(kind=kind)
-    assert reader.feed(make(head + surplus)) == head
-    assert reader.surplus == surplus and isinstance(reader.surplus, bytes)
-    for size in (1, 2, 3, 5):
-        reader = HeadReader(kind=kind)
-        data = head + surplus
-        for start in range(0, len(data), size):
-            found = reader.feed(make(data[start:start + size]))
-            if found is not None:
-                break
-            assert reader.surplus == b''
-        assert found == head and isinstance(found, bytes)
-        assert reader.surplus == data[len(head):start + size]
-
-
-@pytest.mark.parametrize('kind, data, at', [
-    ('response', b'SSH-2.0-x\r\n', 1), ('response', b'\r\nHTTP/1.1 101\r\n\r\n', 1), ('response', b'\n\n', 1),
-    ('response', b'http/1.1 101\r\n\r\n', 1), ('response', b' HTTP/1.1', 1), ('response', b'HTTP 1.1', 5),
-    ('response', b'HTTPS/1.1', 5), ('response', b'HT\x00', 3), ('response', b'\x15\x03\x01', 1),
-    ('request', b'\x16\x03\x01\x02\x00', 1), ('request', b'\r\nGET / HTTP/1.1', 1), ('request', b' GET /', 1),
-    ('request', b'GET\t/ HTTP/1.1', 4), ('request', b'GET\r\n', 4), ('request', b'G\xc3T / ', 2)])
-def test_no_http_is_noticed_at_once(kind, data, at):
-    with pytest.raises(CriticalProtocolError) as caught:
-        HeadReader(kind=kind).feed(data)
-    assert 'no HTTP' in str(caught.value)
-    assert '\r' not in str(caught.value) and '\x00' not in str(caught.value)
-    reader = HeadReader(kind=kind)
-    for position in range(at - 1):
-        assert reader.feed(data[position:position + 1]) is None
-    with pytest.raises(CriticalProtocolError):
-        reader.feed(data[at - 1:at])
-
-
-def test_what_came_instead_is_shown():
-    with pytest.raises(CriticalProtocolError) as caught:
-        HeadReader().feed(b'SSH-2.0-OpenSSH\r\n' + b'x' * 100)
-    assert str(caught.value) == (
-        "response begins with 'SSH-2.0-OpenSSH\\r\\nxxxxxxxxxxxxxxx...', not with HTTP/: no HTTP")
-
-
-def test_nothing_is_no_mistake():
-    for kind in ('response', 'request'):
-        assert HeadReader(kind=kind).feed(b'') is None
-
-
-@pytest.mark.parametrize('step', [1, 1000, 10 ** 6])
-def test_head_limit(step):
-    for size, is_good in ((65536, True), (65537, False)):
-        head = b'HTTP/1.1 101 x\r\nFill: '
-        head += b'y' * (size - len(head) - 4) + b'\r\n\r\n'
-        reader = HeadReader()
-
-        def feed(size=size, head=head, reader=reader):
-            for start in range(0, size, step):
-                found = reader.feed(head[start:start + step])
-            return found
-        if is_good:
-            assert feed() == head
-        else:
-            with pytest.raises(CriticalProtocolError) as caught:
-                feed()
-            assert str(caught.value) == 'header block is above 64 KiB (65536 bytes)'
-
-
-def test_head_limit_without_an_end():
-    for kind, start in (('response', b'HTTP/1.1 101 x\r\n'), ('request', b'GET / HTTP/1.1\r\n'),
-                        ('request', b'')):
-        reader = HeadReader(limit=2048, kind=kind)
-        with pytest.raises(CriticalProtocolError) as caught:
-            reader.feed(start + b'x' * 2049)
-        assert str(caught.value) == 'header block is above 2 KiB (2048 bytes)'
-
-
-def test_surplus_does_not_count():
-    reader = HeadReader(limit=100)
-    assert reader.feed(b'HTTP/1.1 101\r\n\r\n' + b'x' * 100000) == b'HTTP/1.1 101\r\n\r\n'
-    assert len(reader.surplus) == 100000
-
-
-def test_kind():
-    with pytest.raises(ValueError):
-        HeadReader(kind='answer')
-
-
-# --- BodyReader ---
-
-def body_of(headers, data, size, status=404, limit=65536):
-    reader = BodyReader(Response(b'HTTP/1.1 %d x\r\n' % status + headers + b'\r\n'), limit)
-    for start in range(0, len(data), size):
-        reader.feed(data[start:start + size])
-    assert isinstance(reader.body, bytes)
-    return reader.body, reader.is_complete
-
-
-CHUNKED = b'Transfer-Encoding: chunked\r\n'
-BODIES = [
-    # headers, data, body, whole before the end of the stream
-    (b'', b'abc', b'abc', False),
-    (b'', b'', b'', False),
-    (b'Content-Length: 3\r\n', b'abc', b'abc', True),
-    (b'Content-Length: 3\r\n', b'abcdef', b'abc', True),
-    (b'Content-Length: 3\r\n', b'ab', b'ab', False),
-    (b'Content-Length: 0\r\n', b'abc', b'', True),
-    (b'Content-Length: 3\r\nContent-Length: 3\r\n', b'abcd', b'abc', True),
-    (b'Content-Length: 3, 3\r\n', b'abcd', b'abc', True),
-    # nothing to go by: to the end of the stream
-    (b'Content-Length: 3\r\nContent-Length: 4\r\n', b'abcde', b'abcde', False),
-    (b'Content-Length: -3\r\n', b'abcd', b'abcd', False),
-    (b'Content-Length: +3\r\n', b'abcd', b'abcd', False),
-    (b'Content-Length: 1_0\r\n', b'abcd', b'abcd', False),
-    (b'Content-Length: x\r\n', b'abcd', b'abcd', False),
-    (b'Content-Length:\r\n', b'abcd', b'abcd', False),
-    (b'Content-Length: ' + b'9' * 5000 + b'\r\n', b'abcd', b'abcd', False),
-    (b'Transfer-Encoding: gzip\r\n', b'abcd', b'abcd', False),
-    (b'Transfer-Encoding: chunked, gzip\r\n', b'abcd', b'abcd', False),
-    # chunks
-    (CHUNKED, b'3\r\nabc\r\n0\r\n\r\n', b'abc', True),
-    (CHUNKED, b'3\r\nabc\r\n0\r\n\r\nmore', b'abc', True),
-    (b'Transfer-Encoding: gzip, Chunked\r\n', b'1\r\na\r\n0\r\n\r\n', b'a', True),
-    (CHUNKED + b'Content-Length: 5\r\n', b'3\r\nabc\r\n0\r\n\r\n', b'abc', True),
-    (CHUNKED, b'3\nabc\n0\n\n', b'abc', True),
-    (CHUNKED, b'3;a=b;c="d\te"\r\nabc\r\n00a \r\n0123456789\r\n000;x\r\n\r\n', b'abc0123456789', True),
-    (CHUNKED, b'B\r\n\r\n0\r\n\r\n\r\n\r\n\r\n0\r\n\r\n', b'\r\n0\r\n\r\n\r\n\r\n', True),
-    (CHUNKED, b'1\r\na\r\n0\r\nTrailer: x\r\nOther: y\r\n\r\nmore', b'a', True),
-    (CHUNKED, b'1\r\na\r\n0\r\nTrailer: x\r\n', b'a', False),
-    (CHUNKED, b'3\r\nabc\r\n', b'abc', False),
-    (CHUNKED, b'5\r\nabc', b'abc', False),
-    (CHUNKED, b'0\r\n\r\n', b'', True),
-    # broken chunks end it
-    (CHUNKED, b'3\r\nabcd\r\n2\r\nef\r\n', b'abc', True),
-    (CHUNKED, b'\r\nabc', b'', True),
-    (CHUNKED, b'x\r\nabc', b'', True),
-    (CHUNKED, b'-1\r\nabc', b'', True),
-    (CHUNKED, b'0x3\r\nabc', b'', True),
-    (CHUNKED, b'1\r\na\r\nabc\xe9\r\n', b'a', True),
-    (CHUNKED, b'1' * 16 + b'\r\nabc', b'', True),
-    (CHUNKED, b'f' * 15 + b'\r\nabc', b'abc', False),
-    (CHUNKED, b'1' * 5000, b'', True),
-    (CHUNKED, b'1\r\na\r\n0\r\n' + b'x' * 5000, b'a', True),
-]
-
-
-@pytest.mark.parametrize('headers, data, body, is_complete', BODIES)
-@pytest.mark.parametrize('size', [1, 2, 3, 7, 10 ** 6])
-def test_body(headers, data, body, is_complete, size):
-    assert body_of(headers, data, size) == (body, is_complete)
-
-
-@pytest.mark.parametrize('status, is_complete', [
-    (100, True), (101, True), (199, True), (204, True), (304, True), (99, False), (200, False), (205, False)])
-def test_statuses_without_a_body(status, is_complete):
-    for headers in (b'', b'Content-Length: 3\r\n', CHUNKED):
-        assert body_of(headers, b'', 1, status=status) == (b'', is_complete)
-    assert body_of(b'', b'abc', 1, status=status)[0] == (b'' if is_complete else b'abc')
-
-
-def test_body_of_a_response_without_a_status():
-    reader = BodyReader(Response(b'HTTP/1.1 abc\r\n\r\n'))
-    reader.feed(b'x')
-    assert (reader.body, reader.is_complete) == (b'x', False)
-
-
-@pytest.mark.parametrize('headers, data', [
-    (b'', b'x' * 500), (b'Content-Length: 500\r\n', b'x' * 500), (b'Content-Length: 100\r\n', b'x' * 500),
-    (CHUNKED, b'1f4\r\n' + b'x' * 500), (CHUNKED, b'a\r\nxxxxxxxxxx\r\n' * 50)])
-@pytest.mark.parametrize('size', [1, 7, 99, 100, 101, 1000])
-def test_body_limit(headers, data, size):
-    assert body_of(headers, data, size, limit=100) == (b'x' * 100, True)
-
-
-@pytest.mark.parametrize('make', [bytes, bytearray, memoryview])
-def test_body_buffer_types(make):
-    reader = BodyReader(Response(b'HTTP/1.1 404 x\r\n' + CHUNKED + b'\r\n'))
-    reader.feed(make(b'3\r\nabc\r\n0\r\n'))
-    reader.feed(make(b'\r\n'))
-    assert (reader.body, reader.is_complete) == (b'abc', True)

@@ -111,27 +111,27 @@ G('1', 'Rejected: feed() hands it out at the end of the head', 'protocol/connect
 G('1', 'Rejected: the body is waited for', 'session.py',
   'core.collect_body = plan.wants_body', 'pass',
   'sequences::rejected_with_a_body')
-G('1', 'Rejected: body ends at Content-Length', 'response.py',
+G('1', 'Rejected: body ends at Content-Length', '_http11.py',
   'self._left = int(min(lengths))', 'pass',
-  'response::body', 'sequences::rejected_with_a_body')
-G('1', 'Rejected: body ends at the last chunk', 'response.py',
+  'http11::body', 'sequences::rejected_with_a_body')
+G('1', 'Rejected: body ends at the last chunk', '_http11.py',
   'self.is_complete = not line', 'pass',
-  'response::body')
-G('1', 'Rejected: chunks are decoded', 'response.py',
+  'http11::body')
+G('1', 'Rejected: chunks are decoded', '_http11.py',
   "if codings[-1].lower() == 'chunked':", 'if False:',
-  'response::body')
+  'http11::body')
 G('1', 'Rejected: body ends with the stream', 'protocol/connection.py',
   'lambda: core.body_over or core.eof', 'lambda: core.body_over',
   'sequences::rejected_body_until_the_end')
-G('1', 'Rejected: 64 KiB of body at most', 'response.py',
+G('1', 'Rejected: 64 KiB of body at most', '_http11.py',
   'self.is_complete = (len(self._body) >= self._limit', 'self.is_complete = (False',
-  'response::body_limit')
-G('1', 'Rejected: no more than 64 KiB are kept', 'response.py',
+  'http11::body_limit')
+G('1', 'Rejected: no more than 64 KiB are kept', '_http11.py',
   'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]',
-  'response::body_limit')
-G('1', 'Rejected: a line of chunked coding has a limit', 'response.py',
+  'http11::body_limit')
+G('1', 'Rejected: a line of chunked coding has a limit', '_http11.py',
   'elif len(self._line) > _CHUNK_LINE_LIMIT:', 'elif False:',
-  'response::body')
+  'http11::body')
 G('1', 'Upgrade wrong: Rejected', 'protocol/handshake.py',
   "if upgrade.lower() != 'websocket':", 'if False:',
   'handshake::rejected')
@@ -173,15 +173,15 @@ G('1', 'redirects: none unless asked for', 'client/attempt.py',
 G('1', 'Digest shows nothing of the 401', 'client/attempt.py',
   'self.answer = value\n            self.shows_connected = False', 'self.answer = value',
   'http_answers::digest')
-G('1', 'header block above 64 KiB: at once', 'response.py',
+G('1', 'header block above 64 KiB: at once', '_http11.py',
   'if end > self._limit:', 'if False:',
-  'response::head_limit_without_an_end', 'sequences::no_http')
-G('1', '30 KiB of headers are fine', 'response.py',
+  'http11::head_limit_without_an_end', 'sequences::no_http')
+G('1', '30 KiB of headers are fine', '_http11.py',
   'HEAD_LIMIT = BODY_LIMIT = 64 * 1024', 'HEAD_LIMIT = 16 * 1024\nBODY_LIMIT = 64 * 1024',
   'handshake::thirty_kilobytes_of_headers')
-G('1', 'a first line that is no HTTP: at once', 'response.py',
+G('1', 'a first line that is no HTTP: at once', '_http11.py',
   'if not good:', 'if False:',
-  'sequences::no_http', 'response::no_http_is_noticed_at_once')
+  'sequences::no_http', 'http11::no_http_is_noticed_at_once')
 G('1', 'no HTTP: critical', 'protocol/connection.py',
   'ProtocolError(failure, True)', 'ProtocolError(failure, False)',
   'connection::no_http')
@@ -376,12 +376,12 @@ G('2', 'redirects: userinfo in a Location is dropped', 'network/url.py',
 G('2', 'a challenge is answered once', 'client/attempt.py',
   'if self.answer is not None or self.left_origin:', 'if self.left_origin:',
   'attempt::digest_is_answered_once_for_each_request', 'http_answers::digest_is_refused')
-G('2', 'CR, LF, NUL in header values are refused', 'protocol/handshake.py',
+G('2', 'CR, LF, NUL in header values are refused', '_http11.py',
   'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
-  'handshake::bad_headers', 'websocket::refused', 'http_answers::injection')
-G('2', 'header names are tokens', 'protocol/handshake.py',
+  'http11::bad_headers', 'websocket::refused', 'http_answers::injection')
+G('2', 'header names are tokens', '_http11.py',
   'if not is_token(name):', 'if False:',
-  'handshake::bad_headers')
+  'http11::bad_headers')
 G('2', 'subprotocols are tokens', 'client/options.py',
   "if not is_token(protocol.encode('utf-8')):", 'if False:',
   'websocket::refused')

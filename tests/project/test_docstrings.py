@@ -38,8 +38,8 @@ INTERNAL = frozenset((
     'testing.ScriptedTransport.find_ready', 'testing.ScriptedTransport.fileno',
     'testing.ScriptedTransport.recv', 'testing.ScriptedTransport.send',
     'testing.ScriptedTransport.shutdown', 'testing.ScriptedTransport.close',
-    'persist.AnyEvent', 'response.HeadReader', 'response.BodyReader', 'response.is_token',
-    'response.escape', 'response.split_list', 'auth.basic', 'auth.parse_challenges'))
+    'persist.AnyEvent', 'response.is_token', 'response.escape', 'response.split_list',
+    'auth.basic', 'auth.parse_challenges'))
 
 #: Special methods, which are documented with the class.
 SPECIAL = re.compile('__[a-z]+__$')

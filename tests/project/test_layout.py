@@ -216,7 +216,7 @@ def test_module_keeps_to_the_rules(module, path):
 
 def test_tables_name_what_there_is():
     there = set(top(module) for module, _ in sources())
-    planned = set(('_http11', 'server'))
+    planned = set(('server',))
     assert set(VOCABULARY) | set(FOLDERS) | set(FACES) | set(FRONT_DOORS) >= there
     assert (set(VOCABULARY) | set(FOLDERS) | set(FACES)) - there <= planned
 

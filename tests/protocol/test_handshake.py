@@ -20,8 +20,6 @@ from lomond.protocol.handshake import (
     Outcome,
     ServerHandshake,
     accept_value,
-    check_header,
-    encode_answer,
     encode_request,
     make_key,
 )
@@ -44,45 +42,6 @@ def test_make_key(monkeypatch):
     assert all(isinstance(key, bytes) and len(base64.b64decode(key)) == 16 for key in keys)
     monkeypatch.setattr(os, 'urandom', lambda size: b'\x00' * size)
     assert make_key() == b'AAAAAAAAAAAAAAAAAAAAAA=='
-
-
-# --- headers ---
-
-@pytest.mark.parametrize('name, value', [
-    (b'X', b'1'), (b'X', b''), (b"!#$%&'*+-.^_`|~09azAZ", b'a\tb \x80\xff "'), (b'Cookie', b'a=b; c="d"')])
-def test_good_headers(name, value):
-    assert check_header(name, value) is None
-
-
-SECRET = b'S3cret'
-
-
-@pytest.mark.parametrize('name, value, message', [
-    (b'', b'x', "header name '' is empty; letters, digits and !#$%&'*+-.^_`|~ are allowed"),
-    (b'X: y', b'1', "header name 'X' goes on with ':'; letters, digits and !#$%&'*+-.^_`|~ are allowed"),
-    (b'X\r\nEvil', b'1', "header name 'X' goes on with '\\r'"),
-    (b'Authorization: Bearer ' + SECRET, b'', "header name 'Authorization' goes on with ':'"),
-    (b' X', b'1', "header name '' goes on with ' '"),
-    (b'X\xe9', b'1', "header name 'X' goes on with '\\xe9'"),
-    (b'X', b'1\r\nEvil: yes', "header 'X' has '\\r' in its value (offset 1); it must not"),
-    (b'X', b'a\nEvil: b', "header 'X' has '\\n' in its value (offset 1)"),
-    (b'X', b'\x00', "header 'X' has '\\x00'"), (b'X', b'\x1b[2J', "'\\x1b'"), (b'X', b'\x7f', "'\\x7f'"),
-    (b'Authorization', SECRET + b'\r\n', "header 'Authorization' has '\\r' in its value (offset 6)"),
-    (b'cookie', SECRET + b'\n', "header 'cookie' has '\\n'"),
-    (b'Proxy-Authorization', SECRET + b'\x00', "header 'Proxy-Authorization' has '\\x00'")])
-def test_bad_headers(name, value, message):
-    with pytest.raises(ValueError) as caught:
-        check_header(name, value)
-    assert message in str(caught.value)
-    assert 'S3cret' not in str(caught.value)
-
-
-@pytest.mark.parametrize('name, value', [
-    ('X', b'1'), (b'X', '1'), (1, b'1'), (b'X', None), (b'X', bytearray(b'1'))])
-def test_header_types(name, value):
-    with pytest.raises(TypeError) as caught:
-        check_header(name, value)
-    assert 'must be bytes, not ' in str(caught.value)
 
 
 # --- the request ---
@@ -403,37 +362,6 @@ def test_no_cycles_after_the_outcome():
         assert gone() is None
     finally:
         gc.enable()
-
-
-# --- answers of a server ---
-
-@pytest.mark.parametrize('arguments, answer', [
-    ((404,), b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n'),
-    ((200, [('A', 'b'), (b'C', b'\xff')], b'body'),
-     b'HTTP/1.1 200 OK\r\nA: b\r\nC: \xff\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody'),
-    ((299, [], b'x'), b'HTTP/1.1 299 \r\nContent-Length: 1\r\nConnection: close\r\n\r\nx'),
-    ((200, [('content-length', '9'), ('CONNECTION', 'keep-alive')], b'x'),
-     b'HTTP/1.1 200 OK\r\ncontent-length: 9\r\nCONNECTION: keep-alive\r\n\r\nx'),
-    ((200, [('Transfer-Encoding', 'chunked')], b'0\r\n\r\n'),
-     b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n'),
-    ((204,), b'HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n'),
-    ((304,), b'HTTP/1.1 304 \r\nConnection: close\r\n\r\n'),
-    ((101, [('Upgrade', 'websocket')]), b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n'),
-    ((503, [('X', 'caf\xe9')]),
-     b'HTTP/1.1 503 Service Unavailable\r\nX: caf\xc3\xa9\r\n'
-     b'Content-Length: 0\r\nConnection: close\r\n\r\n')])
-def test_encode_answer(arguments, answer):
-    assert encode_answer(*arguments) == answer
-
-
-@pytest.mark.parametrize('arguments, error', [
-    ((99,), ValueError), ((600,), ValueError), (('200',), ValueError), ((None,), ValueError),
-    ((200, [('A', 'b\r\nEvil: yes')]), ValueError), ((200, [('A:', 'b')]), ValueError),
-    ((200, [(7, 'b')]), TypeError),
-    ((200, [('A', 7)]), TypeError)])
-def test_bad_answers(arguments, error):
-    with pytest.raises(error):
-        encode_answer(*arguments)
 
 
 # --- the server ---
