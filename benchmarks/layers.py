@@ -28,7 +28,7 @@ from lomond.protocol.connection import CLIENT, Connection  # noqa: E402
 from lomond.protocol.frame_parser import parse_frames  # noqa: E402
 from lomond.protocol.frames import encode_masked, pack_header  # noqa: E402
 from lomond.protocol.handshake import accept_value  # noqa: E402
-from lomond.protocol.receive_buffer import Intake  # noqa: E402
+from lomond.protocol.receive_buffer import ReceiveBuffer  # noqa: E402
 from lomond.session import WebsocketSession  # noqa: E402
 
 SIZES = 32, 1024
@@ -131,11 +131,11 @@ def receiving(size, repeat):
 
     yield 'slice and decode alone', least(alone, repeat)
 
-    intake = Intake()
-    parser = parse_frames(intake, None, None, max_message_size=2 ** 26)
+    receive_buffer = ReceiveBuffer()
+    parser = parse_frames(receive_buffer, None, None, max_message_size=2 ** 26)
     source = Wire(frames)
     yield 'the parser', least(lambda: count_off(
-        parser, lambda: intake.advance(source.recv_into(intake.get_buffer()))), repeat)
+        parser, lambda: receive_buffer.advance(source.recv_into(receive_buffer.get_buffer()))), repeat)
 
     core = Connection(CLIENT)
 

@@ -190,9 +190,9 @@ class WebsocketSession(object):
         :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
         """
         self._core.check_send()
-        self._core.replies.queue_message(opcode, payload, compress)
+        self._core.send_queue.queue_message(opcode, payload, compress)
         self._flush()
-        return self._core.replies.queued_messages
+        return self._core.send_queue.queued_messages
 
     def write(self, data):
         """Write encoded frames as they are, after what is queued already; never waits.
@@ -202,7 +202,7 @@ class WebsocketSession(object):
         self._queue(None, data)
 
     def _queue(self, opcode, payload):
-        self._core.replies.queue(opcode, payload)
+        self._core.send_queue.queue(opcode, payload)
         self._flush()
 
     def _flush(self):

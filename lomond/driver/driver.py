@@ -191,7 +191,7 @@ class Driver(object):
         """
         core, reader, writer, lifecycle = self.core, self.reader, self.writer, self.lifecycle
         clock, deadlines = self.clock, self._deadlines
-        pending = core.replies.pending
+        pending = core.send_queue.pending
         observe = self._on_event
         now = clock()
         while True:
@@ -232,7 +232,7 @@ class Driver(object):
                         self.loop_ident = get_ident()       # as below
                     if lifecycle.ending is not None:
                         return
-                if core.replies.is_waiting():
+                if core.send_queue.is_waiting():
                     writer.try_flush()
                 yield None
                 now = clock()

@@ -146,7 +146,7 @@ class Lifecycle(object):
             return
         times.pinged(now)
         # If an earlier ping still waits in the queue, it serves for this one, too.
-        if core.pings.oldest is None or not core.replies.pending:
+        if core.pings.oldest is None or not core.send_queue.pending:
             core.queue_ping(b'', now)
             self._flush()
 

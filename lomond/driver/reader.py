@@ -110,7 +110,7 @@ class Reader(object):
             events = core.receive(data, received_time, now)
         elif self.end is None:
             try:
-                place = core.intake.get_buffer()
+                place = core.receive_buffer.get_buffer()
                 count = self._stream.recv_into(place)
             except OS_ERRORS as error:
                 self.end = without_frames(error)

@@ -73,8 +73,8 @@ class Writer(object):
 
     def __init__(self, core, stream, loop, send_timeout, on_sent=None, on_reply=None):
         self._core = core
-        self._pending = core.replies.pending
-        self._newest_pong = core.replies.newest_pong
+        self._pending = core.send_queue.pending
+        self._newest_pong = core.send_queue.newest_pong
         self._stream = stream
         self._send = stream.send
         self._is_entered = stream.is_entered if stream.is_tls else None
@@ -118,7 +118,7 @@ class Writer(object):
             finally:
                 self._release()
             # Somebody may have appended after the drain, and found the lock taken.
-            if blocked or not core.replies.pending:
+            if blocked or not core.send_queue.pending:
                 return
 
     def wants_write(self):
@@ -139,7 +139,7 @@ class Writer(object):
     def is_done(self):
         """Return True if all is written; otherwise the loop is woken once it is."""
         self._loop_waits = self._lock.locked()
-        return not (self._loop_waits or self._core.replies.is_waiting() or self.has_tail())
+        return not (self._loop_waits or self._core.send_queue.is_waiting() or self.has_tail())
 
     def has_tail(self):
         """Return True if part of a reply or message could not be written yet."""
@@ -332,7 +332,7 @@ class Writer(object):
                     self.tail = chunk
                     return True
                 self.chunks = None
-            item = core.replies.next()
+            item = core.send_queue.next()
             if item is None:
                 return False
             opcode, payload = item

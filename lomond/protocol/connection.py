@@ -44,8 +44,8 @@ from . import states
 from .frame_parser import parse_frames
 from .frames import MAX_CONTROL_PAYLOAD, Encoder, encode_close_payload, parse_close_payload
 from .permessage_deflate import PerMessageDeflate
-from .receive_buffer import Intake
-from .send_queue import PingLog, Replies
+from .receive_buffer import ReceiveBuffer
+from .send_queue import PingLog, SendQueue
 
 #: Bytes of one message, unless the caller says otherwise.
 DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024
@@ -79,7 +79,7 @@ class Connection(states.Progress):
         self.failure = None             # the text of what failed the connection
         self.close_code = None          # code and reason of the peer's close frame
         self.close_reason = ''
-        self.replies = Replies()
+        self.send_queue = SendQueue()
         self.pings = PingLog()
         self._encoder = Encoder(role.masks_outgoing)    # guarded by the write lock
         #: :meth:`~lomond.protocol.frames.Encoder.encode`, for who holds the write lock and may send.
@@ -96,7 +96,7 @@ class Connection(states.Progress):
         self.sent_close_time = None     # seconds since Ready; one store, of whoever has the close token
         self.eof = False
         self.hungry = True              # the iterator of events is exhausted
-        self.intake = Intake()
+        self.receive_buffer = ReceiveBuffer()
         self.body_over = False          # the body of a rejection is waited for no longer
         self._deflate = deflate
         self._compression = compression
@@ -105,7 +105,7 @@ class Connection(states.Progress):
             self.set_up_codec(compression)
             self.move(states.READY)
         if initial:
-            self.intake.put_back(initial)
+            self.receive_buffer.put_back(initial)
         #: Events, and None whenever more bytes are needed; drivers in a hurry iterate this
         #: one directly after :meth:`advance`.
         self.events = None
@@ -130,13 +130,13 @@ class Connection(states.Progress):
 
     def get_buffer(self, sizehint=-1):
         """A writable memoryview for the next bytes; see the module's text."""
-        return self.intake.get_buffer(sizehint)
+        return self.receive_buffer.get_buffer(sizehint)
 
     def advance(self, count, received_time=None, now=None):
         """``count`` bytes were put into the buffer (0: end of stream); iterate ``events`` now."""
         self._begin(received_time, now)
         if count:
-            self.intake.advance(count)
+            self.receive_buffer.advance(count)
         else:
             self.eof = True
 
@@ -151,7 +151,7 @@ class Connection(states.Progress):
         self.now = now
         if received_time is None:
             received_time = Event().received_time       # what an event takes by itself
-        self.intake.received_time = received_time
+        self.receive_buffer.received_time = received_time
 
     def _check_hungry(self):
         if not self.hungry:
@@ -181,7 +181,7 @@ class Connection(states.Progress):
                 break
             yield event
         else:
-            self.intake.drop()      # bytes after the end must not pile up
+            self.receive_buffer.drop()      # bytes after the end must not pile up
         self.hungry = True
         if self.eof:
             self.disconnect()
@@ -200,7 +200,7 @@ class Connection(states.Progress):
     def _receive(self, data, received_time, now):
         while len(data):
             self._check_hungry()        # of another iterator that was begun since
-            place = self.intake.get_buffer()
+            place = self.receive_buffer.get_buffer()
             count = min(len(place), len(data))
             place[:count] = data[:count]
             place = None                # the iterator may outgrow the buffer
@@ -216,7 +216,7 @@ class Connection(states.Progress):
 
     def take_outgoing(self):
         """All ``(opcode, payload)`` that want to be written now, in order."""
-        return list(iter(self.replies.next, None))
+        return list(iter(self.send_queue.next, None))
 
     def encode_reply(self, opcode, payload):
         """The bytes of one item of :meth:`take_outgoing`."""
@@ -227,7 +227,7 @@ class Connection(states.Progress):
     def queue_ping(self, payload, now):
         """An automatic ping, to be written with the other replies; it counts from ``now``."""
         self.pings.sent(payload, now)
-        self.replies.queue(Opcode.PING, payload)
+        self.send_queue.queue(Opcode.PING, payload)
 
     # -- what the caller sends
 
@@ -313,7 +313,7 @@ class Connection(states.Progress):
         """Queue the close frame of an echo or a failure, unless one was sent."""
         if self.take_close_token():
             self.move(states.CLOSE_SENT)
-            self.replies.queue(Opcode.CLOSE, encode_close_payload(code, text))
+            self.send_queue.queue(Opcode.CLOSE, encode_close_payload(code, text))
 
     def set_up_codec(self, parameters):
         """Compression was agreed on, with these parameters; None: it was not."""
@@ -332,9 +332,9 @@ class Connection(states.Progress):
         self.collect_body = False           # may be a method of one that refers to us
         self.events = ()
         self.drop_codec()
-        self.intake.release()
+        self.receive_buffer.release()
         self.pings.clear()
-        self.replies.clear()
+        self.send_queue.clear()
 
 
 # The stages of a connection's life; ``core`` is a weak proxy of it.
@@ -347,7 +347,7 @@ def _stages(core):
         close_frame = []                    # code and text of a failure's
         failed = functools.partial(_on_failure, core, close_frame)
         yield parse_frames(
-            core.intake, functools.partial(_on_control, core), failed, core.codec,
+            core.receive_buffer, functools.partial(_on_control, core), failed, core.codec,
             core.role.expects_masked, core.max_message_size, core.given_up)
         if close_frame:                     # the event was handled
             core.queue_close(*close_frame)
@@ -376,21 +376,21 @@ def _on_failure(core, close_frame, error):
 
 def _ignore(core):
     while core.state is not states.DISCONNECTED:
-        core.intake.drop()                  # bytes after the end change nothing
+        core.receive_buffer.drop()          # bytes after the end change nothing
         yield None
 
 
 def _stamp(core, event):
-    event.received_time = core.intake.received_time
+    event.received_time = core.receive_buffer.received_time
     return event
 
 
 def _shake_hands(core):
     """The opening handshake: None until the head is there, then Ready or Rejected."""
-    intake = core.intake
+    receive_buffer = core.receive_buffer
     failure = None
     try:
-        for outcome in _read_head(core.handshake, intake):
+        for outcome in _read_head(core.handshake, receive_buffer):
             if outcome is None:
                 yield None
                 if core.state is not states.CONNECTING:
@@ -405,7 +405,7 @@ def _shake_hands(core):
         return
     event = outcome.event
     if outcome.reply:
-        core.replies.queue(None, outcome.reply)
+        core.send_queue.queue(None, outcome.reply)
     if event.name == 'ready':
         if core.move(states.READY) is states.DISCONNECTED:
             return
@@ -413,41 +413,41 @@ def _shake_hands(core):
         core.extensions = outcome.extensions
         core.set_up_codec(outcome.compression)
         if outcome.surplus:
-            intake.put_back(outcome.surplus)
+            receive_buffer.put_back(outcome.surplus)
         yield _stamp(core, event)
         return
     if core.move(states.REJECT) is states.DISCONNECTED:
         return
     if _wants_body(core.collect_body, event.response):
-        for _ in _read_body(event.response, outcome.surplus, intake,
+        for _ in _read_body(event.response, outcome.surplus, receive_buffer,
                             lambda: core.body_over or core.eof):
             yield None
     yield _stamp(core, event)
 
 
-def _read_head(handshake, intake):
+def _read_head(handshake, receive_buffer):
     """Give the handshake what arrives until it has come to a verdict.
 
     :param handshake: a :class:`~lomond.protocol.handshake.ClientHandshake` or
         :class:`~lomond.protocol.handshake.ServerHandshake`
-    :param Intake intake: where the bytes arrive; emptied by this
+    :param ReceiveBuffer receive_buffer: where the bytes arrive; emptied by this
     :returns: a generator of None, and at last the :class:`~lomond.protocol.handshake.Outcome`
     :raises CriticalProtocolError: this is no HTTP, or its head is too large
     """
     outcome = None
     while outcome is None:
-        data = intake.take()
+        data = receive_buffer.take()
         if data:
             outcome = handshake.receive(data)
         yield outcome
 
 
-def _read_body(response, surplus, intake, is_over):
+def _read_body(response, surplus, receive_buffer, is_over):
     """Collect the body of a rejection.
 
     :param Response response: gets it as its ``body``, as far as it came
     :param bytes surplus: what came behind the head
-    :param Intake intake: where the bytes arrive; emptied by this
+    :param ReceiveBuffer receive_buffer: where the bytes arrive; emptied by this
     :param is_over: callable; True: what there is will do
     :returns: a generator of None
     """
@@ -455,7 +455,7 @@ def _read_body(response, surplus, intake, is_over):
     reader.feed(surplus)
     while not reader.is_complete and not is_over():
         yield None
-        reader.feed(intake.take())
+        reader.feed(receive_buffer.take())
     response.body = reader.body
 
 
@@ -467,7 +467,7 @@ def _on_control(core, opcode, payload):
     """A ping, pong or close frame: queue what answers it and give the event."""
     if opcode == Opcode.PING:
         if core.auto_pong and core.state.may_pong:
-            core.replies.queue_pong(payload)
+            core.send_queue.queue_pong(payload)
         return Ping(payload)
     if opcode == Opcode.PONG:
         return Pong(payload, latency=core.pings.answered(payload, core.now))

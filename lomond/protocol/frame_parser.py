@@ -22,11 +22,11 @@ DIRECT = 64 * 1024
 NO_SLICE = 4 * 1024
 
 
-def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=False,
+def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_masked=False,
                  max_message_size=None, given_up=()):
     """Parse one direction of a connection, from the first frame on.
 
-    :param Intake intake: where the bytes arrive
+    :param ReceiveBuffer receive_buffer: where the bytes arrive
     :param on_control: called with ``(opcode, payload)`` for each ping, pong and close frame,
         returns the event to hand out
     :param on_failure: called with the error (ProtocolError, PayloadTooLarge, CriticalProtocolError)
@@ -45,18 +45,19 @@ def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=Fals
     takes_plain = limit >= 65535 and not expects_masked
     message = None              # the data message under way, None between messages
     need = 2                    # bytes that must be there before the next step makes sense
-    buf, view, pos, end = intake.buffer, intake.view, intake.start, intake.end
-    received_time = intake.received_time
+    buf, view, pos, end = receive_buffer.buffer, receive_buffer.view, receive_buffer.start, receive_buffer.end
+    received_time = receive_buffer.received_time
 
     try:
         while True:
             if given_up:
                 return
             if end - pos < need:
-                intake.start = pos
+                receive_buffer.start = pos
                 yield None
-                buf, view, pos, end = intake.buffer, intake.view, intake.start, intake.end
-                received_time = intake.received_time
+                buf, view = receive_buffer.buffer, receive_buffer.view
+                pos, end = receive_buffer.start, receive_buffer.end
+                received_time = receive_buffer.received_time
                 continue
 
             first = buf[pos]
@@ -245,14 +246,14 @@ def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=Fals
                     # The rest is read straight into its last place.
                     place = message.reserve(left)
                     place[:count] = view[pos:end]
-                    intake.start = end
-                    intake.direct, intake.filled = place, count
+                    receive_buffer.start = end
+                    receive_buffer.direct, receive_buffer.filled = place, count
                     count = len(place)
-                    while intake.filled < count:
+                    while receive_buffer.filled < count:
                         yield None
                         if given_up:
                             return
-                    place = intake.direct = None
+                    place = receive_buffer.direct = None
                     message.commit(count)
                     left -= count
                 else:
@@ -269,12 +270,13 @@ def parse_frames(intake, on_control, on_failure, codec=None, expects_masked=Fals
                         part = None     # a view of the buffer would keep an outgrown one alive
                     if not left:
                         break
-                    intake.start = pos
+                    receive_buffer.start = pos
                     yield None
                     if given_up:
                         return
-                buf, view, pos, end = intake.buffer, intake.view, intake.start, intake.end
-                received_time = intake.received_time
+                buf, view = receive_buffer.buffer, receive_buffer.view
+                pos, end = receive_buffer.start, receive_buffer.end
+                received_time = receive_buffer.received_time
                 if not left:
                     break
             if fin:

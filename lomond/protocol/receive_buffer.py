@@ -1,7 +1,7 @@
 """The buffer in which bytes from the wire wait for the parser; it must not know what they mean.
 
-Who reads a socket asks :meth:`Intake.get_buffer` where to put the next bytes and tells with
-:meth:`Intake.advance` how many came.  The parser reads ``buffer[start:end]`` and moves
+Who reads a socket asks :meth:`ReceiveBuffer.get_buffer` where to put the next bytes and tells with
+:meth:`ReceiveBuffer.advance` how many came.  The parser reads ``buffer[start:end]`` and moves
 ``start``.  A large payload has a place of its own (``direct``): its bytes never pass the
 buffer.
 """
@@ -15,7 +15,7 @@ FIRST_SIZE = 8 * 1024
 LARGEST_SIZE = 256 * 1024
 
 
-class Intake(object):
+class ReceiveBuffer(object):
     """Bytes received and not parsed yet, for one connection; used by one thread."""
 
     __slots__ = ('buffer', 'view', 'room', 'was_filled', 'start', 'end', 'direct', 'filled', 'received_time')

@@ -19,14 +19,14 @@ MAX_QUEUED_PONGS = 64 * 1024
 MAX_REMEMBERED_PINGS = 1024
 
 
-class Replies(object):
+class SendQueue(object):
     """Automatic replies and close frames in order, as ``(opcode, payload)``."""
 
     __slots__ = ('pending', 'newest_pong', '_queued_size', '_taken_size', '_close_taken',
                  '_messages_in', '_messages_out')
 
     def __init__(self):
-        #: The queue itself, to ask whether there is something: ``if replies.pending``.
+        #: The queue itself, to ask whether there is something: ``if send_queue.pending``.
         self.pending = collections.deque()
         #: The pong that found no room there, if any: it waits, too.
         self.newest_pong = collections.deque(maxlen=1)

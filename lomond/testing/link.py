@@ -242,7 +242,7 @@ class Link(object):
         return core.role.closes_tcp_first and core.state is states.ECHOED and self._is_flushed()
 
     def _is_flushed(self):
-        return not (self._core.replies.pending or self._driver.writer.has_tail())
+        return not (self._core.send_queue.pending or self._driver.writer.has_tail())
 
     def _flush(self):
         """Wait until everything is out."""

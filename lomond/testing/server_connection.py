@@ -216,7 +216,7 @@ class ServerConnection(Link):
         driver = self._driver
         if driver is None or self._drop is not None:
             raise errors.WebSocketClosed('nothing can be sent, the connection is over')
-        self._core.replies.queue(None, to_bytes(data))
+        self._core.send_queue.queue(None, to_bytes(data))
         driver.writer.try_flush()
         if self._thread_ident == get_ident():
             self._flush()
@@ -239,7 +239,7 @@ class ServerConnection(Link):
         if payload is None or driver is None:
             return
         self._deadlines.closed_at = driver.clock()
-        self._core.replies.queue(Opcode.CLOSE, payload)
+        self._core.send_queue.queue(Opcode.CLOSE, payload)
         driver.writer.try_flush()
         driver.wake()
 

@@ -23,7 +23,7 @@ from lomond.network.poller import WRITE, Waiting
 from lomond.protocol.frame_parser import parse_frames
 from lomond.protocol.masking import HAS_WSACCEL, mask_payload
 from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
-from lomond.protocol.receive_buffer import Intake
+from lomond.protocol.receive_buffer import ReceiveBuffer
 from lomond.session import WebsocketSession
 
 try:
@@ -146,10 +146,10 @@ def test_a_whole_message_takes_the_short_way_of_the_parser(kind, size, is_compre
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
     data = frame(FIRST[kind], payload, rsv=4 if is_compressed else 0) * 100
-    intake = Intake()
-    intake.put_back(data)
+    receive_buffer = ReceiveBuffer()
+    receive_buffer.put_back(data)
     codec = PerMessageDeflate(DeflateParameters(server_no_context_takeover=True), True)
-    events = parse_frames(intake, None, None, codec)
+    events = parse_frames(receive_buffer, None, None, codec)
     lines = []
 
     def trace(stack, what, _):

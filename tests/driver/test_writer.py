@@ -110,8 +110,8 @@ def test_dead_wire_is_left_alone():
     for opcode in (TEXT, BINARY, PING, PONG):
         with pytest.raises(errors.SendTimeout):
             writer.send(opcode, b'y')
-    core.replies.queue_pong(b'z')
-    core.replies.queue(CLOSE, core.close(1000, 'bye'))
+    core.send_queue.queue_pong(b'z')
+    core.send_queue.queue(CLOSE, core.close(1000, 'bye'))
     writer.try_flush()
     assert len(stream.calls) == tried and not writer.wants_write() and stream.written == b''
 
@@ -151,7 +151,7 @@ def test_replies_in_front_that_cannot_go():
     """What waits for them waits no longer than for the peer."""
     writer, _, loop, core = make(takes=lambda now: None)
     for _ in range(3):
-        core.replies.queue_pong(b'pong')
+        core.send_queue.queue_pong(b'pong')
     writer.try_flush()
     assert writer.has_tail() and loop.now == 1000
     with pytest.raises(errors.SendTimeout):
@@ -163,7 +163,7 @@ def test_replies_in_front_that_go_slowly():
     """Each of 40 takes 0.4 s."""
     writer, stream, loop, core = make(takes=lambda now: 1 << 30)
     for _ in range(40):
-        core.replies.queue_pong(b'pong')
+        core.send_queue.queue_pong(b'pong')
     last = [1000.0]
 
     def takes(now):
@@ -197,7 +197,7 @@ def test_loop_never_waits_for_a_sender():
     writer, stream, _, core = make(takes=stuck)
     sender = in_thread(writer.send, TEXT, b'x')
     assert stuck.entered.wait(10)
-    core.replies.queue_pong(b'pong')
+    core.send_queue.queue_pong(b'pong')
     flusher = in_thread(writer.try_flush)
     flusher.join(2)
     assert not flusher.is_alive(), 'it waits for the lock'
@@ -215,10 +215,10 @@ def test_reply_that_comes_between_the_last_look_and_the_release():
 
     def queue_and_release():
         if late:
-            core.replies.queue_pong(late.pop())
+            core.send_queue.queue_pong(late.pop())
         release()
     writer._release = queue_and_release
-    core.replies.queue_pong(b'first')
+    core.send_queue.queue_pong(b'first')
     writer.try_flush()
     assert payloads(stream) == [(PONG, b'first'), (PONG, b'late')]
 
@@ -229,7 +229,7 @@ def test_nothing_to_write_while_another_is_writing():
     writer, _, _, core = make(takes=stuck)
     sender = in_thread(writer.send, TEXT, b'x')
     assert stuck.entered.wait(10)
-    core.replies.queue_pong(b'pong')
+    core.send_queue.queue_pong(b'pong')
     assert not writer.wants_write()
     stuck.go_on.set()
     sender.join()
@@ -360,7 +360,7 @@ def send_in_handler(number, outer, in_loop, monkeypatch):
     loop.is_loop_thread = lambda: in_loop
     loop.wait_in_send = wait
     monkeypatch.setattr('lomond.driver.writer.acquire', wait)
-    core.replies.queue_pong(b'pong')
+    core.send_queue.queue_pong(b'pong')
     with HandlerAt(number, handler) as at:
         writer.send(TEXT, b'x') if outer == 'send' else writer.try_flush()
     if at.left > 0:
@@ -401,8 +401,8 @@ def test_interrupt_amid_a_reply(takes):
     for number in range(1, 1000):
         writer, stream, _, core = make(takes=lambda now: takes)
         encoded = record_replies(core)
-        core.replies.queue_pong(b'first')
-        core.replies.queue_pong(b'second')
+        core.send_queue.queue_pong(b'first')
+        core.send_queue.queue_pong(b'second')
         try:
             with HandlerAt(number, interrupt) as at:
                 writer.try_flush()

@@ -216,7 +216,7 @@ G('1', 'violation: our side is shut down after it', 'driver/driver.py',
   'self.stream.shutdown_write()', 'pass',
   'sequences::violation_ends_our_side_at_once')
 G('1', 'violation: input is discarded', 'protocol/connection.py',
-  'core.intake.drop()                  # bytes', 'pass                  # bytes',
+  'core.receive_buffer.drop()          # bytes', 'pass          # bytes',
   'connection::bytes_after_the_end_are_not_kept')
 G('1', 'violation: for 0.5 s at most', 'driver/deadlines.py',
   'DISCARD_WAIT = 0.5', 'DISCARD_WAIT = 6.0',
@@ -273,7 +273,7 @@ G('1', 'order: a pong is written before its Ping', 'driver/driver.py',
   'if False:\n                        writer.try_flush()',
   'sequences::pong_is_written_before_its_event')
 G('1', 'order: a pong is queued before its Ping', 'protocol/connection.py',
-  'core.replies.queue_pong(payload)\n        return Ping(payload)', 'return Ping(payload)',
+  'core.send_queue.queue_pong(payload)\n        return Ping(payload)', 'return Ping(payload)',
   'connection::pong_is_queued_before_its_event')
 G('1', 'order: what comes in the packet of the 101 is delivered', 'protocol/connection.py',
   'if outcome.surplus:', 'if False:',
@@ -771,7 +771,7 @@ G('4', 'pongs: all are answered when they can be', 'protocol/send_queue.py',
   'backpressure::all_pings_are_answered_in_order')
 G('4', 'pongs: a busy lock drops none', 'driver/writer.py',
   'while self._lock.acquire(False):\n            blocked = True',
-  'if self._lock.locked(): core.replies.clear()\n'
+  'if self._lock.locked(): core.send_queue.clear()\n'
   '        while self._lock.acquire(False):\n'
   '            blocked = True',
   'backpressure::pongs_that_cannot_be_written_are_bounded')
@@ -829,7 +829,7 @@ G('5', 'an exception inside of a frame ends the connection', 'driver/writer.py',
   'if begun:\n', 'if False:\n',
   'backpressure::exception_inside_of_a_send_ends_the_connection')
 G('5', 'what was queued meanwhile is written', 'driver/writer.py',
-  'if blocked or not core.replies.pending:', 'if True:',
+  'if blocked or not core.send_queue.pending:', 'if True:',
   'writer::reply_that_comes_between_the_last_look_and_the_release')
 G('5', 'what was queued while a send was refused is written', 'driver/writer.py',
   'if self._pending:\n            self.try_flush()\n        if self.wants_write():\n            self._loop.wake()',
@@ -1006,7 +1006,7 @@ G('7', 'nothing waits for the collector: tracebacks', '_compat.py',
   'seen.__traceback__ = None', 'pass',
   'threads::errors_of_events_hold_no_frames')
 G('7', 'nothing waits for the collector: the buffer', 'protocol/connection.py',
-  'self.intake.release()', 'pass',
+  'self.receive_buffer.release()', 'pass',
   'connection::after_release')
 G('7', 'forks: masks of the child are its own', '_compat.py',
   'os.register_at_fork(after_in_child=stock.clear)', 'pass',

@@ -102,7 +102,7 @@ def test_large_surplus():
     log.feed(data)
     assert log.entries == [('ready', None), ('binary', payload), ('text', 'y')]
     log = Log(client())
-    log.core.intake.put_back(data)          # a read that was large enough for all of it
+    log.core.receive_buffer.put_back(data)          # a read that was large enough for all of it
     log.take(log.core.resume(1.0))
     assert log.entries == [('ready', None), ('binary', payload), ('text', 'y')]
 
@@ -526,7 +526,7 @@ def test_bytes_after_the_end_are_not_kept():
         core.take_outgoing()
         for _ in range(50):
             assert list(core.receive(b'\x81\x01x' * 10000)) == []
-        assert len(core.intake.buffer) <= 256 * 1024
+        assert len(core.receive_buffer.buffer) <= 256 * 1024
         assert core.take_outgoing() == []
 
 
@@ -535,14 +535,14 @@ def test_end_inside_of_a_large_payload(end):
     """Its place is given back; there is room for what still comes, which changes nothing."""
     core = open_client()
     assert list(core.receive(frame(BINARY, b'x' * 10000, length=1 << 20))) == []
-    assert core.intake.direct is not None
+    assert core.receive_buffer.direct is not None
     core.fail(1001, 'x') if end == 'fail' else core.disconnect()
     core.take_outgoing()
     for _ in range(200):
         place = core.get_buffer()
         assert len(place)
         assert list(core.buffer_updated(len(place))) == []
-    assert core.intake.direct is None
+    assert core.receive_buffer.direct is None
     assert core.take_outgoing() == []
     assert core.state is (states.FAILED if end == 'fail' else states.DISCONNECTED)
 
@@ -617,7 +617,7 @@ def test_release_leaves_no_cycle(scene):
         core, events = scene[0](*scene[1:])
         core.release()
         core.release()
-        assert core.take_outgoing() == [] and len(core.intake.buffer) == 1
+        assert core.take_outgoing() == [] and len(core.receive_buffer.buffer) == 1
         assert core._encoder.codec is None
         gone = weakref.ref(core)
         core = events = None            # noqa: F841
@@ -668,7 +668,7 @@ def test_after_release():
     core = open_client()
     core.release()
     assert list(core.receive(MESSAGES)) == []
-    assert len(core.intake.buffer) < 1024
+    assert len(core.receive_buffer.buffer) < 1024
     core = open_client()
     list(core.receive(b'\x81'))
     core.release()

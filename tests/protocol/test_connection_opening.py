@@ -7,36 +7,36 @@ import pytest
 from lomond.errors import CriticalProtocolError
 from lomond.protocol.connection import _read_body, _read_head
 from lomond.protocol.handshake import ClientHandshake
-from lomond.protocol.receive_buffer import Intake
+from lomond.protocol.receive_buffer import ReceiveBuffer
 from lomond.response import Response
 
 HEAD = b'HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n'
 
 
-def put(intake, data):
-    intake.get_buffer()[:len(data)] = data
-    intake.advance(len(data))
+def put(receive_buffer, data):
+    receive_buffer.get_buffer()[:len(data)] = data
+    receive_buffer.advance(len(data))
 
 
 def test_read_head():
-    intake = Intake()
-    reading = _read_head(ClientHandshake(b'key'), intake)
+    receive_buffer = ReceiveBuffer()
+    reading = _read_head(ClientHandshake(b'key'), receive_buffer)
     assert next(reading) is None            # nothing has arrived
     for at in range(len(HEAD) - 1):
-        put(intake, HEAD[at:at + 1])
+        put(receive_buffer, HEAD[at:at + 1])
         assert next(reading) is None
-    put(intake, HEAD[-1:] + b'behind')
+    put(receive_buffer, HEAD[-1:] + b'behind')
     outcome = next(reading)
     assert outcome.event.name == 'rejected' and outcome.surplus == b'behind'
     assert next(reading, 'over') == 'over'
-    assert intake.take() == b''
+    assert receive_buffer.take() == b''
 
 
 def test_no_head():
-    intake = Intake()
-    put(intake, b'SSH-2.0-x')
+    receive_buffer = ReceiveBuffer()
+    put(receive_buffer, b'SSH-2.0-x')
     with pytest.raises(CriticalProtocolError):
-        next(_read_head(ClientHandshake(b'key'), intake))
+        next(_read_head(ClientHandshake(b'key'), receive_buffer))
 
 
 @pytest.mark.parametrize('surplus, arriving, body', [
@@ -44,18 +44,18 @@ def test_no_head():
     (b'', [b'He', None], b'He'), (b'Hello', [None], b'Hello'), (b'', [None], b'')])
 def test_read_body(surplus, arriving, body):
     """None: it is waited for no longer."""
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     response = Response(HEAD)
     over = []
     if arriving and arriving[0] is None:
         over.append(arriving.pop(0))
-    reading = _read_body(response, surplus, intake, lambda: bool(over))
+    reading = _read_body(response, surplus, receive_buffer, lambda: bool(over))
     for data in arriving:
         assert next(reading) is None
         assert response.body == b''
         if data is None:
             over.append(data)
         else:
-            put(intake, data)
+            put(receive_buffer, data)
     assert next(reading, 'over') == 'over'
     assert response.body == body

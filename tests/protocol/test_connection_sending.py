@@ -85,8 +85,8 @@ def test_refused_ping_is_not_logged():
 
 def test_replies():
     core = opened()
-    core.replies.queue(None, b'raw')
-    core.replies.queue_pong(b'p')
+    core.send_queue.queue(None, b'raw')
+    core.send_queue.queue_pong(b'p')
     core.queue_ping(b'q', 0.0)
     core.queue_close(1002, 'wrong')
     taken = core.take_outgoing()

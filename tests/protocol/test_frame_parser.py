@@ -31,7 +31,7 @@ from lomond.events import Pong
 from lomond.protocol.connection import CLIENT, Connection
 from lomond.protocol.frame_parser import parse_frames
 from lomond.protocol.permessage_deflate import DeflateParameters
-from lomond.protocol.receive_buffer import Intake
+from lomond.protocol.receive_buffer import ReceiveBuffer
 
 try:
     import tracemalloc
@@ -421,18 +421,18 @@ def test_nothing_comes_after_a_violation(behind):
 
 
 def test_generator_ends_after_a_close_frame():
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     seen = []
 
     def on_control(opcode, payload):
         seen.append((opcode, payload))
         return Pong(payload)
 
-    parsing = parse_frames(intake, on_control, None)
+    parsing = parse_frames(receive_buffer, on_control, None)
     assert next(parsing) is None
     data = frame(PONG, b'1') + close_frame(1000) + frame(TEXT, b'x')
-    intake.get_buffer()[:len(data)] = data
-    intake.advance(len(data))
+    receive_buffer.get_buffer()[:len(data)] = data
+    receive_buffer.advance(len(data))
     assert [event.name for event in parsing] == ['pong', 'pong']
     assert seen == [(PONG, b'1'), (CLOSE, close_payload(1000))]
 

@@ -122,7 +122,7 @@ class Side(object):
         assert (payload is None) or state.is_active
         if payload is not None:
             assert self.core.close_sent
-            self.core.replies.queue(CLOSE, payload)
+            self.core.send_queue.queue(CLOSE, payload)
             self.timers.closed_at = self.timers.closed_at or self.clock.now
         self.begin()
 

@@ -6,44 +6,46 @@ import random
 
 import pytest
 
-from lomond.protocol.receive_buffer import FIRST_SIZE, LARGEST_SIZE, Intake
+from lomond.protocol.receive_buffer import FIRST_SIZE, LARGEST_SIZE, ReceiveBuffer
 
 
-def put(intake, data):
+def put(receive_buffer, data):
     """Put bytes there as a socket would; False when not all of them fit."""
-    place = intake.get_buffer()
+    place = receive_buffer.get_buffer()
     assert len(place) > 0
     count = min(len(place), len(data))
     place[:count] = data[:count]
-    intake.advance(count)
+    receive_buffer.advance(count)
     return data[count:]
 
 
 def test_fresh():
-    intake = Intake()
-    assert len(intake.buffer) == FIRST_SIZE == len(intake.get_buffer()) == len(intake.get_buffer(1 << 30))
-    assert (intake.start, intake.end, intake.direct, intake.received_time) == (0, 0, None, None)
-    assert intake.take() == b''
+    receive_buffer = ReceiveBuffer()
+    assert len(receive_buffer.buffer) == FIRST_SIZE
+    assert len(receive_buffer.get_buffer()) == len(receive_buffer.get_buffer(1 << 30)) == FIRST_SIZE
+    assert receive_buffer.start == receive_buffer.end == 0
+    assert receive_buffer.direct is receive_buffer.received_time is None
+    assert receive_buffer.take() == b''
 
 
 def test_what_was_put_is_there():
-    intake = Intake()
-    assert put(intake, b'hello') == b''
-    assert bytes(intake.buffer[intake.start:intake.end]) == b'hello'
-    assert put(intake, b' world') == b''
-    assert intake.take() == b'hello world'
-    assert intake.take() == b''
-    assert len(intake.get_buffer()) == FIRST_SIZE
+    receive_buffer = ReceiveBuffer()
+    assert put(receive_buffer, b'hello') == b''
+    assert bytes(receive_buffer.buffer[receive_buffer.start:receive_buffer.end]) == b'hello'
+    assert put(receive_buffer, b' world') == b''
+    assert receive_buffer.take() == b'hello world'
+    assert receive_buffer.take() == b''
+    assert len(receive_buffer.get_buffer()) == FIRST_SIZE
 
 
 def test_doubles_when_one_read_fills_it():
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     sizes = []
     data = b'x' * (1 << 20)
     while data:
-        data = put(intake, data)
-        intake.start = intake.end           # the parser has read it all
-        sizes.append(len(intake.buffer))
+        data = put(receive_buffer, data)
+        receive_buffer.start = receive_buffer.end           # the parser has read it all
+        sizes.append(len(receive_buffer.buffer))
     # not before there is more to read: what comes may be a large payload, with a place of its own
     assert sizes[:7] == [FIRST_SIZE, 2 * FIRST_SIZE, 4 * FIRST_SIZE, 8 * FIRST_SIZE, 16 * FIRST_SIZE,
                          LARGEST_SIZE, LARGEST_SIZE]
@@ -52,131 +54,132 @@ def test_doubles_when_one_read_fills_it():
 
 def test_small_again_behind_a_large_payload():
     """What is read together with the header of the next large payload has to be copied."""
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     data = b'x' * (FIRST_SIZE * 7)
     while data:
-        data = put(intake, data)
-        intake.start = intake.end
-    assert len(intake.get_buffer()) == 8 * FIRST_SIZE
-    buffer = intake.buffer
-    put(intake, b'header')
-    intake.start = intake.end
-    intake.direct, intake.filled = memoryview(bytearray(10)), 0
-    put(intake, b'0123456789')
-    intake.direct = None
-    assert len(intake.get_buffer()) == FIRST_SIZE
+        data = put(receive_buffer, data)
+        receive_buffer.start = receive_buffer.end
+    assert len(receive_buffer.get_buffer()) == 8 * FIRST_SIZE
+    buffer = receive_buffer.buffer
+    put(receive_buffer, b'header')
+    receive_buffer.start = receive_buffer.end
+    receive_buffer.direct, receive_buffer.filled = memoryview(bytearray(10)), 0
+    put(receive_buffer, b'0123456789')
+    receive_buffer.direct = None
+    assert len(receive_buffer.get_buffer()) == FIRST_SIZE
     data = b'y' * FIRST_SIZE
-    assert put(intake, data) == b''
-    assert intake.take() == data
-    assert len(intake.get_buffer()) == 2 * FIRST_SIZE       # of the buffer that there is
-    assert intake.buffer is buffer
+    assert put(receive_buffer, data) == b''
+    assert receive_buffer.take() == data
+    assert len(receive_buffer.get_buffer()) == 2 * FIRST_SIZE       # of the buffer that there is
+    assert receive_buffer.buffer is buffer
 
 
 def test_no_growth_for_a_large_payload():
     """A first read that is full of it says nothing about the next header."""
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     for _ in range(5):
-        put(intake, b'x' * FIRST_SIZE)
-        intake.start = intake.end
-        intake.direct, intake.filled = memoryview(bytearray(10)), 0
-        put(intake, b'0123456789')
-        intake.direct = None
-    assert len(intake.buffer) == FIRST_SIZE == len(intake.get_buffer())
+        put(receive_buffer, b'x' * FIRST_SIZE)
+        receive_buffer.start = receive_buffer.end
+        receive_buffer.direct, receive_buffer.filled = memoryview(bytearray(10)), 0
+        put(receive_buffer, b'0123456789')
+        receive_buffer.direct = None
+    assert len(receive_buffer.buffer) == FIRST_SIZE == len(receive_buffer.get_buffer())
 
 
 def test_does_not_grow_for_less():
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     for _ in range(100):
-        put(intake, b'x' * (FIRST_SIZE - 1))
-        put(intake, b'y')
-        intake.start = intake.end
-    assert len(intake.buffer) == FIRST_SIZE
+        put(receive_buffer, b'x' * (FIRST_SIZE - 1))
+        put(receive_buffer, b'y')
+        receive_buffer.start = receive_buffer.end
+    assert len(receive_buffer.buffer) == FIRST_SIZE
 
 
 def test_rest_moves_to_the_front():
-    intake = Intake()
-    put(intake, b'x' * (FIRST_SIZE - 4))
-    put(intake, b'rest')
-    buffer = intake.buffer
+    receive_buffer = ReceiveBuffer()
+    put(receive_buffer, b'x' * (FIRST_SIZE - 4))
+    put(receive_buffer, b'rest')
+    buffer = receive_buffer.buffer
     size = len(buffer)
-    intake.start = size - 3
-    place = intake.get_buffer()
-    assert intake.buffer is buffer and len(place) == size - 3
-    assert intake.take() == b'est'
+    receive_buffer.start = size - 3
+    place = receive_buffer.get_buffer()
+    assert receive_buffer.buffer is buffer and len(place) == size - 3
+    assert receive_buffer.take() == b'est'
 
 
 def test_grows_for_what_nobody_reads():
-    intake = Intake()
-    put(intake, b'x')
-    intake.start = 1
+    receive_buffer = ReceiveBuffer()
+    put(receive_buffer, b'x')
+    receive_buffer.start = 1
     data = rest = bytes(bytearray(range(256))) * 1000
     while rest:
-        rest = put(intake, rest)
-    assert intake.take() == data
+        rest = put(receive_buffer, rest)
+    assert receive_buffer.take() == data
 
 
 def test_any_order_of_reads():
     rng = random.Random(7)
     for _ in range(30):
-        intake = Intake()
+        receive_buffer = ReceiveBuffer()
         sent = received = b''
         for _ in range(100):
             data = bytes(bytearray(rng.randrange(256) for _ in range(rng.choice([0, 1, 100, 3000]))))
             sent += data
             while data:
-                data = put(intake, data)
-            count = rng.randrange(intake.end - intake.start + 1)
-            received += bytes(intake.buffer[intake.start:intake.start + count])
-            intake.start += count
-        assert received + intake.take() == sent
+                data = put(receive_buffer, data)
+            count = rng.randrange(receive_buffer.end - receive_buffer.start + 1)
+            received += bytes(receive_buffer.buffer[receive_buffer.start:receive_buffer.start + count])
+            receive_buffer.start += count
+        assert received + receive_buffer.take() == sent
 
 
 def test_views_that_are_kept_do_no_harm():
     """A bytearray of which somebody has a view cannot be resized: it is replaced."""
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     views = []
     data = rest = b'0123456789' * 50000
     while rest:
-        views.append(intake.get_buffer())
-        rest = put(intake, rest)
-    assert intake.take() == data
+        views.append(receive_buffer.get_buffer())
+        rest = put(receive_buffer, rest)
+    assert receive_buffer.take() == data
 
 
 @pytest.mark.parametrize('size', [0, 1, FIRST_SIZE, FIRST_SIZE + 1, 100000])
 @pytest.mark.parametrize('kind', [bytes, bytearray, memoryview])
 def test_put_back(size, kind):
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     data = (b'0123456789' * (size // 10 + 1))[:size]
-    intake.put_back(kind(data))
-    put(intake, b'more')
-    assert intake.take() == data + b'more'
+    receive_buffer.put_back(kind(data))
+    put(receive_buffer, b'more')
+    assert receive_buffer.take() == data + b'more'
 
 
 def test_direct():
     """A payload with a place of its own never passes the buffer."""
-    intake = Intake()
+    receive_buffer = ReceiveBuffer()
     place = bytearray(10)
-    intake.direct, intake.filled = memoryview(place), 0
-    assert put(intake, b'012345') == b''
-    assert intake.filled == 6 and len(intake.get_buffer()) == 4
-    assert put(intake, b'6789abc') == b'abc'
-    assert bytes(place) == b'0123456789' and intake.filled == 10
-    assert intake.take() == b''
+    receive_buffer.direct, receive_buffer.filled = memoryview(place), 0
+    assert put(receive_buffer, b'012345') == b''
+    assert receive_buffer.filled == 6 and len(receive_buffer.get_buffer()) == 4
+    assert put(receive_buffer, b'6789abc') == b'abc'
+    assert bytes(place) == b'0123456789' and receive_buffer.filled == 10
+    assert receive_buffer.take() == b''
 
 
 def test_drop():
-    intake = Intake()
-    put(intake, b'x' * 100)
-    intake.direct = memoryview(bytearray(5))
-    intake.drop()
-    assert intake.direct is None and intake.take() == b'' and len(intake.get_buffer()) == FIRST_SIZE
+    receive_buffer = ReceiveBuffer()
+    put(receive_buffer, b'x' * 100)
+    receive_buffer.direct = memoryview(bytearray(5))
+    receive_buffer.drop()
+    assert receive_buffer.direct is None and receive_buffer.take() == b''
+    assert len(receive_buffer.get_buffer()) == FIRST_SIZE
 
 
 def test_release():
-    intake = Intake()
-    put(intake, b'x' * FIRST_SIZE)
-    intake.direct = memoryview(bytearray(5))
-    intake.release()
-    assert len(intake.buffer) == 1 and intake.direct is None
-    assert len(intake.get_buffer()) == 1
-    assert put(intake, b'ab') == b'b'
+    receive_buffer = ReceiveBuffer()
+    put(receive_buffer, b'x' * FIRST_SIZE)
+    receive_buffer.direct = memoryview(bytearray(5))
+    receive_buffer.release()
+    assert len(receive_buffer.buffer) == 1 and receive_buffer.direct is None
+    assert len(receive_buffer.get_buffer()) == 1
+    assert put(receive_buffer, b'ab') == b'b'

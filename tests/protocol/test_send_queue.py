@@ -7,110 +7,110 @@ import threading
 import pytest
 from support.helpers import BINARY, CLOSE, PING, PONG, TEXT
 
-from lomond.protocol.send_queue import MAX_QUEUED_PONGS, MAX_REMEMBERED_PINGS, PingLog, Replies, _snapshot
+from lomond.protocol.send_queue import MAX_QUEUED_PONGS, MAX_REMEMBERED_PINGS, PingLog, SendQueue, _snapshot
 
 
-def taken(replies):
-    return list(iter(replies.next, None))
+def taken(queue):
+    return list(iter(queue.next, None))
 
 
-# --- replies ---
+# --- queue ---
 
 def test_replies_keep_their_order():
-    replies = Replies()
-    assert not replies.is_waiting() and replies.next() is None
-    replies.queue(None, b'raw')
-    replies.queue_pong(b'1')
-    replies.queue(PING, b'2')
-    replies.queue_message(TEXT, b'three', True)
-    replies.queue_message(BINARY, b'4', False)
-    assert replies.queued_messages == 6 and replies.is_waiting() and replies.pending
-    assert taken(replies) == [(None, b'raw'), (PONG, b'1'), (PING, b'2'), (TEXT, (b'three', True)),
+    queue = SendQueue()
+    assert not queue.is_waiting() and queue.next() is None
+    queue.queue(None, b'raw')
+    queue.queue_pong(b'1')
+    queue.queue(PING, b'2')
+    queue.queue_message(TEXT, b'three', True)
+    queue.queue_message(BINARY, b'4', False)
+    assert queue.queued_messages == 6 and queue.is_waiting() and queue.pending
+    assert taken(queue) == [(None, b'raw'), (PONG, b'1'), (PING, b'2'), (TEXT, (b'three', True)),
                               (BINARY, (b'4', False))]
-    assert replies.queued_messages == 0 and not replies.is_waiting() and not replies.pending
+    assert queue.queued_messages == 0 and not queue.is_waiting() and not queue.pending
 
 
 def test_after_a_close_frame_only_pongs():
     """RFC 6455, 5.5.1 and 5.5.2: no data, but pings are answered until the peer's close frame."""
-    replies = Replies()
-    replies.queue_pong(b'before')
-    replies.queue(CLOSE, b'close')
-    replies.queue(PING, b'ping')
-    replies.queue_pong(b'after')
-    replies.queue_message(TEXT, b'text', False)
-    replies.queue(CLOSE, b'second')
-    replies.queue(None, b'raw')
-    assert taken(replies) == [(PONG, b'before'), (CLOSE, b'close'), (PONG, b'after')]
-    assert replies.queued_messages == 0
-    replies.queue(PING, b'ping')
-    assert replies.next() is None
+    queue = SendQueue()
+    queue.queue_pong(b'before')
+    queue.queue(CLOSE, b'close')
+    queue.queue(PING, b'ping')
+    queue.queue_pong(b'after')
+    queue.queue_message(TEXT, b'text', False)
+    queue.queue(CLOSE, b'second')
+    queue.queue(None, b'raw')
+    assert taken(queue) == [(PONG, b'before'), (CLOSE, b'close'), (PONG, b'after')]
+    assert queue.queued_messages == 0
+    queue.queue(PING, b'ping')
+    assert queue.next() is None
 
 
 def test_pong_queue_is_bounded():
     """behaviour.md, 4: 64 KiB; when it is full, only the newest ping is answered (5.5.3)."""
-    replies = Replies()
+    queue = SendQueue()
     for number in range(10000):
-        replies.queue_pong(('%05d' % number).encode('ascii') * 20)
-    kept = taken(replies)
+        queue.queue_pong(('%05d' % number).encode('ascii') * 20)
+    kept = taken(queue)
     count = MAX_QUEUED_PONGS // 106
     assert [payload[:5] for _, payload in kept] == [
         ('%05d' % number).encode('ascii') for number in list(range(count)) + [9999]]
     assert all(opcode == PONG for opcode, _ in kept)
-    replies.queue_pong(b'again')
-    assert taken(replies) == [(PONG, b'again')]
+    queue.queue_pong(b'again')
+    assert taken(queue) == [(PONG, b'again')]
 
 
 def test_exactly_the_bound():
     assert MAX_QUEUED_PONGS == 65536
-    replies = Replies()
+    queue = SendQueue()
     for _ in range(MAX_QUEUED_PONGS // 8):
-        replies.queue_pong(b'ab')
-    assert len(replies.pending) == MAX_QUEUED_PONGS // 8
-    replies.queue_pong(b'')
-    assert len(replies.pending) == MAX_QUEUED_PONGS // 8
-    replies.next()
-    replies.queue_pong(b'')
-    assert len(replies.pending) == MAX_QUEUED_PONGS // 8
+        queue.queue_pong(b'ab')
+    assert len(queue.pending) == MAX_QUEUED_PONGS // 8
+    queue.queue_pong(b'')
+    assert len(queue.pending) == MAX_QUEUED_PONGS // 8
+    queue.next()
+    queue.queue_pong(b'')
+    assert len(queue.pending) == MAX_QUEUED_PONGS // 8
 
 
 def test_small_pong_does_not_overtake():
     """Though it fits where an older one did not."""
-    replies = Replies()
+    queue = SendQueue()
     for _ in range(MAX_QUEUED_PONGS // 131):
-        replies.queue_pong(b'x' * 125)
-    replies.queue_pong(b'y' * 125)
-    replies.queue_pong(b'1')
-    assert replies.next() == replies.next() == (PONG, b'x' * 125)
-    replies.queue_pong(b'2')
-    assert taken(replies)[-2:] == [(PONG, b'1'), (PONG, b'2')]
+        queue.queue_pong(b'x' * 125)
+    queue.queue_pong(b'y' * 125)
+    queue.queue_pong(b'1')
+    assert queue.next() == queue.next() == (PONG, b'x' * 125)
+    queue.queue_pong(b'2')
+    assert taken(queue)[-2:] == [(PONG, b'1'), (PONG, b'2')]
 
 
 def test_sixty_thousand_pings_are_answered_when_they_can_be():
-    replies = Replies()
+    queue = SendQueue()
     for number in range(60000):
         payload = ('%d' % number).encode('ascii')
-        replies.queue_pong(payload)
+        queue.queue_pong(payload)
         if number % 1000 == 999:
-            assert taken(replies) == [
+            assert taken(queue) == [
                 (PONG, ('%d' % then).encode('ascii')) for then in range(number - 999, number + 1)]
 
 
 def test_newest_pong_goes_before_the_close_frame():
     """Its ping came before; the peer may not listen after."""
-    replies = Replies()
+    queue = SendQueue()
     for _ in range(2000):
-        replies.queue_pong(b'x' * 125)
-    replies.queue_pong(b'newest')
-    replies.queue(CLOSE, b'bye')
-    assert taken(replies)[-2:] == [(PONG, b'newest'), (CLOSE, b'bye')]
+        queue.queue_pong(b'x' * 125)
+    queue.queue_pong(b'newest')
+    queue.queue(CLOSE, b'bye')
+    assert taken(queue)[-2:] == [(PONG, b'newest'), (CLOSE, b'bye')]
 
 
 def test_replies_clear():
-    replies = Replies()
+    queue = SendQueue()
     for _ in range(2000):
-        replies.queue_pong(b'x' * 125)
-    replies.clear()
-    assert replies.next() is None and not replies.is_waiting()
+        queue.queue_pong(b'x' * 125)
+    queue.clear()
+    assert queue.next() is None and not queue.is_waiting()
 
 
 # --- pings ---
