@@ -13,7 +13,18 @@ import time
 import weakref
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, counted, frame
+from support.helpers import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    close_frame,
+    close_payload,
+    counted,
+    frame,
+    read_frames,
+)
 from support.rawserver import Played, Server, Wait, in_thread, play
 
 import lomond
@@ -964,6 +975,24 @@ def test_feed_that_is_abandoned():
     events.close()
     assert ws.is_closed and ws.session.calls == [('close',)]
     assert list(ws.feed(frame(TEXT, b'3'))) == []
+
+
+@pytest.mark.parametrize('data, code', [
+    (frame(TEXT, b'x', rsv=1), 1002), (frame(TEXT, b'\xff'), 1007)])
+def test_feed_ends_with_a_protocol_error(data, code):
+    """The close frame is written while it is handled; when feed() is done, so is the connection."""
+    ws = ready()
+    events = ws.feed(data + frame(TEXT, b'behind'))
+    assert next(events).name == 'protocol_error'
+    assert ws.is_closing and not ws.is_closed
+    assert list(events) == []
+    assert ws.is_closed and not ws.is_closing and not ws.is_active
+    names = [call[0] for call in ws.session.calls]
+    assert names.count('write') == 1 and names.index('write') < names.index('force_disconnect')
+    written, = [call[1] for call in ws.session.calls if call[0] == 'write']
+    (_, _, opcode, _, payload), = read_frames(written)
+    assert opcode == CLOSE and payload[:2] == close_payload(code)
+    assert list(ws.feed(frame(TEXT, b'more'))) == []
 
 
 def test_feed_refuses():
