@@ -141,14 +141,14 @@ def receiving(size, repeat):
 
     def feed():
         core.advance(source.recv_into(core.get_buffer()), 1.0, 1.0)
-        core.hungry = True
+        core.events_consumed()
 
     feed()
     yield 'the core', least(lambda: count_off(core.events, feed), repeat)
 
     websocket, events = connect(frames)
     # The session's own loop is in the middle of Ready, and stays there.
-    websocket.state.core.hungry = True
+    websocket.state.core.events_consumed()
     driver = websocket.state.session._driver.live()
     yield 'the driver', least(lambda: count_off(driver), repeat)
 

@@ -269,7 +269,7 @@ class Driver(object):
                             return
                 countdown -= 1
             event = None                # drop the reference: it would keep a large message alive
-            core.hungry = True
+            core.events_consumed()
             now = clock()               # a handler may have been slow
 
     def _end_our_direction(self, now):

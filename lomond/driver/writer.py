@@ -340,8 +340,8 @@ class Writer(object):
                 encoded = core.encode(opcode, *payload)
                 self.chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
                 continue
-            if opcode == Opcode.CLOSE and core.sent_close_time is None:
-                core.sent_close_time = self._loop.session_time
+            if opcode == Opcode.CLOSE:
+                core.note_close_sent(self._loop.session_time)
             self.tail = core.encode_reply(opcode, payload)
             on_reply = self.on_reply
             if on_reply is not None:

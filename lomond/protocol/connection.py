@@ -93,9 +93,10 @@ class Connection(states.Progress):
         self.subprotocol = subprotocol
         self.extensions = set()
         self.close_received = False
-        self.sent_close_time = None     # seconds since Ready; one store, of whoever has the close token
+        #: Seconds since Ready, or None; set by :meth:`note_close_sent` alone.
+        self.sent_close_time = None
         self.eof = False
-        self.hungry = True              # the iterator of events is exhausted
+        self._consumed = True           # all events of the bytes fed so far were taken
         self.receive_buffer = ReceiveBuffer()
         self.body_over = False          # the body of a rejection is waited for no longer
         self._deflate = deflate
@@ -133,17 +134,15 @@ class Connection(states.Progress):
         return self.receive_buffer.get_buffer(sizehint)
 
     def advance(self, count, received_time=None, now=None):
-        """``count`` bytes were put into the buffer (0: end of stream); iterate ``events`` now."""
-        self._begin(received_time, now)
-        if count:
-            self.receive_buffer.advance(count)
-        else:
-            self.eof = True
+        """Take ``count`` bytes that were put into the buffer; iterate ``events`` now.
 
-    def _begin(self, received_time, now):
-        if not self.hungry:
-            self._check_hungry()
-        self.hungry = False
+        :param count: 0 is the end of the stream; None: nothing was put there (:meth:`resume`)
+
+        Call :meth:`events_consumed` once ``events`` has given None.
+        """
+        if not self._consumed:
+            self._check_consumed()
+        self._consumed = False
         if self.events is None:
             # By a weak reference: a cycle through a suspended generator is never freed on 2.7.
             # And as a chain: one generator around the others costs 20 ns a message.
@@ -152,9 +151,20 @@ class Connection(states.Progress):
         if received_time is None:
             received_time = Event().received_time       # what an event takes by itself
         self.receive_buffer.received_time = received_time
+        if count:
+            self.receive_buffer.advance(count)
+        elif count is not None:
+            self.eof = True
 
-    def _check_hungry(self):
-        if not self.hungry:
+    def events_consumed(self):
+        """Tell that ``events`` gave None: more bytes may be fed.
+
+        For drivers that iterate ``events`` themselves; call it once for each read.
+        """
+        self._consumed = True
+
+    def _check_consumed(self):
+        if not self._consumed:
             raise errors.WebSocketError(
                 'bytes were fed while an earlier iterator of events is not exhausted')
 
@@ -167,22 +177,21 @@ class Connection(states.Progress):
         :returns: a lazy iterator of events
         """
         self.advance(count, received_time, now)
-        return self._until_hungry()
+        return self._until_consumed()
 
     def resume(self, received_time=None, now=None):
         """As :meth:`buffer_updated`, for what is there already: ``initial``, or a body that
         :meth:`finish_body` has ended."""
-        self._begin(received_time, now)
-        return self._until_hungry()
+        return self.buffer_updated(None, received_time, now)
 
-    def _until_hungry(self):
+    def _until_consumed(self):
         for event in self.events:
             if event is None:
                 break
             yield event
         else:
             self.receive_buffer.drop()      # bytes after the end must not pile up
-        self.hungry = True
+        self._consumed = True
         if self.eof:
             self.disconnect()
 
@@ -194,12 +203,12 @@ class Connection(states.Progress):
         """
         if not len(data):
             return self.buffer_updated(0, received_time, now)
-        self._check_hungry()
+        self._check_consumed()
         return self._receive(memoryview(data), received_time, now)
 
     def _receive(self, data, received_time, now):
         while len(data):
-            self._check_hungry()        # of another iterator that was begun since
+            self._check_consumed()        # of another iterator that was begun since
             place = self.receive_buffer.get_buffer()
             count = min(len(place), len(data))
             place[:count] = data[:count]
@@ -295,6 +304,14 @@ class Connection(states.Progress):
         if state is states.ECHOED:
             return encode_close_payload(self.close_code)
         return payload if self.was_open and state is not states.DISCONNECTED else None
+
+    def note_close_sent(self, session_time):
+        """Note when our close frame was sent; a second one changes nothing.
+
+        :param float session_time: seconds since Ready
+        """
+        if self.sent_close_time is None:
+            self.sent_close_time = session_time
 
     def fail(self, code, text):
         """Fail the connection (RFC 6455, 7.1.7); queues a close frame with code and text.

@@ -82,7 +82,7 @@ def texts_of(reader):
         if event is None:
             break
         texts.append(event.text)
-    reader._core.hungry = True
+    reader._core.events_consumed()
     return texts
 
 

@@ -472,7 +472,7 @@ def test_direct_iteration():
             if event is None:
                 break
             found.append((event.text, event.received_time))
-        core.hungry = True
+        core.events_consumed()
         assert found == [('1', 5.0), ('2', 5.0)]
 
 

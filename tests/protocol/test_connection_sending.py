@@ -197,3 +197,12 @@ def test_fail_too_late(moves):
         state = core.move(move)
     core.fail(1001, 'late')
     assert core.state is state and core.failure is None and core.take_outgoing() == []
+
+
+def test_time_of_the_close_frame():
+    """That of the first one: close() and the answer to a close frame may both tell."""
+    core = opened()
+    assert core.sent_close_time is None
+    core.note_close_sent(2.5)
+    core.note_close_sent(3.5)
+    assert core.sent_close_time == 2.5
