@@ -237,10 +237,10 @@ G('1', 'nothing follows ConnectFail', 'session.py',
   'yield ConnectFail(*failure)\n            yield Disconnected(failure[0])\n',
   'sequences::refused')
 G('1', 'no message after Closing or Closed', 'protocol/frame_parser.py',
-  'if opcode != Opcode.CLOSE:\n                    continue\n                return', 'continue',
+  'yield event\n                        return', 'yield event\n                        continue',
   'frame_parser::nothing_counts_after_close', 'frame_parser::generator_ends_after_a_close_frame')
 G('1', 'no message while force_disconnect() is under way', 'protocol/frame_parser.py',
-  'if given_up:\n                return\n            if end', 'if end',
+  'while not given_up:', 'while True:',
   'sequences::force_disconnect_drops_what_is_in_hand', 'connection::disconnect_between_two_messages')
 G('1', 'feed() yields nothing after the end, though an earlier one was left', 'client/feed.py',
   'if core.state.is_closed: ', 'if False: ',
@@ -515,38 +515,28 @@ G('3', 'reserved opcodes', 'protocol/frame_parser.py',
   'if is_reserved(opcode):', 'if False:',
   'frame_parser::wrong[opcode 3]')
 G('3', 'masked frames of a server', 'protocol/frame_parser.py',
-  'if is_masked and not expects_masked:', 'if False:',
+  '(10, 127)] + _WRONG', '(10, 127)] + [(6, length) for length in range(128)]',
   'frame_parser::wrong[masked]', 'frame_parser::wrong[masked ping]')
-G('3', 'unmasked frames of a client, on the short way', 'protocol/frame_parser.py',
-  'limit >= 65535 and not expects_masked', 'limit >= 65535',
-  'frame_parser::server_wants_masks')
 G('3', 'unmasked frames of a client', 'protocol/frame_parser.py',
-  'if expects_masked and not is_masked:', 'if False:',
+  '_MASKED = _WRONG + ', '_MASKED = [(2, length) for length in range(128)] + ',
   'frame_parser::server_wants_masks')
 G('3', 'control frames above 125 bytes', 'protocol/frame_parser.py',
-  'if length > MAX_CONTROL_PAYLOAD:', 'if False:',
+  'rules[first] = MAX_CONTROL_PAYLOAD', 'rules[first] = 127',
   'frame_parser::wrong[ping of 126]')
 G('3', 'control frames that are fragmented', 'protocol/frame_parser.py',
-  'if not fin:\n', 'if False:\n',
+  'in (0x88, 0x89, 0x8A):', 'in (0x88, 0x89, 0x8A, 0x08, 0x09):',
   'frame_parser::wrong[fragmented ping]', 'frame_parser::wrong[fragmented close]')
 G('3', 'continuation with nothing to continue', 'protocol/frame_parser.py',
-  'elif message is None:\n                raise', 'elif False:\n                raise',
+  '_BETWEEN = _rules(0x81, 0x82, 0x01, 0x02)', '_BETWEEN = _rules(0x81, 0x82, 0x01, 0x02, 0x80, 0x00)',
   'frame_parser::wrong[continuation]')
 G('3', 'a new message inside one', 'protocol/frame_parser.py',
-  'if message is not None:', 'if False:',
+  '_WITHIN = _rules(0x80, 0x00)', '_WITHIN = _rules(0x80, 0x00, 0x81, 0x82)',
   'frame_parser::wrong[binary in a message]')
-G('3', 'a new small message inside one', 'protocol/frame_parser.py',
-  'if message is None:\n                        if first == 0x81:',
-  'if True:\n                        if first == 0x81:',
-  'frame_parser::wrong[text in a message]')
 G('3', '64-bit length with the top bit', 'protocol/frame_parser.py',
   'if length >= 1 << 63:', 'if False:',
   'frame_parser::wrong[2**63]')
 G('3', '16-bit length that is not minimal', 'protocol/frame_parser.py',
   'if length < 126:', 'if False:',
-  'frame_parser::wrong[125 in 16 bits]')
-G('3', '16-bit length that is not minimal, on the short way', 'protocol/frame_parser.py',
-  'start + size if size > 125 else end + 1', 'start + size',
   'frame_parser::wrong[125 in 16 bits]')
 G('3', '64-bit length that is not minimal', 'protocol/frame_parser.py',
   'if length < 65536:', 'if False:',
@@ -582,7 +572,7 @@ G('3', 'UTF-8 fails at the first bad byte that has arrived', 'protocol/utf8.py',
   'if not found or found.end() < len(held_back):', 'if False:',
   'frame_parser::not_utf_8_fails_at_the_byte', 'utf8::every_split_fails_with_the_first_bad_byte')
 G('3', 'UTF-8 fails inside a frame that is not complete', 'protocol/frame_parser.py',
-  'if count or (fin and not left):', 'if not left:',
+  'if count:\n', 'if not left:\n',
   'frame_parser::not_utf_8_in_an_incomplete_frame')
 G('3', 'UTF-8 may not end inside a character', 'protocol/message.py',
   'text = self._decoder.decode(part, final)', 'text = self._decoder.decode(part, False)',
@@ -604,10 +594,10 @@ G('3', 'UTF-8 is checked in whole compressed frames', 'protocol/frame_parser.py'
   'event.text = decode_utf8(data)', "event.text = data.decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_compressed')
 G('3', 'UTF-8 is checked in whole frames, on the long way', 'protocol/frame_parser.py',
-  'event.text = decode_utf8(payload)', "event.text = to_bytes(payload).decode('utf-8', 'replace')",
+  'event.text = decode_utf8(view[start:stop])', "event.text = view[start:stop].tobytes().decode('utf-8', 'replace')",
   'frame_parser::not_utf_8_below_a_small_limit')
 G('3', 'a ping between fragments changes nothing', 'protocol/frame_parser.py',
-  'event = on_control(opcode, payload)', 'event = on_control(opcode, payload)\n                message = None',
+  'event = on_control(first & 0x0F, bytes(buf[start:stop]))', 'event = on_control(first & 0x0F, bytes(buf[start:stop]))\n                    message = None',
   'frame_parser::good')
 G('3', 'pings after a close are not answered', 'protocol/states.py',
   "'REMOTE_CLOSING', 'active', may_send=True,",
@@ -623,7 +613,7 @@ G('3', 'deflate: the agreed window is kept', 'protocol/permessage_deflate.py',
   '-max(window_bits, 9)', '-15',
   'permessage_deflate::compressor_keeps_within_the_window')
 G('3', 'deflate: a message may be uncompressed', 'protocol/frame_parser.py',
-  'if compressed:\n', 'if codec is not None:\n',
+  'codec.inflate if first & 0x40', 'codec.inflate if codec',
   'frame_parser::compressed_and_plain')
 G('3', 'deflate: no_context_takeover is kept', 'protocol/permessage_deflate.py',
   'if not self._compress_anew:', 'if True:',
@@ -683,19 +673,19 @@ G('3', 'deflate: no more than what was asked for', 'protocol/permessage_deflate.
 # -- 4. Limits -----------------------------------------------------------------------------------
 
 G('4', 'a small message is within the limit, too', 'protocol/frame_parser.py',
-  'takes_plain = limit >= 65535 and not expects_masked', 'takes_plain = not expects_masked',
+  'no_slice = min(NO_SLICE, limit + 1)', 'no_slice = NO_SLICE',
   'frame_parser::exactly_the_limit_passes')
 G('4', 'a whole frame above the limit', 'protocol/frame_parser.py',
-  'elif length > limit:', 'elif False:',
+  'elif first == 0x82 and length <= limit:', 'elif first == 0x82:',
   'frame_parser::exactly_the_limit_passes')
 G('4', 'exactly the limit passes', 'protocol/frame_parser.py',
-  'elif length > limit:', 'elif length >= limit:',
+  'elif first == 0x82 and length <= limit:', 'elif first == 0x82 and length < limit:',
   'frame_parser::exactly_the_limit_passes')
 G('4', 'decided on the announced length', 'protocol/frame_parser.py',
-  'message.check_length(length)', 'pass',
+  'message.check_length(length)\n                receive_buffer.start = start', 'receive_buffer.start = start',
   'frame_parser::decided_on_the_announced_length')
 G('4', 'decided on the sum of fragments, on the short way', 'protocol/frame_parser.py',
-  'message.check_length(size)', 'pass',
+  'message.check_length(length)\n                    if first', 'if first',
   'frame_parser::fragments_of_usual_sizes_sum')
 G('4', '2**62 announced is refused by default', 'protocol/connection.py',
   'DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024', 'DEFAULT_MAX_MESSAGE_SIZE = None',
@@ -704,8 +694,7 @@ G('4', 'decided on the sum of fragments', 'protocol/message.py',
   'if self._size + payload_length > limit:', 'if payload_length > limit:',
   'frame_parser::fragments_sum', 'message::check_length')
 G('4', 'decided on the inflated bytes of a frame', 'protocol/frame_parser.py',
-  'payload = codec.inflate(payload, True, max_message_size)',
-  'payload = codec.inflate(payload, True, None)',
+  'data = codec.inflate(view[start:stop], True, max_message_size)', 'data = codec.inflate(view[start:stop], True, None)',
   'frame_parser::limit_holds_after_inflating')
 G('4', 'decided on the inflated bytes of all fragments', 'protocol/message.py',
   'None if limit is None else limit - self._size)', 'limit)',
