@@ -1,7 +1,7 @@
 """Draws the states of a connection, out of ``lomond.protocol.states.MOVES``, as an SVG.
 
-It must not know any move by itself: what is in the table is drawn, and a state that has no
-place here stops the build.
+A state that has no place here, or a move without words, stops the build.
+Knows nothing of: the moves; what is in the table is drawn.
 
     python docs/diagram.py states.svg
 """

@@ -1,7 +1,8 @@
-"""What differs between the Pythons; the only module that knows six and versions.
+"""The differences between Pythons; the only module that knows six and versions.
 
-It must not know anything of WebSockets.  Everything is decided here once, at
-import; no other module asks for a version.
+All of it is decided once, at import.
+
+Knows nothing of: WebSockets.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -19,9 +20,11 @@ text_type = type('')
 string_types = (str, text_type)
 integer_types = (int, type(sys.maxsize + 1))        # 2.7: int and long
 BYTES_LIKE = (bytes, bytearray, memoryview)
-#: Whether ssl can read into the memory of a BytesIO: 2.7's lends none, PyPy's refuses its own.
+#: Whether ssl can read into the memory of a BytesIO: 2.7's lends none, PyPy's refuses
+#: its own.
 BYTES_IO_LENDS = hasattr(io.BytesIO, 'getbuffer') and '__pypy__' not in sys.builtin_module_names
-#: Whether a character of ASCII takes as much memory as any other (four bytes, as 2.7 is built today).
+#: Whether a character of ASCII takes as much memory as any other (four bytes, as 2.7 is
+#: built today).
 WIDE_TEXT = PY2
 
 # What a socket may raise: on 2.7 ``socket.error`` is no OSError (bpo-10293), and
@@ -35,7 +38,8 @@ else:
     _FileNotFound = FileNotFoundError
 
 if PY2:
-    # Up here: an import in a thread would wait for the program that is imported meanwhile (one lock).
+    # Up here: an import in a thread would wait for the program that is imported
+    # meanwhile (one lock).
     from re import compile as _compile
 else:
     def _compile(text):
@@ -44,10 +48,11 @@ else:
 
 
 class Pattern(object):
-    """A regular expression that is compiled, and ``re`` imported, when a method of it is first asked for.
+    """A regular expression that is compiled, and ``re`` imported, when a method of it
+    is first asked for.
 
-    All of them together take a tenth of the time that ``from lomond import WebSocket`` does, and most
-    are for what few servers send.
+    All of them together take a tenth of the time that ``from lomond import WebSocket``
+    does, and most are for what few servers send.
 
     :param text: text or bytes; flags stand in it, as in ``(?s)``
     """
@@ -191,7 +196,8 @@ if PY2:
     def encode_utf8(text):
         """UTF-8 of text.
 
-        :raises ValueError: a surrogate is in it, which 2.7 would encode and no peer may take
+        :raises ValueError: a surrogate is in it, which 2.7 would encode and no peer may
+            take
         """
         data = text.encode('utf-8')
         if b'\xed' in data:
@@ -244,9 +250,11 @@ else:
 
 
 def acquire(lock, timeout):
-    """Take a ``threading.Lock`` within ``timeout`` seconds (None: for ever); True when taken.
+    """Take a ``threading.Lock`` within ``timeout`` seconds (None: for ever); True when
+    taken.
 
-    2.7's locks cannot wait for a time: there it is tried again after pauses of 0.5 to 20 ms.
+    2.7's locks cannot wait for a time: there it is tried again after pauses of 0.5 to
+    20 ms.
     """
     if timeout is None:
         return lock.acquire()
@@ -325,9 +333,11 @@ HAS_MODULE_GETATTR = sys.version_info >= (3, 7)
 
 
 def system_proxies():
-    """The proxies that urllib finds: of the environment, else of macOS's or Windows' settings.
+    """The proxies that urllib finds: of the environment, else of macOS's or Windows'
+    settings.
 
-    :returns: dict; the hosts that the settings except are under ``'no'``, as text with blanks between
+    :returns: dict; the hosts that the settings except are under ``'no'``, as text with
+        blanks between
     """
     from six.moves.urllib.request import getproxies
     found = dict(getproxies())
@@ -336,7 +346,8 @@ def system_proxies():
 
 
 def _proxy_exceptions():
-    # Read here, because urllib's proxy_bypass() asks name servers, for as long as they like.
+    # Read here, because urllib's proxy_bypass() asks name servers, for as long as they
+    # like.
     try:
         from _scproxy import _get_proxy_settings  # macOS
     except ImportError:

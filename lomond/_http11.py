@@ -1,4 +1,5 @@
-"""HTTP/1.1 on the wire: readers of heads and bodies, and the octets of heads and answers.
+"""HTTP/1.1 on the wire: readers of heads and bodies, and the octets of heads and
+answers.
 
 The opening handshake and the proxies both use it.
 
@@ -31,9 +32,11 @@ _REASON_PHRASES = {
 
 
 class HeadReader(object):
-    """Finds the end of a header block in what arrives; feeding it octet by octet is linear.
+    """Finds the end of a header block in what arrives; feeding it octet by octet is
+    linear.
 
-    Lines may end in a bare LF.  After it has returned a head, or raised, it is not to be fed again.
+    Lines may end in a bare LF.  After it has returned a head, or raised, it is not to
+    be fed again.
 
     :param limit: octets of the block, its blank line included, that are allowed
     :param kind: ``'response'`` or ``'request'``: what the first line must look like
@@ -57,8 +60,8 @@ class HeadReader(object):
 
         :param data: bytes, bytearray or memoryview
         :returns: the block as bytes, blank line included; None while it is not whole
-        :raises CriticalProtocolError: as soon as the first line can be no HTTP, or the block
-            cannot end within the limit
+        :raises CriticalProtocolError: as soon as the first line can be no HTTP, or the
+            block cannot end within the limit
         """
         buffer = self._buffer
         known = len(buffer)
@@ -93,17 +96,20 @@ class HeadReader(object):
 
 
 class BodyReader(object):
-    """Collects the body of a response (RFC 7230, 3.3.3); it takes whatever comes and never raises.
+    """Collects the body of a response (RFC 7230, 3.3.3); it takes whatever comes and
+    never raises.
 
     What cannot be understood, a chunk without a size for instance, ends the body there.
 
     :param response: :class:`Response` the body belongs to
-    :param limit: octets of the body that are kept; when they are reached it counts as complete
+    :param limit: octets of the body that are kept; when they are reached it counts as
+        complete
 
     .. attribute:: is_complete
 
-        True when nothing more is to be read: Content-Length, the last chunk, the limit or the
-        end of the stream is reached, or this response has no body (1xx, 204, 304).
+        True when nothing more is to be read: Content-Length, the last chunk, the limit
+        or the end of the stream is reached, or this response has no body (1xx, 204,
+        304).
     """
 
     def __init__(self, response, limit=BODY_LIMIT):
@@ -133,7 +139,8 @@ class BodyReader(object):
     def feed(self, data):
         """Take what has arrived.
 
-        :param data: bytes, bytearray or memoryview; what lies behind the body's end is dropped
+        :param data: bytes, bytearray or memoryview; what lies behind the body's end is
+            dropped
         """
         data = to_bytes(data)
         position = 0
@@ -178,8 +185,8 @@ def check_header(name, value):
     :param name: bytes: a token (RFC 7230, 3.2.6)
     :param value: bytes: no control characters but the tab
     :raises TypeError: unless both are bytes
-    :raises ValueError: names the header and what is wrong; a value is never shown, as it may be
-        a secret, nor is what follows the good part of a name
+    :raises ValueError: names the header and what is wrong; a value is never shown, as
+        it may be a secret, nor is what follows the good part of a name
     """
     for what, data in (('name', name), ('value', value)):
         if not isinstance(data, bytes):
@@ -197,14 +204,16 @@ def check_header(name, value):
 def encode_answer(status, headers=(), body=b''):
     """An answer of a server.
 
-    ``Content-Length`` and ``Connection: close`` are added, unless given, to all that may have them.
+    ``Content-Length`` and ``Connection: close`` are added, unless given, to all that
+    may have them.
 
     :param status: int, 100-599
     :param headers: pairs (name, value) of text or bytes, sent in this order
     :param body: bytes
     :returns: bytes
     :raises TypeError: for a header that is neither
-    :raises ValueError: for another status, or a header that :func:`check_header` refuses
+    :raises ValueError: for another status, or a header that :func:`check_header`
+        refuses
     """
     if not isinstance(status, integer_types) or not 100 <= status <= 599:
         raise ValueError('status is {!r}; a number from 100 to 599 is allowed'.format(status))

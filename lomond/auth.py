@@ -1,7 +1,7 @@
-"""Answers to HTTP's challenges: Basic (RFC 7617) and Digest (RFC 7616, 2617).
+"""Answers to HTTP authentication challenges: Basic (RFC 7617), Digest (RFC 7616, 2617).
 
-It must not know who asks, an origin server (WWW-Authenticate, Authorization) or a proxy
-(Proxy-Authenticate, Proxy-Authorization), nor how the answer gets there.
+Knows nothing of: who asks, an origin server (WWW-Authenticate, Authorization) or a proxy
+(Proxy-Authenticate, Proxy-Authorization), and how the answer is sent.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -53,11 +53,13 @@ def basic(user, password):
 def parse_challenges(header_lines):
     """The challenges in WWW-Authenticate or Proxy-Authenticate (RFC 7235, 4.1).
 
-    :param header_lines: list of text, one for each header line (:meth:`Response.header_lines
-        <lomond.response.Head.header_lines>`): commas in quoted strings do no harm
-    :returns: list of (scheme in lower case, dict of parameters): names in lower case, values freed of
-        quotes; what stands in place of parameters (``Negotiate dG9rZW4=``) has the name ``''``.
-        Of a line that is broken: what stands before the break
+    :param header_lines: list of text, one for each header line
+        (:meth:`Response.header_lines <lomond.response.Head.header_lines>`): commas in
+        quoted strings do no harm
+    :returns: list of (scheme in lower case, dict of parameters): names in lower case,
+        values freed of quotes; what stands in place of parameters (``Negotiate
+        dG9rZW4=``) has the name ``''``. Of a line that is broken: what stands before
+        the break
     """
     challenges = []
     for line in header_lines:
@@ -92,9 +94,11 @@ def parse_challenges(header_lines):
 
 
 class DigestAuth(object):
-    """User and password for Digest authentication (RFC 7616), as ``auth=`` of a WebSocket.
+    """User and password for Digest authentication (RFC 7616), as ``auth=`` of a
+    WebSocket.
 
-    MD5, SHA-256 and their ``-sess`` forms; ``qop`` auth.  A 401 is answered once, by connecting again.
+    MD5, SHA-256 and their ``-sess`` forms; ``qop`` auth.  A 401 is answered once, by
+    connecting again.
 
     >>> DigestAuth('Mufasa', 'Circle of Life')
     DigestAuth('Mufasa', '***')
@@ -118,12 +122,14 @@ class DigestAuth(object):
     def answer(self, header_lines, method, uri, cnonce=None):
         """Answer the first challenge that is supported.
 
-        :param header_lines: list of text: WWW-Authenticate or Proxy-Authenticate, one for each line
+        :param header_lines: list of text: WWW-Authenticate or Proxy-Authenticate, one
+            for each line
         :param method: text: method of the request that will carry the answer
         :param uri: text: its target, query included; for CONNECT host and port
         :param cnonce: text: the client's nonce; None: 16 random octets
-        :returns: text whose characters are octets (to be encoded in latin-1): the value for
-            Authorization or Proxy-Authorization; None when no challenge is supported
+        :returns: text whose characters are octets (to be encoded in latin-1): the value
+            for Authorization or Proxy-Authorization; None when no challenge is
+            supported
         """
         for scheme, parameters in parse_challenges(header_lines):
             if scheme == 'digest':

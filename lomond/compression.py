@@ -16,21 +16,25 @@ FLAGS = ('server_no_context_takeover', 'client_no_context_takeover')
 
 
 class Deflate(object):
-    """How to compress, and what to offer the server, or, in a server, what to agree to (RFC 7692).
+    """How to compress, and what to offer the server, or, in a server, what to agree to
+    (RFC 7692).
 
     :param level: 0 (stored) - 9 (smallest); 1 is 1.8 times as fast as 6
-    :param mem_level: 1 - 9; the compressor takes ``2 ** (mem_level + 9)`` bytes and its window
-    :param client_max_window_bits: 8 - 15: the client compresses with a window of ``2 ** bits``
-        bytes; None: 15, or less if the server wants that
+    :param mem_level: 1 - 9; the compressor takes ``2 ** (mem_level + 9)`` bytes and its
+        window
+    :param client_max_window_bits: 8 - 15: the client compresses with a window of ``2 **
+        bits`` bytes; None: 15, or less if the server wants that
     :param server_max_window_bits: 8 - 15: the server has to do so; None: as it likes
-    :param client_no_context_takeover: the client begins each message with an empty window
+    :param client_no_context_takeover: the client begins each message with an empty
+        window
     :param server_no_context_takeover: the server has to do so
-    :param min_size: messages shorter than so many bytes are sent as they are, every other one
-        is compressed, even if that makes it longer
+    :param min_size: messages shorter than so many bytes are sent as they are, every
+        other one is compressed, even if that makes it longer
     :raises TypeError: no integer, or no bool, where one has to be
     :raises ValueError: a number out of its range
 
-    One object may be used by any number of connections, in any thread; it is never changed.
+    One object may be used by any number of connections, in any thread; it is never
+    changed.
     """
 
     def __init__(self, level=6, mem_level=8, client_max_window_bits=None, server_max_window_bits=None,
@@ -51,14 +55,16 @@ class Deflate(object):
             'client_no_context_takeover', 'server_no_context_takeover', 'min_size'))))
 
     def offer(self):
-        """Make the value of Sec-WebSocket-Extensions in the client's request (RFC 7692, 7.1).
+        """Make the value of Sec-WebSocket-Extensions in the client's request (RFC 7692,
+        7.1).
 
         :returns: text
 
         >>> print(Deflate().offer())
         permessage-deflate; client_max_window_bits
         """
-        # client_max_window_bits is always there: without it a server may not ask for less.
+        # client_max_window_bits is always there: without it a server may not ask for
+        # less.
         words = [NAME] + [name for name in FLAGS if getattr(self, name)]
         if self.server_max_window_bits is not None:
             words.append('server_max_window_bits={}'.format(self.server_max_window_bits))

@@ -1,7 +1,8 @@
-"""Numbers and texts that the whole package shares; they must not know who uses them.
+"""Numbers and texts that the whole package shares.
 
-``USER_AGENT`` (text, the User-Agent when none was given) names library, interpreter and system.
-It is made when it is first asked for: what ``platform`` finds out costs a third of the import.
+``USER_AGENT`` (text, the default User-Agent) names the library, the interpreter and the
+system.  It is made when it is first used: the calls to ``platform`` would take a third of
+the import time.
 """
 
 from __future__ import absolute_import, division, unicode_literals

@@ -1,7 +1,9 @@
-"""The exceptions; they must not know how a message came about.
+"""The exceptions.
 
-The caller's mistakes are raised; what the peer or the network gets wrong is an event
-(:mod:`lomond.events`) and these classes then stand behind it (``event.error``).
+A mistake of the caller is raised.  A mistake of the peer or the network is an event
+(:mod:`lomond.events`), with one of these exceptions as its ``error``.
+
+Knows nothing of: how a message came about.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -14,7 +16,8 @@ class WebSocketError(Exception):
     """Base of all errors of this package.
 
     :param msg: the finished message; braces in it are harmless
-    :param args: with these, or with keywords, ``msg.format(*args, **kwargs)`` is the message
+    :param args: with these, or with keywords, ``msg.format(*args, **kwargs)`` is the
+        message
     """
 
     def __init__(self, msg='', *args, **kwargs):

@@ -1,7 +1,10 @@
-"""The events that iterating over a connection gives; they must not know who makes them.
+"""The events that iterating over a connection yields.
 
-``event.name == 'text'`` is as good as ``isinstance(event, Text)``.  Two events are equal only when
-they are the same object.  ``copy``, and pickle from protocol 2 on, work when the values allow it.
+``event.name == 'text'`` is as good as ``isinstance(event, Text)``.  Two events are equal
+only if they are the same object.  ``copy``, and pickle from protocol 2 on, work if the
+values support them.
+
+Knows nothing of: who makes the events.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -10,7 +13,8 @@ import time
 
 from ._compat import Pattern, native, text_type
 
-#: Most units of a message that a repr shows: a line of a log must not be as long as a payload.
+#: Most units of a message that a repr shows: a line of a log must not be as long as a
+#: payload.
 CUT_PAYLOAD = 24
 #: The same for reasons and URLs: room for a cause that names several addresses.
 CUT_TEXT = 256
@@ -32,18 +36,18 @@ def _show(value, cut, unit):
     return '{} + {} {}'.format(shown, rest, unit) if rest else shown
 
 
-# Each __init__ is flat: a chain of super() calls costs as much again as the whole event does.
-# time.time is looked up when it is called, as tests and gevent replace it.
+# Each __init__ is flat: a chain of super() calls costs as much again as the whole event
+# does. time.time is looked up when it is called, as tests and gevent replace it.
 
 class Event(object):
     """Base of all events.
 
-    What an event is made with are its attributes.  The library does not change it later; it may be
-    handed to any thread.
+    What an event is made with are its attributes.  The library does not change it
+    later; it may be handed to any thread.
 
     :ivar name: its kind, text: ``'text'``, ``'disconnected'`` ...
-    :ivar received_time: seconds since the epoch, a float: when its bytes were read, or, without
-        bytes, when it was made
+    :ivar received_time: seconds since the epoch, a float: when its bytes were read, or,
+        without bytes, when it was made
     """
     __slots__ = ('received_time',)
 
@@ -65,7 +69,8 @@ class Event(object):
         for name in names:
             value = getattr(self, name)
             if name in _URLS and isinstance(value, (text_type, str)):
-                # A log is no place for anyone's password, nor for the codes in a server's Location.
+                # A log is no place for anyone's password, nor for the codes in a
+                # server's Location.
                 value = _USERINFO.sub(native('//***@'), value)
                 value = _QUERY.sub(native('?...'), value) if name == 'location' else value
             shown.append('{}={}'.format(name, _show(value, self._cut, self._unit)))
@@ -89,11 +94,12 @@ class Connecting(Event):
 class ConnectFail(Event):
     """No connection came about; the last event.
 
-    :param reason: why, in words, text: ``'unable to connect; 127.0.0.1:9 connection refused'``
+    :param reason: why, in words, text: ``'unable to connect; 127.0.0.1:9 connection
+        refused'``
     :param error: the exception behind it, None when there was none
-    :param stage: how far it came, text: ``'prepare'``, ``'resolve'``, ``'connect'`` (until TCP
-        to the server or the proxy stands), ``'proxy'`` (until the tunnel stands, TLS to the
-        proxy included), ``'tls'`` or ``'upgrade'``
+    :param stage: how far it came, text: ``'prepare'``, ``'resolve'``, ``'connect'``
+        (until TCP to the server or the proxy stands), ``'proxy'`` (until the tunnel
+        stands, TLS to the proxy included), ``'tls'`` or ``'upgrade'``
     """
     __slots__ = ('reason', 'error', 'stage')
     name = 'connect_fail'
@@ -125,7 +131,8 @@ class Connected(Event):
 
 
 class Redirected(Event):
-    """The server sent us elsewhere, and there we go (RFC 9110, 15.4); only with ``max_redirects``.
+    """The server sent us elsewhere, and there we go (RFC 9110, 15.4); only with
+    ``max_redirects``.
 
     :param url: the URL that was asked for, text
     :param location: the URL that is asked next, text
@@ -143,7 +150,8 @@ class Redirected(Event):
 
 
 class Ready(Event):
-    """The opening handshake is done (RFC 6455, 4.1): messages may be sent and will come.
+    """The opening handshake is done (RFC 6455, 4.1): messages may be sent and will
+    come.
 
     :param response: the server's answer, a :class:`~lomond.response.Response`
     :param protocol: the subprotocol that the server chose, text; None for none
@@ -161,10 +169,11 @@ class Ready(Event):
 
 
 class Rejected(Event):
-    """The server answered, but did not upgrade the connection (RFC 6455, 4.1); ``Disconnected`` follows.
+    """The server answered, but did not upgrade the connection (RFC 6455, 4.1);
+    ``Disconnected`` follows.
 
-    :param response: the answer, a :class:`~lomond.response.Response`; its ``body`` has up
-        to 64 KiB
+    :param response: the answer, a :class:`~lomond.response.Response`; its ``body`` has
+        up to 64 KiB
     :param reason: what is wrong with the answer, in words, text
     """
     __slots__ = ('response', 'reason')
@@ -244,7 +253,8 @@ class Pong(Event):
     """A pong came (RFC 6455, 5.5.3).
 
     :param data: its payload, bytes (125 at most)
-    :param latency: seconds since the ping it answers was sent, a float; None when it answers none
+    :param latency: seconds since the ping it answers was sent, a float; None when it
+        answers none
     """
     __slots__ = ('data', 'latency')
     name = 'pong'
@@ -265,7 +275,8 @@ class Poll(Event):
 
 
 class Closing(Event):
-    """The server is closing the connection (RFC 6455, 5.5.1); messages may be sent until this is handled.
+    """The server is closing the connection (RFC 6455, 5.5.1); messages may be sent
+    until this is handled.
 
     :param code: its close code, int; None when it sent none
     :param reason: its words, text, just as they came
@@ -312,9 +323,10 @@ class Unresponsive(Event):
 class ProtocolError(Event):
     """The server broke the protocol; the connection is failed (RFC 6455, 7.1.7).
 
-    :param error: what it did, in words, text: also the reason of our close frame, cut to 123 bytes
-    :param critical: False for a broken rule (close code 1002, or 1009 for size), True when its bytes
-        cannot be understood (1007)
+    :param error: what it did, in words, text: also the reason of our close frame, cut
+        to 123 bytes
+    :param critical: False for a broken rule (close code 1002, or 1009 for size), True
+        when its bytes cannot be understood (1007)
     """
     __slots__ = ('error', 'critical')
     name = 'protocol_error'
@@ -329,7 +341,8 @@ class ProtocolError(Event):
 class Disconnected(Event):
     """The connection is over; the last event.
 
-    :param reason: why, in words, text: ``'closed'``, ``'socket fail; connection lost'`` ...
+    :param reason: why, in words, text: ``'closed'``, ``'socket fail; connection lost'``
+        ...
     :param graceful: True when both sides had closed, or the upgrade was refused
     :param error: the exception behind it, None when there was none
     :param code: the close code that the server sent, int; None when it sent none
@@ -363,8 +376,10 @@ class BackOff(Event):
     """``persist`` waits before it connects again.
 
     :param delay: seconds, a float
-    :param attempt: how many attempts have failed in a row, int; 0: the last one was no failure
-    :param cause: the event that ended the last one: ``ConnectFail``, ``Rejected`` or ``Disconnected``
+    :param attempt: how many attempts have failed in a row, int; 0: the last one was no
+        failure
+    :param cause: the event that ended the last one: ``ConnectFail``, ``Rejected`` or
+        ``Disconnected``
     """
     __slots__ = ('delay', 'attempt', 'cause')
     name = 'back_off'
@@ -383,9 +398,11 @@ class BackOff(Event):
 
 
 class GaveUp(Event):
-    """``persist`` ends, as its limit is reached or ``retry_on`` said so; the last event.
+    """``persist`` ends, as its limit is reached or ``retry_on`` said so; the last
+    event.
 
-    :param cause: the event that ended the last attempt: ``ConnectFail``, ``Rejected`` or
+    :param cause: the event that ended the last attempt: ``ConnectFail``, ``Rejected``
+        or
         ``Disconnected``
     :param attempts: how many attempts have failed in a row, int
     """

@@ -1,4 +1,4 @@
-"""The opcodes of RFC 6455, 5.2; they must not know what a frame looks like."""
+"""The opcodes of RFC 6455, 5.2."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -35,7 +35,8 @@ class Opcode(object):
 
 _NAMES = dict((value, name) for name, value in vars(Opcode).items() if name.isupper())
 
-#: The numbers without a meaning (RFC 6455, 5.2): a frame that has one fails the connection.
+#: The numbers without a meaning (RFC 6455, 5.2): a frame that has one fails the
+#: connection.
 reserved_opcodes = frozenset((3, 4, 5, 6, 7, 11, 12, 13, 14, 15))
 
 

@@ -1,9 +1,8 @@
-"""HTTP/1.1 heads as values: responses and requests, as a peer sent them.
+"""HTTP/1.1 heads as values: responses and requests as a peer sent them.
 
-Nothing here refuses octets of a peer; what is wrong with them is noted in
-:attr:`Head.defect`.
+Nothing here refuses what a peer sent; :attr:`Head.defect` says what is wrong with it.
 
-Knows nothing of: upgrades, proxies, and how the octets arrive.
+Knows nothing of: upgrades, proxies, and how the bytes arrive.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -17,8 +16,8 @@ TOKEN_CHARACTERS = (b"!#$%&'*+-.^_`|~0123456789"
 #: One such character, in a regular expression.
 TCHAR = "[!#-'*+.0-9A-Z^-z|~-]"         # spelt out it takes 2 ms more to compile
 
-# A number as everybody writes it.  int() would also take '+101', '1_01', ' 101' and, before it
-# refuses (4300 digits, from 3.11 on), spend quadratic time on long ones.
+# A number as everybody writes it.  int() would also take '+101', '1_01', ' 101' and,
+# before it refuses (4300 digits, from 3.11 on), spend quadratic time on long ones.
 _STATUS_CODE = Pattern('(?:0|[1-9][0-9]{0,8})\\Z')
 _QUOTES = Pattern('(?s)\\\\.|"')
 
@@ -42,7 +41,8 @@ def escape(value, limit=80):
 
 
 def split_list(value):
-    """The stripped elements of a comma-separated list (RFC 7230, 7); empty ones are left out.
+    """The stripped elements of a comma-separated list (RFC 7230, 7); empty ones are
+    left out.
 
     A comma between double quotes separates nothing; a quote that is never closed is a
     character like others.
@@ -72,8 +72,8 @@ class Head(object):
 
     Whatever the octets are, it can be made of them.
 
-    :param header_data: bytes or bytearray: the first line, the header lines, a blank line;
-        what follows the blank line is not looked at
+    :param header_data: bytes or bytearray: the first line, the header lines, a blank
+        line; what follows the blank line is not looked at
     :raises TypeError: when it is neither
 
     .. attribute:: raw
@@ -86,12 +86,14 @@ class Head(object):
 
     .. attribute:: headers
 
-        dict of text: lower-case names; values stripped, those of repeated headers joined
-        with ``,``, those of folded lines with a blank; octets that are not ASCII are U+FFFD.
+        dict of text: lower-case names; values stripped, those of repeated headers
+        joined with ``,``, those of folded lines with a blank; octets that are not ASCII
+        are U+FFFD.
 
     .. attribute:: defect
 
-        What is wrong with the header lines, in words; None when nothing is (RFC 7230, 3.2.4).
+        What is wrong with the header lines, in words; None when nothing is (RFC 7230,
+        3.2.4).
     """
 
     def __init__(self, header_data):
@@ -151,7 +153,8 @@ class Head(object):
         return split_list(self.get(name, ''))
 
     def header_lines(self, name):
-        """The values of a header, one for each line in which it came (Set-Cookie, WWW-Authenticate).
+        """The values of a header, one for each line in which it came (Set-Cookie,
+        WWW-Authenticate).
 
         :param name: text, in any case
         :returns: list of text; each character is an octet (latin-1), so nothing is lost
@@ -171,15 +174,16 @@ class Head(object):
 
 
 class Response(Head):
-    """The head of an HTTP response (RFC 7230, 3), and the body of one that is a refusal.
+    """The head of an HTTP response (RFC 7230, 3), and the body of one that is a
+    refusal.
 
     Nothing changes it once it is handed out, so any thread may read it.
 
     >>> Response(b'HTTP/1.1 404 Not Found\\r\\nServer: x\\r\\n\\r\\n').status_code
     404
 
-    :param header_data: bytes or bytearray: status line, header lines, a blank line; whatever
-        they are, nothing is raised
+    :param header_data: bytes or bytearray: status line, header lines, a blank line;
+        whatever they are, nothing is raised
     :raises TypeError: when it is neither
 
     .. attribute:: http_ver
@@ -196,7 +200,8 @@ class Response(Head):
 
     .. attribute:: body
 
-        bytes: up to 64 KiB of a refusal's body (:class:`~lomond.events.Rejected`); empty otherwise.
+        bytes: up to 64 KiB of a refusal's body (:class:`~lomond.events.Rejected`);
+        empty otherwise.
     """
 
     def __init__(self, header_data):
@@ -209,17 +214,19 @@ class Response(Head):
 
 
 class Request(Head):
-    """The head of an HTTP request (RFC 7230, 3), as a server of :mod:`lomond.testing` has got it.
+    """The head of an HTTP request (RFC 7230, 3), as a server of :mod:`lomond.testing`
+    has got it.
 
     Nothing changes it once it is handed out, so any thread may read it.
 
-    :param header_data: bytes or bytearray: request line, header lines, a blank line; whatever
-        they are, nothing is raised
+    :param header_data: bytes or bytearray: request line, header lines, a blank line;
+        whatever they are, nothing is raised
     :raises TypeError: when it is neither
 
     .. attribute:: method
 
-        text such as ``GET``; empty, like the other two, when the request line has not three parts.
+        text such as ``GET``; empty, like the other two, when the request line has not
+        three parts.
 
     .. attribute:: target
 

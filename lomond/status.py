@@ -1,4 +1,4 @@
-"""The close codes of RFC 6455, 7.4; they must not know who sends them."""
+"""The close codes of RFC 6455, 7.4."""
 
 from __future__ import absolute_import, division, unicode_literals
 

@@ -1,8 +1,8 @@
 """The WebSocket protocol without input or output: bytes in, events and bytes out.
 
-``lomond.protocol.connection.Connection`` is a complete WebSocket connection, in either role, that
-never touches a socket, a clock or a thread, so any kind of loop can drive it.  These names are
-semi-public: they change only with a line in the change log.
+``lomond.protocol.connection.Connection`` is a complete WebSocket connection, in either
+role, that never touches a socket, a clock or a thread, so any kind of loop can drive
+it.  These names are semi-public: they change only with a line in the change log.
 
 ``lomond.protocol.connection``
     ``Connection``, ``Role``, ``CLIENT``, ``SERVER``, ``DEFAULT_MAX_MESSAGE_SIZE``

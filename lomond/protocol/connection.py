@@ -1,29 +1,34 @@
 """One WebSocket connection as a protocol: bytes in, events and bytes out.
 
-It must not know sockets, clocks, locks or threads, nor who drives it.  A driver does this:
+A driver uses it like this:
 
 ``get_buffer()``
-    gives a writable memoryview: where the next bytes should go (free space of the parse
-    buffer, or the final place of a large payload).  The driver may keep the view alive.
+    returns a writable memoryview for the next bytes: free space in the receive buffer,
+    or the final place of a large payload.  The driver may keep the view alive.
 ``buffer_updated(n, received_time, now)``
-    ``n`` bytes were put there: an iterator of events (0: the end of the stream).  The names
-    are those of ``asyncio.BufferedProtocol``.
+    tells that ``n`` bytes were put there (0: the end of the stream) and returns an
+    iterator of events.  The names are those of ``asyncio.BufferedProtocol``.
 ``receive(data, received_time, now)``
-    the same for bytes that one already has; ``b''`` is the end of the stream.
+    does the same with bytes that the caller already has; ``b''`` is the end of the
+    stream.
 ``take_outgoing()``
-    ``(opcode, payload)`` of pongs, close echoes and the close frame of a failure, in order, for
-    ``encode_reply``; an opcode of None is raw bytes (the answer to a client's request).
+    returns ``(opcode, payload)`` of pongs, close echoes and the close frame of a
+    failure, in order, for ``encode_reply``.  An opcode of None stands for raw bytes (a
+    server's answer to the request).
 ``send_message``, ``send_ping``, ``send_pong``, ``close``
-    check the state and give bytes to write.
+    check the state and return bytes to write.
 
-The iterator is lazy: an event is made and handed out, and what answers it is in the queue,
-before the next frame is looked at.  The echo of a close, and the close frame of a failure,
+The iterator is lazy: each event is made and handed out, and its reply is queued, before
+the next frame is parsed.  The echo of a close frame, and the close frame of a failure,
 are queued when the iterator is resumed after their events.  A driver takes the outgoing
-replies after each step of the iterator and exhausts it before it asks for a buffer or feeds.
+replies after each step of the iterator, and exhausts it before it asks for a buffer or
+feeds bytes.
 
-``close()`` and ``disconnect()`` may be called from any thread and from signal handlers, also
-while the driver is at work; everything else belongs to the driver (feeding) and to the holder
-of its write lock (sending, ``encode_reply``, ``take_outgoing``).
+``close()`` and ``disconnect()`` may be called from any thread and from signal handlers,
+even while the driver is running.  Everything else belongs to the driver (feeding) and
+to the holder of its write lock (sending, ``encode_reply``, ``take_outgoing``).
+
+Knows nothing of: sockets, clocks, locks, threads, drivers.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -47,10 +52,10 @@ from .permessage_deflate import PerMessageDeflate
 from .receive_buffer import ReceiveBuffer
 from .send_queue import PingLog, SendQueue
 
-#: Bytes of one message, unless the caller says otherwise.
+#: Default limit for one message, in bytes.
 DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024
 
-#: What the two sides do differently.
+#: What client and server do differently.
 Role = collections.namedtuple('Role', 'name masks_outgoing expects_masked closes_tcp_first')
 CLIENT = Role('client', masks_outgoing=True, expects_masked=False, closes_tcp_first=False)
 SERVER = Role('server', masks_outgoing=False, expects_masked=True, closes_tcp_first=True)
@@ -61,34 +66,38 @@ class Connection(states.Progress):
 
     :param Role role: ``CLIENT`` or ``SERVER``
     :param handshake: a :class:`~lomond.protocol.handshake.ClientHandshake` or
-        :class:`~lomond.protocol.handshake.ServerHandshake`; None: the connection is open already
-    :param bytes initial: bytes that arrived before (behind a proxy's answer, or with the
-        request that a WSGI server has parsed)
-    :param max_message_size: most bytes of one message, after inflating; None for no limit
-    :param deflate: the :class:`~lomond.compression.Deflate` options (level, memory) of what is
-        sent compressed; None: defaults
-    :param compression: agreed parameters, when the connection is open already
-    :param str subprotocol: likewise
+        :class:`~lomond.protocol.handshake.ServerHandshake`; if None, the connection is
+        already open
+    :param bytes initial: bytes that arrived earlier (after a proxy's answer, or with
+        the request that a WSGI server has parsed)
+    :param max_message_size: most bytes of one message, after inflating; None for no
+        limit
+    :param deflate: the :class:`~lomond.compression.Deflate` options (level, memory) for
+        what is sent compressed; None for the defaults
+    :param compression: the agreed parameters, if the connection is already open
+    :param str subprotocol: the agreed subprotocol, if the connection is already open
     """
 
     def __init__(self, role, handshake=None, initial=b'',
                  max_message_size=DEFAULT_MAX_MESSAGE_SIZE, deflate=None, compression=None,
                  subprotocol=None):
         super(Connection, self).__init__()
-        # Written by the loop before the state moves, read by anybody behind it: no lock.
-        self.failure = None             # the text of what failed the connection
+        # The loop writes these before the state moves; others read them afterwards: no
+        # lock.
+        self.failure = None             # why the connection failed, as text
         self.close_code = None          # code and reason of the peer's close frame
         self.close_reason = ''
         self.send_queue = SendQueue()
         self.pings = PingLog()
         self._encoder = Encoder(role.masks_outgoing)    # guarded by the write lock
-        #: :meth:`~lomond.protocol.frames.Encoder.encode`, for who holds the write lock and may send.
+        #: :meth:`~lomond.protocol.frames.Encoder.encode`, for the holder of the write
+        #: lock.
         self.encode = self._encoder.encode
         self.role = role
         self.handshake = handshake
         self.max_message_size = max_message_size
         self.auto_pong = True
-        #: True, or a predicate of the response: hold a rejection back until its body is there.
+        #: True, or a predicate of the response: whether Rejected waits for the body.
         self.collect_body = False
         self.subprotocol = subprotocol
         self.extensions = set()
@@ -96,9 +105,9 @@ class Connection(states.Progress):
         #: Seconds since Ready, or None; set by :meth:`note_close_sent` alone.
         self.sent_close_time = None
         self.eof = False
-        self._consumed = True           # all events of the bytes fed so far were taken
+        self._consumed = True           # the previous batch of events has been consumed
         self.receive_buffer = ReceiveBuffer()
-        self.body_over = False          # the body of a rejection is waited for no longer
+        self.body_over = False          # stop waiting for the body of a rejected handshake
         self._deflate = deflate
         self._compression = compression
         self.now = None                 # monotonic seconds of the newest bytes
@@ -107,13 +116,13 @@ class Connection(states.Progress):
             self.move(states.READY)
         if initial:
             self.receive_buffer.put_back(initial)
-        #: Events, and None whenever more bytes are needed; drivers in a hurry iterate this
-        #: one directly after :meth:`advance`.
+        #: Events, and None whenever more bytes are needed.  A driver may iterate it
+        #: directly after :meth:`advance`, which is faster than :meth:`buffer_updated`.
         self.events = None
 
     @property
     def supports_compression(self):
-        """True when permessage-deflate was agreed on."""
+        """True if permessage-deflate was agreed on."""
         agreed = self._compression if self.handshake is None else self.handshake.compression
         return agreed is not None
 
@@ -124,32 +133,37 @@ class Connection(states.Progress):
 
     @property
     def latency(self):
-        """Seconds from the newest answered ping to its pong; None before."""
+        """Seconds from a ping to the latest pong that answers one, or None."""
         return self.pings.latency
 
     # -- bytes in
 
     def get_buffer(self, sizehint=-1):
-        """A writable memoryview for the next bytes; see the module's text."""
+        """Return a writable memoryview for the next bytes.
+
+        :param sizehint: ignored (the argument of ``asyncio.BufferedProtocol``)
+        """
         return self.receive_buffer.get_buffer(sizehint)
 
     def advance(self, count, received_time=None, now=None):
-        """Take ``count`` bytes that were put into the buffer; iterate ``events`` now.
+        """Take ``count`` bytes that were put into the buffer; iterate ``events`` next.
 
-        :param count: 0 is the end of the stream; None: nothing was put there (:meth:`resume`)
+        :param count: 0 for the end of the stream; None if nothing was put there
+            (:meth:`resume`)
 
-        Call :meth:`events_consumed` once ``events`` has given None.
+        Call :meth:`events_consumed` once ``events`` has yielded None.
         """
         if not self._consumed:
             self._check_consumed()
         self._consumed = False
         if self.events is None:
-            # By a weak reference: a cycle through a suspended generator is never freed on 2.7.
-            # And as a chain: one generator around the others costs 20 ns a message.
+            # A weak reference, because 2.7 never frees a cycle through a suspended
+            # generator. A chain, because a generator around the others costs 20 ns per
+            # message.
             self.events = itertools.chain.from_iterable(_stages(weakref.proxy(self)))
         self.now = now
         if received_time is None:
-            received_time = Event().received_time       # what an event takes by itself
+            received_time = Event().received_time       # the default of an event
         self.receive_buffer.received_time = received_time
         if count:
             self.receive_buffer.advance(count)
@@ -157,9 +171,9 @@ class Connection(states.Progress):
             self.eof = True
 
     def events_consumed(self):
-        """Tell that ``events`` gave None: more bytes may be fed.
+        """Allow the next bytes to be fed: ``events`` has yielded None.
 
-        For drivers that iterate ``events`` themselves; call it once for each read.
+        A driver that iterates ``events`` itself calls this once per read.
         """
         self._consumed = True
 
@@ -169,10 +183,10 @@ class Connection(states.Progress):
                 'bytes were fed while an earlier iterator of events is not exhausted')
 
     def buffer_updated(self, count, received_time=None, now=None):
-        """``count`` bytes were put into the buffer.
+        """Take ``count`` bytes that were put into the buffer.
 
-        :param int count: 0 is the end of the stream
-        :param received_time: epoch seconds for the events
+        :param int count: 0 for the end of the stream
+        :param received_time: seconds since the epoch, for the events
         :param now: monotonic seconds, for the latency of pongs
         :returns: a lazy iterator of events
         """
@@ -180,8 +194,10 @@ class Connection(states.Progress):
         return self._until_consumed()
 
     def resume(self, received_time=None, now=None):
-        """As :meth:`buffer_updated`, for what is there already: ``initial``, or a body that
-        :meth:`finish_body` has ended."""
+        """Like :meth:`buffer_updated`, without new bytes.
+
+        For ``initial``, and for a body that :meth:`finish_body` has ended.
+        """
         return self.buffer_updated(None, received_time, now)
 
     def _until_consumed(self):
@@ -196,9 +212,9 @@ class Connection(states.Progress):
             self.disconnect()
 
     def receive(self, data, received_time=None, now=None):
-        """Feed bytes that one already has; they must not change until it is exhausted.
+        """Feed bytes; they must not change until the iterator is exhausted.
 
-        :param data: bytes, bytearray or memoryview; empty: the end of the stream
+        :param data: bytes, bytearray or memoryview; empty for the end of the stream
         :returns: a lazy iterator of events
         """
         if not len(data):
@@ -208,72 +224,77 @@ class Connection(states.Progress):
 
     def _receive(self, data, received_time, now):
         while len(data):
-            self._check_consumed()        # of another iterator that was begun since
+            self._check_consumed()      # another iterator may have been started meanwhile
             place = self.receive_buffer.get_buffer()
             count = min(len(place), len(data))
             place[:count] = data[:count]
-            place = None                # the iterator may outgrow the buffer
+            place = None                # release the view: the buffer may be replaced
             for event in self.buffer_updated(count, received_time, now):
                 yield event
             data = data[count:]
 
     def finish_body(self):
-        """The body of a rejection is waited for no longer; :meth:`resume` gives its event."""
+        """Stop waiting for the body of a rejection; :meth:`resume` yields its event."""
         self.body_over = True
 
-    # -- what wants to be written
+    # -- replies
 
     def take_outgoing(self):
-        """All ``(opcode, payload)`` that want to be written now, in order."""
+        """Return all ``(opcode, payload)`` that are to be written now, in order."""
         return list(iter(self.send_queue.next, None))
 
     def encode_reply(self, opcode, payload):
-        """The bytes of one item of :meth:`take_outgoing`."""
+        """Return the bytes of one item of :meth:`take_outgoing`."""
         if opcode is None:
             return payload
         return self._encoder.encode_control(opcode, payload)
 
     def queue_ping(self, payload, now):
-        """An automatic ping, to be written with the other replies; it counts from ``now``."""
+        """Queue an automatic ping; its latency counts from ``now``."""
         self.pings.sent(payload, now)
         self.send_queue.queue(Opcode.PING, payload)
 
-    # -- what the caller sends
+    # -- messages, pings and pongs of the caller
 
     def check_send(self):
-        """Refuse a send that the state forbids.
+        """Raise if the state does not allow sending.
 
-        :raises WebSocketUnavailable, WebSocketClosing, WebSocketClosed: see the state table
+        :raises WebSocketUnavailable, WebSocketClosing, WebSocketClosed: see the state
+            table
         """
         state = self.state
         if not state.may_send:
             raise state.refuse()
 
     def send_message(self, opcode, payload, compress=False, fin=True):
-        """The bytes of one message, or of one frame of it.
+        """Return the bytes of one message, or of one frame of it.
 
-        :param opcode: ``Opcode.TEXT`` or ``BINARY`` (``CONTINUATION`` for further frames)
+        :param opcode: ``Opcode.TEXT`` or ``BINARY`` (``CONTINUATION`` for further
+            frames)
         :param payload: bytes, bytearray, or a memoryview of bytes
-        :param compress: compress it when that was agreed on (whole messages only)
-        :param fin: False: further frames follow
-        :returns: an iterable of bytes-like objects; each must be written before the next is taken
-        :raises WebSocketUnavailable: and subclasses, when the state forbids it
+        :param compress: compress it if that was agreed on (whole messages only)
+        :param fin: false if further frames follow
+        :returns: an iterable of bytes-like objects; each must be written before the
+            next is taken
+        :raises WebSocketUnavailable: and subclasses, if the state forbids it
         """
         self.check_send()
         return self._encoder.encode_message(opcode, payload, compress, fin)
 
     def send_ping(self, data=b'', now=None):
-        """The bytes of a ping; ``now`` is when it is sent, for the latency of its pong.
+        """Return the bytes of a ping.
 
-        :raises ValueError: more than 125 bytes
-        :raises WebSocketUnavailable: and subclasses, when the state forbids it
+        :param data: at most 125 bytes
+        :param now: when it is sent, in monotonic seconds, for the latency of its pong
+        :raises ValueError: if there are more than 125 bytes
+        :raises WebSocketUnavailable: and subclasses, if the state forbids it
         """
         frame = self._encode_control(Opcode.PING, data)
         self.pings.sent(to_bytes(data), now)
         return frame
 
     def send_pong(self, data):
-        """The bytes of a pong; errors as in :meth:`send_ping`."""
+        """Return the bytes of a pong; raises like :meth:`send_ping`."""
         return self._encode_control(Opcode.PONG, data)
 
     def _encode_control(self, opcode, data):
@@ -286,15 +307,15 @@ class Connection(states.Progress):
     # -- the end
 
     def close(self, code=Status.NORMAL, reason=''):
-        """Begin the closing handshake, or answer the peer's (RFC 6455, 7.1.2).
+        """Start the closing handshake, or answer the peer's (RFC 6455, 7.1.2).
 
-        The state moves at once, and never waits.  After the peer's close frame its code is
-        echoed, whatever is given here.  Before Ready the connection is over.
+        The state moves at once; this never waits.  After the peer's close frame its
+        code is echoed, whatever is given here.  Before Ready it ends the connection.
 
         :param code: a close code that may be sent; None for an empty close frame
         :param reason: text, or bytes of UTF-8; cut to 123 bytes
-        :returns: the payload of the close frame that is to be written, or None when there is
-            nothing to do
+        :returns: the payload of the close frame to write, or None if nothing has to be
+            written
         :raises TypeError, ValueError: for a code or reason that may not be sent
         """
         payload = encode_close_payload(code, reason)
@@ -306,7 +327,7 @@ class Connection(states.Progress):
         return payload if self.was_open and state is not states.DISCONNECTED else None
 
     def note_close_sent(self, session_time):
-        """Note when our close frame was sent; a second one changes nothing.
+        """Note when our close frame was sent; only the first call has an effect.
 
         :param float session_time: seconds since Ready
         """
@@ -314,17 +335,18 @@ class Connection(states.Progress):
             self.sent_close_time = session_time
 
     def fail(self, code, text):
-        """Fail the connection (RFC 6455, 7.1.7); queues a close frame with code and text.
+        """Fail the connection (RFC 6455, 7.1.7) and queue a close frame with code and
+        text.
 
-        Nothing is queued before the opening handshake is done, and nothing changes once the
-        connection has failed or the peer's close frame was answered.
+        Nothing is queued before the opening handshake is complete, and nothing changes
+        after the connection has failed or the peer's close frame was answered.
         """
         if self.move(states.FAIL) is states.FAILED and self.failure is None:
             self.failure = text
             if self.was_open:
                 self.queue_close(code, text)
             else:
-                self.take_close_token()         # nobody listens to frames yet
+                self.take_close_token()         # the peer does not read frames yet
 
     def queue_close(self, code, text=''):
         """Queue the close frame of an echo or a failure, unless one was sent."""
@@ -333,7 +355,7 @@ class Connection(states.Progress):
             self.send_queue.queue(Opcode.CLOSE, encode_close_payload(code, text))
 
     def set_up_codec(self, parameters):
-        """Compression was agreed on, with these parameters; None: it was not."""
+        """Set up compression with the agreed parameters; None if there is none."""
         if parameters is not None:
             options = self._deflate or Deflate()
             self._encoder.codec = PerMessageDeflate(
@@ -341,12 +363,12 @@ class Connection(states.Progress):
                 options.min_size)
 
     def drop_codec(self):
-        """zlib's memory is needed no longer; a sender may still hold it."""
+        """Drop the codec and zlib's memory; a sender may still hold it."""
         self._encoder.codec = None
 
     def release(self):
-        """Give all memory back; for the driver, when it is done with the connection."""
-        self.collect_body = False           # may be a method of one that refers to us
+        """Free all memory; a driver calls this when it is done."""
+        self.collect_body = False           # may be a method of an object that refers to us
         self.events = ()
         self.drop_codec()
         self.receive_buffer.release()
@@ -354,14 +376,14 @@ class Connection(states.Progress):
         self.send_queue.clear()
 
 
-# The stages of a connection's life; ``core`` is a weak proxy of it.
+# The stages of a connection.  ``core`` is a weak proxy of it.
 
 def _stages(core):
-    """Iterators of events, and of None whenever more bytes are needed, one behind the other."""
+    """Yield an iterator per stage: of events, and of None when bytes are needed."""
     if core.handshake is not None:
         yield _shake_hands(core)
     if core.state.may_pong:                 # OPEN, or LOCAL_CLOSING already
-        close_frame = []                    # code and text of a failure's
+        close_frame = []                    # code and text, once the connection has failed
         failed = functools.partial(_on_failure, core, close_frame)
         yield parse_frames(
             core.receive_buffer, functools.partial(_on_control, core), failed, core.codec,
@@ -375,7 +397,7 @@ def _stages(core):
 
 
 def _on_failure(core, close_frame, error):
-    """The peer broke the protocol: the event that says so, or None when all is over anyway."""
+    """Return the event of a violation, or None if the connection is already over."""
     text = text_type(error)
     if core.move(states.FAIL) is not states.FAILED:
         return None
@@ -403,7 +425,7 @@ def _stamp(core, event):
 
 
 def _shake_hands(core):
-    """The opening handshake: None until the head is there, then Ready or Rejected."""
+    """Yield None until the head has arrived, then Ready or Rejected."""
     receive_buffer = core.receive_buffer
     failure = None
     try:
@@ -416,7 +438,7 @@ def _shake_hands(core):
         failure = text_type(error)
     if failure is not None:
         if core.move(states.FAIL) is states.FAILED:
-            core.take_close_token()         # nobody listens to frames yet
+            core.take_close_token()         # the peer does not read frames yet
             core.failure = failure
             yield _stamp(core, ProtocolError(failure, True))
         return
@@ -443,13 +465,14 @@ def _shake_hands(core):
 
 
 def _read_head(handshake, receive_buffer):
-    """Give the handshake what arrives until it has come to a verdict.
+    """Feed the handshake until it has an outcome.
 
     :param handshake: a :class:`~lomond.protocol.handshake.ClientHandshake` or
         :class:`~lomond.protocol.handshake.ServerHandshake`
     :param ReceiveBuffer receive_buffer: where the bytes arrive; emptied by this
-    :returns: a generator of None, and at last the :class:`~lomond.protocol.handshake.Outcome`
-    :raises CriticalProtocolError: this is no HTTP, or its head is too large
+    :returns: a generator of None, and finally of the
+        :class:`~lomond.protocol.handshake.Outcome`
+    :raises CriticalProtocolError: if the bytes are not HTTP, or the head is too large
     """
     outcome = None
     while outcome is None:
@@ -462,10 +485,11 @@ def _read_head(handshake, receive_buffer):
 def _read_body(response, surplus, receive_buffer, is_over):
     """Collect the body of a rejection.
 
-    :param Response response: gets it as its ``body``, as far as it came
-    :param bytes surplus: what came behind the head
+    :param Response response: its ``body`` is set to what has arrived
+    :param bytes surplus: the bytes that came with the head
     :param ReceiveBuffer receive_buffer: where the bytes arrive; emptied by this
-    :param is_over: callable; True: what there is will do
+    :param is_over: callable; once it returns true, the rest of the body is not waited
+        for
     :returns: a generator of None
     """
     reader = BodyReader(response)
@@ -481,7 +505,7 @@ def _wants_body(collect, response):
 
 
 def _on_control(core, opcode, payload):
-    """A ping, pong or close frame: queue what answers it and give the event."""
+    """Return the event of a control frame; the reply to a ping is queued."""
     if opcode == Opcode.PING:
         if core.auto_pong and core.state.may_pong:
             core.send_queue.queue_pong(payload)

@@ -1,9 +1,11 @@
-"""Frames out of bytes (RFC 6455, 5): the receiving side of a connection as one generator.
+"""Frames out of bytes (RFC 6455, 5): the receiving side of a connection as one
+generator.
 
-It reads like the figure in section 5.2, from top to bottom.  Its local variables are its
-state.  It yields events, and None whenever it needs more bytes.
+It reads like the figure in section 5.2, from top to bottom.  Its local variables are
+its state.  It yields events, and None whenever it needs more bytes.
 
-Knows nothing of: sockets, the states of a connection, and how control frames are answered.
+Knows nothing of: sockets, the states of a connection, and how control frames are
+answered.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -19,12 +21,13 @@ from .masking import mask_payload
 from .message import Message, too_large
 from .utf8 import decode as decode_utf8
 
-#: Binary payloads with at least this many bytes missing are received directly into their
-#: final buffer.
+#: Binary payloads with at least this many bytes missing are received directly into
+#: their final buffer.
 DIRECT = 64 * 1024
-#: Text of at least this many bytes is decoded out of the buffer.  Below, a slice of it and
-#: ``bytearray.decode`` are faster: 0.10 us instead of 0.15 for 128 bytes, but 1.28 instead
-#: of 0.97 for 16 KiB.
+#: Text of at least this many bytes is decoded out of the buffer.  Below, a slice of it
+#: and
+#: ``bytearray.decode`` are faster: 0.10 us instead of 0.15 for 128 bytes, but 1.28
+#: instead of 0.97 for 16 KiB.
 NO_SLICE = 4 * 1024
 
 _unpack_64 = struct.Struct(str('!Q')).unpack_from
@@ -33,8 +36,8 @@ _unpack_64 = struct.Struct(str('!Q')).unpack_from
 def _rules(*data_frames):
     """Make a table by the first byte of a frame: the largest 7-bit length it may have.
 
-    That is -1 for a frame that is not allowed, 125 for a control frame (5.5), and 127, which
-    announces a length of 64 bits, for a data frame.
+    That is -1 for a frame that is not allowed, 125 for a control frame (5.5), and 127,
+    which announces a length of 64 bits, for a data frame.
     """
     rules = [-1] * 256
     for first in data_frames:
@@ -44,15 +47,15 @@ def _rules(*data_frames):
     return rules
 
 
-# What may come between messages, with and without compression (RFC 7692, 6), and within a
-# fragmented one (5.4).  0x80 is FIN, 0x40 RSV1; the opcodes are 1 for text, 2 for binary and
-# 0 for a continuation.
+# What may come between messages, with and without compression (RFC 7692, 6), and within
+# a fragmented one (5.4).  0x80 is FIN, 0x40 RSV1; the opcodes are 1 for text, 2 for
+# binary and 0 for a continuation.
 _BETWEEN = _rules(0x81, 0x82, 0x01, 0x02)
 _BETWEEN_COMPRESSED = _rules(0x81, 0x82, 0x01, 0x02, 0xC1, 0xC2, 0x41, 0x42)
 _WITHIN = _rules(0x80, 0x00)
 
-# By the second byte of a frame: the size of its header, and the 7-bit length.  With the wrong
-# mask bit (5.1) the length is above all that the first byte allows.
+# By the second byte of a frame: the size of its header, and the 7-bit length.  With the
+# wrong mask bit (5.1) the length is above all that the first byte allows.
 _WRONG = [(0, 255)] * 128
 _UNMASKED = [(2, length) for length in range(126)] + [(4, 126), (10, 127)] + _WRONG
 _MASKED = _WRONG + [(6, length) for length in range(126)] + [(8, 126), (14, 127)]
@@ -63,14 +66,16 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
     """Parse one direction of a connection, from the first frame on.
 
     :param ReceiveBuffer receive_buffer: where the bytes arrive
-    :param on_control: called with ``(opcode, payload)`` for each ping, pong and close frame;
-        returns the event to hand out
+    :param on_control: called with ``(opcode, payload)`` for each ping, pong and close
+        frame; returns the event to hand out
     :param on_failure: called with the error (ProtocolError, PayloadTooLarge,
-        CriticalProtocolError) when the peer breaks the protocol; returns the event to hand
-        out, or None
-    :param codec: the :class:`~lomond.protocol.permessage_deflate.PerMessageDeflate`, or None
+        CriticalProtocolError) when the peer breaks the protocol; returns the event to
+        hand out, or None
+    :param codec: the :class:`~lomond.protocol.permessage_deflate.PerMessageDeflate`, or
+        None
     :param expects_masked: true in a server, whose client must mask (5.1)
-    :param max_message_size: the most bytes of a message, after inflating; None for no limit
+    :param max_message_size: the most bytes of a message, after inflating; None for no
+        limit
     :param given_up: a list; when it is not empty, no more events are produced
     :returns: a generator of events and Nones; it ends after a close frame, after a
         violation, and when ``given_up`` says so
@@ -99,7 +104,8 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
                 need = 2
                 continue
 
-            # The header.  What is wrong with it is refused at the first byte that shows it.
+            # The header.  What is wrong with it is refused at the first byte that shows
+            # it.
             first = buf[pos]
             header_size, length = headers[buf[pos + 1]]
             if length > rules[first]:
@@ -197,7 +203,8 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
             pos = stop
             yield event
     except (errors.ProtocolError, errors.CriticalProtocolError) as error:
-        # Here, and not in a generator around this one: each hop costs every message 20 ns.
+        # Here, and not in a generator around this one: each hop costs every message 20
+        # ns.
         event = on_failure(error)
         if event is not None:
             yield event

@@ -1,6 +1,8 @@
-"""Frames as bytes: headers, whole small frames, payloads of close frames (RFC 6455, 5.2, 5.5.1).
+"""Frames as bytes: headers, small frames, messages, and payloads of close frames.
 
-It must not know of connections: what may be sent when is decided elsewhere.
+RFC 6455, 5.2 to 5.5.
+
+Knows nothing of: connections, and what may be sent when.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,14 +15,14 @@ from ..errors import CriticalProtocolError, ProtocolError
 from ..status import Status
 from .masking import HAS_WSACCEL, make_masking_key, mask_behind, mask_payload, refill, stock
 
-#: Bits of the first octet of a frame, beside the opcode.
+#: Bits of the first byte of a frame; the low four bits are the opcode.
 FIN, RSV1 = 0x80, 0x40
-#: Most bytes of payload in a control frame (RFC 6455, 5.5).
+#: Maximum payload of a control frame, in bytes (RFC 6455, 5.5).
 MAX_CONTROL_PAYLOAD = 125
-#: Most bytes of a close frame's reason: two are for the code.
+#: Maximum reason of a close frame, in bytes: two are needed for the code.
 MAX_CLOSE_REASON = MAX_CONTROL_PAYLOAD - 2
-#: Messages are masked and sent in pieces of this many bytes: 1 MiB masks nearly twice as fast
-#: so, and the first piece is on the wire while the next one is masked.
+#: Messages are masked and sent in pieces of this many bytes.  This masks 1 MiB nearly
+#: twice as fast, and the first piece is on the wire while the next one is masked.
 CHUNK = 64 * 1024
 
 _pack_7 = struct.Struct(str('!BB')).pack
@@ -34,7 +36,8 @@ _unpack_code = struct.Struct(str('!H')).unpack
 
 
 def encode_header(opcode, payload_length, masking_key=None, fin=True, rsv1=False):
-    """The header of a frame, with the length in its shortest form (RFC 6455, 5.2)::
+    """Make the header of a frame, with the length in its shortest form (RFC 6455,
+    5.2)::
 
          0                   1                   2                   3
          0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -47,16 +50,18 @@ def encode_header(opcode, payload_length, masking_key=None, fin=True, rsv1=False
 
     :param opcode: 0 - 15
     :param payload_length: bytes, below 2**63
-    :param masking_key: 4 bytes, with which the payload is masked; None: it is not
-    :param fin: the message ends with this frame
-    :param rsv1: the message is compressed (RFC 7692, 6)
-    :returns: bytes; the masking key is at their end
+    :param masking_key: the 4 bytes that the payload is masked with; None if it is not
+        masked
+    :param fin: true if the message ends with this frame
+    :param rsv1: true if the message is compressed (RFC 7692, 6)
+    :returns: bytes; they end with the masking key
     """
-    return pack_header(opcode | (FIN if fin else 0) | (RSV1 if rsv1 else 0), payload_length, masking_key)
+    first = opcode | (FIN if fin else 0) | (RSV1 if rsv1 else 0)
+    return pack_header(first, payload_length, masking_key)
 
 
 def pack_header(first, payload_length, masking_key=None):
-    """As :func:`encode_header`, with the first octet as it is to be."""
+    """Like :func:`encode_header`, but takes the first byte of the frame."""
     if masking_key is not None:
         if payload_length < 126:
             return _pack_7_masked(first, 0x80 | payload_length, masking_key)
@@ -71,10 +76,10 @@ def pack_header(first, payload_length, masking_key=None):
 
 
 def encode_frame(opcode, payload, masking_key=None, fin=True, rsv1=False):
-    """A whole frame: header and (masked) payload.
+    """Make a whole frame: header and (masked) payload.
 
-    Made for payloads of up to 64 KiB; larger ones are better masked and sent in chunks, after
-    :func:`encode_header`.
+    Meant for payloads of up to 64 KiB.  Larger ones are better masked and sent in
+    chunks, after :func:`encode_header`.
 
     :param payload: bytes, bytearray, or a memoryview of bytes
     :returns: bytes
@@ -87,10 +92,10 @@ def encode_frame(opcode, payload, masking_key=None, fin=True, rsv1=False):
     return header + mask_payload(masking_key, payload)
 
 
-# -- what a client sends
+# -- frames of a client
 #
-# The bytes of encode_frame, sooner.  Measured in microseconds for a whole frame and its key on CPython
-# 3.11 (3.13):
+# Fast path for client frames: same bytes as encode_frame().  Microseconds for a whole
+# frame and its key on CPython 3.11 (3.13):
 #
 #     payload     one integer     stripes         wsaccel         key and encode_frame, without wsaccel
 #     32 B        0.48 (0.56)     1.20 (1.61)     0.63 (0.77)     0.51 (0.63)
@@ -99,13 +104,13 @@ def encode_frame(opcode, payload, masking_key=None, fin=True, rsv1=False):
 #     2 KiB       3.82 (4.11)     3.29 (3.63)                     3.39 (3.62)
 #     64 KiB      115 (120)       69 (74)                         115 (114)
 
-#: From here on (bytes of payload) one integer is not the fastest way any more.
+#: From this payload size (bytes), masking as one integer is not the fastest way.
 MASK_BEHIND_FROM = 256 if HAS_WSACCEL else 1300
-#: So many shapes of frames (first octet and length) are kept: 0.3 MiB at most.
+#: Cache at most this many shapes of frames (first byte and length): 0.3 MiB.
 MOST_SHAPES = 1024
 
 _shapes = {}
-_places = {}            # shared by shapes; at most 327, 0.2 MiB
+_places = {}            # shared by shapes; at most 327 entries, 0.2 MiB
 _from_bytes = getattr(int, 'from_bytes', None)
 
 
@@ -115,8 +120,9 @@ def _encode_behind(first, payload):
 
 
 def _encode_masked(first, payload):
-    # One XOR for header and payload: of the frame whose masking key is zero, and of the key wherever
-    # it goes.  That is a number, too: the key times ``places``, which has a 1 for each.
+    # One XOR masks the payload and fills in the key: the frame with a masking key of
+    # zero, XOR the key repeated in each place it belongs.  The latter is the key times
+    # ``places``, a number with a 1 in each of these places.
     length = len(payload)
     if length >= MASK_BEHIND_FROM:
         return _encode_behind(first, payload)
@@ -145,36 +151,37 @@ def _make_shape(first, length):
     return shape
 
 
-#: ``encode_masked(first, payload)`` -> a whole frame of a client, with a key of its own, as bytes or
-#: bytearray; ``first`` is its first octet, ``payload`` has at most 64 KiB.
+#: ``encode_masked(first, payload)`` returns a whole client frame with a fresh key, as
+#: bytes or bytearray; ``first`` is its first byte, ``payload`` has at most 64 KiB.
 encode_masked = _encode_behind if _from_bytes is None else _encode_masked
 
 
 class Encoder(object):
-    """Frames of one side of a connection; guarded by its write lock.
+    """Encodes the frames of one side of a connection; guarded by its write lock.
 
-    Compression makes the order of encoding and the order on the wire the same thing: so it is done
-    by whoever writes, when he writes.
+    With compression, messages must be encoded in the order in which they are written,
+    so encoding happens at the time of writing.
 
-    :param masks: True in the client (RFC 6455, 5.3)
+    :param masks: true in the client (RFC 6455, 5.3)
     """
 
     __slots__ = ('codec', '_masks')
 
     def __init__(self, masks):
-        #: What messages are compressed with, None for nothing.
+        #: The codec that compresses messages, or None.
         self.codec = None
         self._masks = masks
 
     def encode_control(self, opcode, payload):
-        """The bytes of one control frame."""
+        """Return the bytes of one control frame."""
         return encode_frame(opcode, payload, make_masking_key() if self._masks else None)
 
     def encode(self, opcode, payload, compress=False, fin=True):
-        """One message, or one frame of it, to be written at once.
+        """Encode one message, or one frame of it, to be written at once.
 
-        :returns: bytes or bytearray; for more than 64 KiB a generator of such (without masks also of
-            memoryviews): a large message is masked while it is sent
+        :returns: bytes or bytearray; for more than 64 KiB a generator of them (without
+            masking, also of memoryviews), so that a large message is masked while it is
+            sent
         """
         first = opcode | FIN if fin else opcode
         codec = self.codec
@@ -190,7 +197,7 @@ class Encoder(object):
         return pack_header(first, len(payload)) + to_bytes(payload)
 
     def encode_message(self, opcode, payload, compress=False, fin=True):
-        """As :meth:`encode`; always an iterable, of bytes-like objects."""
+        """Like :meth:`encode`, but always return an iterable of bytes-like objects."""
         encoded = self.encode(opcode, payload, compress, fin)
         return encoded if isinstance(encoded, GeneratorType) else (to_bytes(encoded),)
 
@@ -209,14 +216,15 @@ def _encode_chunks(first, payload, masking_key):
 
 
 def encode_close_payload(code, reason=''):
-    """The payload of a close frame (RFC 6455, 5.5.1).
+    """Make the payload of a close frame (RFC 6455, 5.5.1).
 
-    :param code: a close code that may be sent: 1000 - 1003, 1007 - 1014, 3000 - 4999; None for an
-        empty payload (the reason is then ignored)
+    :param code: a close code that may be sent: 1000 - 1003, 1007 - 1014, 3000 - 4999;
+        None for an empty payload (the reason is then ignored)
     :param reason: text, or bytes of UTF-8; cut between two characters to 123 bytes
     :returns: bytes, at most 125
-    :raises TypeError: the code is no integer, the reason neither text nor bytes
-    :raises ValueError: the code may not be sent, or the reason is not UTF-8
+    :raises TypeError: if the code is not an integer, or the reason is neither text nor
+        bytes
+    :raises ValueError: if the code may not be sent, or the reason is not UTF-8
     """
     if code is None:
         return b''
@@ -229,7 +237,7 @@ def encode_close_payload(code, reason=''):
         raise TypeError('close reason must be text or bytes, not {}'.format(type(reason).__name__))
     try:
         encoded = reason if isinstance(reason, bytes) else reason.encode('utf-8')
-        utf_8_decode(encoded, 'strict', True)       # 2.7 encodes lone surrogates, too
+        utf_8_decode(encoded, 'strict', True)       # 2.7 would encode lone surrogates
     except UnicodeError:
         raise ValueError('close reason {!r:.80} is not valid UTF-8'.format(reason))
     cut = len(encoded)
@@ -241,12 +249,13 @@ def encode_close_payload(code, reason=''):
 
 
 def parse_close_payload(payload):
-    """Code and reason of a close frame that came (RFC 6455, 5.5.1, 7.4).
+    """Parse the payload of a received close frame (RFC 6455, 5.5.1, 7.4).
 
     :param payload: bytes
-    :returns: ``(code, reason)``: an integer and text; ``(None, '')`` for an empty payload
-    :raises ProtocolError: when it is one byte, or the code may not be sent
-    :raises CriticalProtocolError: when the reason is not UTF-8
+    :returns: ``(code, reason)``: an integer and text; ``(None, '')`` for an empty
+        payload
+    :raises ProtocolError: if it is one byte long, or the code may not be sent
+    :raises CriticalProtocolError: if the reason is not UTF-8
     """
     if not payload:
         return None, ''

@@ -1,6 +1,6 @@
-"""The opening handshake of both sides (RFC 6455, 4): octets in, a verdict and octets out.
+"""The opening handshake of both sides (RFC 6455, 4): bytes in, a verdict and bytes out.
 
-It must not know what comes after it: what arrived behind the head is handed on unread.
+Knows nothing of: what comes after it.  Bytes that arrived after the head are handed on.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -52,8 +52,9 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
     :param resource: text or bytes: path and query, percent-encoded
     :param host_header: text or bytes: value of Host
     :param key: bytes: value of Sec-WebSocket-Key
-    :param headers: pairs of bytes, sent first and in this order; a Host, User-Agent or Origin among
-        them takes the place of the one made here (the last, when there are several)
+    :param headers: pairs of bytes, sent first and in this order; a Host, User-Agent or
+        Origin among them takes the place of the one made here (the last, when there are
+        several)
     :param user_agent: text or bytes; None or empty: ``constants.USER_AGENT``
     :param protocols: texts: subprotocols to offer, in order of preference
     :param extensions: text or bytes: value of Sec-WebSocket-Extensions; None: not sent
@@ -101,7 +102,8 @@ class Outcome(object):
 
     ``event``: :class:`~lomond.events.Ready` or :class:`~lomond.events.Rejected`.
     ``surplus``: bytes that came behind the head.  ``protocol``: text or None.
-    ``extensions``: set of text.  ``compression``: what permessage-deflate was agreed with, or None.
+    ``extensions``: set of text.  ``compression``: what permessage-deflate was agreed
+    with, or None.
     ``reply``: bytes a server has to send.
     """
 
@@ -117,12 +119,16 @@ class ClientHandshake(object):
 
     :param key: bytes of the Sec-WebSocket-Key that was sent
     :param protocols: texts: the subprotocols offered
-    :param deflate: :class:`~lomond.compression.Deflate` that was offered; None: no extension was
+    :param deflate: :class:`~lomond.compression.Deflate` that was offered; None: no
+        extension was
     :param on_response: callable(response), takes the place of :meth:`check_response`
-    :param process_extensions: callable(list of text), takes the place of :meth:`negotiate`
+    :param process_extensions: callable(list of text), takes the place of
+        :meth:`negotiate`
 
-    The callables are dropped with the outcome: they may belong to an object that owns this one.
-    ``compression`` is what :meth:`negotiate` came to: parameters of permessage-deflate, or None.
+    The callables are dropped with the outcome: they may belong to an object that owns
+    this one.
+    ``compression`` is what :meth:`negotiate` came to: parameters of permessage-deflate,
+    or None.
     """
 
     def __init__(self, key, protocols=(), deflate=None, on_response=None, process_extensions=None):
@@ -157,9 +163,10 @@ class ClientHandshake(object):
         """Judge a response by the rules of RFC 6455, 4.1.
 
         :param response: :class:`~lomond.response.Response`
-        :param process_extensions: callable(list of text) -> set of text; None: the one given to
-            the constructor, else :meth:`negotiate`
-        :returns: (subprotocol as text or None, set of the names of the extensions agreed on)
+        :param process_extensions: callable(list of text) -> set of text; None: the one
+            given to the constructor, else :meth:`negotiate`
+        :returns: (subprotocol as text or None, set of the names of the extensions
+            agreed on)
         :raises HandshakeError: says in one sentence what is wrong
         """
         # status_code is an int for plain digits only, so 101 is literally "101".
@@ -199,7 +206,8 @@ class ClientHandshake(object):
 
         :param extension_texts: list of text: the elements of Sec-WebSocket-Extensions
         :returns: set of text: the names of the extensions agreed on
-        :raises HandshakeError: when something was not offered, or may not be so (RFC 7692, 7.1)
+        :raises HandshakeError: when something was not offered, or may not be so (RFC
+            7692, 7.1)
         """
         self.compression = None
         names, self.compression = negotiate_client(self._deflate, extension_texts)
@@ -219,11 +227,13 @@ class ServerHandshake(object):
     """Reads, judges and answers one request (RFC 6455, 4.2).
 
     :param protocols: texts: the subprotocols this server has
-    :param deflate: :class:`~lomond.compression.Deflate` to agree to; None: no compression
-    :param on_request: callable(request), asked about requests that are otherwise good; returns None:
-        accept; ``(status, [(name, value)..], body)``: answer with that; ``('accept', protocol or None,
-        [(name, value)..])``: accept with this subprotocol and these further headers.  It is dropped
-        with the outcome.  ``compression``: as in :class:`ClientHandshake`
+    :param deflate: :class:`~lomond.compression.Deflate` to agree to; None: no
+        compression
+    :param on_request: callable(request), asked about requests that are otherwise good;
+        returns None: accept; ``(status, [(name, value)..], body)``: answer with that;
+        ``('accept', protocol or None, [(name, value)..])``: accept with this
+        subprotocol and these further headers.  It is dropped with the outcome.
+        ``compression``: as in :class:`ClientHandshake`
     """
 
     def __init__(self, protocols=(), deflate=None, on_request=None):

@@ -2,8 +2,9 @@
 
 It must not know of frames, sockets or locks: bytes in, bytes out.
 
-Three ways lead to the same bytes; which one is fastest depends on the size.  Measured in
-microseconds for one payload on CPython 3.11 (3.13, where it is another world; 2.7 has no
+Three ways lead to the same bytes; which one is fastest depends on the size.  Measured
+in microseconds for one payload on CPython 3.11 (3.13, where it is another world; 2.7
+has no
 ``int.from_bytes``), wsaccel's call and object included (whole frames of a client:
 :func:`lomond.protocol.frames.encode_masked`):
 
@@ -32,7 +33,8 @@ except ImportError:
 
 HAS_WSACCEL = _XorMasker is not None
 
-#: From here on (bytes) four strided translates are faster than one big integer: see above.
+#: From here on (bytes) four strided translates are faster than one big integer: see
+#: above.
 STRIPES_FROM = 768
 #: From here on (bytes) wsaccel is faster than one big integer.
 WSACCEL_FROM = 48
@@ -50,8 +52,8 @@ _tables = _Tables()
 
 
 def _stripes_behind(header, payload, masking_key):
-    # One copy of the payload, and no bytes object of it at the end, which at 64 KiB malloc maps
-    # anew each time: 70 us for 115.
+    # One copy of the payload, and no bytes object of it at the end, which at 64 KiB
+    # malloc maps anew each time: 70 us for 115.
     data = bytearray(header)
     start = len(data)
     data += payload
@@ -72,8 +74,9 @@ def _choose_behind(masker):
     return _stripes_behind if masker is None else accelerated_behind
 
 
-#: ``mask_behind(header, payload, masking_key)`` -> header and masked payload, bytes or bytearray;
-#: for large payloads, at most 64 KiB at a time: so much stays in the processor's cache.
+#: ``mask_behind(header, payload, masking_key)`` -> header and masked payload, bytes or
+#: bytearray; for large payloads, at most 64 KiB at a time: so much stays in the
+#: processor's cache.
 mask_behind = _choose_behind(_XorMasker)
 
 
@@ -122,14 +125,15 @@ mask_payload = _mask
 
 # -- masking keys
 #
-# They must be such that nobody can foresee them (RFC 6455, 5.3 and 10.3): bytes of os.urandom.  Asking
-# the system for each takes 500 ns, a stock of them 25.  The stock is the process's, not the connection's:
-# an idle connection has none, and the end of a list is atomic, so it wants no lock and no byte is used twice.
+# They must be such that nobody can foresee them (RFC 6455, 5.3 and 10.3): bytes of
+# os.urandom.  Asking the system for each takes 500 ns, a stock of them 25.  The stock
+# is the process's, not the connection's: an idle connection has none, and the end of a
+# list is atomic, so it wants no lock and no byte is used twice.
 
 #: Bytes that are asked for at a time.
 STOCK_SIZE = 1024
-#: Keys as numbers: ``stock.pop()``, and ``refill()`` on IndexError.  A forked child finds it empty, for it
-#: would have its parent's keys.
+#: Keys as numbers: ``stock.pop()``, and ``refill()`` on IndexError.  A forked child
+#: finds it empty, for it would have its parent's keys.
 stock = make_own_stock()
 #: The 4 bytes of such a number, the lowest one first.
 key_bytes = struct.Struct(str('<I')).pack

@@ -1,7 +1,9 @@
-"""One message while its parts arrive; it must not know what a frame is.
+"""One message while its parts arrive.
 
-Parts are inflated, checked and decoded as they come, so that a bad byte or one byte too
-many ends the connection at once, and no part is kept twice.
+Parts are inflated, checked and decoded as they come.  A bad byte, or one byte too many,
+ends the connection at once, and no part is kept twice.
+
+Knows nothing of: frames.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -12,8 +14,9 @@ from .. import errors
 from .._compat import BYTES_IO_LENDS, WIDE_TEXT
 from .utf8 import Utf8Decoder
 
-#: A length that nobody vouched for is believed in steps of this many bytes: as many as malloc keeps
-#: in its heap (2.7 copies at each step, and holes there would count as a third copy).
+#: A length that nobody vouched for is believed in steps of this many bytes: as many as
+#: malloc keeps in its heap (2.7 copies at each step, and holes there would count as a
+#: third copy).
 STEP = 32 * 1024 * 1024
 #: A message in fragments is kept in pieces of so many bytes, or a little more.
 PIECE = 1024 * 1024
@@ -33,12 +36,14 @@ def too_large(size, limit):
 
 
 class _Store(object):
-    """Payload bytes in their final place, where Python can give them away without a copy.
+    """Payload bytes in their final place, where Python can give them away without a
+    copy.
 
     ``io.BytesIO`` hands out its inner bytes object when nothing else refers to it
-    (``getvalue``), and lets itself be written by ``recv_into`` (``getbuffer``): a payload of
-    16 MiB costs 16 MiB, once.  What comes in fragments is kept in pieces that are joined at the
-    end: a BytesIO that grows to 16 MiB by 4 KiB is moved again and again, 13 ms instead of 4.
+    (``getvalue``), and lets itself be written by ``recv_into`` (``getbuffer``): a
+    payload of 16 MiB costs 16 MiB, once.  What comes in fragments is kept in pieces
+    that are joined at the end: a BytesIO that grows to 16 MiB by 4 KiB is moved again
+    and again, 13 ms instead of 4.
     """
 
     def __init__(self):
@@ -110,8 +115,9 @@ class _PlainStore(object):
             self._data = self._data + part
 
     def reserve(self, count):
-        # All in one new place: parts that are put together, or moved as they grow, leave holes that
-        # the copy at the end does not fit into, and it would be there a third time.
+        # All in one new place: parts that are put together, or moved as they grow,
+        # leave holes that the copy at the end does not fit into, and it would be there
+        # a third time.
         size = len(self._data)
         place = bytearray(size + count)
         place[:size] = self._data
@@ -150,10 +156,11 @@ class _Text(object):
 
 
 class _WideText(object):
-    """The same where each character takes four bytes (2.7): checked as its parts come, decoded at the end.
+    """The same where each character takes four bytes (2.7): checked as its parts come,
+    decoded at the end.
 
-    To join them takes 41 ms for 16 MiB of ASCII, and 128 MiB; to check them 9, to decode them at once 46.
-    What comes as one part is decoded once.
+    To join them takes 41 ms for 16 MiB of ASCII, and 128 MiB; to check them 9, to
+    decode them at once 46. What comes as one part is decoded once.
     """
 
     def __init__(self):
@@ -229,7 +236,8 @@ class Message(object):
             self._store.write(part)
 
     def reserve(self, count):
-        """A place (a writable memoryview) for the next bytes of an uncompressed binary message.
+        """A place (a writable memoryview) for the next bytes of an uncompressed binary
+        message.
 
         At most ``STEP`` bytes; :meth:`commit` says that it is filled.
         """

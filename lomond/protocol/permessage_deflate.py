@@ -1,4 +1,5 @@
-"""permessage-deflate (RFC 7692): the negotiation of both roles (7.1), and the codec (7.2).
+"""permessage-deflate (RFC 7692): the negotiation of both roles (7.1), and the codec
+(7.2).
 
 Knows nothing of: frames, and who reads or writes.
 """
@@ -19,14 +20,17 @@ _WINDOWS = ('server_max_window_bits', 'client_max_window_bits')
 _WINDOW_BITS = dict((str(bits), bits) for bits in range(8, 16))
 # Ends what Z_SYNC_FLUSH gives, and is not sent (RFC 7692, 7.2.1).
 _TAIL = b'\x00\x00\xff\xff'
-# An empty message: what is left of an empty stored block without the tail (RFC 7692, 7.2.3.6).
+# An empty message: what is left of an empty stored block without the tail (RFC 7692,
+# 7.2.3.6).
 _EMPTY = b'\x00'
 _WINDOW = 32 * 1024
-# A recent output in the history counts for so many bytes more (the object, its place in the list).
+# A recent output in the history counts for so many bytes more (the object, its place in
+# the list).
 _OVERHEAD = 512
 _MOST_HISTORY = 3 * _WINDOW
-# After a block with BFINAL set, data goes to the next inflater in pieces: what that does not take
-# is copied by zlib's wrapper, and thousands of such blocks must not copy a large message each.
+# After a block with BFINAL set, data goes to the next inflater in pieces: what that
+# does not take is copied by zlib's wrapper, and thousands of such blocks must not copy
+# a large message each.
 _PIECE = 16 * 1024
 # So many of these blocks may be in a message: each costs a new inflater, in two bytes.
 _MOST_STREAMS = 1000
@@ -36,9 +40,10 @@ _stored_block = struct.Struct(str('<BHH')).pack
 class PerMessageDeflate(object):
     """The codec of one connection: compresses what is sent, inflates what is received.
 
-    :meth:`compress` is called by whoever holds the connection's write lock, :meth:`inflate` by
-    the one thread that reads; they do not touch each other's state.  zlib's objects (about
-    270 KiB to compress, 40 KiB to inflate) are made when first needed.
+    :meth:`compress` is called by whoever holds the connection's write lock,
+    :meth:`inflate` by the one thread that reads; they do not touch each other's state.
+    zlib's objects (about 270 KiB to compress, 40 KiB to inflate) are made when first
+    needed.
 
     :param parameters: :class:`~lomond.protocol.permessage_deflate.DeflateParameters`
     :param is_client: True: ours are the parameters of the client
@@ -54,15 +59,17 @@ class PerMessageDeflate(object):
             window_bits = parameters.server_max_window_bits
             self._compress_anew = parameters.server_no_context_takeover
             self._inflate_anew = parameters.client_no_context_takeover
-        # zlib has no raw deflate with 8 bits.  With 9 it looks back 250 bytes at most: its window
-        # less MIN_LOOKAHEAD, 262 (MAX_DIST in deflate.h), so a window of 256 is enough for the peer.
+        # zlib has no raw deflate with 8 bits.  With 9 it looks back 250 bytes at most:
+        # its window less MIN_LOOKAHEAD, 262 (MAX_DIST in deflate.h), so a window of 256
+        # is enough for the peer.
         self._compressor_arguments = (level, zlib.DEFLATED, -max(window_bits, 9), mem_level)
         self._min_size = min_size
         self._compressor = None         # guarded by the write lock; what follows is the reader's
         self._inflater = None
         self._in_message = False        # some of a message has been inflated, but not its end
         self._streams = 0               # that blocks with BFINAL set have ended in this message
-        # The newest outputs: the window, for an inflater that has to begin after BFINAL.
+        # The newest outputs: the window, for an inflater that has to begin after
+        # BFINAL.
         self._history = []
         self._history_size = 0
 
@@ -70,7 +77,8 @@ class PerMessageDeflate(object):
         """A whole message, compressed (RFC 7692, 7.2.1).
 
         :param payload: bytes, bytearray, or a memoryview of bytes
-        :returns: bytes; or None when the message has to be sent as it is (it is shorter than
+        :returns: bytes; or None when the message has to be sent as it is (it is shorter
+            than
             ``min_size``)
         """
         size = len(payload)
@@ -90,11 +98,13 @@ class PerMessageDeflate(object):
     def inflate(self, data, final, limit):
         """What a part of a message inflates to (RFC 7692, 7.2.2).
 
-        :param data: bytes, bytearray, or a memoryview of bytes: payload of the message, cut anywhere
+        :param data: bytes, bytearray, or a memoryview of bytes: payload of the message,
+            cut anywhere
         :param final: the message ends with it
-        :param limit: most bytes that may come out of this part, 0 or more; None: any number
-        :returns: bytes; or None when there are more than ``limit``: they are not made, and the
-            codec is of no use any more
+        :param limit: most bytes that may come out of this part, 0 or more; None: any
+            number
+        :returns: bytes; or None when there are more than ``limit``: they are not made,
+            and the codec is of no use any more
         :raises CriticalProtocolError: this is no deflate data
         """
         if not data and not (final and self._in_message):
@@ -103,7 +113,8 @@ class PerMessageDeflate(object):
         if inflater is None:
             inflater = self._inflater = self._new_inflater()
         try:
-            # One byte more than allowed tells that there is too much; 0 is zlib's word for no limit.
+            # One byte more than allowed tells that there is too much; 0 is zlib's word
+            # for no limit.
             result = inflater.decompress(
                 join_bytes((data, _TAIL)) if final else to_bytes(data),
                 limit + 1 if limit is not None and limit < sys.maxsize else 0)
@@ -129,7 +140,8 @@ class PerMessageDeflate(object):
         return result
 
     def _inflate_on(self, result, final, limit):
-        """Go on where a block with BFINAL set has ended zlib's stream (RFC 7692, 7.2.3.4).
+        """Go on where a block with BFINAL set has ended zlib's stream (RFC 7692,
+        7.2.3.4).
 
         What follows, here or in later messages, may refer to all that was before: a new
         inflater is told the window.  None: more than ``limit``.
@@ -141,7 +153,8 @@ class PerMessageDeflate(object):
         self._remember(result)
         self._inflater = inflater = None
         at = 0
-        # At the very end the tail that we appended ends nothing: it must not go to a fresh inflater.
+        # At the very end the tail that we appended ends nothing: it must not go to a
+        # fresh inflater.
         while at < end or (inflater is not None and at < len(rest)):
             if inflater is None:
                 self._streams += 1
@@ -165,7 +178,8 @@ class PerMessageDeflate(object):
         return b''.join(results)
 
     def _new_inflater(self):
-        # 15 bits whatever was agreed on: it costs nothing, and some peers do not keep to less.
+        # 15 bits whatever was agreed on: it costs nothing, and some peers do not keep
+        # to less.
         inflater = zlib.decompressobj(-15)
         if self._history:
             self._trim_history()
@@ -221,8 +235,9 @@ class DeflateParameters(object):
 
 _BETWEEN = Pattern('[ \t,]*')
 _EXTENSION = Pattern('(' + TCHAR + '+)[ \t]*(?=[;,]|\\Z)')
-# What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).  No value behind
-# the "=" is let through: whoever knows the parameter has the better words for it.
+# What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).  No
+# value behind the "=" is let through: whoever knows the parameter has the better words
+# for it.
 _PARAMETER = Pattern(
     ';[ \t]*({tchar}+)[ \t]*(?:(=)[ \t]*({tchar}+|"(?:\\\\?{tchar})*")?[ \t]*)?(?=[;,]|\\Z)'.format(
         tchar=TCHAR))
@@ -236,7 +251,8 @@ def parse_extensions(values):
 
     :param values: list of text: values of headers, or elements of them
     :returns: ``[(name, [(parameter, value or None), ..]), ..]``, names in lower case
-    :raises HandshakeError: when a value does not have the grammar of a list of extensions
+    :raises HandshakeError: when a value does not have the grammar of a list of
+        extensions
     """
     extensions = []
     for header in values:
@@ -291,13 +307,15 @@ def _read_parameters(pairs, is_offer):
 
 
 def negotiate_client(deflate, extensions):
-    """What the server agreed to, checked against what was offered (RFC 6455, 9.1; RFC 7692, 7.1).
+    """What the server agreed to, checked against what was offered (RFC 6455, 9.1; RFC
+    7692, 7.1).
 
     :param deflate: the :class:`Deflate` that was offered; None: no extension was
     :param extensions: list of text: Sec-WebSocket-Extensions of the answer
     :returns: ``(names, parameters)``: the set of the extensions that are in use, and
         :class:`DeflateParameters` or None
-    :raises CompressionParameterError: permessage-deflate twice, or with parameters that may not be
+    :raises CompressionParameterError: permessage-deflate twice, or with parameters that
+        may not be
     :raises HandshakeError: an extension that was not offered
     """
     parameters = None
@@ -316,7 +334,8 @@ def negotiate_client(deflate, extensions):
             raise CompressionParameterError(
                 'parameter server_max_window_bits of {} is {}; at most {} was asked for'.format(
                     NAME, read.get('server_max_window_bits', 'missing'), asked))
-        # The client's two in the offer are a promise, also when the answer does not ask for it.
+        # The client's two in the offer are a promise, also when the answer does not ask
+        # for it.
         parameters = DeflateParameters(
             'server_no_context_takeover' in read,
             deflate.client_no_context_takeover or 'client_no_context_takeover' in read,
@@ -326,10 +345,12 @@ def negotiate_client(deflate, extensions):
 
 
 def negotiate_server(deflate, offers):
-    """What to agree to of a client's offers: the first that can be accepted (RFC 7692, 5.1, 7.1).
+    """What to agree to of a client's offers: the first that can be accepted (RFC 7692,
+    5.1, 7.1).
 
-    :param deflate: the server's :class:`Deflate`; None: no compression.  Its limits hold besides
-        those of the client; a limit for a client that did not say that it can keep one is dropped
+    :param deflate: the server's :class:`Deflate`; None: no compression.  Its limits
+        hold besides those of the client; a limit for a client that did not say that it
+        can keep one is dropped
     :param offers: list of text: Sec-WebSocket-Extensions of the request
     :returns: ``(answer, parameters)``: the value of Sec-WebSocket-Extensions and
         :class:`DeflateParameters`; ``(None, None)`` when there is nothing to agree to
@@ -357,8 +378,8 @@ def _accept(deflate, read):
             words.append(name)
     for name in _WINDOWS:
         bits = min(read.get(name) or 15, getattr(deflate, name) or 15)
-        # The client's may be in the answer only if it was in the offer (RFC 7692, 7.1.2.2); the
-        # server's has to be if it was.
+        # The client's may be in the answer only if it was in the offer (RFC 7692,
+        # 7.1.2.2); the server's has to be if it was.
         if name == 'client_max_window_bits' and name not in read:
             continue
         setattr(parameters, name, bits)

@@ -1,17 +1,20 @@
-"""The buffer in which bytes from the wire wait for the parser; it must not know what they mean.
+"""The buffer in which received bytes wait for the parser.
 
-Who reads a socket asks :meth:`ReceiveBuffer.get_buffer` where to put the next bytes and tells with
-:meth:`ReceiveBuffer.advance` how many came.  The parser reads ``buffer[start:end]`` and moves
-``start``.  A large payload has a place of its own (``direct``): its bytes never pass the
-buffer.
+A driver asks :meth:`ReceiveBuffer.get_buffer` where to put the next bytes and tells
+:meth:`ReceiveBuffer.advance` how many it put there.  The parser reads
+``buffer[start:end]`` and moves ``start``.  A large payload has a place of its own
+(``direct``): its bytes are not copied through the buffer.
+
+Knows nothing of: what the bytes mean.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
 #: Bytes of a fresh buffer: what an idle connection costs.
 FIRST_SIZE = 8 * 1024
-#: What is used of the buffer doubles after each read that has filled it with small messages, up to
-#: this.  A kept buffer and ``recv_into`` cost 0.24 us for 128 bytes; a fresh ``recv(262144)`` costs 15 us.
+#: What is used of the buffer doubles after each read that has filled it with small
+#: messages, up to this.  A kept buffer and ``recv_into`` cost 0.24 us for 128 bytes; a
+#: fresh ``recv(262144)`` costs 15 us.
 LARGEST_SIZE = 256 * 1024
 
 
@@ -31,7 +34,8 @@ class ReceiveBuffer(object):
         self.received_time = None   # epoch seconds of the newest bytes
 
     def _allocate(self, size):
-        # Always a new bytearray: while a driver holds a view of it, it cannot be resized.
+        # Always a new bytearray: while a driver holds a view of it, it cannot be
+        # resized.
         self.buffer = bytearray(size)
         self.view = memoryview(self.buffer)
 
@@ -41,8 +45,8 @@ class ReceiveBuffer(object):
         :param sizehint: ignored (the argument of ``asyncio.BufferedProtocol``)
         """
         if self.direct is not None:
-            # Behind a large payload comes another one, as a rule: what is read together with
-            # its header has to be copied.
+            # Behind a large payload comes another one, as a rule: what is read together
+            # with its header has to be copied.
             self.room = FIRST_SIZE
             self.was_filled = False
             return self.direct[self.filled:]

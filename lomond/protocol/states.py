@@ -1,7 +1,9 @@
 """The states of a connection and the moves between them, as one table.
 
-Everything that asks "may I?" reads it here: the connection, the flags of ``WebSocket``, the
-tests, and the picture in the documentation.  It must not know what a state is reached by.
+The connection, the flags of ``WebSocket``, the tests and the picture in the
+documentation all read this table.
+
+Knows nothing of: what causes a move.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -12,7 +14,8 @@ from .. import errors
 class State(object):
     """One state: what is true while a connection is in it.
 
-    :param is_active, is_closing, is_closed: the flags of the same names of ``WebSocket``
+    :param is_active, is_closing, is_closed: the flags of the same names of
+        ``WebSocket``
     :param may_send: messages, pings and pongs may be sent
     :param may_pong: pings are answered
     :param refusal: the exception class of a send that is not allowed
@@ -79,14 +82,15 @@ CLOSE_SENT = 'close() or echo'
 CLOSE_RECEIVED = 'close frame'
 DISCONNECT = 'end of stream, time-out or force_disconnect()'
 
-#: All that has happened to a connection whose state is OPEN: any further input ends that state.
+#: All that has happened to a connection whose state is OPEN: any further input ends
+#: that state.
 OPENED = [READY]
 
 INPUTS = (READY, REJECT, FAIL, CLOSE_SENT, CLOSE_RECEIVED, DISCONNECT)
 
-#: (state, input) -> state.  A pair that is not here is a bug of ours.  Pairs that lead back to
-#: their state are races between close() in one thread and the loop in another, and time-outs
-#: that have nothing left to fail.
+#: (state, input) -> state.  A pair that is not here is a bug of ours.  Pairs that lead
+#: back to their state are races between close() in one thread and the loop in another,
+#: and time-outs that have nothing left to fail.
 MOVES = {
     (CONNECTING, READY): OPEN,
     (CONNECTING, REJECT): REJECTED,
@@ -113,16 +117,18 @@ MOVES.update(((DISCONNECTED, what), DISCONNECTED) for what in INPUTS)
 class Progress(object):
     """Where in the table one connection is, and its right to send the one close frame.
 
-    No lock is needed, also in a signal handler: the inputs are kept in the order in which they
-    came (``list.append`` is atomic), and this order is the truth, whichever thread asks for the
-    state.  Whoever pops the token queues the close frame.
+    No lock is needed, also in a signal handler: the inputs are kept in the order in
+    which they came (``list.append`` is atomic), and this order is the truth, whichever
+    thread asks for the state.  Whoever pops the token queues the close frame.
     """
 
     def __init__(self):
-        #: What has happened so far.  The state is OPEN when it equals :data:`OPENED`: for those
-        #: who ask twice in each message (25 ns instead of the 90 of ``state``).
+        #: What has happened so far.  The state is OPEN when it equals :data:`OPENED`:
+        #: for those who ask twice in each message (25 ns instead of the 90 of
+        #: ``state``).
         self.inputs = []
-        #: Not empty once good messages that have arrived are not to be handed out any more.
+        #: Not empty once good messages that have arrived are not to be handed out any
+        #: more.
         self.given_up = []
         self._known = (0, CONNECTING)
         self._close_token = [None]
