@@ -27,7 +27,7 @@ BYTES_IO_LENDS = hasattr(io.BytesIO, 'getbuffer') and '__pypy__' not in sys.buil
 #: built today).
 WIDE_TEXT = PY2
 
-# What a socket may raise: on 2.7 ``socket.error`` is no OSError (bpo-10293), and
+# What a socket may raise: on 2.7 ``socket.error`` is not an OSError (bpo-10293), and
 # ``select.error`` is neither.
 if PY2:
     import select
@@ -72,7 +72,7 @@ _IN_PROGRESS = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY,
 
 
 def error_number(error):
-    """The ``errno`` of an exception out of ``socket``, ``select`` or ``os``; None without one."""
+    """Return the ``errno`` of an exception of ``socket``, ``select`` or ``os``, or None."""
     number = getattr(error, 'errno', None)
     if number is None and error.args and isinstance(error.args[0], int):
         number = error.args[0]      # select.error of 2.7
@@ -80,12 +80,12 @@ def error_number(error):
 
 
 def would_block(error):
-    """True when a non-blocking call only had nothing to do yet."""
+    """Return True if a non-blocking call only has to be repeated later."""
     return error_number(error) in _WOULD_BLOCK
 
 
 def is_in_progress(error):
-    """True when a non-blocking ``connect`` has begun and is not done."""
+    """Return True if a non-blocking ``connect`` has begun and is not complete."""
     return error_number(error) in _IN_PROGRESS
 
 
@@ -95,7 +95,7 @@ def was_interrupted(error):
 
 
 def to_bytes(data):
-    """bytes of bytes, bytearray or memoryview (on 2.7 ``bytes(memoryview)`` is a repr)."""
+    """Convert bytes-like data to bytes (on 2.7 ``bytes(memoryview)`` is a repr)."""
     if isinstance(data, memoryview):
         return data.tobytes()
     return bytes(data)
@@ -103,7 +103,7 @@ def to_bytes(data):
 
 if PY2:
     def join_bytes(parts):
-        """bytes of any bytes-like parts (2.7's ``join`` and zlib take no bytearray or memoryview)."""
+        """Join bytes-like parts (2.7's ``join`` takes no bytearray or memoryview)."""
         return b''.join([to_bytes(part) for part in parts])
 else:
     join_bytes = b''.join
@@ -158,7 +158,7 @@ if PY2:
     _SURROGATE = Pattern(b'\xed[\xa0-\xbf]')
 
     def utf_8_decode(data, errors='strict', final=False):
-        """``codecs.utf_8_decode`` as on 3.x: refuses surrogates (RFC 3629, 3), takes a memoryview."""
+        """``codecs.utf_8_decode`` as on 3.x: refuse surrogates, take a memoryview."""
         data = to_bytes(data)
         error, end = None, len(data)
         try:
@@ -185,7 +185,7 @@ else:
 
 
 def text_str(cls):
-    """A class whose ``__str__`` gives text: on 2.7 that becomes ``__unicode__``, and str is UTF-8."""
+    """Decorate a class whose ``__str__`` returns text; on 2.7, ``str`` gives UTF-8."""
     if PY2:
         cls.__unicode__ = cls.__str__
         cls.__str__ = lambda self: self.__unicode__().encode('utf-8')
@@ -208,7 +208,7 @@ else:
 
 
 def without_frames(error):
-    """The exception itself, without the frames it passed: they would keep alive whatever keeps it."""
+    """Return the exception without its traceback, which would keep frames alive."""
     seen = error
     while seen is not None and getattr(seen, '__traceback__', None) is not None:
         seen.__traceback__ = None
@@ -217,14 +217,14 @@ def without_frames(error):
 
 
 def native(value):
-    """text as the native ``str``: itself on 3.x, escaped ASCII bytes on 2.7 (for ``repr``)."""
+    """Convert text to the native ``str``: on 2.7, escaped ASCII (for ``repr``)."""
     if PY2 and not isinstance(value, bytes):
         return value.encode('ascii', 'backslashreplace')
     return value
 
 
 def native_octets(value):
-    """text whose characters are octets as the native ``str``, as HTTP headers are in the standard library."""
+    """Convert text whose characters are octets to the native ``str``."""
     return value.encode('latin-1') if PY2 else value
 
 
@@ -250,8 +250,8 @@ else:
 
 
 def acquire(lock, timeout):
-    """Take a ``threading.Lock`` within ``timeout`` seconds (None: for ever); True when
-    taken.
+    """Take a ``threading.Lock`` within ``timeout`` seconds (None for no limit); return
+    True if taken.
 
     2.7's locks cannot wait for a time: there it is tried again after pauses of 0.5 to
     20 ms.
@@ -278,7 +278,7 @@ else:
 
 
 def set_cloexec(fd):
-    """Keep a descriptor from programs that are started later (the default from 3.4 on)."""
+    """Keep a descriptor from child programs (the default since Python 3.4)."""
     try:
         import fcntl
     except ImportError:                 # Windows: handles are not inherited by default
@@ -307,7 +307,7 @@ if hasattr(os, 'register_at_fork'):
         return _forks
 
     def make_own_stock():
-        """A list to be popped from, empty again in a forked child; it lives as long as the process."""
+        """Make a list for the life of the process that is empty in a forked child."""
         stock = []
         os.register_at_fork(after_in_child=stock.clear)
         return stock

@@ -12,10 +12,10 @@ from ._compat import Pattern, integer_types, text_type, to_bytes
 from .errors import CriticalProtocolError
 from .response import TOKEN_CHARACTERS, escape, is_token
 
-#: Octets of a header block, and of a kept body, unless the caller says otherwise.
+#: Default limits of a header block and of a kept body, in bytes.
 HEAD_LIMIT = BODY_LIMIT = 64 * 1024
 
-# A chunk's size line, a line of the trailer: nobody sends a longer one in good faith.
+# Limit of a chunk's size line and of a line of the trailer, in bytes.
 _CHUNK_LINE_LIMIT = 4096
 
 _HEAD_END = Pattern(b'\n\r?\n')
@@ -32,18 +32,17 @@ _REASON_PHRASES = {
 
 
 class HeadReader(object):
-    """Finds the end of a header block in what arrives; feeding it octet by octet is
-    linear.
+    """Finds the end of a header block; feeding it byte by byte takes linear time.
 
-    Lines may end in a bare LF.  After it has returned a head, or raised, it is not to
-    be fed again.
+    Lines may end in a bare LF.  It must not be fed again after it has returned a head,
+    or raised.
 
     :param limit: octets of the block, its blank line included, that are allowed
     :param kind: ``'response'`` or ``'request'``: what the first line must look like
 
     .. attribute:: surplus
 
-        bytes that came behind the blank line.
+        bytes that came after the blank line.
     """
 
     def __init__(self, limit=HEAD_LIMIT, kind='response'):
@@ -59,8 +58,9 @@ class HeadReader(object):
         """Take what has arrived.
 
         :param data: bytes, bytearray or memoryview
-        :returns: the block as bytes, blank line included; None while it is not whole
-        :raises CriticalProtocolError: as soon as the first line can be no HTTP, or the
+        :returns: the block as bytes, including the blank line; None until it is
+            complete
+        :raises CriticalProtocolError: as soon as the first line cannot be HTTP, or the
             block cannot end within the limit
         """
         buffer = self._buffer
@@ -79,7 +79,7 @@ class HeadReader(object):
         return bytes(buffer[:end])
 
     def _check_start(self, known):
-        """True when the first line begins as it must, False when that cannot be told yet."""
+        """Return True if the first line begins well, False if that is not known yet."""
         buffer = self._buffer
         if self._is_response:
             good = b'HTTP/'.startswith(bytes(buffer[:5]))
@@ -96,10 +96,9 @@ class HeadReader(object):
 
 
 class BodyReader(object):
-    """Collects the body of a response (RFC 7230, 3.3.3); it takes whatever comes and
-    never raises.
+    """Collects the body of a response (RFC 7230, 3.3.3); it never raises.
 
-    What cannot be understood, a chunk without a size for instance, ends the body there.
+    Anything malformed, such as a chunk without a size, ends the body.
 
     :param response: :class:`Response` the body belongs to
     :param limit: octets of the body that are kept; when they are reached it counts as
@@ -133,7 +132,7 @@ class BodyReader(object):
 
     @property
     def body(self):
-        """bytes collected so far, free of the marks of chunks."""
+        """bytes collected so far, without the chunked framing."""
         return bytes(self._body)
 
     def feed(self, data):
@@ -180,7 +179,7 @@ class BodyReader(object):
 
 
 def check_header(name, value):
-    """Refuse a header that would break, or add to, the message it is put in.
+    """Refuse a header that would break, or add to, the message it is part of.
 
     :param name: bytes: a token (RFC 7230, 3.2.6)
     :param value: bytes: no control characters but the tab
@@ -202,10 +201,10 @@ def check_header(name, value):
 
 
 def encode_answer(status, headers=(), body=b''):
-    """An answer of a server.
+    """Make an answer of a server.
 
-    ``Content-Length`` and ``Connection: close`` are added, unless given, to all that
-    may have them.
+    ``Content-Length`` and ``Connection: close`` are added unless they are given or the
+    status does not allow them.
 
     :param status: int, 100-599
     :param headers: pairs (name, value) of text or bytes, sent in this order

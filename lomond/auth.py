@@ -1,7 +1,7 @@
 """Answers to HTTP authentication challenges: Basic (RFC 7617), Digest (RFC 7616, 2617).
 
-Knows nothing of: who asks, an origin server (WWW-Authenticate, Authorization) or a proxy
-(Proxy-Authenticate, Proxy-Authorization), and how the answer is sent.
+Knows nothing of: who asks, an origin server (WWW-Authenticate, Authorization) or a
+proxy (Proxy-Authenticate, Proxy-Authorization), and how the answer is sent.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -139,7 +139,10 @@ class DigestAuth(object):
         return None
 
     def _answer(self, challenge, method, uri, cnonce):
-        """RFC 7616, 3.4; without qop RFC 2069 (RFC 2617, 3.2.2.1). None when it cannot be answered."""
+        """Answer one challenge by RFC 7616, 3.4, or None if that is not possible.
+
+        Without qop: RFC 2069 (RFC 2617, 3.2.2.1).
+        """
         algorithm = challenge.get('algorithm', 'MD5').lower()
         is_session = algorithm.endswith('-sess')
         digest = _find_digest(algorithm[:-5] if is_session else algorithm)
@@ -183,7 +186,7 @@ class DigestAuth(object):
         return 'Digest ' + ', '.join(fields)
 
     def _count(self, nonce):
-        """How often this nonce has been used, this time included (RFC 7616, 3.4: nc)."""
+        """Count the uses of this nonce, including this one (RFC 7616, 3.4: nc)."""
         for use in self._uses:
             if use[0] == nonce:
                 use[1] += 1
@@ -207,7 +210,7 @@ def _check(what, value):
 
 
 def _find_digest(algorithm):
-    """A function that joins its arguments with colons and hashes that; None when there is no such hash."""
+    """Return a function that hashes its arguments, joined with colons, or None."""
     if algorithm not in _HASHES:
         return None
     import hashlib

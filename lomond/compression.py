@@ -28,13 +28,13 @@ class Deflate(object):
     :param client_no_context_takeover: the client begins each message with an empty
         window
     :param server_no_context_takeover: the server has to do so
-    :param min_size: messages shorter than so many bytes are sent as they are, every
-        other one is compressed, even if that makes it longer
-    :raises TypeError: no integer, or no bool, where one has to be
-    :raises ValueError: a number out of its range
+    :param min_size: messages shorter than this many bytes are sent uncompressed; all
+        others are compressed, even if that makes them longer
+    :raises TypeError: if an integer or a bool is needed and something else is given
+    :raises ValueError: if a number is out of range
 
-    One object may be used by any number of connections, in any thread; it is never
-    changed.
+    One object may be used by any number of connections, in any thread; it never
+    changes.
     """
 
     def __init__(self, level=6, mem_level=8, client_max_window_bits=None, server_max_window_bits=None,

@@ -1,8 +1,8 @@
 """Numbers and texts that the whole package shares.
 
 ``USER_AGENT`` (text, the default User-Agent) names the library, the interpreter and the
-system.  It is made when it is first used: the calls to ``platform`` would take a third of
-the import time.
+system.  It is made when it is first used: the calls to ``platform`` would take a third
+of the import time.
 """
 
 from __future__ import absolute_import, division, unicode_literals

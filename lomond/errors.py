@@ -31,7 +31,7 @@ class WebSocketError(Exception):
 
 
 class FrameBuildError(WebSocketError):
-    """A frame cannot be built of what was given."""
+    """A frame cannot be built from what was given."""
 
 
 class HandshakeError(WebSocketError):
@@ -39,7 +39,7 @@ class HandshakeError(WebSocketError):
 
 
 class CompressionParameterError(HandshakeError):
-    """The peer agreed to permessage-deflate with parameters that RFC 7692 does not allow."""
+    """The peer's parameters of permessage-deflate are not allowed by RFC 7692."""
 
 
 class ProtocolError(WebSocketError):
@@ -51,11 +51,11 @@ class PayloadTooLarge(ProtocolError):
 
 
 class CriticalProtocolError(WebSocketError):
-    """The peer's bytes cannot be understood at all; no :class:`ProtocolError`."""
+    """The peer's bytes cannot be understood; not a :class:`ProtocolError`."""
 
 
 class ConnectFail(WebSocketError):
-    """No connection came about."""
+    """The connection could not be made."""
 
 
 class ProxyFail(ConnectFail):

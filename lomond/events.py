@@ -1,8 +1,8 @@
 """The events that iterating over a connection yields.
 
-``event.name == 'text'`` is as good as ``isinstance(event, Text)``.  Two events are equal
-only if they are the same object.  ``copy``, and pickle from protocol 2 on, work if the
-values support them.
+``event.name == 'text'`` is as good as ``isinstance(event, Text)``.  Two events are
+equal only if they are the same object.  ``copy``, and pickle from protocol 2 on, work
+if the values support them.
 
 Knows nothing of: who makes the events.
 """
@@ -69,8 +69,7 @@ class Event(object):
         for name in names:
             value = getattr(self, name)
             if name in _URLS and isinstance(value, (text_type, str)):
-                # A log is no place for anyone's password, nor for the codes in a
-                # server's Location.
+                # Keep passwords, and codes in a server's Location, out of logs.
                 value = _USERINFO.sub(native('//***@'), value)
                 value = _QUERY.sub(native('?...'), value) if name == 'location' else value
             shown.append('{}={}'.format(name, _show(value, self._cut, self._unit)))
@@ -92,7 +91,7 @@ class Connecting(Event):
 
 
 class ConnectFail(Event):
-    """No connection came about; the last event.
+    """The connection could not be made; the last event.
 
     :param reason: why, in words, text: ``'unable to connect; 127.0.0.1:9 connection
         refused'``
@@ -131,7 +130,7 @@ class Connected(Event):
 
 
 class Redirected(Event):
-    """The server sent us elsewhere, and there we go (RFC 9110, 15.4); only with
+    """The server redirected us, and we follow (RFC 9110, 15.4); only with
     ``max_redirects``.
 
     :param url: the URL that was asked for, text
@@ -206,7 +205,7 @@ class Text(Event):
     def json(self):
         """The text decoded as JSON, once: later it is the same object.
 
-        :raises ValueError: whatever ``json.loads`` raises when the text is no JSON
+        :raises ValueError: the error of ``json.loads`` if the text is not JSON
         """
         try:
             return self._json
@@ -269,7 +268,7 @@ class Pong(Event):
 
 
 class Poll(Event):
-    """``poll`` seconds have gone by: time for whatever the loop does besides."""
+    """Emitted every ``poll`` seconds, so that the loop can do other work."""
     __slots__ = ()
     name = 'poll'
 
@@ -360,7 +359,7 @@ class Disconnected(Event):
 
 
 class UnknownMessage(Event):
-    """Is never made; the name is kept for programs that look for it.
+    """Never emitted; the name is kept for programs that refer to it.
 
     :param message: anything
     """

@@ -23,15 +23,15 @@ _QUOTES = Pattern('(?s)\\\\.|"')
 
 
 def is_token(data):
-    """True when ``data`` (bytes) is a token: one octet or more, all of them tchar (RFC 7230, 3.2.6)."""
+    """Return True if ``data`` (bytes) is a token (RFC 7230, 3.2.6): one tchar or more."""
     return bool(data) and not data.translate(None, TOKEN_CHARACTERS)
 
 
 def escape(value, limit=80):
-    """What a peer sent, as ASCII text for a message: control characters escaped, cut.
+    """Make ASCII text of what a peer sent, for a message: escaped and cut.
 
     :param value: text or bytes
-    :param limit: characters that are shown at most; a longer value ends in ``...``
+    :param limit: show at most this many characters; a longer value ends in ``...``
     :returns: text
     """
     if not isinstance(value, text_type):
@@ -41,11 +41,10 @@ def escape(value, limit=80):
 
 
 def split_list(value):
-    """The stripped elements of a comma-separated list (RFC 7230, 7); empty ones are
-    left out.
+    """Split a comma-separated list (RFC 7230, 7) into stripped, non-empty elements.
 
-    A comma between double quotes separates nothing; a quote that is never closed is a
-    character like others.
+    A comma between double quotes does not separate; a quote that is never closed is an
+    ordinary character.
 
     :param value: text of a header
     :returns: list of text
@@ -68,9 +67,9 @@ def split_list(value):
 
 
 class Head(object):
-    """A header block: what :class:`Response` and :class:`Request` share.
+    """A header block: the common base of :class:`Response` and :class:`Request`.
 
-    Whatever the octets are, it can be made of them.
+    Any bytes are accepted.
 
     :param header_data: bytes or bytearray: the first line, the header lines, a blank
         line; what follows the blank line is not looked at
@@ -110,7 +109,7 @@ class Head(object):
         self.headers = dict((name, ','.join(values)) for name, values in joined.items())
 
     def _parse_lines(self, lines):
-        """List of (lower-case name as text, value as bytes), one for each header line."""
+        """Return (lower-case name as text, value as bytes) for each header line."""
         found = []
         parts = None        # of the value of the newest header; None: what a folded line belongs to was bad
         for line in lines:
@@ -137,7 +136,7 @@ class Head(object):
         """The value of a header.
 
         :param name: text, in any case
-        :param default: what to return when there is no such header
+        :param default: what to return if the header is missing
         :returns: text, repeats joined with ``,``
         :raises TypeError: unless the name is text
         """
@@ -192,7 +191,7 @@ class Response(Head):
 
     .. attribute:: status_code
 
-        int; None when it is no number in plain decimal digits.
+        int; None if it is not a number in plain decimal digits.
 
     .. attribute:: status
 

@@ -128,7 +128,7 @@ class Connection(states.Progress):
 
     @property
     def codec(self):
-        """The :class:`~lomond.protocol.permessage_deflate.PerMessageDeflate` in use, or None."""
+        """The codec in use (``permessage_deflate.PerMessageDeflate``), or None."""
         return self._encoder.codec
 
     @property

@@ -19,7 +19,7 @@ from .permessage_deflate import negotiate_client, negotiate_server
 
 _VERSION = text_type(WS_VERSION)
 _BAD_IN_RESOURCE = Pattern(b'[^\x21-\x7e]')
-_BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # of a server: it takes other octets as they are
+_BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # for a server, which accepts all other bytes
 # 16 octets in base64 are 22 characters and two of padding.
 _KEY = Pattern('[A-Za-z0-9+/]{22}==\\Z')
 # RFC 7231, 6.5.15: a 426 says what to upgrade to.
@@ -28,7 +28,7 @@ _HTTP_VERSION = Pattern('HTTP/[0-9][.][0-9]\\Z')
 
 
 def accept_value(key):
-    """The value of Sec-WebSocket-Accept that belongs to a key (RFC 6455, 4.2.2).
+    """Compute the value of Sec-WebSocket-Accept for a key (RFC 6455, 4.2.2).
 
     >>> accept_value(b'dGhlIHNhbXBsZSBub25jZQ==') == b's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
     True
@@ -41,27 +41,28 @@ def accept_value(key):
 
 
 def make_key():
-    """A fresh value of Sec-WebSocket-Key: 16 random octets in base64 (bytes; RFC 6455, 4.1)."""
+    """Make a value of Sec-WebSocket-Key: 16 random bytes in base64 (RFC 6455, 4.1)."""
     return binascii.b2a_base64(os.urandom(16))[:-1]
 
 
 def encode_request(resource, host_header, key, headers=(), user_agent=None, protocols=(),
                    extensions=None, origin=None):
-    """The request of a client (RFC 6455, 4.1).
+    """Make the request of a client (RFC 6455, 4.1).
 
     :param resource: text or bytes: path and query, percent-encoded
     :param host_header: text or bytes: value of Host
     :param key: bytes: value of Sec-WebSocket-Key
     :param headers: pairs of bytes, sent first and in this order; a Host, User-Agent or
-        Origin among them takes the place of the one made here (the last, when there are
+        Origin among them replaces the one made here (the last one, if there are
         several)
     :param user_agent: text or bytes; None or empty: ``constants.USER_AGENT``
     :param protocols: texts: subprotocols to offer, in order of preference
-    :param extensions: text or bytes: value of Sec-WebSocket-Extensions; None: not sent
-    :param origin: text or bytes: value of Origin; None: not sent
+    :param extensions: text or bytes: value of Sec-WebSocket-Extensions; None to
+        send none
+    :param origin: text or bytes: value of Origin; None to send none
     :returns: bytes
     :raises TypeError: for a value of another type
-    :raises ValueError: when something of it would not stay in its line
+    :raises ValueError: for a value that would break, or add to, the request
     """
     resource = to_octets('resource', resource)
     if _BAD_IN_RESOURCE.search(resource) or not resource:
@@ -91,20 +92,20 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
 
 
 def _missing_token(head, name, token):
-    """The sentence about a header that lacks a token; None when it is there, in any case."""
+    """Describe a header that lacks a token; None if it has the token, in any case."""
     if token.lower() in [element.lower() for element in head.get_list(name)]:
         return None
     return "{} header is '{}'; the token {} is needed".format(name, escape(head.get(name, '')), token)
 
 
 class Outcome(object):
-    """What came of an opening handshake.
+    """The outcome of an opening handshake.
 
     ``event``: :class:`~lomond.events.Ready` or :class:`~lomond.events.Rejected`.
-    ``surplus``: bytes that came behind the head.  ``protocol``: text or None.
-    ``extensions``: set of text.  ``compression``: what permessage-deflate was agreed
-    with, or None.
-    ``reply``: bytes a server has to send.
+    ``surplus``: bytes that came after the head.  ``protocol``: text or None.
+    ``extensions``: set of text.  ``compression``: the agreed parameters of
+    permessage-deflate, or None.
+    ``reply``: bytes that a server has to send.
     """
 
     __slots__ = ('event', 'surplus', 'protocol', 'extensions', 'compression', 'reply')
@@ -115,20 +116,17 @@ class Outcome(object):
 
 
 class ClientHandshake(object):
-    """Reads and judges the answer to one request (RFC 6455, 4.1).
+    """Reads and checks the answer to one request (RFC 6455, 4.1).
 
     :param key: bytes of the Sec-WebSocket-Key that was sent
     :param protocols: texts: the subprotocols offered
-    :param deflate: :class:`~lomond.compression.Deflate` that was offered; None: no
-        extension was
-    :param on_response: callable(response), takes the place of :meth:`check_response`
-    :param process_extensions: callable(list of text), takes the place of
-        :meth:`negotiate`
+    :param deflate: the :class:`~lomond.compression.Deflate` that was offered, or None
+    :param on_response: callable(response) that replaces :meth:`check_response`
+    :param process_extensions: callable(list of text) that replaces :meth:`negotiate`
 
-    The callables are dropped with the outcome: they may belong to an object that owns
-    this one.
-    ``compression`` is what :meth:`negotiate` came to: parameters of permessage-deflate,
-    or None.
+    The callables are dropped with the outcome, because they may belong to an object
+    that owns this one.  ``compression`` is the result of :meth:`negotiate`: the
+    parameters of permessage-deflate, or None.
     """
 
     def __init__(self, key, protocols=(), deflate=None, on_response=None, process_extensions=None):
@@ -138,11 +136,11 @@ class ClientHandshake(object):
         self._reader = HeadReader(kind='response')
 
     def receive(self, data):
-        """Take what has arrived.
+        """Take the bytes that have arrived.
 
         :param data: bytes, bytearray or memoryview
-        :returns: None while the head is not whole; else an :class:`Outcome`, once
-        :raises CriticalProtocolError: when this is no HTTP, or the head is too large
+        :returns: None until the head is complete, then an :class:`Outcome`, once
+        :raises CriticalProtocolError: if this is not HTTP, or the head is too large
         """
         head = self._reader.feed(data)
         if head is None:
@@ -160,14 +158,14 @@ class ClientHandshake(object):
                        self.compression)
 
     def check_response(self, response, process_extensions=None):
-        """Judge a response by the rules of RFC 6455, 4.1.
+        """Check a response by the rules of RFC 6455, 4.1.
 
         :param response: :class:`~lomond.response.Response`
-        :param process_extensions: callable(list of text) -> set of text; None: the one
-            given to the constructor, else :meth:`negotiate`
+        :param process_extensions: callable(list of text) -> set of text; None for the
+            one given to the constructor, or else :meth:`negotiate`
         :returns: (subprotocol as text or None, set of the names of the extensions
             agreed on)
-        :raises HandshakeError: says in one sentence what is wrong
+        :raises HandshakeError: with one sentence that says what is wrong
         """
         # status_code is an int for plain digits only, so 101 is literally "101".
         if response.status_code != 101:
@@ -202,11 +200,11 @@ class ClientHandshake(object):
         return lines[0]
 
     def negotiate(self, extension_texts):
-        """Work out what the extensions of the response mean; sets :attr:`compression`.
+        """Check the extensions of the response, and set :attr:`compression`.
 
         :param extension_texts: list of text: the elements of Sec-WebSocket-Extensions
         :returns: set of text: the names of the extensions agreed on
-        :raises HandshakeError: when something was not offered, or may not be so (RFC
+        :raises HandshakeError: if something was not offered or is not allowed (RFC
             7692, 7.1)
         """
         self.compression = None
@@ -215,7 +213,7 @@ class ClientHandshake(object):
 
 
 class _Refusal(HandshakeError):
-    """A request is to be refused with this status and these headers."""
+    """Refuse a request with this status and these headers."""
 
     def __init__(self, status, reason, *headers):
         super(_Refusal, self).__init__(reason)
@@ -224,10 +222,10 @@ class _Refusal(HandshakeError):
 
 
 class ServerHandshake(object):
-    """Reads, judges and answers one request (RFC 6455, 4.2).
+    """Reads, checks and answers one request (RFC 6455, 4.2).
 
     :param protocols: texts: the subprotocols this server has
-    :param deflate: :class:`~lomond.compression.Deflate` to agree to; None: no
+    :param deflate: the :class:`~lomond.compression.Deflate` to agree to; None for no
         compression
     :param on_request: callable(request), asked about requests that are otherwise good;
         returns None: accept; ``(status, [(name, value)..], body)``: answer with that;
@@ -241,15 +239,15 @@ class ServerHandshake(object):
         self._reader, self.compression = HeadReader(kind='request'), None
 
     def receive(self, data):
-        """Take what has arrived; see :meth:`ClientHandshake.receive`.
+        """Take the bytes that have arrived; see :meth:`ClientHandshake.receive`.
 
-        The bytes to send are :attr:`Outcome.reply`, whatever the verdict.
+        The bytes to send are :attr:`Outcome.reply`, whether or not it accepts.
         """
         head = self._reader.feed(data)
         return None if head is None else self._judge(Request(head), self._reader.surplus)
 
     def from_parts(self, method, target, headers):
-        """The same for a request that somebody else (a WSGI server) has read.
+        """Judge a request that another server (WSGI) has read.
 
         :param method: text or bytes
         :param target: text or bytes: path and query
@@ -267,7 +265,7 @@ class ServerHandshake(object):
             value = to_octets('header value', value, 'latin-1')
             try:
                 check_header(name, value)
-            except ValueError as error:     # it is the client's: an answer, no exception
+            except ValueError as error:     # the client's mistake: answer it, do not raise
                 defect = defect or error_text(error)
             else:
                 lines.append(name + b': ' + value)
@@ -293,7 +291,7 @@ class ServerHandshake(object):
             self._on_request = None
 
     def _check(self, request):
-        """RFC 6455, 4.2.1, item by item."""
+        """Check the request by RFC 6455, 4.2.1, item by item."""
         if request.defect:
             raise _Refusal(400, request.defect)
         if not (request.target and _HTTP_VERSION.match(request.http_ver)):
@@ -319,7 +317,7 @@ class ServerHandshake(object):
             raise _Refusal(400, 'Sec-WebSocket-Key is not 16 octets in base64')
 
     def _choose_protocol(self, request):
-        """The first of the client's subprotocols that this server has (it orders by preference)."""
+        """Return the first offered subprotocol that this server has, or None."""
         for offered in request.get_list('sec-websocket-protocol'):
             if offered in self._protocols:
                 return offered

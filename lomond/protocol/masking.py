@@ -1,12 +1,10 @@
 """Masking of payloads and the keys for it (RFC 6455, 5.3).
 
-It must not know of frames, sockets or locks: bytes in, bytes out.
-
 Three ways lead to the same bytes; which one is fastest depends on the size.  Measured
 in microseconds for one payload on CPython 3.11 (3.13, where it is another world; 2.7
 has no
-``int.from_bytes``), wsaccel's call and object included (whole frames of a client:
-:func:`lomond.protocol.frames.encode_masked`):
+``int.from_bytes``), including wsaccel's call and object.  For whole client frames see
+:func:`lomond.protocol.frames.encode_masked`.
 
 ==========  =============  =============  ================
 payload     big integer    stripes        wsaccel
@@ -33,15 +31,14 @@ except ImportError:
 
 HAS_WSACCEL = _XorMasker is not None
 
-#: From here on (bytes) four strided translates are faster than one big integer: see
-#: above.
+#: From this size (bytes), four strided translates are faster than one big integer.
 STRIPES_FROM = 768
-#: From here on (bytes) wsaccel is faster than one big integer.
+#: From this size (bytes), wsaccel is faster than one big integer.
 WSACCEL_FROM = 48
 
 
 class _Tables(dict):
-    """By the byte of a key: a table for ``translate``; 256 of 289 bytes at most."""
+    """Tables for ``translate``, by the byte of a key; at most 256 of 289 bytes."""
 
     def __missing__(self, key_byte):
         table = self[key_byte] = bytes(bytearray(octet ^ key_byte for octet in range(256)))
@@ -75,8 +72,8 @@ def _choose_behind(masker):
 
 
 #: ``mask_behind(header, payload, masking_key)`` -> header and masked payload, bytes or
-#: bytearray; for large payloads, at most 64 KiB at a time: so much stays in the
-#: processor's cache.
+#: bytearray; for large payloads, at most 64 KiB at a time, which fit in the processor's
+#: cache.
 mask_behind = _choose_behind(_XorMasker)
 
 
@@ -110,7 +107,7 @@ def _choose(masker, from_bytes):
 
 _mask = _choose(_XorMasker, getattr(int, 'from_bytes', None))
 _mask.__name__ = str('mask_payload')
-_mask.__doc__ = """XOR a payload with a masking key; to do it again takes it off (RFC 6455, 5.3).
+_mask.__doc__ = """XOR a payload with a masking key; doing it twice restores the payload (RFC 6455, 5.3).
 
     :param masking_key: 4 bytes
     :param payload: bytes, bytearray, or a memoryview of bytes.  A large one is best masked in
@@ -125,23 +122,23 @@ mask_payload = _mask
 
 # -- masking keys
 #
-# They must be such that nobody can foresee them (RFC 6455, 5.3 and 10.3): bytes of
-# os.urandom.  Asking the system for each takes 500 ns, a stock of them 25.  The stock
-# is the process's, not the connection's: an idle connection has none, and the end of a
-# list is atomic, so it wants no lock and no byte is used twice.
+# They must be unpredictable (RFC 6455, 5.3 and 10.3), so they come from os.urandom.  A
+# call for each key takes 500 ns, a key out of a stock 25.  The process has one stock,
+# so that an idle connection needs none; popping from a list is atomic, so no lock is
+# needed and no byte is used twice.
 
-#: Bytes that are asked for at a time.
+#: Bytes to request at a time.
 STOCK_SIZE = 1024
-#: Keys as numbers: ``stock.pop()``, and ``refill()`` on IndexError.  A forked child
-#: finds it empty, for it would have its parent's keys.
+#: Keys as numbers: ``stock.pop()``, and ``refill()`` on IndexError.  It is empty in a
+#: forked child, which would otherwise use its parent's keys.
 stock = make_own_stock()
-#: The 4 bytes of such a number, the lowest one first.
+#: Converts such a number to 4 bytes, lowest first.
 key_bytes = struct.Struct(str('<I')).pack
 _unpack_keys = struct.Struct(str('{}I').format(STOCK_SIZE // 4)).unpack
 
 
 def refill():
-    """Fill the stock; the first key of it."""
+    """Fill the stock and return one key."""
     keys = list(_unpack_keys(os.urandom(STOCK_SIZE)))
     first = keys.pop()
     stock.extend(keys)
@@ -149,7 +146,7 @@ def refill():
 
 
 def make_masking_key():
-    """A fresh masking key: 4 bytes that nobody can foresee."""
+    """Return a new, unpredictable masking key of 4 bytes."""
     try:
         return key_bytes(stock.pop())
     except IndexError:

@@ -14,19 +14,19 @@ from .. import errors
 from .._compat import BYTES_IO_LENDS, WIDE_TEXT
 from .utf8 import Utf8Decoder
 
-#: A length that nobody vouched for is believed in steps of this many bytes: as many as
-#: malloc keeps in its heap (2.7 copies at each step, and holes there would count as a
-#: third copy).
+#: Never allocate more than this for an announced but unreceived length.  It is as much
+#: as malloc keeps in its heap (2.7 copies at each step, and holes would cost a third
+#: copy).
 STEP = 32 * 1024 * 1024
-#: A message in fragments is kept in pieces of so many bytes, or a little more.
+#: A fragmented message is kept in pieces of about this many bytes.
 PIECE = 1024 * 1024
-#: So many small texts are joined to one: a million fragments of a character must not
+#: Join this many small texts into one: a million fragments of one character must not
 #: cost a million objects.
 JOIN_AFTER = 1024
 
 
 def too_large(size, limit):
-    """The error for a message of ``size`` bytes (None: inflated, and its end is not known)."""
+    """Make the error for a message of ``size`` bytes (None if inflated)."""
     if size is None:
         return errors.PayloadTooLarge(
             'message inflates to more than {} bytes; at most {} are allowed '
@@ -47,7 +47,7 @@ class _Store(object):
     """
 
     def __init__(self):
-        self._pieces = []           # bytes, in order; none of them grows any more
+        self._pieces = []           # bytes, in order; complete
         self._file = io.BytesIO()   # the newest piece
         self._size = 0              # of that one
 
@@ -67,12 +67,12 @@ class _Store(object):
         self._size = 0
 
     def _let_go(self):
-        """Go on with a copy: a driver still holds a view of a place that was reserved."""
+        """Continue with a copy: a driver still holds a view of a reserved place."""
         self._file = io.BytesIO(self._file.getvalue())
         self._file.seek(self._size)
 
     def reserve(self, count):
-        """A writable memoryview of ``count`` bytes behind what is there."""
+        """Return a writable memoryview of ``count`` bytes after what is there."""
         if 0 < self._size < STEP:
             self._end_piece()
         size = self._size
@@ -91,7 +91,7 @@ class _Store(object):
         self._file.write(b'\0')
 
     def commit(self, count):
-        """What :meth:`reserve` gave is filled."""
+        """Take ``count`` bytes that were put into the result of :meth:`reserve`."""
         self._size += count
         self._file.seek(self._size)
 
@@ -103,7 +103,7 @@ class _Store(object):
 
 
 class _PlainStore(object):
-    """The same where ssl cannot read into a BytesIO (2.7, PyPy): a bytearray, copied at the end."""
+    """Like _Store, where ssl cannot read into a BytesIO (2.7, PyPy): a bytearray."""
 
     def __init__(self):
         self._data = bytearray()
@@ -125,7 +125,7 @@ class _PlainStore(object):
         return memoryview(place)[size:]
 
     def commit(self, count):
-        """It is in its place already."""
+        """Do nothing: the bytes are already in place."""
 
     def take(self):
         return bytes(self._data)
@@ -135,7 +135,7 @@ new_store = _Store if BYTES_IO_LENDS else _PlainStore
 
 
 class _Text(object):
-    """Text, decoded as its parts come."""
+    """Text that is decoded as its parts come."""
 
     def __init__(self):
         self._decoder = Utf8Decoder()
@@ -183,7 +183,7 @@ new_text = _WideText if WIDE_TEXT else _Text
 
 
 class Message(object):
-    """A text or binary message that is put together of parts.
+    """A text or binary message that is assembled from parts.
 
     :param is_text: decode to text
     :param inflate: None, or ``inflate(data, final, limit)`` of the connection's codec
@@ -203,7 +203,7 @@ class Message(object):
     def check_length(self, payload_length):
         """Refuse a frame by its announced length, before any of its payload is read.
 
-        :raises PayloadTooLarge: when the message cannot be within the limit any more
+        :raises PayloadTooLarge: if the message will exceed the limit
         """
         limit = self._limit
         if limit is None:
@@ -216,11 +216,12 @@ class Message(object):
             raise too_large(payload_length, limit)
 
     def add(self, part, final=False):
-        """A part of the payload, in order; ``final``: it is the last one.
+        """Add the next part of the payload.
 
         :param part: bytes, bytearray or memoryview; not kept
-        :raises PayloadTooLarge: the message is larger than the limit
-        :raises CriticalProtocolError: no valid UTF-8, or no deflate data
+        :param final: true for the last part
+        :raises PayloadTooLarge: if the message is larger than the limit
+        :raises CriticalProtocolError: if it is not valid UTF-8, or not deflate data
         """
         if self._inflate is not None:
             if not final and not len(part):
@@ -236,10 +237,10 @@ class Message(object):
             self._store.write(part)
 
     def reserve(self, count):
-        """A place (a writable memoryview) for the next bytes of an uncompressed binary
+        """Return a writable memoryview for the next bytes of an uncompressed binary
         message.
 
-        At most ``STEP`` bytes; :meth:`commit` says that it is filled.
+        It has at most ``STEP`` bytes; call :meth:`commit` once it is filled.
         """
         return self._store.reserve(min(count, STEP))
 
@@ -248,5 +249,5 @@ class Message(object):
         self._size += count
 
     def take(self):
-        """The whole payload, text or bytes; the message is over."""
+        """Return the whole payload, as text or bytes; the message is complete."""
         return self._store.take()

@@ -1,7 +1,7 @@
 """permessage-deflate (RFC 7692): the negotiation of both roles (7.1), and the codec
 (7.2).
 
-Knows nothing of: frames, and who reads or writes.
+Knows nothing of: frames, readers, writers.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -18,21 +18,20 @@ from ..response import TCHAR, escape
 _WINDOWS = ('server_max_window_bits', 'client_max_window_bits')
 # Decimal without leading zeros (RFC 7692, 7.1.2.1).
 _WINDOW_BITS = dict((str(bits), bits) for bits in range(8, 16))
-# Ends what Z_SYNC_FLUSH gives, and is not sent (RFC 7692, 7.2.1).
+# The end of what Z_SYNC_FLUSH produces; it is not sent (RFC 7692, 7.2.1).
 _TAIL = b'\x00\x00\xff\xff'
 # An empty message: what is left of an empty stored block without the tail (RFC 7692,
 # 7.2.3.6).
 _EMPTY = b'\x00'
 _WINDOW = 32 * 1024
-# A recent output in the history counts for so many bytes more (the object, its place in
-# the list).
+# Each output in the history counts as this many extra bytes (the object and its slot).
 _OVERHEAD = 512
 _MOST_HISTORY = 3 * _WINDOW
 # After a block with BFINAL set, data goes to the next inflater in pieces: what that
 # does not take is copied by zlib's wrapper, and thousands of such blocks must not copy
 # a large message each.
 _PIECE = 16 * 1024
-# So many of these blocks may be in a message: each costs a new inflater, in two bytes.
+# At most this many of these blocks per message: two bytes of each cost a new inflater.
 _MOST_STREAMS = 1000
 _stored_block = struct.Struct(str('<BHH')).pack
 
@@ -40,13 +39,13 @@ _stored_block = struct.Struct(str('<BHH')).pack
 class PerMessageDeflate(object):
     """The codec of one connection: compresses what is sent, inflates what is received.
 
-    :meth:`compress` is called by whoever holds the connection's write lock,
-    :meth:`inflate` by the one thread that reads; they do not touch each other's state.
+    :meth:`compress` is called by the holder of the connection's write lock,
+    :meth:`inflate` by the thread that reads; they do not share state.
     zlib's objects (about 270 KiB to compress, 40 KiB to inflate) are made when first
     needed.
 
     :param parameters: :class:`~lomond.protocol.permessage_deflate.DeflateParameters`
-    :param is_client: True: ours are the parameters of the client
+    :param is_client: true if our side is the client
     :param level, mem_level, min_size: as in :class:`~lomond.compression.Deflate`
     """
 
@@ -74,18 +73,17 @@ class PerMessageDeflate(object):
         self._history_size = 0
 
     def compress(self, payload):
-        """A whole message, compressed (RFC 7692, 7.2.1).
+        """Compress a whole message (RFC 7692, 7.2.1).
 
         :param payload: bytes, bytearray, or a memoryview of bytes
-        :returns: bytes; or None when the message has to be sent as it is (it is shorter
-            than
-            ``min_size``)
+        :returns: bytes; or None if the message is to be sent uncompressed, because it
+            is shorter than ``min_size``
         """
         size = len(payload)
         if size < self._min_size:
             return None
         if not size:
-            return _EMPTY               # zlib would not give anything for a second flush in a row
+            return _EMPTY               # zlib produces nothing for a second flush in a row
         compressor = self._compressor
         if compressor is None:
             compressor = zlib.compressobj(*self._compressor_arguments)
@@ -96,25 +94,25 @@ class PerMessageDeflate(object):
         return head + rest if head else rest
 
     def inflate(self, data, final, limit):
-        """What a part of a message inflates to (RFC 7692, 7.2.2).
+        """Inflate a part of a message (RFC 7692, 7.2.2).
 
         :param data: bytes, bytearray, or a memoryview of bytes: payload of the message,
             cut anywhere
-        :param final: the message ends with it
+        :param final: true if the message ends with this part
         :param limit: most bytes that may come out of this part, 0 or more; None: any
             number
-        :returns: bytes; or None when there are more than ``limit``: they are not made,
-            and the codec is of no use any more
-        :raises CriticalProtocolError: this is no deflate data
+        :returns: bytes; or None if there would be more than ``limit``; they are not
+            made, and the codec must not be used afterwards
+        :raises CriticalProtocolError: if this is not deflate data
         """
         if not data and not (final and self._in_message):
-            return b''                  # a message of no octets at all: the tail alone is no block
+            return b''                  # an empty message: the tail alone is not a block
         inflater = self._inflater
         if inflater is None:
             inflater = self._inflater = self._new_inflater()
         try:
-            # One byte more than allowed tells that there is too much; 0 is zlib's word
-            # for no limit.
+            # One byte more than allowed shows that there is too much.  0 means no limit
+            # in zlib.
             result = inflater.decompress(
                 join_bytes((data, _TAIL)) if final else to_bytes(data),
                 limit + 1 if limit is not None and limit < sys.maxsize else 0)
@@ -140,11 +138,11 @@ class PerMessageDeflate(object):
         return result
 
     def _inflate_on(self, result, final, limit):
-        """Go on where a block with BFINAL set has ended zlib's stream (RFC 7692,
+        """Continue where a block with BFINAL set has ended zlib's stream (RFC 7692,
         7.2.3.4).
 
-        What follows, here or in later messages, may refer to all that was before: a new
-        inflater is told the window.  None: more than ``limit``.
+        What follows, here or in later messages, may refer to earlier output, so a new
+        inflater is primed with the window.  Returns None for more than ``limit``.
         """
         results = [result]
         size = len(result)
@@ -153,8 +151,7 @@ class PerMessageDeflate(object):
         self._remember(result)
         self._inflater = inflater = None
         at = 0
-        # At the very end the tail that we appended ends nothing: it must not go to a
-        # fresh inflater.
+        # At the very end, the tail that we appended must not go to a new inflater.
         while at < end or (inflater is not None and at < len(rest)):
             if inflater is None:
                 self._streams += 1
@@ -178,8 +175,8 @@ class PerMessageDeflate(object):
         return b''.join(results)
 
     def _new_inflater(self):
-        # 15 bits whatever was agreed on: it costs nothing, and some peers do not keep
-        # to less.
+        # Always 15 bits: it costs nothing, and some peers ignore a smaller agreed
+        # window.
         inflater = zlib.decompressobj(-15)
         if self._history:
             self._trim_history()
@@ -195,7 +192,7 @@ class PerMessageDeflate(object):
             self._trim_history()
 
     def _trim_history(self):
-        """Make one bytes object of the window's size of it."""
+        """Reduce the history to one bytes object of the size of the window."""
         history = self._history
         if len(history[-1]) >= _WINDOW:
             window = history[-1][-_WINDOW:]
@@ -209,7 +206,7 @@ class PerMessageDeflate(object):
         self._history_size = 0
 
     def close(self):
-        """Give zlib's memory and the history back; what is under way in another thread is finished."""
+        """Free zlib's memory and the history; a call in another thread can finish."""
         self._compressor = self._inflater = None
         self._forget()
 
@@ -235,24 +232,22 @@ class DeflateParameters(object):
 
 _BETWEEN = Pattern('[ \t,]*')
 _EXTENSION = Pattern('(' + TCHAR + '+)[ \t]*(?=[;,]|\\Z)')
-# What is quoted has to be a token once the backslashes are off (RFC 6455, 9.1).  No
-# value behind the "=" is let through: whoever knows the parameter has the better words
-# for it.
+# A quoted value has to be a token once the backslashes are removed (RFC 6455, 9.1).  A
+# missing value after "=" is allowed here: the check of the parameter words it better.
 _PARAMETER = Pattern(
     ';[ \t]*({tchar}+)[ \t]*(?:(=)[ \t]*({tchar}+|"(?:\\\\?{tchar})*")?[ \t]*)?(?=[;,]|\\Z)'.format(
         tchar=TCHAR))
 
 
 def parse_extensions(values):
-    """The elements of Sec-WebSocket-Extensions (RFC 6455, 9.1).
+    """Parse the elements of Sec-WebSocket-Extensions (RFC 6455, 9.1).
 
     >>> parse_extensions(['a; b="c"; d, e']) == [('a', [('b', 'c'), ('d', None)]), ('e', [])]
     True
 
     :param values: list of text: values of headers, or elements of them
     :returns: ``[(name, [(parameter, value or None), ..]), ..]``, names in lower case
-    :raises HandshakeError: when a value does not have the grammar of a list of
-        extensions
+    :raises HandshakeError: if a value is not a well-formed list of extensions
     """
     extensions = []
     for header in values:
@@ -284,7 +279,7 @@ def _no_extension(value, at):
 
 
 def _read_parameters(pairs, is_offer):
-    """The parameters of permessage-deflate as a dict, window bits as integers."""
+    """Return the parameters as a dict, with window bits as integers."""
     read = {}
     for name, value in pairs:
         if name in read:
@@ -307,10 +302,11 @@ def _read_parameters(pairs, is_offer):
 
 
 def negotiate_client(deflate, extensions):
-    """What the server agreed to, checked against what was offered (RFC 6455, 9.1; RFC
-    7692, 7.1).
+    """Check what the server agreed to against what was offered.
 
-    :param deflate: the :class:`Deflate` that was offered; None: no extension was
+    RFC 6455, 9.1; RFC 7692, 7.1.
+
+    :param deflate: the :class:`Deflate` that was offered, or None
     :param extensions: list of text: Sec-WebSocket-Extensions of the answer
     :returns: ``(names, parameters)``: the set of the extensions that are in use, and
         :class:`DeflateParameters` or None
@@ -334,8 +330,8 @@ def negotiate_client(deflate, extensions):
             raise CompressionParameterError(
                 'parameter server_max_window_bits of {} is {}; at most {} was asked for'.format(
                     NAME, read.get('server_max_window_bits', 'missing'), asked))
-        # The client's two in the offer are a promise, also when the answer does not ask
-        # for it.
+        # The client's parameters in the offer are binding, even if the answer omits
+        # them.
         parameters = DeflateParameters(
             'server_no_context_takeover' in read,
             deflate.client_no_context_takeover or 'client_no_context_takeover' in read,

@@ -10,16 +10,16 @@ Knows nothing of: what the bytes mean.
 
 from __future__ import absolute_import, division, unicode_literals
 
-#: Bytes of a fresh buffer: what an idle connection costs.
+#: Bytes of a new buffer: the cost of an idle connection.
 FIRST_SIZE = 8 * 1024
-#: What is used of the buffer doubles after each read that has filled it with small
-#: messages, up to this.  A kept buffer and ``recv_into`` cost 0.24 us for 128 bytes; a
-#: fresh ``recv(262144)`` costs 15 us.
+#: After each read that fills the buffer with small messages, the used part doubles, up
+#: to this size.  Reusing a buffer with ``recv_into`` costs 0.24 us for 128 bytes; a new
+#: ``recv(262144)`` costs 15 us.
 LARGEST_SIZE = 256 * 1024
 
 
 class ReceiveBuffer(object):
-    """Bytes received and not parsed yet, for one connection; used by one thread."""
+    """Received bytes that are not parsed yet, of one connection; used by one thread."""
 
     __slots__ = ('buffer', 'view', 'room', 'was_filled', 'start', 'end', 'direct', 'filled', 'received_time')
 
@@ -34,19 +34,19 @@ class ReceiveBuffer(object):
         self.received_time = None   # epoch seconds of the newest bytes
 
     def _allocate(self, size):
-        # Always a new bytearray: while a driver holds a view of it, it cannot be
-        # resized.
+        # Always a new bytearray: one cannot be resized while a driver holds a view of
+        # it.
         self.buffer = bytearray(size)
         self.view = memoryview(self.buffer)
 
     def get_buffer(self, sizehint=-1):
-        """A writable memoryview, never empty, for the next bytes.
+        """Return a writable memoryview, never empty, for the next bytes.
 
         :param sizehint: ignored (the argument of ``asyncio.BufferedProtocol``)
         """
         if self.direct is not None:
-            # Behind a large payload comes another one, as a rule: what is read together
-            # with its header has to be copied.
+            # A large payload is usually followed by another one, and what is read
+            # together with its header has to be copied.
             self.room = FIRST_SIZE
             self.was_filled = False
             return self.direct[self.filled:]
@@ -73,16 +73,16 @@ class ReceiveBuffer(object):
         self.buffer[:len(kept)] = kept
 
     def advance(self, count):
-        """``count`` bytes were put into what :meth:`get_buffer` gave."""
+        """Take ``count`` bytes that were put into the result of :meth:`get_buffer`."""
         if self.direct is not None:
             self.filled += count
             return
         self.end += count
-        # One read filled it all: there is more where that came from.
+        # A single read filled it, so there is probably more.
         self.was_filled = self.end == self.room and count * 2 > self.room
 
     def put_back(self, data):
-        """Bytes that an earlier parser did not use go to the front of an empty buffer."""
+        """Put bytes that an earlier parser did not use into the empty buffer."""
         size = len(self.buffer)
         while size < len(data):
             size *= 2
@@ -93,18 +93,18 @@ class ReceiveBuffer(object):
         self.buffer[:len(data)] = data
 
     def take(self):
-        """All unparsed bytes, as bytes; nothing is left."""
+        """Return all unparsed bytes and empty the buffer."""
         data = self.view[self.start:self.end].tobytes()
         self.start = self.end = 0
         return data
 
     def drop(self):
-        """Whatever has arrived and was not parsed is of no use."""
+        """Discard all unparsed bytes."""
         self.start = self.end = 0
         self.direct = None
 
     def release(self):
-        """Give the memory back; the connection is over."""
+        """Free the memory; the connection is over."""
         self._allocate(1)           # one byte, so that a late driver still has a place to write
         self.room = 1
         self.was_filled = False

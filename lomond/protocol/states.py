@@ -38,7 +38,7 @@ class State(object):
         self._sentence = sentence
 
     def refuse(self):
-        """The exception for a send in this state (to be raised)."""
+        """Return the exception to raise for a send in this state."""
         return self._refusal(self._sentence)
 
     def __repr__(self):
@@ -65,7 +65,7 @@ CLOSED = State('CLOSED', 'closed', ends_graceful=True,
                refusal=errors.WebSocketClosed, sentence=_CLOSED)
 #: The connection failed (RFC 6455, 7.1.7); a close frame is due or was sent.
 FAILED = State('FAILED', 'closing', refusal=errors.WebSocketClosing, sentence=_CLOSING)
-#: The opening handshake had an answer, but not the one that was hoped for.
+#: The server answered, but did not upgrade the connection.
 REJECTED = State('REJECTED', 'closed', ends_graceful=True,
                  refusal=errors.WebSocketClosed, sentence=_CLOSED)
 DISCONNECTED = State('DISCONNECTED', 'closed',
@@ -74,7 +74,7 @@ DISCONNECTED = State('DISCONNECTED', 'closed',
 STATES = (CONNECTING, OPEN, REMOTE_CLOSING, LOCAL_CLOSING, ECHOED, CLOSED, FAILED, REJECTED,
           DISCONNECTED)
 
-# What can happen to a connection.
+# The inputs: what can happen to a connection.
 READY = 'valid opening handshake'
 REJECT = 'any other answer'
 FAIL = 'violation or time-out'
@@ -82,15 +82,14 @@ CLOSE_SENT = 'close() or echo'
 CLOSE_RECEIVED = 'close frame'
 DISCONNECT = 'end of stream, time-out or force_disconnect()'
 
-#: All that has happened to a connection whose state is OPEN: any further input ends
-#: that state.
+#: The inputs of a connection whose state is OPEN; any further input ends that state.
 OPENED = [READY]
 
 INPUTS = (READY, REJECT, FAIL, CLOSE_SENT, CLOSE_RECEIVED, DISCONNECT)
 
-#: (state, input) -> state.  A pair that is not here is a bug of ours.  Pairs that lead
-#: back to their state are races between close() in one thread and the loop in another,
-#: and time-outs that have nothing left to fail.
+#: (state, input) -> state.  A pair that is not listed is a bug of ours.  Pairs that
+#: lead back to their state are races between close() in one thread and the loop in
+#: another, and time-outs that have nothing left to fail.
 MOVES = {
     (CONNECTING, READY): OPEN,
     (CONNECTING, REJECT): REJECTED,
@@ -117,18 +116,16 @@ MOVES.update(((DISCONNECTED, what), DISCONNECTED) for what in INPUTS)
 class Progress(object):
     """Where in the table one connection is, and its right to send the one close frame.
 
-    No lock is needed, also in a signal handler: the inputs are kept in the order in
-    which they came (``list.append`` is atomic), and this order is the truth, whichever
-    thread asks for the state.  Whoever pops the token queues the close frame.
+    No lock is needed, not even in a signal handler.  The inputs are kept in the order
+    in which they came (``list.append`` is atomic), and the state follows from that
+    order in every thread.  The caller that pops the token queues the close frame.
     """
 
     def __init__(self):
-        #: What has happened so far.  The state is OPEN when it equals :data:`OPENED`:
-        #: for those who ask twice in each message (25 ns instead of the 90 of
-        #: ``state``).
+        #: The inputs so far.  The state is OPEN if they equal :data:`OPENED`: this
+        #: check takes 25 ns, ``state`` takes 90, and senders need it twice per message.
         self.inputs = []
-        #: Not empty once good messages that have arrived are not to be handed out any
-        #: more.
+        #: When it is not empty, messages that have arrived are no longer handed out.
         self.given_up = []
         self._known = (0, CONNECTING)
         self._close_token = [None]
@@ -146,28 +143,28 @@ class Progress(object):
         return state
 
     def move(self, what):
-        """Something has happened; the new state."""
+        """Note an input and return the new state."""
         self.inputs.append(what)
         if what is DISCONNECT or what is FAIL:
             self.given_up.append(what)
         return self.state
 
     def disconnect(self):
-        """The connection is over: end of stream, reset, time-out or force; any thread."""
+        """End the connection (end of stream, reset, time-out, force); any thread."""
         return self.state if self.state is DISCONNECTED else self.move(DISCONNECT)
 
     @property
     def was_open(self):
-        """True once the opening handshake was done."""
+        """True once the opening handshake was completed."""
         return self.inputs[:1] == OPENED
 
     @property
     def close_sent(self):
-        """True once our close frame was queued, or none will be."""
+        """True once our close frame was queued, or if none will be."""
         return not self._close_token
 
     def take_close_token(self):
-        """True for the one caller who is to send the close frame."""
+        """Return True to the one caller that may send the close frame."""
         try:
             self._close_token.pop()
         except IndexError:

@@ -24,11 +24,12 @@ _UNFINISHED = Pattern(
 
 
 def decode(data):
-    """The text of a whole payload.
+    """Decode a whole payload.
 
     :param data: bytes, bytearray, or a memoryview of bytes
     :returns: text
-    :raises CriticalProtocolError: when it is not UTF-8; surrogates are not, on 2.7 too
+    :raises CriticalProtocolError: if it is not valid UTF-8; surrogates are refused on
+        2.7 as well
     """
     try:
         return utf_8_decode(data, 'strict', True)[0]
@@ -37,7 +38,7 @@ def decode(data):
 
 
 def _refusal(data, start, offset):
-    """The error for the character that begins at ``start`` and never can be one.
+    """Make the error for an invalid character that begins at ``start``.
 
     :param offset: bytes of the text before ``data``
     """
@@ -50,7 +51,7 @@ def _refusal(data, start, offset):
 
 
 class Utf8Decoder(object):
-    """Text out of parts that end anywhere, also inside a character.
+    """Decodes text in parts, which may end inside a character.
 
     >>> decoder = Utf8Decoder()
     >>> len(decoder.decode(b'snow \\xe2\\x98')), decoder.pending
@@ -58,7 +59,7 @@ class Utf8Decoder(object):
     >>> decoder.decode(b'\\x83', final=True) == b'\\xe2\\x98\\x83'.decode('utf-8')
     True
 
-    For one thread at a time.  After an error only :meth:`reset` makes sense.
+    For one thread at a time.  After an error, only :meth:`reset` may be called.
     """
 
     __slots__ = ('_held_back', '_offset', '_is_ascii')
@@ -67,24 +68,24 @@ class Utf8Decoder(object):
         self.reset()
 
     def reset(self):
-        """Begin a new text; what was held back is dropped."""
+        """Start a new text; bytes that were held back are dropped."""
         self._held_back = b''
         self._offset = 0
         self._is_ascii = True       # so far, for :meth:`check`
 
     @property
     def pending(self):
-        """How many bytes are held back because their character is not complete: 0 to 3."""
+        """Number of bytes held back because their character is incomplete: 0 to 3."""
         return len(self._held_back)
 
     def decode(self, part, final=False):
-        """The text of the characters that are complete by now, and were not before.
+        """Return the text of the characters that this part completes.
 
         :param part: bytes, bytearray, or a memoryview of bytes; may be empty
         :param final: the text ends with this part
         :returns: text
-        :raises CriticalProtocolError: at the first byte with which the text cannot be
-            UTF-8 any more, whatever may follow; and when the end cuts a character
+        :raises CriticalProtocolError: at the first byte that makes the text invalid,
+            whatever follows; and if the text ends inside a character
         """
         if self._held_back:
             part = self._held_back + to_bytes(part)
@@ -103,7 +104,10 @@ class Utf8Decoder(object):
         return text
 
     def check(self, part, final=False):
-        """As :meth:`decode`, for who wants no text: ASCII, until something else comes, in half the time."""
+        """Validate like :meth:`decode` without building text.
+
+        Text that is ASCII up to here takes half the time.
+        """
         if self._is_ascii:
             part = to_bytes(part)
             try:
