@@ -90,7 +90,7 @@ class HeadReader(object):
             good = not method.translate(None, TOKEN_CHARACTERS) and space != 0
             whole, wanted = space >= 0, 'a method and a blank'
         if not good:
-            raise CriticalProtocolError("{} begins with '{}', not with {}: no HTTP".format(
+            raise CriticalProtocolError("{} is not HTTP; it begins with '{}', not with {}".format(
                 'response' if self._is_response else 'request', escape(bytes(buffer[:40]), 32), wanted))
         return whole
 

@@ -281,7 +281,7 @@ def _refusal(first, second, is_within, rsv1_allowed):
                 '{} frame has more than 125 bytes of payload; at most 125 are allowed', name)
     elif opcode and is_within:
         return errors.ProtocolError(
-            '{} frame inside of a fragmented message; a continuation frame was due', name)
+            '{} frame inside a fragmented message; a continuation frame was expected', name)
     elif not opcode and not is_within:
         return errors.ProtocolError('continuation frame with no message to continue')
     if first & 0x40 and not (rsv1_allowed and 0 < opcode < 8):

@@ -66,7 +66,7 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
     """
     resource = to_octets('resource', resource)
     if _BAD_IN_RESOURCE.search(resource) or not resource:
-        raise ValueError("resource '{}' has not just visible ASCII characters".format(escape(resource)))
+        raise ValueError("resource '{}' has characters other than visible ASCII".format(escape(resource)))
     own = {b'host': host_header, b'user-agent': user_agent or constants.USER_AGENT, b'origin': origin}
     pairs = []
     for name, value in headers:
@@ -78,7 +78,7 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
     offered = [to_octets('subprotocol', protocol) for protocol in protocols]
     for protocol in offered:
         if not is_token(protocol):
-            raise ValueError("subprotocol '{}' is no token".format(escape(protocol)))
+            raise ValueError("subprotocol '{}' is not a token".format(escape(protocol)))
     pairs += [(b'Host', own[b'host']), (b'Upgrade', b'websocket'), (b'Connection', b'Upgrade'),
               (b'Sec-WebSocket-Key', key), (b'Sec-WebSocket-Version', _VERSION),
               (b'User-Agent', own[b'user-agent'])]
@@ -295,7 +295,7 @@ class ServerHandshake(object):
         if request.defect:
             raise _Refusal(400, request.defect)
         if not (request.target and _HTTP_VERSION.match(request.http_ver)):
-            raise _Refusal(400, "request line '{}' is no method, target and version".format(
+            raise _Refusal(400, "request line '{}' is not a method, a target and a version".format(
                 escape(request.first_line)))
         if request.method != 'GET':
             raise _Refusal(405, "method '{}' is not GET".format(escape(request.method)), ('Allow', 'GET'))

@@ -319,7 +319,7 @@ def negotiate_client(deflate, extensions):
         if deflate is None or name != NAME:
             raise HandshakeError("extension '{}' was not offered".format(escape(name)))
         if parameters is not None:
-            raise CompressionParameterError('extension {} is there twice'.format(NAME))
+            raise CompressionParameterError('extension {} is repeated'.format(NAME))
         read = _read_parameters(pairs, is_offer=False)
         if deflate.server_no_context_takeover and 'server_no_context_takeover' not in read:
             raise CompressionParameterError('parameter server_no_context_takeover of {} is missing; '

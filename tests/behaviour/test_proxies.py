@@ -140,9 +140,9 @@ def test_proxy_is_silent(certs, names, kind, secure):
 
 @matrix
 @pytest.mark.parametrize('data, words', [
-    (b'SSH-2.0-OpenSSH_9.2\r\n\r\n', {'http': ".*'SSH-2.0-OpenSSH_9.2.*no HTTP.*",
+    (b'SSH-2.0-OpenSSH_9.2\r\n\r\n', {'http': ".*not HTTP.*'SSH-2.0-OpenSSH_9.2.*",
                                       'socks': 'not a SOCKS. answer: got 0x53, expected 0x0.'}),
-    (b'\x05', {'http': '.*closed.*|.*no HTTP.*',
+    (b'\x05', {'http': '.*closed.*|.*not HTTP.*',
                'socks': 'not a SOCKS4 answer.*|the proxy closed the connection before its SOCKS. .*'}),
 ])
 def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
@@ -198,7 +198,7 @@ def test_proxy_resets(certs):
     (b'HTTP/1.1 407 Proxy Authentication Required\r\nConnection: close\r\n\r\n',
      '407 Proxy Authentication Required'),
     (b'HTTP/1.1 302 Found\r\nLocation: http://login.test/\r\n\r\n', '302 Found'),
-    (b'<html>\r\n\r\n', ".*'<html>.*no HTTP.*"),
+    (b'<html>\r\n\r\n', ".*not HTTP.*'<html>.*"),
 ])
 def test_answers_of_http_proxies(certs, answer, words):
     with Server(reply(answer)) as proxy:

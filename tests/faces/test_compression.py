@@ -157,7 +157,7 @@ def test_parse_takes_linear_time():
 
 # -- the client
 
-NOT_OFFERED, TWICE = "extension '%s' was not offered", 'extension permessage-deflate is there twice'
+NOT_OFFERED, TWICE = "extension '%s' was not offered", 'extension permessage-deflate is repeated'
 
 
 def both(words):

@@ -52,7 +52,7 @@ def test_head_however_it_is_cut(kind, head, make, surplus):
 def test_no_http_is_noticed_at_once(kind, data, at):
     with pytest.raises(CriticalProtocolError) as caught:
         HeadReader(kind=kind).feed(data)
-    assert 'no HTTP' in str(caught.value)
+    assert 'not HTTP' in str(caught.value)
     assert '\r' not in str(caught.value) and '\x00' not in str(caught.value)
     reader = HeadReader(kind=kind)
     for position in range(at - 1):
@@ -65,7 +65,7 @@ def test_what_came_instead_is_shown():
     with pytest.raises(CriticalProtocolError) as caught:
         HeadReader().feed(b'SSH-2.0-OpenSSH\r\n' + b'x' * 100)
     assert str(caught.value) == (
-        "response begins with 'SSH-2.0-OpenSSH\\r\\nxxxxxxxxxxxxxxx...', not with HTTP/: no HTTP")
+        "response is not HTTP; it begins with 'SSH-2.0-OpenSSH\\r\\nxxxxxxxxxxxxxxx...', not with HTTP/")
 
 
 def test_nothing_is_no_mistake():

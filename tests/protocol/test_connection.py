@@ -167,7 +167,7 @@ def test_body_that_is_there():
 
 
 @pytest.mark.parametrize('data, error', [
-    (b'SSH-2.0-OpenSSH\r\n', "response begins with 'SSH-2.0-OpenSSH\\r\\n', not with HTTP/: no HTTP"),
+    (b'SSH-2.0-OpenSSH\r\n', "response is not HTTP; it begins with 'SSH-2.0-OpenSSH\\r\\n', not with HTTP/"),
     (b'HTTP/1.1 101 x\r\n' + b'X-Fill: yyyyyyyyyyyyyyyy\r\n' * 4000,
      'header block is above 64 KiB (65536 bytes)'),
 ])

@@ -422,12 +422,12 @@ def test_server_accepts_variations(changes):
     ([(b'GET ', b'POST ')], 405, "method 'POST' is not GET"),
     ([(b'GET ', b'get ')], 405, "method 'get' is not GET"),
     ([(b'/1.1', b'/1.0')], 400, 'version is HTTP/1.0; HTTP/1.1 or newer is needed'),
-    ([(b' HTTP/1.1', b'')], 400, "request line 'GET /chat?x=1' is no method, target and version"),
+    ([(b' HTTP/1.1', b'')], 400, "request line 'GET /chat?x=1' is not a method, a target and a version"),
     ([(b' HTTP/1.1', b' HTTP/1')], 400,
-     "request line 'GET /chat?x=1 HTTP/1' is no method, target and version"),
-    ([(b' HTTP/1.1', b' HTTP/11.1')], 400, 'is no method, target and version'),
-    ([(b'/chat', b'/a b')], 400, 'is no method, target and version'),
-    ([(b'/chat?x=1', b'')], 400, 'is no method, target and version'),
+     "request line 'GET /chat?x=1 HTTP/1' is not a method, a target and a version"),
+    ([(b' HTTP/1.1', b' HTTP/11.1')], 400, 'is not a method, a target and a version'),
+    ([(b'/chat', b'/a b')], 400, 'is not a method, a target and a version'),
+    ([(b'/chat?x=1', b'')], 400, 'is not a method, a target and a version'),
     ([b'no colon'], 400, "header line 'no colon' has no name before a colon"),
     ([(b'Host:', b'Host :')], 400, "header line 'Host ' has no name before a colon"),
     ([(b'Host: server.example.com\r\n', b'')], 400, '0 Host headers; one is needed'),
@@ -564,7 +564,7 @@ def test_from_parts():
     ('GET', '/\r\nEvil: yes', PARTS, 'request line has blanks or control characters'),
     ('GET', '/a b', PARTS + [('', '')], 'request line has blanks or control characters'),
     ('GET X', '/', PARTS, 'request line has blanks or control characters'),
-    ('GET', '', PARTS, 'is no method, target and version'),
+    ('GET', '', PARTS, 'is not a method, a target and a version'),
     ('', '/', PARTS, "method '' is not GET")])
 def test_from_parts_refuses(method, target, headers, reason):
     outcome = ServerHandshake().from_parts(method, target, headers)

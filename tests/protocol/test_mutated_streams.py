@@ -142,7 +142,7 @@ def shown(found, is_compressed):
     and what is no HTTP is quoted as far as it came.
     """
     state, entries = found
-    if state == 'FAILED' and (is_compressed or any(str(entry[1]).endswith('no HTTP') for entry in entries
+    if state == 'FAILED' and (is_compressed or any('is not HTTP;' in str(entry[1]) for entry in entries
                                                    if entry[0] == 'protocol_error')):
         entries = [entry[:1] if entry[0] == 'protocol_error' else
                    entry[:2] if entry[:2] == ('send', CLOSE) else entry for entry in entries]
