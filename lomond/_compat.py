@@ -72,7 +72,7 @@ _IN_PROGRESS = frozenset((errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY,
 
 
 def error_number(error):
-    """Return the ``errno`` of an exception of ``socket``, ``select`` or ``os``, or None."""
+    """Return the ``errno`` of an exception of ``socket`` or ``os``, or None."""
     number = getattr(error, 'errno', None)
     if number is None and error.args and isinstance(error.args[0], int):
         number = error.args[0]      # select.error of 2.7

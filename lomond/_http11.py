@@ -115,8 +115,8 @@ class BodyReader(object):
         self.is_complete = False
         self._limit = limit
         self._body = bytearray()
-        self._left = None               # octets to the end of chunk or body; None: it ends with the stream
-        self._chunk_part = None         # None: not chunked; else what the next line is
+        self._left = None               # bytes to the end of the chunk or body, or None
+        self._chunk_part = None         # what the next line of a chunked body is, or None
         self._line = bytearray()
         code = response.status_code
         codings = response.get_list('transfer-encoding')

@@ -57,9 +57,8 @@ def parse_challenges(header_lines):
         (:meth:`Response.header_lines <lomond.response.Head.header_lines>`): commas in
         quoted strings do no harm
     :returns: list of (scheme in lower case, dict of parameters): names in lower case,
-        values freed of quotes; what stands in place of parameters (``Negotiate
-        dG9rZW4=``) has the name ``''``. Of a line that is broken: what stands before
-        the break
+        values without quotes; a token68 instead of parameters (``Negotiate dG9rZW4=``)
+        has the name ``''``.  A malformed line yields what precedes the error
     """
     challenges = []
     for line in header_lines:

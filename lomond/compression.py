@@ -24,7 +24,8 @@ class Deflate(object):
         window
     :param client_max_window_bits: 8 - 15: the client compresses with a window of ``2 **
         bits`` bytes; None: 15, or less if the server wants that
-    :param server_max_window_bits: 8 - 15: the server has to do so; None: as it likes
+    :param server_max_window_bits: 8 - 15: the window that the server must use, or
+        None if it may choose
     :param client_no_context_takeover: the client begins each message with an empty
         window
     :param server_no_context_takeover: the server has to do so

@@ -375,8 +375,8 @@ class BackOff(Event):
     """``persist`` waits before it connects again.
 
     :param delay: seconds, a float
-    :param attempt: how many attempts have failed in a row, int; 0: the last one was no
-        failure
+    :param attempt: how many attempts have failed in a row, int; 0 if the
+        last one did not fail
     :param cause: the event that ended the last one: ``ConnectFail``, ``Rejected`` or
         ``Disconnected``
     """

@@ -28,7 +28,8 @@ class Opcode(object):
         """The name of an opcode.
 
         :param opcode: int
-        :returns: text: ``'TEXT'``, ``'PING'`` ...; ``'?'`` when there is none
+        :returns: text: ``'TEXT'``, ``'PING'`` ...; ``'?'`` for any other
+            number
         """
         return _NAMES.get(opcode, '?')
 

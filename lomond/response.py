@@ -23,7 +23,7 @@ _QUOTES = Pattern('(?s)\\\\.|"')
 
 
 def is_token(data):
-    """Return True if ``data`` (bytes) is a token (RFC 7230, 3.2.6): one tchar or more."""
+    """Return True if ``data`` (bytes) is a token (RFC 7230, 3.2.6)."""
     return bool(data) and not data.translate(None, TOKEN_CHARACTERS)
 
 
@@ -111,7 +111,7 @@ class Head(object):
     def _parse_lines(self, lines):
         """Return (lower-case name as text, value as bytes) for each header line."""
         found = []
-        parts = None        # of the value of the newest header; None: what a folded line belongs to was bad
+        parts = None        # of the newest header's value; None after a bad header line
         for line in lines:
             if not line:
                 break

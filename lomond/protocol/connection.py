@@ -355,7 +355,7 @@ class Connection(states.Progress):
             self.send_queue.queue(Opcode.CLOSE, encode_close_payload(code, text))
 
     def set_up_codec(self, parameters):
-        """Set up compression with the agreed parameters; None if there is none."""
+        """Set up compression with the agreed parameters; None disables it."""
         if parameters is not None:
             options = self._deflate or Deflate()
             self._encoder.codec = PerMessageDeflate(

@@ -229,7 +229,7 @@ def _receive_payload(receive_buffer, message, left, is_final, masking_key):
 
     :param left: how many bytes are to come, those in the buffer included
     :param is_final: whether the message ends with this frame
-    :param masking_key: None: the payload is not masked
+    :param masking_key: 4 bytes, or None if the payload is not masked
     :returns: a generator of Nones: each asks for more bytes
     """
     while left:

@@ -99,8 +99,8 @@ class PerMessageDeflate(object):
         :param data: bytes, bytearray, or a memoryview of bytes: payload of the message,
             cut anywhere
         :param final: true if the message ends with this part
-        :param limit: most bytes that may come out of this part, 0 or more; None: any
-            number
+        :param limit: most bytes that may come out of this part, 0 or more;
+            None for no limit
         :returns: bytes; or None if there would be more than ``limit``; they are not
             made, and the codec must not be used afterwards
         :raises CriticalProtocolError: if this is not deflate data
@@ -344,9 +344,9 @@ def negotiate_server(deflate, offers):
     """What to agree to of a client's offers: the first that can be accepted (RFC 7692,
     5.1, 7.1).
 
-    :param deflate: the server's :class:`Deflate`; None: no compression.  Its limits
-        hold besides those of the client; a limit for a client that did not say that it
-        can keep one is dropped
+    :param deflate: the server's :class:`Deflate`, or None for no compression.  Its
+        limits hold besides those of the client; a limit for a client that did not say
+        that it can keep one is dropped
     :param offers: list of text: Sec-WebSocket-Extensions of the request
     :returns: ``(answer, parameters)``: the value of Sec-WebSocket-Extensions and
         :class:`DeflateParameters`; ``(None, None)`` when there is nothing to agree to
