@@ -530,7 +530,7 @@ G('3', 'continuation with nothing to continue', 'protocol/frame_parser.py',
   '_BETWEEN = _rules(0x81, 0x82, 0x01, 0x02)', '_BETWEEN = _rules(0x81, 0x82, 0x01, 0x02, 0x80, 0x00)',
   'frame_parser::wrong[continuation]')
 G('3', 'a new message inside one', 'protocol/frame_parser.py',
-  '_WITHIN = _rules(0x80, 0x00)', '_WITHIN = _rules(0x80, 0x00, 0x81, 0x82)',
+  '_WITHIN = _rules(0x80, 0x00)', '_WITHIN = _rules(0x80, 0x00, 0x81, 0x82, 0x01, 0x02)',
   'frame_parser::wrong[binary in a message]')
 G('3', '64-bit length with the top bit', 'protocol/frame_parser.py',
   'if length >= 1 << 63:', 'if False:',
