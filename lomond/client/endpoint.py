@@ -12,10 +12,10 @@ from __future__ import absolute_import, division, unicode_literals
 
 from .. import constants
 from .._compat import native
+from .._http11 import check_header
 from ..network import tls_context
 from ..network.proxy_settings import environment_proxies, normalise_proxies
 from ..network.url import parse_url
-from ..protocol.handshake import check_header
 from . import options
 
 

@@ -78,8 +78,8 @@ class Feed(object):
         if session is None:
             return
         for opcode, payload in core.take_outgoing():
-            if opcode == Opcode.CLOSE and core.sent_close_time is None:
-                core.sent_close_time = session.session_time
+            if opcode == Opcode.CLOSE:
+                core.note_close_sent(session.session_time)
             if state.feed_observer is not None:
                 state.feed_observer.on_reply(opcode, payload)
             session.write(core.encode_reply(opcode, payload))

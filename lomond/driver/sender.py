@@ -161,8 +161,7 @@ class Sender(object):
             if before is states.CONNECTING:
                 session.close()
             return
-        if core.sent_close_time is None:
-            core.sent_close_time = session.session_time
+        core.note_close_sent(session.session_time)
         if state.observer is not None:
             state.observer.on_close(code, reason)
         session.send(Opcode.CLOSE, payload)
