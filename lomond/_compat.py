@@ -110,7 +110,7 @@ else:
 
 
 def flat_view(data):
-    """Return a bytearray or memoryview as a memoryview of bytes, without a copy if possible."""
+    """Return a bytearray or memoryview as bytes-like, uncopied if possible."""
     view = memoryview(data)
     if view.format not in ('B', b'B') or view.ndim != 1 or view.strides not in ((1,), None):
         return view.tobytes()

@@ -332,8 +332,8 @@ class WebsocketSession(object):
         self._sock = self._stream.sock
         core.auto_pong = self._auto_pong
         core.collect_body = attempt.wants_body
-        hooks = Hooks(attempt.on_event, attempt.on_sent, attempt.on_received, attempt.on_reply, attempt.accepted,
-                      attempt.follow)
+        hooks = Hooks(attempt.on_event, attempt.on_sent, attempt.on_received, attempt.on_reply,
+                      on_ready=attempt.accepted, on_rejected=attempt.follow)
         driver = self._driver = Driver(
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
             'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks)

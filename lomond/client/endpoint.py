@@ -14,7 +14,7 @@ from .. import constants
 from .._compat import native
 from .._http11 import check_header
 from ..network import tls_context
-from ..network.proxy_settings import environment_proxies, normalise_proxies
+from ..network.proxy_settings import environment_proxies, normalize_proxies
 from ..network.url import parse_url
 from . import options
 
@@ -39,7 +39,7 @@ class Endpoint(object):
         self.target = None if callable(url) else parse_url(url)
         self.url = url if callable(url) else self.target.text
         self.detects_proxies = proxies is None
-        self.proxies = environment_proxies() if proxies is None else normalise_proxies(proxies)
+        self.proxies = environment_proxies() if proxies is None else normalize_proxies(proxies)
         self.protocols = options.check_protocols(protocols)
         self.agent = options.check_text_header('agent', b'User-Agent', agent) or constants.USER_AGENT
         self.compress = compress

@@ -128,7 +128,7 @@ def environment_proxies(environ=None):
     return proxies
 
 
-def normalise_proxies(proxies):
+def normalize_proxies(proxies):
     """Check the proxies that a caller gives, and return them in a new dict.
 
     :param proxies: dict with text or None for ``'ws'``, ``'wss'``, ``'http'``,
@@ -159,7 +159,7 @@ def select_proxy(proxies, url, detected):
     ``'ws'`` or ``'wss'`` is present and None, no proxy is used. ``'http'`` and
     ``'https'`` are always present, so None means only that they are not set.
 
-    :param proxies: from :func:`environment_proxies` or :func:`normalise_proxies`
+    :param proxies: from :func:`environment_proxies` or :func:`normalize_proxies`
     :param url: :class:`lomond.network.url.Url`
     :param detected: True if they come from the environment, so that ``'no'`` applies
     :returns: :class:`ProxyUrl` or None

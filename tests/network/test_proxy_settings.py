@@ -15,7 +15,7 @@ from lomond.network import proxy_settings
 from lomond.network.proxy_settings import (
     bypass_proxy,
     environment_proxies,
-    normalise_proxies,
+    normalize_proxies,
     parse_proxy,
     select_proxy,
 )
@@ -222,12 +222,12 @@ def test_system_proxies_of_windows(clean, name):
     ({'ftp': 5, 'no': 'x', 'http://h': 'y'}, {'ftp': 5, 'no': 'x', 'http://h': 'y'}),
     ({str('http'): str('a:1')}, {'http': 'a:1'}),
 ])
-def test_normalise_proxies(given, expected):
+def test_normalize_proxies(given, expected):
     before = dict(given)
-    found = normalise_proxies(given)
+    found = normalize_proxies(given)
     assert found == dict({'http': None, 'https': None}, **expected)
     assert given == before and found is not given
-    assert normalise_proxies(found) == found
+    assert normalize_proxies(found) == found
 
 
 @pytest.mark.parametrize('given, error, words', [
@@ -237,9 +237,9 @@ def test_normalise_proxies(given, expected):
     ({'all': bytearray(b'h')}, TypeError, 'not bytearray'),
     ({'http': 'ftp://h'}, ValueError, 'proxy url'), ({'wss': 'h:x'}, ValueError, 'proxy url'),
     ({'all': 'http://u:Secret@'}, ValueError, '***')])
-def test_normalise_proxies_refuses(given, error, words):
+def test_normalize_proxies_refuses(given, error, words):
     with pytest.raises(error) as caught:
-        normalise_proxies(given)
+        normalize_proxies(given)
     assert words in str(caught.value) and 'Secret' not in str(caught.value)
 
 
@@ -266,7 +266,7 @@ WS, WSS = 'ws://h.test/', 'wss://h.test/'
 ])
 def test_select_proxy(proxies, url, expected):
     for detected in (False, True):
-        found = select_proxy(normalise_proxies(proxies), parse_url(url), detected)
+        found = select_proxy(normalize_proxies(proxies), parse_url(url), detected)
         assert (found and found.safe) == expected
 
 
