@@ -10,9 +10,10 @@ import struct
 import time
 
 import pytest
-from support.helpers import BINARY, PING, PONG, TEXT, close_frame, frame
-from support.proxyserver import server_context
-from support.rawserver import PATIENCE, SLACK, Gone, Peer, Played, Server, Wait, in_thread, play
+from support.certificates import server_context
+from support.client import SLACK, Played, Wait, in_thread, play
+from support.frames import BINARY, PING, PONG, TEXT, close_frame, frame
+from support.peer import PATIENCE, Gone, Peer, Server
 
 from lomond import WebSocket, errors
 from lomond._compat import OS_ERRORS, monotonic
@@ -32,13 +33,13 @@ def how(request):
     if request.param == 'ws':
         return {}, NARROW
     certs_ = request.getfixturevalue('certs')
-    return {'context': server_context(certs_.server)}, dict(NARROW, ssl_cafile=certs_.ca)
+    return {'tls': server_context(certs_.server)}, dict(NARROW, ssl_cafile=certs_.ca)
 
 
 def stall(peer):
     """A script that takes nothing."""
     peer.accept()
-    peer.server.over.wait(PATIENCE)
+    peer.server.stopping.wait(PATIENCE)
 
 
 def stuff(ws, ended):
@@ -67,7 +68,7 @@ def test_send_timeout_in_the_handler(how):
                 send()
         ws.close()
     with Server(stall, receive_buffer=8192, **server_options) as server:
-        played = play(server.url, {'ready': ready}, options, send_timeout=0.4)
+        played = play(server.url(), {'ready': ready}, options, send_timeout=0.4)
         seconds, error = failed[0]
     assert str(error) == TIMED_OUT % 0.4 and 0.4 <= seconds < 0.4 + SLACK
     played.ended(GOOD + ' disconnected', TIMED_OUT % 0.4)
@@ -79,7 +80,7 @@ def test_send_timeout_in_another_thread(how):
     server_options, options = how
     ended = []
     with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
         threads = []
         played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))},
                         send_timeout=0.4)
@@ -119,7 +120,7 @@ def test_nothing_goes_out_after_a_send_timeout():
         time.sleep(0.1)
     timed_out, sent = Wait(), []
     with Server(script, receive_buffer=8192) as server:
-        play(server.url, {'ready': ready}, send_timeout=0.3).ended(GOOD + ' disconnected', TIMED_OUT % 0.3)
+        play(server.url(), {'ready': ready}, send_timeout=0.3).ended(GOOD + ' disconnected', TIMED_OUT % 0.3)
     assert 0 < sum(read) < 20000000
 
 
@@ -142,7 +143,7 @@ def test_send_timeout_though_the_peer_talks():
             pass
     ended, threads = [], []
     with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url, **NARROW)
+        ws = WebSocket(server.url(), **NARROW)
         played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))},
                         send_timeout=0.3)
         threads[0].join(2)
@@ -160,7 +161,7 @@ def test_no_send_timeout(none):
         if monotonic() - started[0] > 0.5:
             ws.force_disconnect()
     with Server(stall, receive_buffer=8192) as server:
-        ws = WebSocket(server.url, **NARROW)
+        ws = WebSocket(server.url(), **NARROW)
         started = [monotonic()]
         played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended)),
                              'poll': poll}, send_timeout=none, poll=0.1)
@@ -182,8 +183,7 @@ def test_slow_peer_never_fails(how):
             time.sleep(0.05)
             got += len(peer.recv(16384))
         peer.sock.settimeout(8)
-        peer._reader.feed = lambda data: []         # half a frame was read by hand
-        peer.read_end()
+        peer.wait_gone()                            # half a frame was read by hand
 
     def ready(ws, event):
         start = monotonic()
@@ -194,7 +194,7 @@ def test_slow_peer_never_fails(how):
     size, took = [3000000], []
     with Server(script, receive_buffer=8192, **server_options) as server:
         threads = in_thread(lambda: (time.sleep(1.2), done.set()))      # then it reads fast
-        played = play(server.url, {'ready': ready}, options, send_timeout=0.3)
+        played = play(server.url(), {'ready': ready}, options, send_timeout=0.3)
         threads.join()
     assert played.last.reason == 'disconnected; force_disconnect'
     assert took[0] > 0.9
@@ -209,8 +209,7 @@ def test_waiting_for_the_lock_is_no_failure_while_the_peer_takes_something():
         while not done._event.is_set():
             time.sleep(0.05)
             peer.recv(16384)
-        peer._reader.feed = lambda data: []
-        peer.read_end()
+        peer.wait_gone()
 
     def second(ws):
         time.sleep(0.2)
@@ -219,7 +218,7 @@ def test_waiting_for_the_lock_is_no_failure_while_the_peer_takes_something():
         results.append(monotonic() - start)
         ws.force_disconnect()
     with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url, **NARROW)
+        ws = WebSocket(server.url(), **NARROW)
         threads = []
         in_thread(lambda: (time.sleep(1.2), done.set()))
         played = Played(ws, {'ready': lambda event: threads.extend(
@@ -253,7 +252,7 @@ def test_waiting_for_a_sender_that_compresses(monkeypatch):
         time.sleep(0.1)
         threads.append(in_thread(ws.send_text, 'fast'))
     with Server(script) as server:
-        ws = WebSocket(server.url, compress=True, **NARROW)
+        ws = WebSocket(server.url(), compress=True, **NARROW)
         played = Played(ws, {'ready': ready}, send_timeout=0.3)
         for thread in threads:
             thread.join(2)
@@ -273,7 +272,7 @@ def test_echo_of_much_in_each_direction(how):
         payload = b'y' * size
         for _ in range(count):
             peer.send(frame(BINARY, payload))
-        peer.take(count * (size + 14))
+        peer.skip(count * (size + 14))
         peer.close_code(1000)
         peer.read_close()
 
@@ -282,7 +281,7 @@ def test_echo_of_much_in_each_direction(how):
         ws.send_binary(event.data)
     with Server(script, **server_options) as server:
         options = dict(options, socket_options=[])      # a narrow one waits for delayed ACKs
-        played = play(server.url, {'binary': binary}, options, send_timeout=5)
+        played = play(server.url(), {'binary': binary}, options, send_timeout=5)
     assert sizes == [size] * count
     assert (played.last.reason, played.last.code) == ('closed', 1000)
 
@@ -296,7 +295,7 @@ def test_what_came_during_a_send_is_delivered_in_order():
         for number in range(1000):
             peer.text(str(number))
         peer.send(frame(PING, b'p') + frame(TEXT, b'\xe2\x98\x83') + close_frame(1000, b'bye'))
-        peer.take(3000014)
+        peer.skip(3000014)
         assert peer.read_frame() == (PONG, b'p')
         assert peer.read_close(1000) == struct.pack(str('!H'), 1000)
 
@@ -304,7 +303,7 @@ def test_what_came_during_a_send_is_delivered_in_order():
         if event.text == 'start':
             ws.send_binary(b'x' * 3000000)
     with Server(script, receive_buffer=8192) as server:
-        played = play(server.url, {'text': text}, NARROW)
+        played = play(server.url(), {'text': text}, NARROW)
     assert [event.text for event in played.all('text')] == (
         ['start'] + [str(number) for number in range(1000)] + ['\u2603'])
     assert played.names.endswith(' ping text closing disconnected')
@@ -331,7 +330,7 @@ def test_backlog_is_limited(monkeypatch):
             failed.append(ws.session._driver.reader._kept)
     failed = []
     with Server(script, receive_buffer=8192) as server:
-        played = play(server.url, {'binary': binary}, send_timeout=0.4)
+        played = play(server.url(), {'binary': binary}, send_timeout=0.4)
     assert 1024 * 1024 <= failed[0] < 1.2 * 1024 * 1024
     assert len(played.all('binary')) > 90
     assert played.last.reason == TIMED_OUT % 0.4 and played.elapsed < 0.4 + SLACK
@@ -356,7 +355,7 @@ def test_backlog_of_crumbs_is_limited(monkeypatch):
             reading.read_ahead()
             reading._stream = stream
             ws.force_disconnect()
-        play(server.url, {'ready': ready})
+        play(server.url(), {'ready': ready})
     assert 100 < len(parts) < 2000
 
 
@@ -366,7 +365,7 @@ def test_poll_keeps_its_pace_while_a_sender_is_stuck(how):
     server_options, options = how
     ended, threads = [], []
     with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
 
         def poll(event):
             if len(polls) > 8:
@@ -387,7 +386,7 @@ def test_ping_timeout_while_a_sender_is_stuck(how):
     server_options, options = how
     ended, threads = [], []
     with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
         played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))},
                         poll=5, ping_rate=0.2, ping_timeout=0.5)
         over = monotonic()
@@ -402,14 +401,14 @@ def test_pings_do_not_pile_up_while_a_sender_is_stuck():
     def script(peer):
         peer.accept()
         time.sleep(0.6)
-        peer.take(3000014)
+        peer.skip(3000014)
         assert peer.read_frame() == (PING, b'')
         peer.send(frame(PONG, b''))
         peer.close_code(1000)
         peer.read_close()
         assert len(peer.frames) < 6
     with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url, **NARROW)
+        ws = WebSocket(server.url(), **NARROW)
         threads = []
 
         def poll(event):
@@ -427,7 +426,7 @@ def test_close_timeout_while_a_sender_is_stuck(how):
     server_options, options = how
     ended, threads = [], []
     with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
 
         def ready(event):
             threads.append(in_thread(stuff, ws, ended))
@@ -453,9 +452,9 @@ def test_nothing_spins_while_a_sender_is_stuck(how):
         peer.accept()
         time.sleep(0.3)
         peer.send(frame(PING, b'1') + frame(PING, b'2') + frame(TEXT, b'x'))
-        peer.server.over.wait(PATIENCE)
+        peer.server.stopping.wait(PATIENCE)
     with Server(script, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
 
         def text(event):
             used.append(time_used())
@@ -494,7 +493,7 @@ def test_pongs_that_cannot_be_written_are_bounded(count):
             peer.send(b''.join(frame(PING, b'%06d' % number) for number in range(start, start + 1000)))
         peer.text('flooded')
         flooded.wait(20)
-        peer.take(3000014)
+        peer.skip(3000014)
         pongs = []
         while not pongs or pongs[-1] != b'%06d' % (count - 1):
             opcode, payload = peer.read_frame()
@@ -505,7 +504,7 @@ def test_pongs_that_cannot_be_written_are_bounded(count):
         peer.read_close()
     with Server(script, receive_buffer=8192) as server:
         threads = []
-        ws = WebSocket(server.url, **NARROW)
+        ws = WebSocket(server.url(), **NARROW)
 
         def ready(event):
             threads.append(in_thread(ws.send_binary, b'x' * 3000000))
@@ -529,7 +528,7 @@ def test_all_pings_are_answered_in_order(count):
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     assert len(played.all('ping')) == count and played.last.graceful
 
 
@@ -550,7 +549,7 @@ def test_server_closes_while_we_are_sending(code):
             while True:
                 ws.send_binary(CHUNK)
     with Server(script, receive_buffer=8192) as server:
-        played = play(server.url, {'ready': ready}, send_timeout=5)
+        played = play(server.url(), {'ready': ready}, send_timeout=5)
     played.ended(GOOD + ' closing disconnected', 'closed', True, code)
     assert played.elapsed < 0.3 + SLACK
 
@@ -565,7 +564,7 @@ def test_server_closes_while_another_thread_is_sending():
         time.sleep(0.1)
         peer.drop()
     with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url, **NARROW)
+        ws = WebSocket(server.url(), **NARROW)
         played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))})
         threads[0].join(2)
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1009)
@@ -595,7 +594,7 @@ def test_messages_before_a_failed_send_are_delivered():
             assert str(caught.value).startswith('socket fail; ')
             assert not isinstance(caught.value, errors.SendTimeout)
     with Server(script) as server:
-        played = play(server.url, {'text': text}, NARROW)
+        played = play(server.url(), {'text': text}, NARROW)
     played.ended(GOOD + ' text' * 101 + ' closing disconnected', 'closed', True, 1011)
 
 
@@ -619,7 +618,7 @@ def test_failed_send_without_a_close_frame():
         assert ws.is_active
         ws.close()
     with Server(script) as server:
-        played = play(server.url, {'text': text}, NARROW)
+        played = play(server.url(), {'text': text}, NARROW)
     assert played.names == GOOD + ' text disconnected'
     assert played.last.reason.startswith('socket fail; ') and not played.last.graceful
 
@@ -629,14 +628,14 @@ def test_send_timeout_is_not_graceful_though_the_server_closed():
     def script(peer):
         peer.accept()
         peer.close_code(1000)
-        peer.server.over.wait(PATIENCE)
+        peer.server.stopping.wait(PATIENCE)
 
     def closing(ws, event):
         with pytest.raises(errors.SendTimeout):
             while True:
                 ws.send_binary(CHUNK)
     with Server(script, receive_buffer=8192) as server:
-        played = play(server.url, {'closing': closing}, send_timeout=0.3)
+        played = play(server.url(), {'closing': closing}, send_timeout=0.3)
     played.ended(GOOD + ' closing disconnected', TIMED_OUT % 0.3, False, 1000)
 
 
@@ -644,7 +643,7 @@ def test_force_disconnect_wakes_a_sender(how):
     server_options, options = how
     ended, threads = [], []
     with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
 
         def ready(event):
             threads.append(in_thread(stuff, ws, ended))
@@ -663,7 +662,7 @@ def test_force_disconnect_wakes_a_sender(how):
 def test_force_disconnect_wakes_the_handlers_own_send(how):
     server_options, options = how
     with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
 
         def ready(event):
             thread = in_thread(lambda: (time.sleep(0.3), ws.force_disconnect()))
@@ -690,7 +689,7 @@ def test_dropped_while_the_handler_sends(how):
         stuff(ws, ended)
         assert isinstance(ended[0][1], errors.TransportFail)
     with Server(script, receive_buffer=8192, **server_options) as server:
-        played = play(server.url, {'ready': ready}, options)
+        played = play(server.url(), {'ready': ready}, options)
     assert played.names == GOOD + ' disconnected'
     assert played.last.reason.startswith('socket fail; ') and not played.last.graceful
     assert played.elapsed < 0.3 + SLACK
@@ -703,13 +702,13 @@ def test_half_closed_by_the_server_while_the_handler_sends():
         peer.text('start')
         peer.finish()
         time.sleep(0.2)
-        peer.take(3000014)
+        peer.skip(3000014)
         peer.read_end()
 
     def text(ws, event):
         ws.send_binary(b'x' * 3000000)
     with Server(script, receive_buffer=8192) as server:
-        play(server.url, {'text': text}).ended(GOOD + ' text disconnected', 'socket fail; connection lost')
+        play(server.url(), {'text': text}).ended(GOOD + ' text disconnected', 'socket fail; connection lost')
 
 
 def test_handler_waits_for_another_thread_and_reads_on(how):
@@ -724,7 +723,7 @@ def test_handler_waits_for_another_thread_and_reads_on(how):
         time.sleep(0.1)
         for _ in range(40):             # the stuck thread is not free before all of it is read
             peer.send(frame(BINARY, b'y' * 100000))
-        peer.take(3000014)
+        peer.skip(3000014)
         assert peer.read_frame() == (TEXT, b'behind')
         peer.close_code(1000)
         peer.read_close()
@@ -735,7 +734,7 @@ def test_handler_waits_for_another_thread_and_reads_on(how):
         waited.append(monotonic() - start)
     started, threads, waited = Wait(), [], []
     with Server(script, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
         played = Played(ws, {
             'ready': lambda event: (threads.append(in_thread(ws.send_binary, b'x' * 3000000)), started.set()),
             'text': text})
@@ -767,7 +766,7 @@ def test_send_behind_pongs_that_wait(how):
         peer.close_code(1000)
         peer.read_close()
     with Server(script, receive_buffer=4096, **server_options) as server:
-        played = play(server.url, {'text': lambda ws, event: ws.send_text('behind')}, options)
+        played = play(server.url(), {'text': lambda ws, event: ws.send_text('behind')}, options)
     assert len(played.all('ping')) == 4000 and played.last.graceful
 
 
@@ -777,13 +776,13 @@ def test_send_timeout_behind_pongs_that_wait():
         for _ in range(80):
             peer.send(frame(PING, b'p' * 125) * 100)
         peer.text('go')
-        peer.server.over.wait(PATIENCE)
+        peer.server.stopping.wait(PATIENCE)
 
     def text(ws, event):
         with pytest.raises(errors.SendTimeout):
             ws.send_text('behind')
     with Server(script, receive_buffer=4096) as server:
-        played = play(server.url, {'text': text}, NARROW, send_timeout=0.3)
+        played = play(server.url(), {'text': text}, NARROW, send_timeout=0.3)
     assert played.last.reason == TIMED_OUT % 0.3
 
 
@@ -808,7 +807,7 @@ def test_exception_inside_of_a_send_ends_the_connection():
         assert 'interrupted' in str(caught.value)
         ws.close()
     with Server(stall, receive_buffer=8192) as server:
-        played = play(server.url, {'ready': ready}, NARROW)
+        played = play(server.url(), {'ready': ready}, NARROW)
     assert played.names == GOOD + ' disconnected'
     assert 'interrupted' in played.last.reason and played.elapsed < 1
 
@@ -831,7 +830,7 @@ def test_sender_over_a_stream_that_nothing_wakes():
 
     def play_server():
         theirs.settimeout(PATIENCE)
-        peer = Peer(theirs, None)
+        peer = Peer(theirs)
         peer.accept()
         over.wait()
     over, threads, ended = Wait(), [], []

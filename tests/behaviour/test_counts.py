@@ -15,8 +15,10 @@ import sys
 import zlib
 
 import pytest
-from support.helpers import BINARY, CONTINUATION, IS_COUNTED, TEXT, frame, open_client
-from support.wire import Counting, Peer, Wire, connect, take
+from support.cores import open_client
+from support.frames import BINARY, CONTINUATION, TEXT, frame
+from support.interpreters import IS_COUNTED
+from support.wire import Counting, EchoPair, Wire, connect, take
 
 from lomond import WebSocket
 from lomond.network.poller import WRITE, Waiting
@@ -371,7 +373,7 @@ class SystemCalls(Calls):
 
 @pytest.mark.skipif(not hasattr(select, 'poll'), reason='Windows waits by select()')
 def test_a_round_trip_that_waits():
-    peer = Peer()
+    peer = EchoPair()
 
     class Answered(Waiting):
         """The answer comes while it is waited for: the longest way."""

@@ -10,7 +10,8 @@ import threading
 
 import pytest
 from six.moves import queue
-from support.helpers import collect_what_is_not_counted
+from support.addresses import Names, dead_address, dead_unix_address, free_port
+from support.interpreters import collect_what_is_not_counted
 from support.network import (
     GOOD,
     LIMIT,
@@ -21,16 +22,8 @@ from support.network import (
     run,
     succeeds,
 )
-from support.proxyserver import (
-    PATIENCE,
-    Names,
-    Server,
-    bye,
-    dead_address,
-    dead_unix_address,
-    free_port,
-    silent,
-)
+from support.peer import PATIENCE, bye, silent
+from support.peer import lenient_server as Server
 
 from lomond import WebSocket
 from lomond.network import happy_eyeballs
@@ -520,9 +513,9 @@ class Piped(WebsocketSession):
 def talk_to(sock, thread_target=bye):
     """Run a script on a socket; return its thread."""
     def serve():
-        from support.proxyserver import Gone, Peer
+        from support.peer import Gone, Peer
         try:
-            thread_target(Peer(sock, Server.__new__(Server)))
+            thread_target(Peer(sock))
         except Gone:
             pass
         sock.close()
@@ -543,11 +536,7 @@ class Rest(object):
 @pytest.mark.parametrize('dress', [lambda sock: sock, Rest])
 def test_connect_overridden(dress):
     ours, theirs = socket.socketpair()
-
-    def serve(peer):
-        peer.server.heads = []
-        bye(peer)
-    thread = talk_to(theirs, serve)
+    thread = talk_to(theirs)
 
     class Session(Piped):
         ends = [dress(ours)]

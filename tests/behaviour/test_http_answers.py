@@ -10,6 +10,8 @@ import re
 import socket
 
 import pytest
+from support.addresses import Names, free_port
+from support.certificates import server_context
 from support.cookies import make_cookie
 from support.network import (
     FAILED,
@@ -22,15 +24,9 @@ from support.network import (
     run,
     succeeds,
 )
-from support.proxyserver import (
-    CRLF,
-    Names,
-    Proxy,
-    Server,
-    bye,
-    free_port,
-    server_context,
-)
+from support.peer import CRLF, bye
+from support.peer import lenient_server as Server
+from support.proxy import Proxy
 
 from lomond import WebSocket
 from lomond.auth import DigestAuth
@@ -70,7 +66,7 @@ def pages(**answers):
 def agree(peer):
     """Upgrade, send a word and close, after a request was read."""
     peer.agree()
-    peer.frame(1, b'hello')
+    peer.text('hello')
     peer.end()
 
 
@@ -398,7 +394,7 @@ def test_digest_for_each_connection():
         succeeds(Run(websocket))
         # The nonce was used before: the count would be 2, which this server rejects.
         assert Run(websocket).names == REJECTED
-        assert [parameters[b'nc'] for parameters in server.script.seen] == [b'00000001', b'00000002']
+        assert [parameters[b'nc'] for parameters in server.scripts[0].seen] == [b'00000001', b'00000002']
 
 
 @pytest.mark.parametrize('lines', [
@@ -522,8 +518,8 @@ def test_cookie_jar():
                   b'Set-Cookie: gone=1; Path=/; Max-Age=0\r\n\r\n')
 
     def app(peer):
-        peer.agree(b'Set-Cookie: id=2; Path=/; Expires=Wed, 01 Jan 2098 00:00:00 GMT\r\n')
-        peer.frame(1, b'hello')
+        peer.agree(b'Set-Cookie: id=2; Path=/; Expires=Wed, 01 Jan 2098 00:00:00 GMT')
+        peer.text('hello')
         peer.end()
     script = pages(root=login, **{'app/x': app})
     jar = CookieJar()
@@ -707,7 +703,7 @@ def test_injection(door):
     """Each vector is refused, or stays inside the line where it belongs."""
     def script(peer):
         peer.read_head()
-        rest.append(peer.buffer)
+        rest.append(bytes(peer.buffer))
         if peer.line.startswith(b'CONNECT'):
             peer.answer(b'407 No')
         else:

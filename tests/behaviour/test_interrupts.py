@@ -10,8 +10,9 @@ import socket
 import sys
 
 import pytest
-from support.helpers import PING, TEXT, close_frame, counted, frame
-from support.rawserver import GUID
+from support.frames import PING, TEXT, close_frame, frame
+from support.interpreters import counted
+from support.peer import GUID
 
 import lomond
 from lomond import WebSocket

@@ -14,6 +14,8 @@ import ssl
 import struct
 
 import pytest
+from support.addresses import Names, free_port
+from support.certificates import note_names, server_context
 from support.network import (
     GOOD,
     LIMIT,
@@ -22,18 +24,9 @@ from support.network import (
     run,
     succeeds,
 )
-from support.proxyserver import (
-    CRLF,
-    Names,
-    Proxy,
-    Server,
-    bye,
-    free_port,
-    note_names,
-    reply,
-    server_context,
-    silent,
-)
+from support.peer import CRLF, bye, reply, silent
+from support.peer import lenient_server as Server
+from support.proxy import Proxy
 
 from lomond import WebSocket
 

@@ -11,8 +11,9 @@ import logging
 import traceback
 
 import pytest
-from support.proxyserver import server_context
-from support.rawserver import Server, play
+from support.certificates import server_context
+from support.client import play
+from support.peer import Server
 
 from lomond import WebSocket
 from lomond._compat import text_type
@@ -133,10 +134,10 @@ def test_userinfo(caplog, userinfo):
     heads = []
 
     def script(peer):
-        heads.append(peer.read_request())
+        heads.append(peer.read_head())
         peer.send(b'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
     with Server(script) as server:
-        ws = WebSocket(server.url.replace('://', '://' + userinfo), proxies={})
+        ws = WebSocket(server.url().replace('://', '://' + userinfo), proxies={})
         events, said = everything(ws, caplog)
     assert [event.name for event in events] == ['connecting', 'connected', 'rejected', 'disconnected']
     assert '***@127.0.0.1' in events[0].url and '***@127.0.0.1' in repr(ws)
@@ -151,7 +152,7 @@ def test_redirects(caplog, location):
     caplog.set_level(logging.DEBUG)
 
     def script(peer):
-        head = peer.read_request()
+        head = peer.read_head()
         if b'/next' in head:
             peer.send(b'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
             return
@@ -159,7 +160,7 @@ def test_redirects(caplog, location):
         peer.send(b'HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ' + place.encode('ascii') +
                   b'\r\n\r\n')
     with Server(script, script) as server:
-        events, said = everything(WebSocket(server.url, proxies={}, max_redirects=2), caplog)
+        events, said = everything(WebSocket(server.url(), proxies={}, max_redirects=2), caplog)
     names = [event.name for event in events]
     assert names[-2:] == ['rejected', 'disconnected'] and ('redirected' in names) == ('next' in location)
     shown = said
@@ -174,11 +175,11 @@ def test_redirect_to_clear_text(caplog, certs):
     caplog.set_level(logging.DEBUG)
 
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(b'HTTP/1.1 302 Found\r\nContent-Length: 0\r\n'
                   b'Location: http://127.0.0.1:1/?code=hunter2\r\n\r\n')
-    with Server(script, context=server_context(certs.server)) as server:
-        ws = WebSocket(server.url, proxies={}, max_redirects=2, ssl_cafile=certs.ca)
+    with Server(script, tls=server_context(certs.server)) as server:
+        ws = WebSocket(server.url(), proxies={}, max_redirects=2, ssl_cafile=certs.ca)
         events, said = everything(ws, caplog)
     assert events[-2].name == 'rejected' and 'redirect from wss to ws refused' in events[-2].reason
     assert SECRET not in said
@@ -191,7 +192,7 @@ def test_proxies(caplog, scheme):
 
     def script(peer):
         if scheme == 'http':
-            peer.read_request()
+            peer.read_head()
         peer.send({'http': b'HTTP/1.1 407 No\r\nX: hunter2\r\n\r\n', 'socks4a': b'\x00\x5b' + b'\0' * 6,
                    'socks5h': b'\x05\xff'}[scheme])
         peer.read_end()
@@ -234,7 +235,7 @@ def test_values_of_headers_that_come(caplog):
         peer.read_close()
     with Server(script) as server:
         records = []
-        played = play(server.url, options={'trace': records.append, 'proxies': {}})
+        played = play(server.url(), options={'trace': records.append, 'proxies': {}})
     assert played.names.endswith('text closing disconnected')
     said = [repr(event) for event in played.events if event.name != 'text']
     said += [repr(records)] + [record.getMessage() for record in caplog.records]

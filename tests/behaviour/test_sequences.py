@@ -20,20 +20,11 @@ import threading
 import time
 
 import pytest
-from support.helpers import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    close_frame,
-    close_payload,
-    counted,
-    frame,
-)
-from support.proxyserver import server_context
-from support.rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread, play
+from support.certificates import server_context
+from support.client import SLACK, Played, Wait, in_thread, play
+from support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, close_payload, frame
+from support.interpreters import counted
+from support.peer import PATIENCE, Gone, Server
 
 from lomond import WebSocket, errors
 from lomond._compat import OS_ERRORS, monotonic
@@ -74,7 +65,7 @@ def test_server_closes(args, code, reason):
         ws.send_text('still')
         ws.send_pong(b'too')
     with Server(script) as server:
-        played = play(server.url, {'closing': closing})
+        played = play(server.url(), {'closing': closing})
     played.ended(GOOD + ' text closing disconnected', 'closed', True, code)
     assert played.elapsed < 1
     assert played.websocket.sent_close_time >= 0
@@ -96,7 +87,7 @@ def test_server_closes_and_close_is_called_in_the_handler():
             ws.send_text('late')
         ws.close()
     with Server(script) as server:
-        play(server.url, {'closing': closing}).ended(GOOD + ' closing disconnected', 'closed', True, 1001)
+        play(server.url(), {'closing': closing}).ended(GOOD + ' closing disconnected', 'closed', True, 1001)
 
 
 def test_client_closes():
@@ -117,7 +108,7 @@ def test_client_closes():
         ws.close(4001, 'enough')
         assert ws.is_closing and not ws.is_active
     with Server(script) as server:
-        played = play(server.url, {'ready': ready})
+        played = play(server.url(), {'ready': ready})
     played.ended(GOOD + ' text text text ping closed disconnected', 'closed', True, 4001)
     closed = played.one('closed')
     assert (closed.code, closed.reason) == (4001, 'enough')
@@ -132,7 +123,7 @@ def test_client_closes_and_any_close_frame_answers(answer):
         peer.close_code(*answer)
         assert peer.read_end() == 'fin'
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.close()})
+        played = play(server.url(), {'ready': lambda ws, event: ws.close()})
     code = answer[0] if answer else None
     played.ended(GOOD + ' closed disconnected', 'closed', True, code)
     assert played.one('closed').code == code
@@ -145,7 +136,7 @@ def test_client_closes_with_an_empty_frame():
         peer.close_code()
         assert peer.read_end() == 'fin'
     with Server(script) as server:
-        play(server.url, {'ready': lambda ws, event: ws.close(None)}).ended(
+        play(server.url(), {'ready': lambda ws, event: ws.close(None)}).ended(
             GOOD + ' closed disconnected', 'closed', True)
 
 
@@ -157,7 +148,7 @@ def test_both_close_at_once():
         peer.read_end()
         assert peer.opcodes() == [CLOSE]
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.close(1000, 'mine')})
+        played = play(server.url(), {'ready': lambda ws, event: ws.close(1000, 'mine')})
     played.ended(GOOD + ' closed disconnected', 'closed', True, 1001)
 
 
@@ -176,7 +167,7 @@ def test_close_by_another_thread_is_noticed_at_once():
         done.append(monotonic())
         ws.close()
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         thread = in_thread(closer, ws)
         played = Played(ws, {'ready': lambda event: ready.set()}, poll=30)
         thread.join()
@@ -204,7 +195,7 @@ def test_anything_after_both_close_frames(end, who):
         time.sleep(0.02)
         getattr(peer, end.split()[-1])()
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: who == 'client closes' and ws.close()})
+        played = play(server.url(), {'ready': lambda ws, event: who == 'client closes' and ws.close()})
     between = 'closing' if who == 'server closes' else 'closed'
     played.ended(GOOD + ' %s disconnected' % between, 'closed', True, 1000)
 
@@ -236,7 +227,7 @@ def test_server_closes_and_is_gone(end):
         except errors.TransportFail:
             pass
     with Server(script) as server:
-        played = play(server.url, {'closing': closing})
+        played = play(server.url(), {'closing': closing})
     played.ended(GOOD + ' text closing disconnected', 'closed', True, 1011)
 
 
@@ -247,7 +238,7 @@ def test_server_closes_and_its_echo_is_forced_away():
         peer.read_end()
         assert peer.opcodes() == []
     with Server(script) as server:
-        play(server.url, {'closing': lambda ws, event: ws.force_disconnect()}).ended(
+        play(server.url(), {'closing': lambda ws, event: ws.force_disconnect()}).ended(
             GOOD + ' closing disconnected', 'disconnected; force_disconnect', False, 1000)
 
 
@@ -261,7 +252,7 @@ def test_dropped_after_our_close(data):
         peer.finish()
         peer.read_end()
     with Server(script) as server:
-        play(server.url, {'ready': lambda ws, event: ws.close()}).ended(
+        play(server.url(), {'ready': lambda ws, event: ws.close()}).ended(
             GOOD + (' text' if data == frame(TEXT, b'late') else '') + ' disconnected', LOST)
 
 
@@ -270,14 +261,14 @@ def test_force_disconnect_in_the_last_handler(name):
     """Disconnected is not graceful then, though all was said."""
     def script(peer):
         if name == 'rejected':
-            peer.read_request()
+            peer.read_head()
             peer.send(b'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n')
         else:
             peer.accept()
             peer.answer_close()
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.close(),
+        played = play(server.url(), {'ready': lambda ws, event: ws.close(),
                                    name: lambda ws, event: ws.force_disconnect()})
     assert played.names.endswith(name + ' disconnected')
     assert (played.last.reason, played.last.graceful) == ('disconnected; force_disconnect', False)
@@ -289,7 +280,7 @@ def test_no_answer_to_close():
         peer.read_close(1000, b'goodbye')
         assert peer.read_end() == 'fin'
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.close()}, close_timeout=0.3)
+        played = play(server.url(), {'ready': lambda ws, event: ws.close()}, close_timeout=0.3)
     played.ended(GOOD + ' disconnected',
                  "disconnected; server didn't respond to close packet within 0.3s")
     assert 0.3 <= played.elapsed < 0.3 + SLACK
@@ -306,7 +297,7 @@ def test_no_answer_to_close_under_a_stream_of_messages():
     # Slower than the peer, so that there is always something to read.
     handlers = {'ready': lambda ws, event: ws.close(), 'binary': lambda ws, event: time.sleep(0.001)}
     with Server(script) as server:
-        played = play(server.url, handlers, close_timeout=0.3)
+        played = play(server.url(), handlers, close_timeout=0.3)
     assert played.last.reason == "disconnected; server didn't respond to close packet within 0.3s"
     assert 0.3 <= played.elapsed < 0.3 + SLACK and len(played.all('binary')) > 10
 
@@ -320,7 +311,7 @@ def test_tcp_left_open_after_our_echo():
         assert peer.read_end() == 'fin'
         assert 0.25 < monotonic() - start < 0.3 + SLACK
     with Server(script) as server:
-        played = play(server.url, close_timeout=0.3, poll=0.1)
+        played = play(server.url(), close_timeout=0.3, poll=0.1)
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     names = [event.name for event in played.events]
     assert 'poll' in names[names.index('closing'):]
@@ -333,7 +324,7 @@ def test_dropped_instead_of_an_answer(end, reason):
         peer.read_close(1000)
         getattr(peer, end)()
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.close()})
+        played = play(server.url(), {'ready': lambda ws, event: ws.close()})
     assert played.names == GOOD + ' disconnected'
     assert not played.last.graceful and played.last.code is None
     assert played.last.reason.startswith('socket fail; ')
@@ -361,8 +352,8 @@ def test_ends_of_tls(certs, how, closes):       # noqa: F811
             peer.reset()
         else:
             peer.cut()
-    with Server(script, context=server_context(certs.server)) as server:
-        played = play(server.url, options={'ssl_cafile': certs.ca})
+    with Server(script, tls=server_context(certs.server)) as server:
+        played = play(server.url(), options={'ssl_cafile': certs.ca})
     if closes:
         played.ended(GOOD + ' text closing disconnected', 'closed', True, 1000)
     else:
@@ -391,7 +382,7 @@ def test_refused():
 def test_close_at_connecting(action):
     accepted = []
     with Server(accepted.append) as server:
-        played = play(server.url, {'connecting': lambda ws, event: getattr(ws, action)()})
+        played = play(server.url(), {'connecting': lambda ws, event: getattr(ws, action)()})
     assert played.names == 'connecting connect_fail'
     assert played.last.reason.startswith('unable to connect; ') and 'closed' in played.last.reason
     assert not accepted
@@ -402,11 +393,11 @@ def test_close_at_connecting(action):
     ('force_disconnect', 'disconnected; force_disconnect')])
 def test_close_at_connected(action, reason):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.read_end()
         assert peer.frames == []
     with Server(script) as server:
-        played = play(server.url, {'connected': lambda ws, event: getattr(ws, action)()})
+        played = play(server.url(), {'connected': lambda ws, event: getattr(ws, action)()})
     played.ended('connecting connected disconnected', reason)
     assert played.elapsed < 1
 
@@ -416,12 +407,12 @@ def test_close_by_another_thread_while_connecting():
     asked = Wait()
 
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         asked.set()
         peer.read_end()
         assert peer.frames == []
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         thread = in_thread(lambda: (asked.wait(), time.sleep(0.1), ws.close()))
         played = Played(ws, poll=30)
         thread.join()
@@ -471,14 +462,14 @@ def test_tcp_times_out():
 
 
 def silent(peer):
-    peer.read_request()
+    peer.read_head()
     peer.read_end()
 
 
 def dribble(peer):
     """One byte after the other, never an end."""
-    peer.read_request()
-    answer = peer.answer(b'X-Fill: ' + b'x' * 1000)
+    peer.read_head()
+    answer = peer.upgrade(b'X-Fill: ' + b'x' * 1000)
     try:
         for at in range(len(answer)):
             peer.send(answer[at:at + 1])
@@ -490,7 +481,7 @@ def dribble(peer):
 @pytest.mark.parametrize('script', [silent, dribble])
 def test_upgrade_times_out(script):
     with Server(script) as server:
-        played = play(server.url, connect_timeout=0.4)
+        played = play(server.url(), connect_timeout=0.4)
     played.ended('connecting connected disconnected', 'disconnected; upgrade timed out after 0.4s')
     assert 0.4 <= played.elapsed < 0.4 + SLACK
 
@@ -498,12 +489,12 @@ def test_upgrade_times_out(script):
 @pytest.mark.parametrize('none', [None, 0])
 def test_no_limit_for_connecting(none):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         time.sleep(0.2)
-        peer.send(peer.answer() + close_frame(1000))
+        peer.send(peer.upgrade() + close_frame(1000))
         peer.read_close()
     with Server(script) as server:
-        play(server.url, connect_timeout=none).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+        play(server.url(), connect_timeout=none).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 @pytest.mark.parametrize('end, data', [
@@ -512,14 +503,14 @@ def test_no_limit_for_connecting(none):
 ])
 def test_drop_in_the_answer(end, data):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(data)
         time.sleep(0.05)
         getattr(peer, end)()
         if end == 'finish':
             assert peer.read_end() == 'fin'
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     assert played.names == 'connecting connected disconnected'
     assert not played.last.graceful
     assert played.last.reason == LOST if end != 'reset' else played.last.reason.startswith('socket fail; ')
@@ -561,7 +552,7 @@ def test_request_that_cannot_be_made():
             raise KeyError('no token')
     accepted = []
     with Server(accepted.append) as server:
-        played = Played(Broken(server.url, proxies={}))
+        played = Played(Broken(server.url(), proxies={}))
     assert played.names == 'connecting connect_fail'
     assert played.last.reason.startswith('request failed; ') and 'no token' in played.last.reason
     assert isinstance(played.last.error, KeyError)
@@ -587,7 +578,7 @@ NOT_FOUND = b'HTTP/1.1 404 Not Found\r\n'
 def test_rejected_with_a_body(answer, body, cut):
     """It is handed out once the body is whole, though TCP stays open."""
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         if cut:
             head, rest = answer.split(b'\r\n\r\n', 1)
             peer.send(head + b'\r\n\r\n')
@@ -601,7 +592,7 @@ def test_rejected_with_a_body(answer, body, cut):
             peer.send(answer)
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     played.ended('connecting connected rejected disconnected', 'closed', True)
     rejected = played.one('rejected')
     code = rejected.response.status_code
@@ -613,7 +604,7 @@ def test_rejected_with_a_body(answer, body, cut):
 @pytest.mark.parametrize('end', ['drop', 'finish'])
 def test_rejected_body_until_the_end(end):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(NOT_FOUND + b'\r\nuntil ')
         time.sleep(0.05)
         peer.send(b'the end')
@@ -621,7 +612,7 @@ def test_rejected_body_until_the_end(end):
         if end == 'finish':
             peer.read_end()
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'until the end'
     assert played.elapsed < 0.9
@@ -632,11 +623,11 @@ def test_rejected_body_until_the_end(end):
 def test_rejected_body_that_does_not_end(rest, monkeypatch):
     monkeypatch.setattr(lifecycle, 'BODY_WAIT', 0.2)
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(NOT_FOUND + rest)
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'part'
     assert 0.2 <= played.elapsed < 0.2 + SLACK
@@ -645,7 +636,7 @@ def test_rejected_body_that_does_not_end(rest, monkeypatch):
 def test_rejected_body_that_dribbles():
     """The second is not begun anew with each byte."""
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(NOT_FOUND + b'\r\n')
         try:
             while True:
@@ -654,7 +645,7 @@ def test_rejected_body_that_dribbles():
         except Gone:
             pass
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body.startswith(b'xxxxx')
     assert 0.9 <= played.elapsed < 1 + SLACK
@@ -663,23 +654,23 @@ def test_rejected_body_that_dribbles():
 def test_rejected_body_and_connect_timeout():
     """Whichever of the second and connect_timeout comes first; it is a rejection all the same."""
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(NOT_FOUND + b'\r\nx')
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, connect_timeout=0.4)
+        played = play(server.url(), connect_timeout=0.4)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.elapsed < 0.4 + SLACK
 
 
 def test_rejected_body_and_reset():
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(NOT_FOUND + b'\r\npart')
         time.sleep(0.1)
         peer.reset()
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'part'
 
@@ -688,13 +679,13 @@ def test_close_while_the_body_is_waited_for():
     answered = Wait()
 
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(NOT_FOUND + b'\r\npart')
         time.sleep(0.1)
         answered.set()
         peer.read_end()
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         thread = in_thread(lambda: (answered.wait(), ws.force_disconnect()))
         played = Played(ws)
         thread.join()
@@ -707,7 +698,7 @@ GOOD_HEAD = [b'HTTP/1.1 101 Switching Protocols', b'Upgrade: websocket', b'Conne
 
 
 def answer_of(peer, lines):
-    accept = peer.answer().split(b'Sec-WebSocket-Accept: ')[1][:28]
+    accept = peer.upgrade().split(b'Sec-WebSocket-Accept: ')[1][:28]
     if lines[0] != GOOD_HEAD[0]:
         lines = lines + [b'Content-Length: 0']
     return b'\r\n'.join(line.replace(b'%ACCEPT%', accept).replace(b'%accept%', accept.swapcase())
@@ -740,12 +731,12 @@ UPGRADE_FAILED = 'Websocket upgrade failed (code=%s)'
 ])
 def test_rejected(lines, reason):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(answer_of(peer, lines))
         assert peer.read_end() == 'fin'
         assert peer.frames == []
     with Server(script) as server:
-        played = play(server.url, {'rejected': cannot_send}, {'protocols': ['mine']})
+        played = play(server.url(), {'rejected': cannot_send}, {'protocols': ['mine']})
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').reason == (reason or played.one('rejected').reason)
     assert played.elapsed < 2
@@ -767,20 +758,20 @@ def test_rejected_extension(extension):
         peer.accept(b'Sec-WebSocket-Extensions: ' + extension)
         assert peer.read_end() == 'fin'
     with Server(script) as server:
-        play(server.url, options={'compress': True}).ended(
+        play(server.url(), options={'compress': True}).ended(
             'connecting connected rejected disconnected', 'closed', True)
 
 
 def test_connected_by_odd_but_good_answers():
     def script(peer):
-        peer.read_request()
-        accept = peer.answer().split(b'Sec-WebSocket-Accept: ')[1]
+        peer.read_head()
+        accept = peer.upgrade().split(b'Sec-WebSocket-Accept: ')[1]
         peer.send(b'HTTP/1.1 101\r\nupgrade: WebSocket\r\nCONNECTION: keep-alive, UPGRADE\r\n'
                   b'X-Fill: ' + b'x' * 30000 + b'\r\nsec-websocket-accept:' + accept)
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        play(server.url).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+        play(server.url()).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 # -- no HTTP
@@ -792,12 +783,12 @@ def test_connected_by_odd_but_good_answers():
 ])
 def test_no_http(data):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(data)
         peer.read_end(SLACK)
         assert peer.frames == []
     with Server(script) as server:
-        played = play(server.url, connect_timeout=20)
+        played = play(server.url(), connect_timeout=20)
     assert played.names == 'connecting connected protocol_error disconnected'
     problem = played.one('protocol_error')
     assert problem.critical is True
@@ -823,7 +814,7 @@ def test_dropped(data, end):
             peer.read_end()
             assert peer.opcodes() == []
     with Server(script) as server:
-        play(server.url).ended(GOOD + ' text disconnected', LOST)
+        play(server.url()).ended(GOOD + ' text disconnected', LOST)
 
 
 def test_reset():
@@ -835,7 +826,7 @@ def test_reset():
         received.wait()
         peer.reset()
     with Server(script) as server:
-        played = play(server.url, {'text': lambda ws, event: received.set()})
+        played = play(server.url(), {'text': lambda ws, event: received.set()})
     assert played.names == GOOD + ' text disconnected'
     assert played.last.reason.startswith('socket fail; ') and played.last.reason != LOST
     assert isinstance(played.last.error, OS_ERRORS) and not played.last.graceful
@@ -848,8 +839,8 @@ def test_socket_closed_by_a_handler(certs):        # noqa: F811
         peer.text('x')
         peer.read_end()
     for context, options in ((None, {}), (server_context(certs.server), {'ssl_cafile': certs.ca})):
-        with Server(script, context=context) as server:
-            played = play(server.url, {'text': lambda ws, event: ws.session._sock.close()}, poll=30,
+        with Server(script, tls=context) as server:
+            played = play(server.url(), {'text': lambda ws, event: ws.session._sock.close()}, poll=30,
                           options=options)
         played.ended(GOOD + ' text disconnected', 'socket fail; ' + os.strerror(errno.EBADF))
         assert played.elapsed < SLACK
@@ -872,7 +863,7 @@ def test_reset_that_a_send_meets_first():
                 time.sleep(0.01)
         assert caught.value.error.errno == errno.ECONNRESET
     with Server(script) as server:
-        played = play(server.url, {'ready': send})
+        played = play(server.url(), {'ready': send})
     assert played.names == GOOD + ' disconnected'
     assert played.last.reason == 'socket fail; ' + os.strerror(errno.ECONNRESET)
 
@@ -894,7 +885,7 @@ def test_reset_behind_messages(close):
         gone.set()
     # The client does not read before the reset is there.
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: (gone.wait(), time.sleep(0.05))})
+        played = play(server.url(), {'ready': lambda ws, event: (gone.wait(), time.sleep(0.05))})
     texts = [event.text for event in played.all('text')]
     if sys.platform.startswith('linux'):
         assert texts == ['message %d' % number for number in range(50)]
@@ -940,7 +931,7 @@ def test_violation(data, code):
             ws.send_text('x')
         ws.close()
     with Server(script) as server:
-        played = play(server.url, {'text': lambda ws, event: ws.send_text('answer to ' + event.text),
+        played = play(server.url(), {'text': lambda ws, event: ws.send_text('answer to ' + event.text),
                                    'protocol_error': violated}, {'max_message_size': 1000})
         server.join()
     problem = played.one('protocol_error')
@@ -972,8 +963,8 @@ def test_violation_in_a_flood(secure, request):
         start = monotonic()
         peer.read_end()
         assert monotonic() - start < 0.5 + SLACK
-    with Server(script, context=context) as server:
-        played = play(server.url, options=options)
+    with Server(script, tls=context) as server:
+        played = play(server.url(), options=options)
     assert played.names == GOOD + ' text protocol_error disconnected'
     assert codes == [struct.pack(str('!H'), 1002)]
 
@@ -991,7 +982,7 @@ def test_violation_ends_our_side_at_once(monkeypatch):
         assert peer.read_end() == 'fin'
         waited.append(monotonic() - start)
     with Server(script) as server:
-        assert play(server.url).names == GOOD + ' protocol_error disconnected'
+        assert play(server.url()).names == GOOD + ' protocol_error disconnected'
     assert waited[0] < 3.0
 
 
@@ -1006,7 +997,7 @@ def test_violation_and_a_peer_that_goes_on():
                 peer.send(data)
         assert monotonic() - start < 0.5 + SLACK
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     assert played.names == GOOD + ' protocol_error disconnected'
     assert 0.4 < played.elapsed < 0.5 + SLACK
 
@@ -1025,7 +1016,7 @@ def test_violation_and_a_peer_that_says_nothing():
                 peer.send(b'x')
                 time.sleep(0.02)
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     assert 0.4 < played.elapsed < 0.5 + SLACK
     assert played.names == GOOD + ' protocol_error disconnected'
 
@@ -1039,7 +1030,7 @@ def test_violation_and_a_peer_that_reads_nothing():
         sent.wait()
         time.sleep(0.2)
         peer.send(b'\x83\x00')
-        peer.server.over.wait(PATIENCE)
+        peer.server.stopping.wait(PATIENCE)
     ended = []
 
     def ready(ws, event):
@@ -1053,7 +1044,7 @@ def test_violation_and_a_peer_that_reads_nothing():
         sent.set()
     threads = []
     with Server(script, receive_buffer=4096) as server:
-        played = play(server.url, {'ready': ready}, send_timeout=30)
+        played = play(server.url(), {'ready': ready}, send_timeout=30)
         over = monotonic()
         threads[0].join(2)
     assert played.names == GOOD + ' protocol_error disconnected'
@@ -1069,7 +1060,7 @@ def test_messages_before_a_violation_in_a_fragment():
         peer.read_close(1007)
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     assert played.names == GOOD + ' text protocol_error disconnected'
     assert played.elapsed < 0.5 + SLACK
 
@@ -1089,7 +1080,7 @@ def test_unresponsive():
         with pytest.raises(errors.WebSocketClosing):
             ws.send_text('x')
     with Server(script) as server:
-        played = play(server.url, {'unresponsive': unresponsive}, ping_rate=0.1, ping_timeout=0.3)
+        played = play(server.url(), {'unresponsive': unresponsive}, ping_rate=0.1, ping_timeout=0.3)
     played.ended(GOOD + ' unresponsive disconnected', 'disconnected; exceeded 0.3s ping timeout')
     assert 0.3 <= played.elapsed < 0.3 + SLACK
     assert codes == [struct.pack(str('!H'), 1001)]
@@ -1161,10 +1152,10 @@ def test_loop_is_left(leave, at):
 
     def script(peer):
         if at == 'rejected':
-            peer.read_request()
+            peer.read_head()
             peer.send(b'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n')
         elif at == 'connected':
-            peer.read_request()
+            peer.read_head()
         else:
             peer.accept()
             if at == 'closing':
@@ -1182,7 +1173,7 @@ def test_loop_is_left(leave, at):
         ended.append([opcode for opcode in peer.opcodes() if opcode == CLOSE])
 
     with Server(script) as server:
-        ws = Closes(server.url, proxies={}) if at == 'closed' else WebSocket(server.url, proxies={})
+        ws = Closes(server.url(), proxies={}) if at == 'closed' else WebSocket(server.url(), proxies={})
         leave(ws, at, poll=0.02, ping_rate=0)
         left.set()
         if at != 'connecting':
@@ -1217,7 +1208,7 @@ def test_loop_is_left_before_it_began():
         peer.accept(also=close_frame(1000))
         peer.read_close()
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         iterator = ws.connect()
         iterator.close()
         del iterator
@@ -1230,7 +1221,7 @@ def test_loop_is_left_and_begun_again():
         peer.accept(also=frame(TEXT, b'x'))
         peer.read_end()
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         for _ in range(5):
             for event in ws:
                 if event.name == 'text':
@@ -1253,9 +1244,9 @@ def test_interrupt_while_it_waits():
         for at in ('ready', 'connected', 'poll'):
             del gone[:]
             with Server(script if at != 'connected' else lambda peer: (
-                    peer.read_request(), peer.read_end(),
+                    peer.read_head(), peer.read_end(),
                 gone.append((monotonic(), peer.opcodes())))) as server:
-                ws = WebSocket(server.url, proxies={})
+                ws = WebSocket(server.url(), proxies={})
                 with pytest.raises(KeyboardInterrupt):
                     for event in ws.connect(poll=0.5, ping_rate=0):
                         if event.name == at:
@@ -1279,7 +1270,7 @@ def test_a_bug_in_an_observer_of_ours_propagates():
         peer.accept()
         assert peer.read_end() == 'fin'
     with Server(script) as server:
-        ws = Broken(server.url, proxies={})
+        ws = Broken(server.url(), proxies={})
         with pytest.raises(ZeroDivisionError):
             for _ in ws.connect():
                 pass
@@ -1294,7 +1285,7 @@ def test_messages_in_the_packet_of_the_answer():
         peer.accept(also=b''.join(frame(TEXT, b'%d' % number) for number in range(20)) + close_frame(1000))
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url)
+        played = play(server.url())
     played.ended(GOOD + ' text' * 20 + ' closing disconnected', 'closed', True, 1000)
     assert [event.text for event in played.all('text')] == [str(number) for number in range(20)]
     names = [event.name for event in played.events]
@@ -1311,7 +1302,7 @@ def test_answers_are_written_before_the_close():
         time.sleep(0.05)
         peer.drop()
     with Server(script) as server:
-        play(server.url, {'text': lambda ws, event: ws.send_text(event.text)}).ended(
+        play(server.url(), {'text': lambda ws, event: ws.send_text(event.text)}).ended(
             GOOD + ' text ping text closing disconnected', 'closed', True, 1000)
 
 
@@ -1325,7 +1316,7 @@ def test_pong_is_written_before_its_event():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        play(server.url, {'ping': lambda ws, event: heard.wait()}).ended(
+        play(server.url(), {'ping': lambda ws, event: heard.wait()}).ended(
             GOOD + ' ping closing disconnected', 'closed', True, 1000)
 
 
@@ -1336,7 +1327,7 @@ def test_no_pong_without_auto_pong():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        play(server.url, {'ping': lambda ws, event: ws.send_pong(b'by hand')}, auto_pong=False).ended(
+        play(server.url(), {'ping': lambda ws, event: ws.send_pong(b'by hand')}, auto_pong=False).ended(
             GOOD + ' ping closing disconnected', 'closed', True, 1000)
 
 
@@ -1347,7 +1338,7 @@ def test_echo_is_written_after_closing_was_handled():
         peer.read_close()
         assert monotonic() - start >= 0.15
     with Server(script) as server:
-        play(server.url, {'closing': lambda ws, event: time.sleep(0.2)}).ended(
+        play(server.url(), {'closing': lambda ws, event: time.sleep(0.2)}).ended(
             GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
@@ -1361,7 +1352,7 @@ def test_close_in_a_handler_with_more_in_the_same_read():
         peer.read_end()
         assert peer.opcodes() == [CLOSE]
     with Server(script) as server:
-        play(server.url, {'text': lambda ws, event: ws.close()}).ended(
+        play(server.url(), {'text': lambda ws, event: ws.close()}).ended(
             GOOD + ' text text text text closed disconnected', 'closed', True, 1000)
 
 
@@ -1372,7 +1363,7 @@ def test_force_disconnect_drops_what_is_in_hand():
         peer.read_end()
         assert peer.opcodes() == []
     with Server(script) as server:
-        played = play(server.url, {'text': lambda ws, event: ws.force_disconnect()})
+        played = play(server.url(), {'text': lambda ws, event: ws.force_disconnect()})
     assert played.last.reason == 'disconnected; force_disconnect' and not played.last.graceful
     assert len(played.all('text')) <= 2
 
@@ -1391,8 +1382,8 @@ def test_everything_is_delivered_before_an_end(secure, request):
         peer.close_code(1001, b'done')
         peer.finish() if not secure else None
         peer.read_close()
-    with Server(script, context=context) as server:
-        played = play(server.url, options=options)
+    with Server(script, tls=context) as server:
+        played = play(server.url(), options=options)
     assert [struct.unpack(str('!I'), event.data[:4])[0] for event in played.all('binary')] == list(range(300))
     assert (played.last.reason, played.last.graceful, played.last.code) == ('closed', True, 1001)
 
@@ -1406,7 +1397,7 @@ def test_nothing_is_left_behind():
     gc.disable()
     try:
         with Server(script) as server:
-            ws = WebSocket(server.url, proxies={})
+            ws = WebSocket(server.url(), proxies={})
 
             def loop():
                 for event in ws:

@@ -12,9 +12,11 @@ import time
 import zlib
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, counted, frame
-from support.proxyserver import server_context
-from support.rawserver import PATIENCE, SLACK, Gone, Played, Server, Wait, in_thread
+from support.certificates import server_context
+from support.client import SLACK, Played, Wait, in_thread
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
+from support.interpreters import counted
+from support.peer import PATIENCE, Gone, Server
 
 from lomond import WebSocket, errors
 from lomond._compat import PY2, monotonic
@@ -30,7 +32,7 @@ def how(request):
     if request.param == 'ws':
         return {}, {'proxies': {}}
     certs_ = request.getfixturevalue('certs')
-    return {'context': server_context(certs_.server)}, {'proxies': {}, 'ssl_cafile': certs_.ca}
+    return {'tls': server_context(certs_.server)}, {'proxies': {}, 'ssl_cafile': certs_.ca}
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ def test_messages_of_eight_threads_arrive_intact(how, nervous):
             ws.send_text(text(who, number))
     threads = []
     with Server(script, **server_options) as server:
-        ws = WebSocket(server.url, compress=True, **options)
+        ws = WebSocket(server.url(), compress=True, **options)
         played = Played(ws,
                         {'ready': lambda event: threads.extend(in_thread(send, ws, who) for who in range(8))},
                         ping_rate=0.01)
@@ -133,7 +135,7 @@ def test_no_data_behind_a_close_frame(how, closer, nervous):
     for _ in range(3):
         close = Wait()
         with Server(script, **server_options) as server:
-            ws = WebSocket(server.url, **options)
+            ws = WebSocket(server.url(), **options)
             threads = [in_thread(closing) for _ in range(4 if closer == 'close' else 0)]
             played = Played(ws, {'ready': lambda event, threads=threads: threads.extend(
                 in_thread(send) for _ in range(4))})
@@ -156,7 +158,7 @@ def test_close_in_many_threads_is_one_close_frame(nervous):
         assert peer.opcodes() == [CLOSE] and payload[2:].startswith(b'thread ')
     for _ in range(5):
         with Server(script) as server:
-            ws = WebSocket(server.url, proxies={})
+            ws = WebSocket(server.url(), proxies={})
             start = Wait()
             threads = [in_thread(close, ws, start, 'thread %d' % who) for who in range(8)]
             Played(ws, {'ready': lambda event, start=start: start.set()}).ended(
@@ -188,7 +190,7 @@ def test_every_call_at_any_moment(nervous):
             done += 1
         return done
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         calls = [lambda: ws.send_text('t'), lambda: ws.send_binary(b'b'), lambda: ws.send_ping(b'p'),
                  lambda: ws.send_pong(b'p'), lambda: ws.send_json([1]), lambda: ws.is_active,
                  lambda: ws.is_closing, lambda: ws.is_closed, lambda: ws.sent_close_time, lambda: ws.latency,
@@ -219,7 +221,7 @@ def test_loop_is_woken_at_once(action, reason, how):
             return
         peer.read_end()
     with Server(script, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
         thread = in_thread(lambda: (ready.wait(), time.sleep(0.2), getattr(ws, action)(), monotonic())[-1])
         played = Played(ws, {'ready': lambda event: ready.set()}, poll=30)
         over = monotonic()
@@ -230,7 +232,7 @@ def test_loop_is_woken_at_once(action, reason, how):
 
 def test_force_disconnect_again_and_again():
     with Server(lambda peer: (peer.accept(), peer.read_end())) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         ws.force_disconnect()
 
         def ready(event):
@@ -252,7 +254,7 @@ def test_second_thread_in_the_same_iterator():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        iterator = WebSocket(server.url, proxies={}).connect(poll=30, ping_rate=0)
+        iterator = WebSocket(server.url(), proxies={}).connect(poll=30, ping_rate=0)
 
         def intruder():
             waits.wait()
@@ -278,11 +280,11 @@ def test_iterator_goes_on_in_another_thread():
         peer.accept()
         peer.text('go')
         peer.send(frame(BINARY, b'y' * 12000000))
-        peer.take(12000014)
+        peer.skip(12000014)
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         iterator = ws.connect(ping_rate=0, send_timeout=3)
         names = [next(iterator).name for _ in range(4)]
 
@@ -325,7 +327,7 @@ def answers(peer):
 def test_signal_handler_while_the_loop_waits(how, alarm, action):
     server_options, options = how
     with Server(answers, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
         played = Played(ws, {'ready': lambda event: alarm(0.2, getattr(ws, action))}, poll=30)
     assert played.names == GOOD + (' closed disconnected' if action == 'close' else ' disconnected')
     assert played.elapsed < 1
@@ -338,7 +340,7 @@ def test_signal_handler_while_a_send_is_stuck(how, alarm, action):
 
     def script(peer):
         peer.accept()
-        peer.server.over.wait(PATIENCE)
+        peer.server.stopping.wait(PATIENCE)
 
     def ready(event):
         alarm(0.2, lambda: called.append((getattr(ws, action)(), monotonic())))
@@ -346,7 +348,7 @@ def test_signal_handler_while_a_send_is_stuck(how, alarm, action):
             ws.send_binary(b'x' * 20000000)
     called = []
     with Server(script, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url, **options)
+        ws = WebSocket(server.url(), **options)
         played = Played(ws, {'ready': ready}, close_timeout=0.3, send_timeout=0.5)
     assert called and not played.last.graceful
     assert played.elapsed < 0.7 + SLACK
@@ -357,7 +359,7 @@ def test_signal_handler_that_sends_inside_of_a_send(alarm):
     def script(peer):
         peer.accept()
         time.sleep(0.5)
-        peer.take(20000014)
+        peer.skip(20000014)
         peer.close_code(1000)
         peer.read_close()
 
@@ -371,7 +373,7 @@ def test_signal_handler_that_sends_inside_of_a_send(alarm):
         refused.append(1)
     refused = []
     with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         Played(ws, {'ready': ready}).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     assert refused
 
@@ -417,8 +419,8 @@ def test_signal_handler_inside_of_tls(certs, monkeypatch, action, place):      #
             ws.close()
     armed = []
     monkeypatch.setattr(TlsStream, place, interrupted)
-    with Server(script, context=server_context(certs.server)) as server:
-        ws = WebSocket(server.url, proxies={}, ssl_cafile=certs.ca)
+    with Server(script, tls=server_context(certs.server)) as server:
+        ws = WebSocket(server.url(), proxies={}, ssl_cafile=certs.ca)
         played = Played(ws, {'text': text}, poll=30, close_timeout=2)
     assert calls
     assert played.elapsed < 1.5
@@ -441,7 +443,7 @@ def test_signal_handlers_at_random_moments(how, alarm):
         peer.read_end()
     for _ in range(40):
         with Server(script, **server_options) as server:
-            ws = WebSocket(server.url, **options)
+            ws = WebSocket(server.url(), **options)
 
             def binary(event, ws=ws):
                 try:
@@ -464,7 +466,7 @@ def ends(peer):
     number = len(peer.server.peers) % 4
     try:
         if number == 3:
-            peer.read_request()
+            peer.read_head()
             peer.send(b'HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n')
             peer.read_end()
             return
@@ -482,7 +484,7 @@ def ends(peer):
 
 
 def connect_many(server, count):
-    ws = WebSocket(server.url, proxies={}, compress=True)
+    ws = WebSocket(server.url(), proxies={}, compress=True)
     for number in range(count):
         for event in ws.connect(ping_rate=0):
             if event.name == 'text':
@@ -495,7 +497,7 @@ def connect_many(server, count):
                 ws.close()
     # other objects, too
     for number in range(count // 4):
-        for event in WebSocket(server.url, proxies={}).connect(ping_rate=0):
+        for event in WebSocket(server.url(), proxies={}).connect(ping_rate=0):
             if event.name == 'text' and number % 2:
                 break
 
@@ -548,7 +550,7 @@ def test_nothing_waits_for_the_collector(secure, request):
 
     def connect():
         for number in range(count):
-            ws = WebSocket(server.url, proxies={}, compress=True, **options)
+            ws = WebSocket(server.url(), proxies={}, compress=True, **options)
             for event in ws.connect(ping_rate=0):
                 if event.name == 'text':
                     ws.send_text('hello' * 1000)
@@ -558,7 +560,7 @@ def test_nothing_waits_for_the_collector(secure, request):
         for thread in server._threads:
             thread.join(PATIENCE)
         del server._threads[:]
-    with Server(script, context=context) as server:
+    with Server(script, tls=context) as server:
         connect()
         gc.collect()
         gc.disable()
@@ -586,7 +588,7 @@ def test_errors_of_events_hold_no_frames():
         peer.accept()
         peer.reset()
     with Server(resets) as server:
-        last = [event for event in WebSocket(server.url, proxies={})][-1:]
+        last = [event for event in WebSocket(server.url(), proxies={})][-1:]
     last += [event for event in WebSocket('ws://127.0.0.1:1/', proxies={})][-1:]
     assert [event.name for event in last] == ['disconnected', 'connect_fail']
     for event in last:
@@ -612,7 +614,7 @@ def test_websocket_is_freed_with_its_last_reference(trace):
     try:
         with Server(script) as server:
             for leave in (True, False):
-                ws = WebSocket(server.url, proxies={}, trace=trace)
+                ws = WebSocket(server.url(), proxies={}, trace=trace)
                 for event in ws:
                     if leave and event.name == 'text':
                         break

@@ -9,8 +9,9 @@ import threading
 import time
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
-from support.rawserver import SLACK, Gone, Played, Server, Wait, in_thread, play
+from support.client import SLACK, Played, Wait, in_thread, play
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
+from support.peer import Gone, Server
 
 from lomond import WebSocket
 from lomond._compat import monotonic
@@ -78,7 +79,8 @@ def test_first_poll_and_first_ping_come_right_after_ready():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url, {'text': lambda ws, event: ws.send_text(event.text)}, poll=30, ping_rate=30)
+        played = play(server.url(), {'text': lambda ws, event: ws.send_text(event.text)},
+                      poll=30, ping_rate=30)
     assert [event.name for event in played.events] == [
         'connecting', 'connected', 'ready', 'poll', 'text', 'closing', 'disconnected']
     assert played.time_of('poll') - played.time_of('ready') < 0.1
@@ -86,7 +88,7 @@ def test_first_poll_and_first_ping_come_right_after_ready():
 
 def test_poll_keeps_its_pace():
     with Server(until_over) as server:
-        played = play(server.url, {'poll': close_after(0.6)}, poll=0.1)
+        played = play(server.url(), {'poll': close_after(0.6)}, poll=0.1)
     assert played.names == GOOD + ' closed disconnected'
     assert 5 <= len(played.all('poll')) <= 8
     assert 0.095 < min(gaps(played)) and max(gaps(played)) < 0.3
@@ -110,7 +112,7 @@ def test_poll_under_a_stream_of_messages():
         if monotonic() - start[0] > 0.6:
             ws.force_disconnect()
     with Server(script) as server:
-        played = play(server.url, {'poll': poll}, poll=0.1)
+        played = play(server.url(), {'poll': poll}, poll=0.1)
     assert len(played.all('binary')) > 500
     assert 5 <= len(played.all('poll')) <= 8 and max(gaps(played)) < 0.3
 
@@ -124,7 +126,7 @@ def test_poll_between_the_messages_of_one_read():
         peer.read_close()
         pings.extend(item for item in peer.frames if item[2] == PING)
     with Server(script) as server:
-        played = play(server.url, {'text': lambda ws, event: time.sleep(0.01)}, poll=0.1, ping_rate=0.1)
+        played = play(server.url(), {'text': lambda ws, event: time.sleep(0.01)}, poll=0.1, ping_rate=0.1)
     assert len(played.all('text')) == 60
     assert 5 <= len(played.all('poll')) <= 9 and max(gaps(played)) < 0.25
     assert 5 <= len(pings) <= 9
@@ -142,26 +144,26 @@ def test_poll_whose_handler_is_slower_than_poll():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url, {'poll': lambda ws, event: time.sleep(0.03)}, poll=0.001, ping_rate=0.05)
+        played = play(server.url(), {'poll': lambda ws, event: time.sleep(0.03)}, poll=0.001, ping_rate=0.05)
     played.ended(GOOD + ' text' * 5 + ' closing disconnected', 'closed', True, 1000)
     assert played.elapsed < 1.5
 
 
 def test_no_poll_before_ready():
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         time.sleep(0.3)
-        peer.send(peer.answer() + close_frame(1000))
+        peer.send(peer.upgrade() + close_frame(1000))
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url, poll=0.05)
+        played = play(server.url(), poll=0.05)
     assert played.names == GOOD + ' closing disconnected'       # the order was checked by Played
 
 
 def test_poll_for_ever():
     with Server(lambda peer: (peer.accept(), time.sleep(0.1), peer.close_code(1000),
                               peer.read_close())) as server:
-        played = play(server.url, poll=float('inf'), ping_rate=float('inf'), ping_timeout=float('inf'),
+        played = play(server.url(), poll=float('inf'), ping_rate=float('inf'), ping_timeout=float('inf'),
                       close_timeout=float('inf'), connect_timeout=float('inf'), send_timeout=float('inf'))
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     assert len(played.all('poll')) == 1
@@ -181,7 +183,7 @@ def test_pings_have_their_own_pace():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url, poll=30, ping_rate=0.15)
+        played = play(server.url(), poll=30, ping_rate=0.15)
     found = [after - before for before, after in zip(times, times[1:])]
     assert 0.12 < min(found) and max(found) < 0.4
     assert len(played.all('poll')) == 1
@@ -196,7 +198,7 @@ def test_no_pings(rate):
         peer.read_close()
         assert [item[2] for item in peer.frames] == [CLOSE]
     with Server(script) as server:
-        play(server.url, poll=0.05, ping_rate=rate).ended(GOOD + ' closing disconnected', 'closed', True,
+        play(server.url(), poll=0.05, ping_rate=rate).ended(GOOD + ' closing disconnected', 'closed', True,
                                                           1000)
 
 
@@ -219,7 +221,7 @@ def test_no_bursts_of_pings_after_a_pause(at):
             done.append(time.sleep(0.6))
             paused.set()
     with Server(script) as server:
-        play(server.url, {at: pause}, poll=30, ping_rate=0.1)
+        play(server.url(), {at: pause}, poll=30, ping_rate=0.1)
     assert 1 <= len(seen) <= 3
 
 
@@ -232,7 +234,7 @@ def test_pings_stop_at_close():
         peer.read_end()
         assert [item[2] for item in peer.frames][-1] == CLOSE
     with Server(script) as server:
-        play(server.url, {'ready': lambda ws, event: ws.close()}, ping_rate=0.05).ended(
+        play(server.url(), {'ready': lambda ws, event: ws.close()}, ping_rate=0.05).ended(
             GOOD + ' closed disconnected', 'closed', True, 1000)
 
 
@@ -256,7 +258,7 @@ def test_latency():
         assert ws.latency is None
     found = []
     with Server(script) as server:
-        play(server.url, {'ready': ready, 'pong': pong}, ping_rate=30)
+        play(server.url(), {'ready': ready, 'pong': pong}, ping_rate=30)
     assert [data for data, _, _ in found] == [b'', b'mine', b'nobody asked']
     assert 0.1 <= found[0][1] < 0.1 + SLACK and found[0][1] == found[0][2]
     assert 0 <= found[1][1] < SLACK and found[2][1:] == (None, found[1][1])
@@ -266,7 +268,7 @@ def test_latency():
 
 def test_ping_timeout_does_not_wait_for_poll():
     with Server(quiet) as server:
-        played = play(server.url, poll=30, ping_rate=10, ping_timeout=0.4)
+        played = play(server.url(), poll=30, ping_rate=10, ping_timeout=0.4)
     played.ended(GOOD + ' unresponsive disconnected', 'disconnected; exceeded 0.4s ping timeout')
     assert 0.4 <= played.elapsed < 0.4 + SLACK
 
@@ -274,7 +276,7 @@ def test_ping_timeout_does_not_wait_for_poll():
 def test_ping_timeout_counts_from_the_oldest_ping():
     """Further pings that stay unanswered do not put it off."""
     with Server(quiet) as server:
-        played = play(server.url, poll=30, ping_rate=0.1, ping_timeout=0.5)
+        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.5)
     assert played.last.reason == 'disconnected; exceeded 0.5s ping timeout'
     assert 0.5 <= played.elapsed < 0.5 + SLACK
 
@@ -282,13 +284,13 @@ def test_ping_timeout_counts_from_the_oldest_ping():
 @pytest.mark.parametrize('rate', [slow(0), None])
 def test_no_ping_no_timeout(rate):
     with Server(until_over) as server:
-        played = play(server.url, {'poll': close_after(0.5)}, poll=0.1, ping_rate=rate, ping_timeout=0.2)
+        played = play(server.url(), {'poll': close_after(0.5)}, poll=0.1, ping_rate=rate, ping_timeout=0.2)
     assert played.names == GOOD + ' closed disconnected'
 
 
 def test_ping_of_the_caller_counts():
     with Server(quiet) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.send_ping(b'x')}, poll=30, ping_rate=0,
+        played = play(server.url(), {'ready': lambda ws, event: ws.send_ping(b'x')}, poll=30, ping_rate=0,
                       ping_timeout=0.3)
     assert played.names == GOOD + ' unresponsive disconnected'
     assert 0.3 <= played.elapsed < 0.3 + SLACK
@@ -297,7 +299,7 @@ def test_ping_of_the_caller_counts():
 def test_ping_of_another_thread_counts():
     ready = Wait()
     with Server(quiet) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         thread = in_thread(lambda: (ready.wait(), time.sleep(0.1), ws.send_ping(b'x')))
         played = Played(ws, {'ready': lambda event: ready.set()}, poll=30, ping_timeout=0.3)
         thread.join()
@@ -316,7 +318,7 @@ def test_answered_pings_do_not_time_out():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url, poll=30, ping_rate=0.05, ping_timeout=0.4)
+        played = play(server.url(), poll=30, ping_rate=0.05, ping_timeout=0.4)
     assert played.last.graceful and len(played.all('pong')) > 3
 
 
@@ -331,7 +333,7 @@ def test_a_long_download_is_life():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url, poll=30, ping_rate=0.1, ping_timeout=0.4)
+        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.4)
     played.ended(GOOD + ' binary closing disconnected', 'closed', True, 1000)
     assert played.elapsed > 0.6
 
@@ -345,7 +347,7 @@ def test_silence_after_life_times_out():
             time.sleep(0.05)
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, poll=30, ping_rate=0.1, ping_timeout=0.4)
+        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.4)
     assert played.names == GOOD + ' text' * 8 + ' unresponsive disconnected'
     assert 0.7 <= played.elapsed < 0.8 + SLACK
 
@@ -374,14 +376,14 @@ def test_slow_handler_is_no_dead_peer(at):
         if len(done) == (2 if at == 'poll' else 1):
             ws.close()
     with Server(script) as server:
-        played = play(server.url, {at: slow, 'pong': pong}, poll=0.2, ping_rate=0.1, ping_timeout=0.3)
+        played = play(server.url(), {at: slow, 'pong': pong}, poll=0.2, ping_rate=0.1, ping_timeout=0.3)
     assert 'unresponsive' not in played.names and played.last.graceful
 
 
 def test_ping_timeout_ends_during_our_close():
     """After close() the answer has its own limit; a silent peer ends by one of both."""
     with Server(quiet) as server:
-        played = play(server.url, {'ready': lambda ws, event: (ws.send_ping(b'x'), ws.close())},
+        played = play(server.url(), {'ready': lambda ws, event: (ws.send_ping(b'x'), ws.close())},
                       poll=30, ping_timeout=0.3, close_timeout=5)
     assert played.names == GOOD + ' unresponsive disconnected'
     assert played.elapsed < 0.3 + SLACK
@@ -395,7 +397,7 @@ def test_no_ping_timeout_after_our_echo():
         peer.close_code(1000)
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, poll=30, ping_rate=0.1, ping_timeout=0.2, close_timeout=0.7)
+        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.2, close_timeout=0.7)
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     assert 0.6 < played.elapsed < 0.9 + SLACK
 
@@ -405,7 +407,7 @@ def test_no_ping_timeout_after_our_echo():
 def test_close_timeout_counts_from_the_call():
     """A handler that goes on after close() for long: the time is up when it is done."""
     with Server(quiet) as server:
-        played = play(server.url, {'ready': lambda ws, event: (ws.close(), time.sleep(0.5))},
+        played = play(server.url(), {'ready': lambda ws, event: (ws.close(), time.sleep(0.5))},
                       poll=30, close_timeout=0.4)
     assert "didn't respond" in played.last.reason
     assert 0.5 <= played.elapsed < 0.4 + SLACK
@@ -415,7 +417,7 @@ def test_close_timeout_of_a_close_in_another_thread():
     """It wakes the loop, which sleeps until Poll."""
     ready = Wait()
     with Server(quiet) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         thread = in_thread(lambda: (ready.wait(), time.sleep(0.2), ws.close()))
         played = Played(ws, {'ready': lambda event: ready.set()}, poll=30, close_timeout=0.3)
         thread.join()
@@ -432,7 +434,7 @@ def test_no_close_timeout(none):
         peer.close_code(1000)
         peer.read_end()
     with Server(script) as server:
-        play(server.url, {'ready': lambda ws, event: ws.close()}, close_timeout=none).ended(
+        play(server.url(), {'ready': lambda ws, event: ws.close()}, close_timeout=none).ended(
             GOOD + ' closed disconnected', 'closed', True, 1000)
 
 
@@ -443,7 +445,7 @@ def test_late_answer_in_the_socket_counts():
         peer.answer_close()
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: (ws.close(), time.sleep(0.6))},
+        played = play(server.url(), {'ready': lambda ws, event: (ws.close(), time.sleep(0.6))},
                       close_timeout=0.3)
     assert played.elapsed < 0.6 + SLACK
     played.ended(GOOD + ' closed disconnected', 'closed', True, 1000)
@@ -460,7 +462,7 @@ def test_late_answer_behind_messages_counts():
             ws.close()
             time.sleep(0.4)
     with Server(script) as server:
-        play(server.url, {'text': text}, close_timeout=0.3).ended(
+        play(server.url(), {'text': text}, close_timeout=0.3).ended(
             GOOD + ' text' * 10 + ' closed disconnected', 'closed', True, 1000)
 
 
@@ -470,7 +472,7 @@ def test_close_timeout_and_slow_handlers():
         peer.accept(also=frame(TEXT, b'x') * 300)
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.close(),
+        played = play(server.url(), {'ready': lambda ws, event: ws.close(),
                                    'text': lambda ws, event: time.sleep(0.2)}, close_timeout=0.3)
     assert "didn't respond" in played.last.reason
     assert 0.3 <= played.elapsed < 0.3 + SLACK
@@ -482,7 +484,7 @@ def test_connect_timeout_begins_with_connecting():
         peer.accept(also=close_frame(1000))
         peer.read_close()
     with Server(script) as server:
-        play(server.url, {'connecting': lambda ws, event: time.sleep(0.4)}, connect_timeout=0.3).ended(
+        play(server.url(), {'connecting': lambda ws, event: time.sleep(0.4)}, connect_timeout=0.3).ended(
             GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
@@ -492,7 +494,7 @@ def test_late_upgrade_in_the_socket_counts():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        play(server.url, {'connected': lambda ws, event: time.sleep(0.5)}, connect_timeout=0.3).ended(
+        play(server.url(), {'connected': lambda ws, event: time.sleep(0.5)}, connect_timeout=0.3).ended(
             GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
@@ -502,7 +504,7 @@ def test_idle_connection_sleeps():
     """Nothing wakes it but its deadlines."""
     before = Counted.waits_begun
     with Server(until_over) as server:
-        played = play(server.url, {'poll': close_after(0.55)}, session_class=Counted, poll=0.2)
+        played = play(server.url(), {'poll': close_after(0.55)}, session_class=Counted, poll=0.2)
     assert played.names == GOOD + ' closed disconnected'
     # connecting, the answer, the polls, the answer to close()
     assert Counted.waits_begun - before <= 4 + len(played.all('poll'))
@@ -519,7 +521,7 @@ def test_idle_connection_of_ten_seconds():
     threads = threading.active_count()
     with Server(lambda peer: (peer.accept(), peer.sock.settimeout(12), peer.answer_close(),
                               peer.read_end())) as server:
-        play(server.url, {'poll': poll}, session_class=Counted, ping_rate=30,
+        play(server.url(), {'poll': poll}, session_class=Counted, ping_rate=30,
              options={'proxies': {}})
     assert counts[-1][1] - counts[0][1] <= 4
     assert threading.active_count() <= threads + 3
@@ -556,11 +558,11 @@ def restless():
 def test_signals_end_nothing(restless):
     """Connecting, waiting, sending, a stuck send, and limits that keep their length."""
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         time.sleep(0.1)
-        peer.send(peer.answer())
+        peer.send(peer.upgrade())
         time.sleep(0.2)
-        peer.take(600014)
+        peer.skip(600014)
         peer.text('got it')
         peer.read_close()
         peer.read_end()
@@ -568,7 +570,7 @@ def test_signals_end_nothing(restless):
     def text(ws, event):
         ws.close()
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: ws.send_binary(b'x' * 600000), 'text': text},
+        played = play(server.url(), {'ready': lambda ws, event: ws.send_binary(b'x' * 600000), 'text': text},
                       {'proxies': {}, 'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]},
                       poll=0.1, close_timeout=0.3)
     assert played.names == GOOD + ' text disconnected'
@@ -577,8 +579,8 @@ def test_signals_end_nothing(restless):
 
 
 def test_signals_and_upgrade_time_out(restless):
-    with Server(lambda peer: (peer.read_request(), peer.read_end())) as server:
-        played = play(server.url, connect_timeout=0.3)
+    with Server(lambda peer: (peer.read_head(), peer.read_end())) as server:
+        played = play(server.url(), connect_timeout=0.3)
     assert played.last.reason == 'disconnected; upgrade timed out after 0.3s'
     assert 0.3 <= played.elapsed < 0.3 + SLACK
 
@@ -588,7 +590,7 @@ def test_wall_clock_that_steps_back(monkeypatch):
     real, offset = time.time, [0]
     monkeypatch.setattr(time, 'time', lambda: real() + offset[0])
     with Server(quiet) as server:
-        played = play(server.url, {'ready': lambda ws, event: offset.__setitem__(0, -50)}, poll=0.1,
+        played = play(server.url(), {'ready': lambda ws, event: offset.__setitem__(0, -50)}, poll=0.1,
                       ping_rate=0.1, ping_timeout=0.5)
     assert played.names == GOOD + ' unresponsive disconnected'
     assert len(played.all('poll')) >= 4

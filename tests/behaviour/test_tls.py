@@ -8,6 +8,8 @@ import ssl
 import warnings
 
 import pytest
+from support.addresses import Names
+from support.certificates import note_names, server_context
 from support.network import (
     FAILED,
     GOOD,
@@ -17,15 +19,9 @@ from support.network import (
     run,
     succeeds,
 )
-from support.proxyserver import (
-    Names,
-    Proxy,
-    Server,
-    bye,
-    note_names,
-    server_context,
-    silent,
-)
+from support.peer import bye, silent
+from support.peer import lenient_server as Server
+from support.proxy import Proxy
 
 from lomond import WebSocket
 from lomond.session import WebsocketSession

@@ -8,9 +8,11 @@ import socket
 import time
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, TEXT, close_frame, counted, frame
-from support.proxyserver import server_context
-from support.rawserver import Gone, Played, Server, Wait, in_thread, play
+from support.certificates import server_context
+from support.client import Played, Wait, in_thread, play
+from support.frames import BINARY, CLOSE, PING, TEXT, close_frame, frame
+from support.interpreters import counted
+from support.peer import Gone, Server
 from support.trace_fields import FIELDS
 
 from lomond import WebSocket
@@ -69,7 +71,7 @@ def test_records_of_one_connection():
         ws.send_ping(b'abc')
         ws.send_pong(b'')
     with Server(busy) as server:
-        played, records = traced(server.url,
+        played, records = traced(server.url(),
                                  {'ready': ready, 'pong': lambda ws, event: ws.close(4000, 'why')},
                                  {'compress': True, 'protocols': ['chat']}, poll=7, close_timeout=3)
     played.ended(GOOD + ' text binary ping pong closed disconnected', 'closed', True, 4000)
@@ -93,7 +95,8 @@ def test_records_of_one_connection():
     requested, = records['close_requested']
     assert (requested['code'], requested['reason']) == (4000, 'why')
     assert records.stages()[-1] == 'disconnected' and len(records['disconnected']) == 1
-    assert all(record['url'] == server.url and isinstance(record['url'], text_type) for record in records.all)
+    assert all(record['url'] == server.url() and isinstance(record['url'], text_type)
+               for record in records.all)
 
 
 def test_automatic_pings_and_pongs_are_traced():
@@ -105,7 +108,7 @@ def test_automatic_pings_and_pongs_are_traced():
         peer.answer_close()
         peer.read_end()
     with Server(script) as server:
-        played, records = traced(server.url, {'ping': lambda ws, event: ws.close()}, ping_rate=30)
+        played, records = traced(server.url(), {'ping': lambda ws, event: ws.close()}, ping_rate=30)
     played.ended(GOOD + ' ping closed disconnected', 'closed', True, 1000)
     assert [record['length'] for record in records['send_ping']] == [0]
     assert [record['length'] for record in records['send_pong']] == [5]
@@ -115,7 +118,7 @@ def test_frames_of_a_close_that_nobody_called_are_traced():
     """As in 0.3.4: close_requested tells of each close frame of ours, once."""
     for data, code in ((close_frame(4000, b'why'), 4000), (frame(CLOSE), None), (frame(3), 1002)):
         with Server(lambda peer, data=data: (peer.accept(), peer.send(data), peer.read_close())) as server:
-            played, records = traced(server.url)
+            played, records = traced(server.url())
         assert [record['code'] for record in records['close_requested']] == [code]
         assert records['close_requested'][0]['reason'] == ('opcode 3 is reserved' if code == 1002 else '')
 
@@ -183,19 +186,19 @@ def test_bytes_of_the_socket():
 
     def script(peer):
         peer.accept()
-        sizes.append(len(peer.answer()))
+        sizes.append(len(peer.upgrade()))
         peer.text('start')
         time.sleep(0.1)
         data = b''.join(frame(BINARY, b'y' * 1000) for _ in range(500))
         peer.send(data)
         time.sleep(0.2)
-        peer.take(300000 + 14)
+        peer.skip(300000 + 14)
         peer.send(close_frame(1000))
         peer.read_close()
         sizes.append(len(frame(TEXT, b'start')) + len(data) + 4)
     with Server(script, receive_buffer=8192) as server:
         played, records = traced(
-            server.url, {'text': lambda ws, event: ws.send_binary(b'x' * 300000)},
+            server.url(), {'text': lambda ws, event: ws.send_binary(b'x' * 300000)},
             {'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]})
     assert len(played.all('binary')) == 500
     assert records.total('socket_recv') == sum(sizes)
@@ -208,22 +211,22 @@ def test_tls_wrapped(certs):        # noqa: F811
     def script(peer):
         peer.accept(also=close_frame(1000))
         peer.read_close()
-    with Server(script, context=server_context(certs.server)) as server:
-        played, records = traced(server.url, options={'ssl_cafile': certs.ca})
+    with Server(script, tls=server_context(certs.server)) as server:
+        played, records = traced(server.url(), options={'ssl_cafile': certs.ca})
         wrapped, = records['tls_wrapped']
         assert (wrapped['verify'], wrapped['has_context'], wrapped['cafile']) == (True, False, certs.ca)
-        played, records = traced(server.url, options={'ssl_verify': False})
+        played, records = traced(server.url(), options={'ssl_verify': False})
         assert records['tls_wrapped'][0]['verify'] is False
     assert played.last.graceful
 
 
 def test_rejected():
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(b'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
         peer.read_end()
     with Server(script) as server:
-        _, records = traced(server.url)
+        _, records = traced(server.url())
     rejected, = records['handshake_rejected']
     assert (rejected['status_code'], rejected['reason']) == (403, 'Websocket upgrade failed (code=403)')
     assert records.stages() == ['connect_start', 'handshake_rejected', 'disconnected']
@@ -251,12 +254,12 @@ def closes(peer):
     (quiet, {'connecting': lambda ws, event: ws.close()}, {}),
     (quiet, {'connected': lambda ws, event: ws.close()}, {}),
     (quiet, {}, {'ping_rate': 10, 'ping_timeout': 0.1}), (violates, {}, {}),
-    (lambda peer: (peer.read_request(), peer.read_end()), {}, {'connect_timeout': 0.1}),
+    (lambda peer: (peer.read_head(), peer.read_end()), {}, {'connect_timeout': 0.1}),
 ])
 def test_disconnected_once(script, handlers, settings):
     """At the end of every session, however it came."""
     with Server(script) as server:
-        _, records = traced(server.url, handlers, **settings)
+        _, records = traced(server.url(), handlers, **settings)
     assert len(records['disconnected']) == 1 and records.all[-1]['stage'] == 'disconnected'
 
 
@@ -264,7 +267,7 @@ def test_disconnected_once(script, handlers, settings):
 def test_disconnected_of_a_loop_that_is_left():
     with Server(quiet) as server:
         records = Records()
-        for event in WebSocket(server.url, proxies={}, trace=records):
+        for event in WebSocket(server.url(), proxies={}, trace=records):
             if event.name == 'text':
                 break
         assert len(records['disconnected']) == 1
@@ -278,7 +281,7 @@ def test_disconnected_of_a_connect_that_failed():
 def test_connections_have_records_of_their_own():
     with Server(closes) as server:
         records = Records()
-        ws = WebSocket(server.url, proxies={}, trace=records)
+        ws = WebSocket(server.url(), proxies={}, trace=records)
         for number in range(1, 4):
             Played(ws)
             assert len(records['connect_start']) == len(records['disconnected']) == number
@@ -294,7 +297,7 @@ def test_callback_that_raises(caplog):
         peer.read_close()
     with caplog.at_level(logging.WARNING, logger='lomond'):
         with Server(script) as server:
-            play(server.url, {'text': lambda ws, event: (ws.send_text('y'), ws.send_ping())},
+            play(server.url(), {'text': lambda ws, event: (ws.send_text('y'), ws.send_ping())},
                  {'trace': broken}).ended(GOOD + ' text ping closing disconnected', 'closed', True, 1000)
     assert 'debugging gone wrong' in caplog.text
 
@@ -312,7 +315,7 @@ def test_callback_that_calls_back():
         peer.answer_close()
         peer.read_end()
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={}, trace=trace)
+        ws = WebSocket(server.url(), proxies={}, trace=trace)
         Played(ws, {'ready': lambda event: ws.send_text('x')}, poll=30).ended(
             GOOD + ' closed disconnected', 'closed', True, 1000)
 
@@ -331,7 +334,7 @@ def test_callback_that_force_disconnects(stage):
         except Gone:
             pass
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={}, trace=trace)
+        ws = WebSocket(server.url(), proxies={}, trace=trace)
         start = monotonic()
         events = list(ws.connect(poll=30))
     assert monotonic() - start < 1 and events[-1].name == (
@@ -342,7 +345,7 @@ def test_callback_that_force_disconnects(stage):
 def test_truthy_trace_goes_to_the_logger(caplog):
     with caplog.at_level(logging.DEBUG, logger='lomond'):
         with Server(closes) as server:
-            play(server.url, options={'trace': True})
+            play(server.url(), options={'trace': True})
     found = [record for record in caplog.records if record.name.split('.')[0] == 'lomond']
     assert found and all(record.levelno == logging.DEBUG for record in found)
     text = ' '.join(record.getMessage() for record in found)
@@ -355,7 +358,7 @@ def test_truthy_trace_goes_to_the_logger(caplog):
 def test_one_debug_record_per_connection(caplog, trace):
     with caplog.at_level(logging.DEBUG):
         with Server(closes) as server:
-            play(server.url, options={'trace': trace})
+            play(server.url(), options={'trace': trace})
     found = [record for record in caplog.records if record.name.split('.')[0] == 'lomond']
     assert found and all(record.levelno == logging.DEBUG for record in found)
 
@@ -364,7 +367,7 @@ def test_callback_and_logger(caplog):
     """The callback gets its records when the log is on, too."""
     with caplog.at_level(logging.DEBUG, logger='lomond'):
         with Server(closes) as server:
-            _, records = traced(server.url)
+            _, records = traced(server.url())
     assert 'handshake_ready' in records.stages() and caplog.records
 
 
@@ -375,10 +378,10 @@ def test_nothing_above_debug(caplog):
         for script, handlers, settings in [
                 (violates, {}, {}), (lambda peer: (peer.accept(), peer.reset()), {}, {}),
                 (lambda peer: peer.reset(), {}, {}), (quiet, {}, {'ping_rate': 10, 'ping_timeout': 0.1}),
-                (lambda peer: (peer.read_request(), peer.send(b'HTTP/1.1 500 x\r\n\r\n')), {}, {}),
-                (lambda peer: (peer.read_request(), peer.send(b'garbage\r\n')), {}, {})]:
+                (lambda peer: (peer.read_head(), peer.send(b'HTTP/1.1 500 x\r\n\r\n')), {}, {}),
+                (lambda peer: (peer.read_head(), peer.send(b'garbage\r\n')), {}, {})]:
             with Server(script) as server:
-                play(server.url, handlers, **settings)
+                play(server.url(), handlers, **settings)
         play('ws://127.0.0.1:1/')
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
     assert logging.getLogger('lomond').level == level
@@ -395,7 +398,7 @@ def test_nobody_listens_nothing_is_made(monkeypatch):
     logging.getLogger('lomond').setLevel(logging.INFO)
     try:
         with Server(closes) as server:
-            play(server.url).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+            play(server.url()).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     finally:
         logging.getLogger('lomond').setLevel(before)
 
@@ -412,7 +415,7 @@ def test_secrets(caplog):
         peer.read_close()
     with caplog.at_level(logging.DEBUG):
         with Server(script, script, script) as server:
-            url = server.url.replace('://', '://user:p%40ss@')
+            url = server.url().replace('://', '://user:p%40ss@')
             records = Records()
             played = play(url, {'text': lambda ws, event: ws.send_text('T0PS3CR3T')}, {
                 'trace': records, 'headers': {'Authorization': 'Bearer hunter2', 'Cookie': 'hunter2'},
@@ -443,7 +446,7 @@ def test_threads_and_trace():
         peer.read_end()
     with Server(script) as server:
         records = Records()
-        ws = WebSocket(server.url, proxies={}, trace=records)
+        ws = WebSocket(server.url(), proxies={}, trace=records)
 
         def send():
             for _ in range(50):

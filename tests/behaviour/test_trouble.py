@@ -9,11 +9,14 @@ import re
 import socket
 
 import pytest
-from support.helpers import BINARY, TEXT, frame
+from support.addresses import Names, dead_address, free_port
+from support.certificates import server_context
+from support.client import Wait, play
+from support.frames import BINARY, TEXT, frame
 from support.paths import CHECKOUT
-from support.proxyserver import Names, Proxy, dead_address, free_port, server_context, silent
-from support.proxyserver import Server as ProxyServer
-from support.rawserver import PATIENCE, Gone, Server, Wait, play
+from support.peer import PATIENCE, Gone, Server, silent
+from support.peer import lenient_server as ProxyServer
+from support.proxy import Proxy
 
 from lomond import WebSocket
 from lomond.network import resolver
@@ -65,7 +68,7 @@ def said(script, handlers=None, options=None, **settings):
     """What the events of a connection say, as the page writes it."""
     server_options = settings.pop('server', {})
     with Server(script, script, script, script, **server_options) as server:
-        played = play(server.url, handlers, options, **settings)
+        played = play(server.url(), handlers, options, **settings)
     last = played.last
     sentences = ["Disconnected(reason={!r}, graceful={})".format(str(last.reason), last.graceful),
                  "Disconnected(reason={!r})".format(str(last.reason))]
@@ -77,7 +80,7 @@ def said(script, handlers=None, options=None, **settings):
 
 def answers(data):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(data)
         peer.read_end()
     return script
@@ -97,7 +100,7 @@ def after_accept(*steps):
 
 def stall(peer):
     peer.accept()
-    peer.server.over.wait(PATIENCE)
+    peer.server.stopping.wait(PATIENCE)
 
 
 def stuff(ws, event):
@@ -166,8 +169,8 @@ def proxy_says_nothing_or_nonsense(world):
 
 
 def tls_gets_no_answer(world):
-    with Server(lambda peer: peer.server.over.wait(PATIENCE)) as server:
-        return [failed(server.url.replace('ws:', 'wss:'), LIMIT)]
+    with Server(lambda peer: peer.server.stopping.wait(PATIENCE)) as server:
+        return [failed(server.url().replace('ws:', 'wss:'), LIMIT)]
 
 
 def no_tls(world):
@@ -177,7 +180,7 @@ def no_tls(world):
 
 def no_request(world):
     def take_nothing(peer):
-        peer.server.over.wait(PATIENCE)
+        peer.server.stopping.wait(PATIENCE)
 
     class Big(WebSocket):
         def build_request(self):
@@ -185,7 +188,7 @@ def no_request(world):
     found = []
     for script, limit in ((lambda peer: (peer.recv(100), peer.reset()), PATIENCE), (take_nothing, 2 * LIMIT)):
         with Server(script, receive_buffer=4096) as server:
-            events = list(Big(server.url, proxies={}).connect(connect_timeout=limit))
+            events = list(Big(server.url(), proxies={}).connect(connect_timeout=limit))
             assert events[-1].stage == 'upgrade'
             found.append(events[-1].reason)
     return found
@@ -209,19 +212,19 @@ def redirected(world):
     return said(redirect) + said(redirect, options={'max_redirects': 3, 'proxies': {}}) + said(
         answers(b'HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ws://127.0.0.1/\r\n\r\n'),
         options={'max_redirects': 3, 'proxies': {}, 'ssl_cafile': world.certs.ca},
-        server={'context': server_context(world.certs.server)})
+        server={'tls': server_context(world.certs.server)})
 
 
 def no_answer(world):
     def script(peer):
-        peer.read_request()
-        peer.server.over.wait(PATIENCE)
+        peer.read_head()
+        peer.server.stopping.wait(PATIENCE)
     return said(script, connect_timeout=LIMIT)
 
 
 def hangs_up(world):
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.drop()
     return said(script)
 

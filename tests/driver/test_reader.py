@@ -3,8 +3,8 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import pytest
-from support.helpers import PONG, TEXT, frame
-from support.wire import Counting, Peer, Wire, connect, take
+from support.frames import PONG, TEXT, frame
+from support.wire import Counting, EchoPair, Wire, connect, take
 
 from lomond import WebSocket
 from lomond.driver.reader import LOOKS_IN_VAIN, ONE_LOOK_OF
@@ -57,7 +57,7 @@ def learn(websocket, events):
 
 @pytest.fixture
 def peer():
-    peer = Peer()
+    peer = EchoPair()
     yield peer
     peer.close()
 

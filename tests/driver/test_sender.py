@@ -3,7 +3,7 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_payload
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_payload
 
 from lomond import errors
 from lomond.driver import sender

@@ -8,8 +8,9 @@ import sys
 import threading
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, open_client, read_frames
-from support.rawserver import in_thread
+from support.client import in_thread
+from support.cores import open_client
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, read_frames
 
 from lomond import errors
 from lomond._compat import to_bytes

@@ -13,19 +13,10 @@ import time
 import weakref
 
 import pytest
-from support.helpers import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    close_frame,
-    close_payload,
-    counted,
-    frame,
-    read_frames,
-)
-from support.rawserver import Played, Server, Wait, in_thread, play
+from support.client import Played, Wait, in_thread, play
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame, read_frames
+from support.interpreters import counted
+from support.peer import Server
 
 import lomond
 from lomond import WebSocket, constants, errors
@@ -277,9 +268,9 @@ def test_headers_that_are_called():
     def script(peer):
         peer.accept(also=close_frame(1000))
         peer.read_close()
-        seen.extend(re.findall(b'X-Token: (.*)\r\n', peer.request))
+        seen.extend(re.findall(b'X-Token: (.*)\r\n', peer.head))
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={}, headers=lambda: {'X-Token': 'token %d' % next(tokens)})
+        ws = WebSocket(server.url(), proxies={}, headers=lambda: {'X-Token': 'token %d' % next(tokens)})
         for _ in range(3):
             Played(ws)
     assert seen == [b'token 0', b'token 1', b'token 2']
@@ -394,10 +385,10 @@ def test_overridden_request():
 
     def script(peer):
         peer.accept(also=close_frame(1000))
-        seen.append(peer.request)
+        seen.append(peer.head)
         peer.read_close()
     with Server(script) as server:
-        Played(Mine(server.url, proxies={}))
+        Played(Mine(server.url(), proxies={}))
     assert seen[0].startswith(b'GET /mine HTTP/1.1\r\n')
 
 
@@ -422,12 +413,12 @@ def test_overridden_on_response_and_process_extensions():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = Played(Mine(server.url, proxies={}, compress=True))
+        played = Played(Mine(server.url(), proxies={}, compress=True))
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     assert calls == [101, ['x-unknown', 'permessage-deflate']]
     assert played.one('ready').extensions == {'permessage-deflate'}
     with Server(lambda peer: (peer.accept(), peer.read_end())) as server:
-        played = Played(Refuses(server.url, proxies={}))
+        played = Played(Refuses(server.url(), proxies={}))
     assert played.names == 'connecting connected rejected disconnected'
     assert played.one('rejected').reason == 'not with me'
 
@@ -447,7 +438,7 @@ def test_overrides_leave_no_cycle():
     gc.disable()
     try:
         with Server(bye) as server:
-            ws = Mine(server.url, proxies={})
+            ws = Mine(server.url(), proxies={})
             assert list(ws)[-1].name == 'disconnected'
             reference = weakref.ref(ws)
             del ws
@@ -494,7 +485,7 @@ def bye(peer):
 def test_connect_connects_nothing():
     accepted = []
     with Server(accepted.append) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         iterator = ws.connect()
         assert iter(iterator) is iterator
         time.sleep(0.05)
@@ -507,7 +498,7 @@ def test_connect_connects_nothing():
 
 def test_connect_again_and_again():
     with Server(bye) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         keys = set()
         for _ in range(4):
             played = Played(ws)
@@ -518,7 +509,7 @@ def test_connect_again_and_again():
 
 def test_connect_before_the_first_next_supersedes():
     with Server(bye) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         first = ws.connect(ping_rate=0)
         second = ws.connect(ping_rate=0)
         with pytest.raises(errors.WebSocketError) as caught:
@@ -546,18 +537,18 @@ def test_connect_while_it_runs(at):
             assert next(attempt, None) is None
     with Server(bye) as server:
         if at == 'disconnected':
-            ws = WebSocket(server.url, proxies={})
+            ws = WebSocket(server.url(), proxies={})
             assert list(ws.connect(ping_rate=0))[-1].name == at
             assert next(ws.connect()).name == 'connecting'
             return
-        played = play(server.url, {at: handler})
+        played = play(server.url(), {at: handler})
     played.ended(GOOD + ' text closing disconnected', 'closed', True, 1000)
 
 
 def test_connect_within_disconnected():
     """Disconnected is the end: its handler may begin a connection of its own."""
     with Server(bye) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         names = []
         for event in ws.connect(ping_rate=0):
             if event.name == 'disconnected':
@@ -582,7 +573,7 @@ def test_connect_in_another_thread_while_it_runs():
         finally:
             tried.set()
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         thread = in_thread(intruder)
         played = Played(ws, {'ready': lambda event: is_ready.set()})
         thread.join()
@@ -635,7 +626,7 @@ def test_with_and_an_iterator_that_is_kept():
         peer.accept(also=frame(TEXT, b'x'))
         peer.read_end(1)
     with Server(script) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         kept = []
         for _ in range(3):
             with ws:
@@ -663,7 +654,7 @@ def test_reset():
 def test_shallow_copy():
     """It has options, headers and a connection of its own."""
     with Server(bye) as server:
-        ws = WebSocket(server.url, proxies={}, protocols=['a'])
+        ws = WebSocket(server.url(), proxies={}, protocols=['a'])
         ws.add_header(b'X', b'1')
         first = ws.connect(ping_rate=0)
         twin = copy.copy(ws)
@@ -697,7 +688,7 @@ def test_connect_fail_is_an_end():
 def test_close_between_connect_and_the_first_next(action):
     accepted = []
     with Server(accepted.append) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         iterator = ws.connect()
         getattr(ws, action)()
         assert ws.is_closed
@@ -709,12 +700,12 @@ def test_close_between_connect_and_the_first_next(action):
 def test_close_at_redirected(action):
     """The next connection is not made."""
     def script(peer):
-        peer.read_request()
+        peer.read_head()
         peer.send(b'HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n')
         peer.read_end()
     with Server(script) as server:
-        played = play(server.url, {'redirected': lambda ws, event: (check_active(ws), getattr(ws, action)())},
-                      {'max_redirects': 3})
+        played = play(server.url(), {'redirected': lambda ws, event: (
+            check_active(ws), getattr(ws, action)())}, {'max_redirects': 3})
         assert len(server.peers) == 1
     assert played.names == 'connecting connected redirected connect_fail'
     assert 'closed' in played.last.reason
@@ -890,7 +881,7 @@ def test_sends_by_moment(moment):
     elif moment == 'closed':
         handlers['ready'] = lambda ws, event: ws.close()
     with Server(script) as server:
-        played = play(server.url, handlers)
+        played = play(server.url(), handlers)
         if moment == 'afterwards':
             attempt(played.websocket)
     assert tried
@@ -919,7 +910,7 @@ def test_members_at_each_event():
         peer.close_code(1000)
         peer.read_close()
     with Server(script) as server:
-        played = play(server.url, dict((name, note) for name in names), {'compress': True})
+        played = play(server.url(), dict((name, note) for name in names), {'compress': True})
     assert seen == [
         ('connecting', True, False, False, False), ('connected', True, False, False, False),
         ('ready', True, False, False, True), ('text', True, False, False, True),
@@ -941,13 +932,13 @@ def test_sent_close_time():
         ws.close()
         times.append(ws.sent_close_time)
     with Server(lambda peer: (peer.accept(), peer.answer_close(), peer.read_end())) as server:
-        play(server.url, {'ready': ready_, 'closed': closed})
+        play(server.url(), {'ready': ready_, 'closed': closed})
     assert times[0] == times[1] and 0.1 <= times[0] < 1
 
 
 def test_sessions_are_sessions():
     with Server(bye) as server:
-        ws = WebSocket(server.url, proxies={})
+        ws = WebSocket(server.url(), proxies={})
         assert ws.session is None and ws.state.session is None
         Played(ws)
         assert isinstance(ws.session, WebsocketSession) and ws.state.session is ws.session

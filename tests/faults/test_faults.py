@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import chaos  # noqa: E402
 from chaos_all import ALL  # noqa: E402
-from support.proxyserver import certs  # noqa: E402, F401 - a fixture
+from support.certificates import certs  # noqa: E402, F401 - a fixture
 
 
 @pytest.fixture(scope='module')

@@ -7,17 +7,12 @@ import os
 import socket
 
 import pytest
+from support.addresses import Names, dead_address, free_port
+from support.certificates import server_context
 from support.network import nothing_stays_open  # noqa: F401 - a fixture
-from support.proxyserver import (
-    Names,
-    Proxy,
-    Server,
-    bye,
-    dead_address,
-    free_port,
-    server_context,
-    silent,
-)
+from support.peer import bye, silent
+from support.peer import lenient_server as Server
+from support.proxy import Proxy
 
 from lomond._compat import monotonic
 from lomond.network import dialer, happy_eyeballs

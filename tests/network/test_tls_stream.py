@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from support.proxyserver import server_context
+from support.certificates import server_context
 from support.streams import AGAIN, INTERRUPTED, RESET, Script, view
 
 from lomond._compat import OS_ERRORS

@@ -10,7 +10,7 @@ import zlib
 from xml.etree import ElementTree
 
 import pytest
-from support.helpers import open_client
+from support.cores import open_client
 from support.paths import CHECKOUT
 
 FOLDER = os.path.join(CHECKOUT, 'benchmarks')

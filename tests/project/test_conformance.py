@@ -12,9 +12,10 @@ import io
 import os
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame
+from support.client import play
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame
 from support.paths import TESTS, find_test
-from support.rawserver import Server, play
+from support.peer import Server
 
 from lomond import WebSocket
 from lomond.status import Status
@@ -151,7 +152,7 @@ def test_one_header_of_each(url, host):
 def test_key_is_fresh():
     """Each connection has its own, and so does each redirect, as seen by the server."""
     with Server(lambda peer: (peer.accept(), peer.close_code(1000), peer.read_close())) as server:
-        ws = WebSocket(server.url)
+        ws = WebSocket(server.url())
         for _ in range(3):
             list(ws.connect(ping_rate=0))
         assert len(set(peer.key for peer in server.peers)) == 3
@@ -229,7 +230,7 @@ def test_lengths_and_masks_on_the_wire():
             ws.send_text('y' * size)
         ws.close()
     with Server(script) as server:
-        play(server.url, {'text': send})
+        play(server.url(), {'text': send})
         server.join()
     assert [(fin, rsv, opcode, len(payload)) for fin, rsv, opcode, _, payload in seen[:-1]] == [
         (True, 0, opcode, size) for size in sizes for opcode in (BINARY, TEXT)]

@@ -46,8 +46,8 @@ import warnings
 
 import pytest
 from support.paths import CHECKOUT
-from support.proxyserver import Proxy
-from support.proxyserver import Server as RawServer
+from support.peer import lenient_server as RawServer
+from support.proxy import Proxy
 from support.trace_fields import FIELDS
 
 from lomond import WebSocket, events

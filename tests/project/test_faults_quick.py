@@ -11,8 +11,9 @@ import threading
 import time
 
 import pytest
+from support.client import in_thread, play
 from support.paths import TESTS
-from support.rawserver import Server, in_thread, play
+from support.peer import Server
 
 from lomond import errors
 
@@ -63,7 +64,7 @@ def test_close_that_makes_another_send_fail_is_written():
         assert asked
     threads = []
     with Server(script) as server:
-        played = play(server.url, {'ready': lambda ws, event: threads.append(in_thread(send, ws))},
+        played = play(server.url(), {'ready': lambda ws, event: threads.append(in_thread(send, ws))},
                       poll=30, close_timeout=5.0)
     played.ended('connecting connected ready closed disconnected', 'closed', True, 1000)
     threads[0].join()

@@ -7,24 +7,20 @@ import time
 import weakref
 
 import pytest
-from support.helpers import (
+from support.cores import Log, facts, open_client, open_server, ways
+from support.frames import (
     BINARY,
     CLOSE,
     PING,
     PONG,
     TEXT,
-    Log,
     close_frame,
     close_payload,
-    counted,
-    facts,
     frame,
     mask,
-    open_client,
-    open_server,
     read_frames,
-    ways,
 )
+from support.interpreters import counted
 
 from lomond import errors
 from lomond.compression import Deflate

@@ -5,7 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 import zlib
 
 import pytest
-from support.helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, read_frames
+from support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, read_frames
 
 from lomond import errors
 from lomond.protocol import states

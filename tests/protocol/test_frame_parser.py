@@ -9,7 +9,8 @@ import time
 import zlib
 
 import pytest
-from support.helpers import (
+from support.cores import Log, check_parser, facts, open_client, open_server
+from support.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -17,14 +18,9 @@ from support.helpers import (
     PING,
     PONG,
     TEXT,
-    Log,
-    check_parser,
     close_frame,
     close_payload,
-    facts,
     frame,
-    open_client,
-    open_server,
 )
 
 from lomond.events import Pong

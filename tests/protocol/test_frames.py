@@ -8,7 +8,7 @@ import struct
 import zlib
 
 import pytest
-from support.helpers import BINARY, CONTINUATION, PING, TEXT, read_frames
+from support.frames import BINARY, CONTINUATION, PING, TEXT, read_frames
 
 from lomond import errors
 from lomond.protocol import frames, masking

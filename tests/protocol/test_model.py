@@ -9,7 +9,8 @@ from __future__ import absolute_import, division, unicode_literals
 import random
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, Reader, facts
+from support.cores import facts
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, Reader
 
 from lomond import errors
 from lomond.compression import Deflate
@@ -314,7 +315,7 @@ class Model(object):
         if not self.has_dropped and len(received) != len(other.sent):
             raise AssertionError('messages were lost')
         assert [opcode for opcode, _ in side.frames].count(CLOSE) <= 1
-        assert not side.reader._data or side.is_cut
+        assert not side.reader.rest or side.is_cut
         state = side.core.state.name
         others = other.core.state.name
         if not self.has_dropped:

@@ -9,7 +9,8 @@ import random
 import zlib
 
 import pytest
-from support.helpers import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Log, close_frame, cut, frame
+from support.cores import Log, cut
+from support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 from lomond.compression import Deflate
 from lomond.protocol.connection import CLIENT, SERVER, Connection

@@ -5,7 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 import threading
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT
 
 from lomond.protocol.send_queue import MAX_QUEUED_PONGS, MAX_REMEMBERED_PINGS, PingLog, SendQueue, _snapshot
 

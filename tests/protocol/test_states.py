@@ -6,7 +6,8 @@ import sys
 import threading
 
 import pytest
-from support.helpers import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame, open_client
+from support.cores import open_client
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame
 
 from lomond import errors
 from lomond.protocol import states

@@ -18,14 +18,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def main(folder):
     sys.path[:0] = [folder, os.path.dirname(HERE)]
-    from support.proxyserver import Server, bye
+    from support.peer import bye
+    from support.peer import lenient_server as Server
 
     from lomond import WebSocket
     for words in ('link set lo up', 'addr add fe80::1/64 dev lo nodad'):
         subprocess.check_call(['ip'] + words.split())
     where = socket.getaddrinfo('fe80::1%lo', 0, socket.AF_INET6, socket.SOCK_STREAM)[0][4]
     found = []
-    with Server(bye, None, socket.AF_INET6, where) as server:
+    with Server(bye, family=socket.AF_INET6, address=where) as server:
         for host, source in (('fe80::1%25lo', None), ('FE80::1%lo', None), ('fe80::1%251', None),
                              ('fe80::1%25lo', 'fe80::1%lo'), ('fe80::1', None), ('fe80::1%25nosuch', None)):
             websocket = WebSocket('ws://[%s]:%d/' % (host, server.port), proxies={},

@@ -18,7 +18,9 @@ import time
 import pytest
 from counterparts import HERE, program
 from sandbox import with_files
-from support.proxyserver import Server, bye, dead_address
+from support.addresses import dead_address
+from support.peer import bye
+from support.peer import lenient_server as Server
 
 import lomond
 

@@ -11,7 +11,8 @@ import pytest
 from lomond import WebSocket
 from lomond._compat import monotonic
 from lomond.session import WebsocketSession
-from support.helpers import collect_what_is_not_counted
+
+from .interpreters import collect_what_is_not_counted
 
 #: The time limit of whatever never ends (seconds), and what a busy machine may add to it.
 LIMIT = 0.25

@@ -2,9 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import base64
 import errno
-import hashlib
 import socket
 import sys
 
@@ -12,7 +10,8 @@ from lomond import WebSocket
 from lomond.network.poller import READ, WRITE, Waiting
 from lomond.session import WebsocketSession
 
-from .helpers import BINARY, TEXT, Reader, frame
+from .frames import BINARY, TEXT, Reader, frame
+from .peer import upgrade
 
 
 class Wire(object):
@@ -35,10 +34,7 @@ class Wire(object):
 
     def answer(self, key):
         """The server has seen the request."""
-        accept = base64.b64encode(hashlib.sha1(key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
-        head = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-                b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
-        self._parts.insert(0, memoryview(head))
+        self._parts.insert(0, memoryview(upgrade(key)))
         self._parts.reverse()       # the next one is the last one
 
     def fileno(self):
@@ -146,8 +142,8 @@ def take(events, name, count):
                 return event
 
 
-class Peer(object):
-    """The other end of a real pair of sockets, in the same thread: it answers when it is told."""
+class EchoPair(object):
+    """A real pair of sockets in one thread: the far end answers and echoes when told to."""
 
     def __init__(self):
         self.ours, self._sock = socket.socketpair()
@@ -165,9 +161,7 @@ class Peer(object):
         if self._reader is None:
             self._reader = Reader()
             key = data.split(b'Sec-WebSocket-Key: ')[1].split(b'\r\n')[0]
-            wire = Wire()
-            wire.answer(key)
-            self._sock.sendall(wire._parts[0])
+            self._sock.sendall(upgrade(key))
             return
         for _, _, opcode, _, payload in self._reader.feed(data):
             if opcode in (TEXT, BINARY):

@@ -10,8 +10,8 @@ import threading
 import time
 
 import pytest
-from support.helpers import collect_what_is_not_counted
-from support.proxyserver import server_context
+from support.certificates import server_context
+from support.interpreters import collect_what_is_not_counted
 
 import lomond.testing.pytest_plugin  # noqa: F401 - before a test changes the folder (2.7)
 from lomond import WebSocket, errors

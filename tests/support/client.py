@@ -1,0 +1,178 @@
+"""A client's loop that is watched from Connecting to the end, and checked against what is always true."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import threading
+import time
+
+from lomond import WebSocket
+from lomond._compat import monotonic, text_type
+
+from .peer import PATIENCE
+
+#: What a busy machine may add to any time (seconds).
+SLACK = 1.5
+
+
+class Wait(object):
+    """Something that happens in another thread: ``set()`` there, ``wait()`` here."""
+
+    def __init__(self):
+        self._event = threading.Event()
+        self.set = self._event.set
+
+    def wait(self, seconds=PATIENCE):
+        """Wait for it; AssertionError when it does not happen."""
+        self._event.wait(seconds)
+        assert self._event.is_set(), 'it did not happen'
+
+
+#: (is_active, is_closing, is_closed) while an event is handled; None: depends on what was done.
+FLAGS = {
+    'connecting': (True, False, False), 'connect_fail': (False, False, True),
+    'connected': (True, False, False), 'ready': (True, False, False),
+    'closing': (True, False, False), 'closed': (False, False, True),
+    'rejected': (False, False, True), 'protocol_error': (False, True, False),
+    'unresponsive': (False, True, False), 'disconnected': (False, False, True)}
+
+ENDS = ('connect_fail', 'disconnected')
+
+
+class Played(object):
+    """One connection from Connecting to the end, with what must be true of every one.
+
+    :ivar events: all of them, in order
+    :ivar times: monotonic seconds of each
+    :ivar names: of those that are no Poll, joined with blanks
+    :ivar start: monotonic seconds when the iteration began
+    :ivar elapsed: seconds until the end
+    """
+
+    def __init__(self, websocket, handlers=None, **settings):
+        self.websocket = websocket
+        self.events, self.times = [], []
+        self.closed_by_handler = False
+        settings.setdefault('ping_rate', 0)
+        handlers = handlers or {}
+        self.start = monotonic()
+        iterator = websocket.connect(**settings)
+        for event in iterator:
+            self.events.append(event)
+            self.times.append(monotonic())
+            self._check_flags(event)
+            handler = handlers.get(event.name)
+            if handler is not None:
+                handler(event)
+        self.elapsed = monotonic() - self.start
+        for _ in range(2):
+            assert next(iterator, None) is None
+        self._check()
+
+    def _check_flags(self, event):
+        flags, state = self._read_flags()
+        assert flags.count(True) == 1, (event, flags)
+        expected = FLAGS.get(event.name)
+        if expected is not None:
+            assert flags == expected, (event, flags)
+        assert state == flags[1:]
+
+    def _read_flags(self):
+        """The three flags and the two of ``state``, of one moment.
+
+        Another thread, or a signal, may move the state between two of them.  It moves a few times and never
+        back, so what is read twice in the same way was true at once.
+        """
+        ws = self.websocket
+        found = None
+        while True:
+            before, found = found, ((ws.is_active, ws.is_closing, ws.is_closed),
+                                    (ws.state.closing, ws.state.closed))
+            if found == before:
+                return found
+
+    def _check(self):
+        names = [event.name for event in self.events]
+        assert names[0] == 'connecting' and names.count('connecting') == 1
+        assert names[-1] in ENDS and not [name for name in names[:-1] if name in ENDS]
+        assert names.count('ready') <= 1
+        so_far = set()
+        for name in names:
+            if name in ('text', 'binary'):
+                assert 'ready' in so_far, 'a message before Ready'
+                assert not so_far & {'closing', 'closed'}, 'a message after a close frame'
+            if name == 'poll':
+                assert 'ready' in so_far, 'a Poll before Ready'
+            so_far.add(name)
+        for event in self.events:
+            assert abs(event.received_time - time.time()) < 100
+        ws = self.websocket
+        assert (ws.is_active, ws.is_closing, ws.is_closed) == (False, False, True)
+        assert ws.session._sock is None
+        last = self.last
+        assert isinstance(last.reason, text_type) and last.reason
+        if last.name == 'disconnected' and last.error is not None:
+            assert isinstance(last.error, Exception) and not last.graceful
+
+    @property
+    def names(self):
+        return ' '.join(event.name for event in self.events if event.name != 'poll')
+
+    @property
+    def last(self):
+        return self.events[-1]
+
+    def all(self, name):
+        """All events of a name."""
+        return [event for event in self.events if event.name == name]
+
+    def one(self, name):
+        """The only event of a name."""
+        found, = self.all(name)
+        return found
+
+    def time_of(self, name):
+        """When the first event of a name came, in seconds since the start."""
+        for event, at in zip(self.events, self.times):
+            if event.name == name:
+                return at - self.start
+        raise AssertionError('no %s in %s' % (name, self.names))
+
+    def ended(self, names, reason, graceful=False, code=None):
+        """Assert names of all events but Poll, and the facts of Disconnected."""
+        assert self.names == names, self.events
+        last = self.last
+        assert last.name == 'disconnected'
+        assert (last.reason, last.graceful, last.code) == (reason, graceful, code), last
+        return self
+
+
+def play(url, handlers=None, options=None, **settings):
+    """Connect once to a URL; see :class:`Played`.
+
+    :param handlers: dict: name of an event -> function of (websocket, event)
+    :param options: dict, for the constructor
+    :param settings: for ``connect()``
+    """
+    options = dict(options or {})
+    options.setdefault('proxies', {})
+    websocket = WebSocket(url, **options)
+    bound = dict((name, _bind(websocket, handler)) for name, handler in (handlers or {}).items())
+    return Played(websocket, bound, **settings)
+
+
+def _bind(websocket, handler):
+    return lambda event: handler(websocket, event)
+
+
+def in_thread(function, *args):
+    """Run a function in a thread; the thread has ``result`` and ``error`` afterwards."""
+    def run():
+        try:
+            thread.result = function(*args)
+        except BaseException as error:
+            thread.error = error
+    thread = threading.Thread(target=run)
+    thread.result = thread.error = None
+    thread.daemon = True
+    thread.start()
+    return thread

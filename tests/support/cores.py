@@ -1,0 +1,117 @@
+"""Protocol cores driven by hand: every way to feed them bytes, and a record of what came out."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import random
+
+from lomond.protocol.connection import CLIENT, SERVER, Connection
+
+# What is compared of each event, by its name.
+_SHOWN = {'text': ('text',), 'binary': ('data',), 'ping': ('data',), 'pong': ('data',),
+          'closing': ('code', 'reason'), 'closed': ('code', 'reason'),
+          'protocol_error': ('error', 'critical'), 'ready': ('protocol',), 'rejected': ('reason',)}
+
+
+def facts(event):
+    """Return what is compared of an event: its name and what it says."""
+    return (event.name,) + tuple(getattr(event, name) for name in _SHOWN[event.name])
+
+
+def open_client(**settings):
+    """Return a client core that is open already."""
+    return Connection(CLIENT, **settings)
+
+
+def open_server(**settings):
+    """Return a server core that is open already."""
+    return Connection(SERVER, **settings)
+
+
+class Log(object):
+    """A core driven by hand, and what came out of it, in order.
+
+    Events are the tuples of :func:`facts`; what it wants to be written is
+    ``('send', opcode, payload)``, found before the event that came with it.
+    """
+
+    def __init__(self, core):
+        self.core = core
+        self.entries = []
+        self.events = []
+
+    def take(self, events):
+        """Exhaust an iterator of events."""
+        for event in events:
+            self.step(event)
+        self.take_outgoing()
+
+    def step(self, event):
+        """Record one event."""
+        self.take_outgoing()
+        self.entries.append(facts(event))
+        self.events.append(event)
+
+    def take_outgoing(self):
+        self.entries.extend(('send',) + item for item in self.core.take_outgoing())
+
+    def feed(self, data, received_time=1.5, now=None):
+        """Feed bytes with ``receive``."""
+        self.take(self.core.receive(data, received_time, now))
+
+    def fill(self, data, received_time=1.5, now=None):
+        """Feed bytes with ``get_buffer`` and ``buffer_updated``."""
+        data = memoryview(data)
+        while len(data):
+            place = self.core.get_buffer()
+            count = min(len(place), len(data))
+            assert count
+            place[:count] = data[:count]
+            self.take(self.core.buffer_updated(count, received_time, now))
+            data = data[count:]
+
+
+def cut(data, rng):
+    """Return pieces of some bytes, cut at random places."""
+    count = rng.choice([1, 2, 3, 8, 20])
+    places = sorted(rng.randrange(len(data) + 1) for _ in range(min(count, len(data))))
+    return [data[start:stop] for start, stop in zip([0] + places, places + [len(data)]) if start < stop]
+
+
+def ways(data, seed=6455):
+    """Yield every way to feed some bytes: ``(name, [pieces], method)``."""
+    rng = random.Random(seed)
+    yield 'whole', [data], 'feed'
+    yield 'whole, into the buffer', [data], 'fill'
+    if len(data) <= 4096:
+        octets = [data[at:at + 1] for at in range(len(data))]
+        yield 'octet by octet', octets, 'feed'
+        yield 'octet by octet, into the buffer', octets, 'fill'
+    for at in range(1, min(len(data), 20)):
+        yield 'cut at %d' % at, [data[:at], data[at:]], 'feed'
+    for number in range(10):
+        yield 'cut at random, %d' % number, cut(data, rng), 'feed'
+    yield 'cut at random, into the buffer', cut(data, rng), 'fill'
+
+
+def check_parser(data, expected, state=None, make=open_client, trailing=b'\x81'):
+    """Feed some bytes in every way, and assert that the result is always the same.
+
+    :param data: bytes
+    :param expected: list of :class:`Log` entries
+    :param state: name of the state at the end
+    :param make: returns a new core
+    :param trailing: bytes after them that change nothing: the beginning of a frame
+    """
+    for name, pieces, method in ways(data):
+        for kind in (bytes, bytearray, memoryview):
+            log = Log(make())
+            for piece in pieces:
+                getattr(log, method)(kind(piece))
+            assert log.entries == expected, '%s, as %s' % (name, kind.__name__)
+            if state is not None:
+                assert log.core.state.name == state, name
+        log.feed(trailing)
+        assert log.entries == expected, name + ', and then something trailing'
+    log = Log(make())
+    log.feed(data + trailing)
+    assert log.entries == expected, 'with something trailing in the same read'

@@ -1,0 +1,21 @@
+"""When this Python frees what nobody refers to any longer."""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import gc
+import platform
+
+import pytest
+
+#: Objects are freed with their last reference; on PyPy some time later.
+IS_COUNTED = platform.python_implementation() == 'CPython'
+
+#: Marks tests of what is freed without the garbage collector.
+counted = pytest.mark.skipif(not IS_COUNTED, reason='this Python frees nothing at once: use with')
+
+
+def collect_what_is_not_counted():
+    """Let PyPy free what CPython has freed already."""
+    if not IS_COUNTED:
+        for _ in range(3):          # finalizers free further objects
+            gc.collect()
