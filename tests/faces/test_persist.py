@@ -3,14 +3,11 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import base64
 import gc
-import hashlib
 import inspect
 import logging
 import os
 import random
-import re
 import socket
 import struct
 import subprocess
@@ -19,10 +16,11 @@ import threading
 import time
 
 import pytest
+from support.frames import CLOSE
+from support.peer import Server
 
 from lomond import WebSocket, _compat, events
 from lomond import persist as module
-from lomond.constants import WS_KEY
 from lomond.persist import persist
 
 LIMIT = 8.0         # seconds after which a wait in a test is a failure
@@ -939,84 +937,29 @@ def test_watch_stopped_by_its_own_thread(monkeypatch):
 
 # -- with a WebSocket, over loopback
 
-class Server(object):
-    """Accepts connections and runs one script for each; the last one is repeated."""
+def refuse(peer):
+    peer.read_head()
+    peer.send(b'HTTP/1.1 503 Later\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n')
 
-    def __init__(self, *scripts):
-        self.scripts = scripts
-        self.close_codes = []
-        self.count = 0
-        self.has_request = threading.Event()
-        self.over = threading.Event()
-        self._listener = socket.socket()
-        self._listener.bind(('127.0.0.1', 0))
-        self._listener.listen(5)
-        self._listener.settimeout(LIMIT)
-        self.url = 'ws://127.0.0.1:{}/'.format(self._listener.getsockname()[1])
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.daemon = True
-        self._thread.start()
 
-    def _serve(self):
-        while True:
-            sock = self._listener.accept()[0]
-            if self.over.is_set():      # the connection made by stop()
-                break
-            sock.settimeout(LIMIT)
-            script = self.scripts[min(self.count, len(self.scripts) - 1)]
-            self.count += 1
-            request = b''
-            while not request.endswith(b'\r\n\r\n'):
-                request += sock.recv(1)
-            self.key = re.search(b'Sec-WebSocket-Key: *([^\r]*)', request).group(1)
-            self.has_request.set()
-            script(self, sock)
-            sock.close()
-        sock.close()
-        self._listener.close()
+def drop(peer):
+    peer.accept()
 
-    def stop(self):
-        self.over.set()
-        socket.create_connection(self._listener.getsockname()).close()
-        self._thread.join(LIMIT)
-        assert not self._thread.is_alive()
 
-    # scripts
+def mute(peer):
+    peer.accept()
+    peer.wait_gone()
 
-    def refuse(self, sock):
-        sock.sendall(b'HTTP/1.1 503 Later\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n')
 
-    def silent(self, sock):
-        assert self.over.wait(LIMIT)
+def greet(peer):
+    peer.accept()
+    peer.text('hi')
+    peer.answer_close()
 
-    def upgrade(self, sock):
-        accept = base64.b64encode(hashlib.sha1(self.key + WS_KEY).digest())
-        sock.sendall(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-                     b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
 
-    def drop(self, sock):
-        self.upgrade(sock)
-
-    def mute(self, sock):
-        self.upgrade(sock)
-        self.silent(sock)
-
-    def greet(self, sock):
-        self.upgrade(sock)
-        sock.sendall(b'\x81\x02hi')
-        self.read_close(sock)
-        sock.sendall(b'\x88\x02' + struct.pack(str('!H'), self.close_codes[-1]))
-
-    def read_close(self, sock):
-        data = b''
-        while len(data) < 8:
-            piece = sock.recv(1024)
-            assert piece
-            data += piece
-        assert data[:1] == b'\x88'
-        code = bytearray(data[6:8])
-        mask = bytearray(data[2:6])
-        self.close_codes.append((code[0] ^ mask[0]) << 8 | code[1] ^ mask[1])
+def close_codes(server):
+    return [struct.unpack(str('!H'), payload[:2])[0] for peer in server.peers
+            for _, _, opcode, _, payload in peer.frames if opcode == CLOSE]
 
 
 @pytest.fixture
@@ -1024,7 +967,7 @@ def serve():
     servers = []
 
     def start(*scripts):
-        servers.append(Server(*scripts))
+        servers.append(Server(*scripts, is_strict=False))
         return servers[-1]
     yield start
     for server in servers:
@@ -1037,8 +980,8 @@ def shown(found):
 
 def test_live_reconnects(serve):
     """Refused, dropped, closed after a message, and from the beginning."""
-    server = serve(Server.refuse, Server.drop, Server.greet)
-    websocket = WebSocket(server.url, proxies={})
+    server = serve(refuse, drop, greet)
+    websocket = WebSocket(server.url(), proxies={})
     found = []
     for event in persist(websocket, min_wait=0, max_wait=0, ping_rate=0, exit_event=Pauses(3)):
         found.append(event)
@@ -1049,7 +992,7 @@ def test_live_reconnects(serve):
         'connecting', 'connected', 'ready', 'disconnected', 'back_off',
         'connecting', 'connected', 'ready', 'text', 'closed', 'disconnected', 'back_off']
     assert [event.attempt for event in of(found, 'back_off')] == [1, 2, 0]
-    assert server.close_codes == [1000]
+    assert close_codes(server) == [1000]
 
 
 def test_live_refused():
@@ -1072,9 +1015,13 @@ def test_live_refused():
 ])
 def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
     """In each phase, whether or not close() is answered: no BackOff."""
-    server, exit_event = serve(getattr(Server, phase)), threading.Event()
-    websocket = WebSocket(server.url, proxies={})
-    reached = server.has_request if phase == 'silent' else threading.Event()
+    def silent(peer):
+        peer.read_head()
+        reached.set()
+        peer.wait_gone()
+    reached, exit_event = threading.Event(), threading.Event()
+    server = serve({'mute': mute, 'greet': greet}.get(phase, silent))
+    websocket = WebSocket(server.url(), proxies={})
     thread, times = set_when(reached, exit_event)
     found = []
     for event in persist(websocket, poll=30, ping_rate=0, exit_event=exit_event):
@@ -1084,7 +1031,7 @@ def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
     assert times and time.time() - times[0] < limit + 1.5
     thread.join(LIMIT)
     assert shown(found) == expected and found[-1].graceful is (phase == 'greet')
-    assert server.close_codes == ([1001] if phase == 'greet' else [])
+    assert close_codes(server) == ([1001] if phase == 'greet' else [])
     assert websocket.is_closed
 
 
@@ -1108,8 +1055,8 @@ def test_live_exit_event_while_resolving(monkeypatch, no_threads_left):
 
 def test_live_leaving(serve, no_threads_left):
     """break closes the socket even if the WebSocket is kept."""
-    server = serve(Server.mute)
-    websocket = WebSocket(server.url, proxies={})
+    server = serve(mute)
+    websocket = WebSocket(server.url(), proxies={})
     iterator = persist(websocket, exit_event=threading.Event())
     for event in iterator:
         if event.name == 'ready':

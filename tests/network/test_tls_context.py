@@ -131,11 +131,11 @@ def socket_pair():
     return pair
 
 
-class Peer(threading.Thread):
+class OneHandshake(threading.Thread):
     """A TLS server for one handshake, which records what it learned."""
 
     def __init__(self, sock, cert, client_ca=None):
-        super(Peer, self).__init__()
+        super(OneHandshake, self).__init__()
         self.daemon = True
         self.sock = sock
         self.name_asked = self.client = self.error = None
@@ -164,7 +164,7 @@ class Peer(threading.Thread):
 def shake(server_cert, host='localhost', client_ca=None, context=None, **options):
     """Do a whole handshake with its checks; return the server's side."""
     left, right = socket_pair()
-    peer = Peer(right, server_cert, client_ca)
+    peer = OneHandshake(right, server_cert, client_ca)
     peer.start()
     is_callers = context is not None
     sock = left
