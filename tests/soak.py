@@ -26,6 +26,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fau
 import chaos  # noqa: E402
 from chaos_all import ALL  # noqa: E402
 from chaos_certificates import make_certificates  # noqa: E402
+from support.frames import close_frame, frame  # noqa: E402
 
 from lomond import WebSocket, session  # noqa: E402
 from lomond._compat import monotonic  # noqa: E402
@@ -43,11 +44,12 @@ ROWS = 12
 
 def reconnects(world, rng):
     """persist() against a server that drops, refuses, resets and closes in turn."""
-    ends = [[['open'], ['drop']], [['read_head'], ['send', b'HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n']],
-            [['open'], ['send', chaos.chaos_peer.frame(1, b'x')], ['reset']],
-            [['open'], ['send', chaos.chaos_peer.close_frame(1012)], ['read_close']],
+    ends = [[['accept'], ['drop']],
+            [['read_head'], ['send', b'HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n']],
+            [['accept'], ['send', frame(1, b'x')], ['reset']],
+            [['accept'], ['send', close_frame(1012)], ['read_close']],
             [['read_head'], ['drop']],
-            [['open'], ['send', chaos.chaos_peer.frame(3)], ['read_end']]]
+            [['accept'], ['send', frame(3)], ['read_on']]]
     rng.shuffle(ends)
     way = rng.choice(['ws', 'wss', 'http', 'wss by socks5'])
     peer = world.peer(*[chaos.WAYS[way].prelude + end for end in ends])
@@ -74,7 +76,7 @@ def conversations(world, rng):
         seen.append(len(watch.event.data))
         if len(seen) == count * senders:
             watch.ws.close()
-    watch = chaos.Watch(world, [['open'], ['echo']], way, settings=dict(poll=1.0, ping_rate=0.1), do={
+    watch = chaos.Watch(world, [['accept'], ['echo']], way, settings=dict(poll=1.0, ping_rate=0.1), do={
         'ready': lambda watch: [watch.in_thread(send, watch) for _ in range(senders)], 'binary': receive})
     watch.run().expect(chaos.GOOD + '( binary| pong)+ closed disconnected', 'closed', graceful=True)
     assert sorted(seen) == sorted(sizes * senders)
@@ -102,7 +104,7 @@ class Resident(object):
 
     def __init__(self, certificates):
         self.world = chaos.World(*certificates)
-        self.peer = self.world.peer([['open'], ['echo']])
+        self.peer = self.world.peer([['accept'], ['echo']])
         self.lost, self.echoes, self.slowest = [], 0, 0.0
         self._over = threading.Event()
         self._up = threading.Event()

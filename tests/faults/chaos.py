@@ -22,6 +22,7 @@ import traceback
 
 import chaos_peer
 from chaos_peer import pack, unpack
+from support.frames import CLOSE, PING, PONG
 
 from lomond import WebSocket
 from lomond._compat import monotonic, text_type
@@ -135,7 +136,7 @@ class Mother(object):
         self._process.wait()
 
 
-class Peer(object):
+class PeerProcess(object):
     """A peer's process, seen from here."""
 
     def __init__(self, world, scripts, **options):
@@ -245,7 +246,7 @@ class World(object):
 
     def peer(self, *scripts, **options):
         """A new process; one script for each connection, the last one for all further."""
-        peer = Peer(self, scripts, certificate=self.certificate, **options)
+        peer = PeerProcess(self, scripts, certificate=self.certificate, **options)
         self._peers.append(peer)
         return peer
 
@@ -525,18 +526,18 @@ def run(world, script, way='ws', expect=None, do=None, settings=None, options=No
 
 def opcodes(facts):
     """Opcodes of the frames that the peer got, pings left out."""
-    return [one[0] for one in facts['frames'] if one[0] != chaos_peer.PING]
+    return [one[0] for one in facts['frames'] if one[0] != PING]
 
 
 def saw_close(code):
     """For ``sees``: exactly one close frame, with this code, and no data behind it."""
     def sees(facts):
-        found = [one for one in facts['frames'] if one[0] == chaos_peer.CLOSE]
+        found = [one for one in facts['frames'] if one[0] == CLOSE]
         assert len(found) == 1, facts['frames']
         assert found[0][4][:2] == (struct.pack(str('!H'), code) if code else b''), found
-        places = [at for at, one in enumerate(facts['frames']) if one[0] == chaos_peer.CLOSE]
+        places = [at for at, one in enumerate(facts['frames']) if one[0] == CLOSE]
         behind = [one[0] for one in facts['frames'][places[0] + 1:]]
-        assert not set(behind) - set([chaos_peer.PONG]), behind
+        assert not set(behind) - set([PONG]), behind
     return sees
 
 

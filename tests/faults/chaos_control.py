@@ -25,7 +25,7 @@ from chaos import (
     send_much,
 )
 from chaos_ends import HELLO
-from chaos_peer import CLOSE, PING, close_frame, frame
+from support.frames import CLOSE, PING, close_frame, frame
 
 from lomond import errors
 
@@ -102,30 +102,30 @@ PHASES = {
         [['read_head'], ['send', b'HTTP/1.1 404 No\r\nContent-Length: 99\r\n\r\n']],
         'connecting connected (rejected )?disconnected',
         closed=('connecting connected rejected disconnected', True)),
-    'open': Phase([['open']], GOOD + ' disconnected', closed=(CLOSED, True), answer=[['answer_close']]),
-    'open, wss': Phase(TLS + [['open']], GOOD + ' disconnected', 'wss', closed=(CLOSED, True),
+    'open': Phase([['accept']], GOOD + ' disconnected', closed=(CLOSED, True), answer=[['answer_close']]),
+    'open, wss': Phase(TLS + [['accept']], GOOD + ' disconnected', 'wss', closed=(CLOSED, True),
                        answer=[['answer_close']]),
-    'in a message': Phase([['open'], ['send', HELLO[:4]]], GOOD + ' disconnected', closed=(
+    'in a message': Phase([['accept'], ['send', HELLO[:4]]], GOOD + ' disconnected', closed=(
         GOOD + ' text closed disconnected', True),
         answer=[['read_close'], ['send', HELLO[4:] + frame(CLOSE)]]),
-    'closing': Phase([['open'], ['read_close']], GOOD + ' disconnected', do={'ready': close},
+    'closing': Phase([['accept'], ['read_close']], GOOD + ' disconnected', do={'ready': close},
                      closed=(CLOSED, True), answer=[['sleep', 0.2], ['send', frame(CLOSE)]]),
-    'our echo, TCP left open': Phase([['open'], ['send', close_frame(1000)], ['read_close']],
+    'our echo, TCP left open': Phase([['accept'], ['send', close_frame(1000)], ['read_close']],
                                      GOOD + ' closing disconnected',
                                      closed=(GOOD + ' closing disconnected', True), answer=[['sleep', 0.2]]),
-    'a send of the handler is stuck': Phase([['open']], GOOD + ' disconnected', do={'ready': send_much},
+    'a send of the handler is stuck': Phase([['accept']], GOOD + ' disconnected', do={'ready': send_much},
                                             stuck=True,
                                             closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
     'a send of the handler is stuck, wss': Phase(
-        TLS + [['open']], GOOD + ' disconnected', 'wss', do={'ready': send_much}, stuck=True,
+        TLS + [['accept']], GOOD + ' disconnected', 'wss', do={'ready': send_much}, stuck=True,
         closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
-    'a send of a thread is stuck': Phase([['open']], GOOD + ' disconnected', do={'ready': _send_in_thread},
+    'a send of a thread is stuck': Phase([['accept']], GOOD + ' disconnected', do={'ready': _send_in_thread},
                                          stuck=True, closed=(CLOSED, True),
                                          answer=[['sleep', 0.5], ['answer_close']]),
     'a send of a thread is stuck, wss': Phase(
-        TLS + [['open']], GOOD + ' disconnected', 'wss', do={'ready': _send_in_thread}, stuck=True,
+        TLS + [['accept']], GOOD + ' disconnected', 'wss', do={'ready': _send_in_thread}, stuck=True,
         closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
-    'violation': Phase([['open'], ['send', frame(3)]], GOOD + ' protocol_error disconnected',
+    'violation': Phase([['accept'], ['send', frame(3)]], GOOD + ' protocol_error disconnected',
                        closed=(GOOD + ' protocol_error disconnected', False)),
 }
 QUICK = ('TCP', 'HTTP proxy', 'TLS', 'upgrade', 'open, wss', 'closing', 'a send of the handler is stuck',
@@ -304,7 +304,7 @@ def _echo_with_signals(world, way):
     def pester():
         while not over.wait(0.007):
             os.kill(os.getpid(), signal.SIGUSR2)
-    watch = Watch(world, [['open'], ['echo']], way, settings=dict(poll=30))
+    watch = Watch(world, [['accept'], ['echo']], way, settings=dict(poll=30))
 
     def send(watch):
         watch.in_thread(pester)
@@ -335,7 +335,7 @@ def a_handler_that_raises_in_a_send(world):
     def ring():
         raise Alarm()
     for wait in (0.02, 0.1, 0.3):
-        watch = Watch(world, [['open'], ['sleep', 0.5], ['read_end']], receive_buffer=8192,
+        watch = Watch(world, [['accept'], ['sleep', 0.5], ['read_on']], receive_buffer=8192,
                       settings=dict(poll=30, send_timeout=5.0))
 
         def send(watch, wait=wait):
@@ -366,7 +366,7 @@ def a_handler_that_raises_in_a_send(world):
 
 def _fork(way, at, leave):
     def function(world):
-        script = [['open'], ['mark', 'open'], ['send', HELLO + frame(PING, b'x')], ['echo']]
+        script = [['accept'], ['mark', 'open'], ['send', HELLO + frame(PING, b'x')], ['echo']]
         watch = Watch(world, script, way, settings=dict(poll=30, connect_timeout=10))
         texts = []
 

@@ -6,7 +6,7 @@ import zlib
 
 import chaos
 from chaos import GOOD, LOST, RESET, SHORT, SLACK, WAYS, Watch, add, close, run, saw_close, saw_nothing
-from chaos_peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
+from support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 HELLO = frame(TEXT, b'hello')
 DEFLATE = b'Sec-WebSocket-Extensions: permessage-deflate'
@@ -21,32 +21,32 @@ def deflated(data):
 # name, steps before the end, events, options of WebSocket
 POINTS = [
     ('before the answer', [['read_head']], 'connecting connected disconnected', {}),
-    ('in the status line', [['read_head'], ['answer', [], b'', 0, 9]], 'connecting connected disconnected',
+    ('in the status line', [['read_head'], ['respond', [], b'', 0, 9]], 'connecting connected disconnected',
      {}),
-    ('in a header', [['read_head'], ['answer', [], b'', 0, 60]], 'connecting connected disconnected', {}),
-    ('before the empty line', [['read_head'], ['answer', [], b'', 0, -2]],
+    ('in a header', [['read_head'], ['respond', [], b'', 0, 60]], 'connecting connected disconnected', {}),
+    ('before the empty line', [['read_head'], ['respond', [], b'', 0, -2]],
      'connecting connected disconnected', {}),
-    ('behind the answer', [['open']], GOOD + ' disconnected', {}),
-    ('behind a message', [['open'], ['send', HELLO]], GOOD + ' text disconnected', {}),
-    ('in the header of a frame', [['open'], ['send', HELLO + b'\x82']], GOOD + ' text disconnected', {}),
-    ('in a 16 bit length', [['open'], ['send', b'\x82\x7e\x01']], GOOD + ' disconnected', {}),
-    ('in a 64 bit length', [['open'], ['send', b'\x82\x7f\0\0\0']], GOOD + ' disconnected', {}),
-    ('in a short payload', [['open'], ['send', HELLO + HELLO[:-1]]], GOOD + ' text disconnected', {}),
-    ('in a long payload', [['open'], ['send', frame(BINARY, b'x' * 200000)[:-1]]], GOOD + ' disconnected',
+    ('behind the answer', [['accept']], GOOD + ' disconnected', {}),
+    ('behind a message', [['accept'], ['send', HELLO]], GOOD + ' text disconnected', {}),
+    ('in the header of a frame', [['accept'], ['send', HELLO + b'\x82']], GOOD + ' text disconnected', {}),
+    ('in a 16 bit length', [['accept'], ['send', b'\x82\x7e\x01']], GOOD + ' disconnected', {}),
+    ('in a 64 bit length', [['accept'], ['send', b'\x82\x7f\0\0\0']], GOOD + ' disconnected', {}),
+    ('in a short payload', [['accept'], ['send', HELLO + HELLO[:-1]]], GOOD + ' text disconnected', {}),
+    ('in a long payload', [['accept'], ['send', frame(BINARY, b'x' * 200000)[:-1]]], GOOD + ' disconnected',
      {}),
-    ('between fragments', [['open'], ['send', frame(TEXT, b'hel', fin=False)]], GOOD + ' disconnected', {}),
-    ('in a compressed message', [['read_head'], ['answer', [DEFLATE], frame(
+    ('between fragments', [['accept'], ['send', frame(TEXT, b'hel', fin=False)]], GOOD + ' disconnected', {}),
+    ('in a compressed message', [['read_head'], ['respond', [DEFLATE], frame(
         TEXT, deflated(b'hello' * 100), rsv=4)[:-1]]], GOOD + ' disconnected', {'compress': True}),
-    ('in a ping', [['open'], ['send', frame(PING, b'12345')[:-1]]], GOOD + ' disconnected', {}),
-    ('behind a ping', [['open'], ['send', frame(PING, b'12345')], ['read_until', PONG]],
+    ('in a ping', [['accept'], ['send', frame(PING, b'12345')[:-1]]], GOOD + ' disconnected', {}),
+    ('behind a ping', [['accept'], ['send', frame(PING, b'12345')], ['read_until', PONG]],
      GOOD + ' ping disconnected', {}),
-    ('in a close frame', [['open'], ['send', close_frame(1000, b'bye')[:-1]]], GOOD + ' disconnected', {}),
+    ('in a close frame', [['accept'], ['send', close_frame(1000, b'bye')[:-1]]], GOOD + ' disconnected', {}),
 ]
 
 
 def _lost(way, steps, end, names, options):
     # Half closed: the client is to end its side, too.
-    steps = steps + [['sleep', 0.02], [end]] + ([['read_end']] if end == 'finish' else [])
+    steps = steps + [['sleep', 0.02], [end]] + ([['read_on']] if end == 'finish' else [])
 
     def function(world):
         watch = run(world, steps, way, options=options, settings={'poll': 30}, expect=dict(
@@ -71,22 +71,22 @@ for _way in ('ws', 'wss', 'wss by http'):
 # -- in the closing handshake: (name, who begins, steps before the end, events, graceful, code)
 
 CLOSING = [
-    ('behind its close frame', [['open'], ['send', HELLO + close_frame(1001, b'away')]],
+    ('behind its close frame', [['accept'], ['send', HELLO + close_frame(1001, b'away')]],
      None, GOOD + ' text closing disconnected', True, 1001),
-    ('behind our echo', [['open'], ['send', close_frame(1001, b'away')], ['read_close']],
+    ('behind our echo', [['accept'], ['send', close_frame(1001, b'away')], ['read_close']],
      None, GOOD + ' closing disconnected', True, 1001),
-    ('behind our echo, with stray bytes', [['open'], ['send', close_frame(1001, b'away') + b'\xff stray'],
+    ('behind our echo, with stray bytes', [['accept'], ['send', close_frame(1001, b'away') + b'\xff stray'],
                                            ['read_close']],
      None, GOOD + ' closing disconnected', True, 1001),
-    ('before an answer to our close', [['open'], ['read_close']],
+    ('before an answer to our close', [['accept'], ['read_close']],
      close, GOOD + ' disconnected', False, None),
-    ('in the answer to our close', [['open'], ['read_close'], ['send', close_frame(1000, b'x')[:-1]]],
+    ('in the answer to our close', [['accept'], ['read_close'], ['send', close_frame(1000, b'x')[:-1]]],
      close, GOOD + ' disconnected', False, None),
-    ('behind the answer to our close', [['open'], ['read_close'], ['send', close_frame(1000)]],
+    ('behind the answer to our close', [['accept'], ['read_close'], ['send', close_frame(1000)]],
      close, GOOD + ' closed disconnected', True, 1000),
-    ('behind messages and the answer', [['open'], ['read_close'], ['send', HELLO * 3 + close_frame(1000)]],
+    ('behind messages and the answer', [['accept'], ['read_close'], ['send', HELLO * 3 + close_frame(1000)]],
      close, GOOD + ' text closed disconnected', True, 1000),
-    ('behind a crossing close', [['read_head'], ['answer', [], close_frame(1001)]],
+    ('behind a crossing close', [['read_head'], ['respond', [], close_frame(1001)]],
      close, GOOD + ' closed disconnected', True, 1001),
 ]
 
@@ -94,7 +94,7 @@ CLOSING = [
 def _closing(way, steps, action, end, names, graceful, code):
     def function(world):
         reason = 'closed' if graceful else RESET if end == 'reset' else LOST
-        watch = run(world, steps + [[end]] + ([['read_end']] if end == 'finish' else []), way,
+        watch = run(world, steps + [[end]] + ([['read_on']] if end == 'finish' else []), way,
                     do={'ready': action} if action else None, settings={'poll': 30},
                     expect=dict(names=names, reason=reason, graceful=graceful, at_most=SLACK))
         assert watch.last.code == code
@@ -134,13 +134,13 @@ def _violation(way, data, code, script_end):
     critical = code == 1007
 
     def function(world):
-        steps = [['open'], ['send', HELLO + data]] + script_end
+        steps = [['accept'], ['send', HELLO + data]] + script_end
         watch = run(world, steps, way, options={'max_message_size': 1024 * 1024}, settings={'poll': 30},
                     expect=dict(names=GOOD + ' text protocol_error disconnected', reason='disconnected; .+',
                                 graceful=False, at_most=0.5 + SLACK))
         assert watch.one('protocol_error').critical is critical
         assert watch.last.reason == 'disconnected; ' + watch.one('protocol_error').error
-        if script_end[-1] == ['read_end']:
+        if script_end[-1] == ['read_on']:
             saw_close(code)(watch.peer.over())
     return function
 
@@ -148,7 +148,7 @@ def _violation(way, data, code, script_end):
 for _name, _data, _code in VIOLATIONS:
     for _way in ('ws', 'wss'):
         add('violations', '%s: %s' % (_way, _name), 'Close %d, 0.5 s' % _code, _violation(
-            _way, _data, _code, [['read_end']]), quick=_way == 'ws' and _code != 1002)
+            _way, _data, _code, [['read_on']]), quick=_way == 'ws' and _code != 1002)
 for _way in ('ws', 'wss'):
     add('violations', '%s: and the peer goes on and on' % _way, '0.5 s', _violation(
         _way, frame(3), 1002, [['repeat', HELLO]]))
@@ -165,7 +165,7 @@ def _half_closed(way):
         # The peer sees the end of our direction at once; the client reads on for 0.5 s. Best of three.
         waits = []
         for _ in range(3):
-            watch = Watch(world, [['open'], ['send', frame(3)], ['read_close'], ['see_end'], ['hold']], way,
+            watch = Watch(world, [['accept'], ['send', frame(3)], ['read_close'], ['see_end'], ['hold']], way,
                           settings={'poll': 30})
             watch.run().expect(GOOD + ' protocol_error disconnected', at_least=0.5, at_most=0.5 + SLACK)
             waits.append(watch.peer.mark('end')['time'] - watch.one('protocol_error').received_time)
@@ -180,7 +180,7 @@ add('violations', 'ws: our direction ends before the 0.5 s', 'at once', _half_cl
 
 def _no_answer(way, steps):
     def function(world):
-        run(world, [['open']] + steps, way, do={'ready': close},
+        run(world, [['accept']] + steps, way, do={'ready': close},
             settings={'close_timeout': SHORT, 'poll': 30},
             expect=dict(names=GOOD + '( text| ping)* disconnected', graceful=False, at_least=SHORT,
                         at_most=SHORT + SLACK,
@@ -190,7 +190,7 @@ def _no_answer(way, steps):
 
 def _left_open(way, steps):
     def function(world):
-        run(world, [['open'], ['send', close_frame(1000)]] + steps, way,
+        run(world, [['accept'], ['send', close_frame(1000)]] + steps, way,
             settings={'close_timeout': SHORT, 'poll': 30},
             expect=dict(names=GOOD + ' closing disconnected', reason='closed', graceful=True, code=1000,
                         at_least=SHORT, at_most=SHORT + SLACK))
@@ -224,14 +224,14 @@ def _run_to_the_end(watch):
 
 
 def _leave(way, at, how):
-    script = [['open'], ['send', HELLO + frame(PING, b'x')]]
+    script = [['accept'], ['send', HELLO + frame(PING, b'x')]]
     settings = {'poll': 0.1}
     if at == 'protocol_error':
         script += [['send', frame(3)]]
     elif at == 'closing':
         script += [['send', close_frame(1000)]]
     elif at == 'closed':
-        script = [['open'], ['answer_close']]
+        script = [['accept'], ['answer_close']]
     elif at == 'rejected':
         script = [['read_head'], ['send', b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n']]
     elif at == 'unresponsive':
@@ -285,7 +285,7 @@ for _how in ('exception', 'close', 'Ctrl-C in the handler'):
 def _surplus(way):
     def function(world):
         watch = run(world,
-                    [['read_head'], ['answer', [], HELLO * 3 + close_frame(1000, b'bye')], ['read_close']],
+                    [['read_head'], ['respond', [], HELLO * 3 + close_frame(1000, b'bye')], ['read_close']],
                     way,
                     expect=dict(names=GOOD + ' text closing disconnected', reason='closed', graceful=True,
                                      code=1000, at_most=SLACK), sees=saw_close(1000))

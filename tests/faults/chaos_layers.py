@@ -19,7 +19,7 @@ from chaos import (
     run,
     scenario,
 )
-from chaos_peer import frame
+from support.frames import frame
 
 #: A TLS record that announces 16 KiB and does not end.
 LONG_RECORD = b'\x16\x03\x03\x40\x00' + b'\0' * 16000
@@ -113,7 +113,7 @@ for _way in ('ws', 'wss', 'http', 'https', 'socks5 with password', 'wss by http'
         for step in WAYS[way].prelude:
             prelude.append(['dribble', step[1], 0.02] if step[0] == 'send' else step)
         peer = world.peer(prelude + [
-            ['read_head'], ['sleep', 0.3], ['answer', [], b'', 0, None, 0.005],
+            ['read_head'], ['sleep', 0.3], ['respond', [], b'', 0, None, 0.005],
             ['send', frame(1, b'hi')], ['answer_close']])
         Watch(world, way=way, peer=peer, settings={'connect_timeout': 10.0},
               do={'text': chaos.close}).run().expect(

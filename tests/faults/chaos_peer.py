@@ -10,8 +10,7 @@ socket.  Nothing here imports lomond, so that a mistake there cannot hide itself
 from __future__ import absolute_import, division, print_function, unicode_literals
 
 import base64
-import binascii
-import errno
+import functools
 import hashlib
 import json
 import os
@@ -25,13 +24,12 @@ import threading
 import time
 import traceback
 
-#: How long a script waits for anything from the client (seconds).
-PATIENCE = 20.0
-GUID = b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
-END = b'\r\n\r\n'
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from support.frames import BINARY, CLOSE, PING, PONG, frame  # noqa: E402
+from support.peer import ERRORS, Gone, Peer, Server, fill_accept_queue  # noqa: E402
+
 BLOCK = 256 * 1024
-ERRORS = (OSError, IOError, socket.error, select.error)
 
 
 def pack(value):
@@ -56,49 +54,20 @@ def unpack(value):
     return value
 
 
-def frame(opcode, payload=b'', fin=True, rsv=0, length=None):
-    """The octets of a frame of a server, right or wrong."""
-    length = len(payload) if length is None else length
-    first = (0x80 if fin else 0) | rsv << 4 | opcode
-    if length < 126:
-        return struct.pack(str('!BB'), first, length) + payload
-    if length < 65536:
-        return struct.pack(str('!BBH'), first, 126, length) + payload
-    return struct.pack(str('!BBQ'), first, 127, length) + payload
+class Connection(Peer):
+    """One connection, and the steps that a script can be made of; a client that goes ends the script.
 
+    :ivar frames: what came: ``[opcode, fin, rsv, length, beginning of the payload]``
+    """
 
-def close_frame(code, reason=b''):
-    return frame(CLOSE, struct.pack(str('!H'), code) + reason)
+    patience = 20.0
 
-
-def unmask(key, payload):
-    """The payload of a client; as numbers, since octet by octet takes minutes for 48 MB."""
-    size = len(payload)
-    if not size:
-        return b''
-    mask = (key * (size // 4 + 1))[:size]
-    number = int(binascii.hexlify(payload), 16) ^ int(binascii.hexlify(mask), 16)
-    digits = '%x' % number
-    return binascii.unhexlify(digits.rjust(size * 2, '0').encode('ascii'))
-
-
-class Gone(Exception):
-    """The client has ended the connection: ``fin`` or ``reset``."""
-
-
-class Connection(object):
-    """One connection and the steps that a script can be made of."""
-
-    def __init__(self, sock, peer, number):
-        self.sock = self.plain = sock
-        self.peer = peer
-        self.number = number
-        self.buffer = bytearray()
-        self.request = b''
-        self.frames = []                # [opcode, fin, rsv, length, beginning of the payload]
+    def __init__(self, peer, process):
+        super(Connection, self).__init__(peer.sock, peer.server, peer.number)
+        self.process = process
         self.count = 0                  # bytes of messages
         self.digest = hashlib.md5()     # of messages, in order
-        self.closed = False
+        self._restore_patience()
 
     def run(self, script):
         """Follow the script; report how it went."""
@@ -107,43 +76,28 @@ class Connection(object):
             for step in script:
                 getattr(self, step[0])(*step[1:])
         except Gone as gone:
-            how = gone.args[0]
+            how = gone.how
         except Exception:
             how = 'error: ' + traceback.format_exc()
-        self.peer.report(
-            event='over', number=self.number, how=how, time=time.time(), request=self.request,
+        self.process.report(
+            event='over', number=self.number, how=how, time=time.time(), request=self.head,
             frames=self.frames[:2000], count=self.count, digest=self.digest.hexdigest(),
             total=len(self.frames))
-        if not self.closed:
-            self.drop()
+        self.drop()
 
     # -- the beginning of a connection
 
     def tls(self):
         """The TLS handshake."""
         try:
-            self.sock = self.peer.context.wrap_socket(self.sock, server_side=True)
-        except (ssl.SSLError,) + ERRORS as error:
+            self.sock = self.process.context.wrap_socket(self.sock, server_side=True)
+        except ERRORS as error:
             raise Gone('tls: %s' % error)
-
-    def read_head(self):
-        """Up to an empty line."""
-        while END not in self.buffer:
-            self._fill()
-        at = self.buffer.index(END) + 4
-        self.request = bytes(self.buffer[:at])
-        del self.buffer[:at]
-
-    def read_bytes(self, count):
-        """So many bytes, whatever they are."""
-        while len(self.buffer) < count:
-            self._fill()
-        del self.buffer[:count]
 
     def read_socks4(self):
         """The request of SOCKS 4 or 4a."""
         while len(self.buffer) < 9 or bytes(self.buffer[8:]).count(b'\0') < self._zeros():
-            self._fill()
+            self.fill()
         del self.buffer[:]
 
     def _zeros(self):
@@ -153,47 +107,30 @@ class Connection(object):
     def read_any(self):
         """Whatever comes next."""
         if not self.buffer:
-            self._fill()
+            self.fill()
         del self.buffer[:]
 
-    def answer(self, lines=(), also=b'', start=0, stop=None, interval=None):
-        """A good answer to the request that was read, or a part of it."""
-        data = b'\r\n'.join([
-            b'HTTP/1.1 101 Switching Protocols', b'Upgrade: websocket', b'Connection: Upgrade',
-            b'Sec-WebSocket-Accept: ' + self._accept()] + list(lines)) + END
-        data = data[start:stop] + also
+    def respond(self, lines=(), also=b'', start=0, stop=None, interval=None):
+        """Accept the request that was read, or send a part of that response."""
+        data = self.upgrade(*lines)[start:stop] + also
         if interval:
             self.dribble(data, interval)
         else:
             self.send(data)
 
-    def _accept(self):
-        for line in self.request.split(b'\r\n'):
-            name, _, value = line.partition(b':')
-            if name.lower() == b'sec-websocket-key':
-                return base64.b64encode(hashlib.sha1(value.strip() + GUID).digest())
-        raise AssertionError('the request has no key')
-
-    def open(self, *lines):
-        """Read the request and say 101."""
-        self.read_head()
-        self.answer(lines)
-
     # -- sending
 
     def send(self, data):
-        """All of it, however long it takes."""
+        """Send all of it, however long it takes."""
         try:
             self.sock.settimeout(None)
-            self.sock.sendall(data)
-        except (ssl.SSLError,) + ERRORS:
-            raise Gone('reset')
+            super(Connection, self).send(data)
         finally:
-            self._patience()
+            self._restore_patience()
 
-    def _patience(self):
+    def _restore_patience(self):
         try:
-            self.sock.settimeout(PATIENCE)
+            self.sock.settimeout(self.patience)
         except ERRORS:
             pass
 
@@ -232,86 +169,18 @@ class Connection(object):
 
     # -- reading
 
-    def _fill(self, size=65536):
-        try:
-            data = self.sock.recv(size)
-        except (ssl.SSLError,) + ERRORS as error:
-            if 'timed out' in str(error):
-                raise AssertionError('the client sent nothing more')
-            # On 3.6 and 2.7 an end of TLS without close_notify can be an error.
-            raise Gone('fin' if 'eof' in str(error).lower() else 'reset')
-        if not data:
-            raise Gone('fin')
-        self.buffer += data
-
-    def read_frame(self):
-        """One frame: ``(opcode, payload)``."""
-        while True:
-            found = self._take_frame()
-            if found is not None:
-                return found
-            self._fill()
-
-    def _take_frame(self):
-        data = self.buffer
-        if len(data) < 2:
-            return None
-        length, at = data[1] & 127, 2
-        if length == 126:
-            at = 4
-            if len(data) >= 4:
-                length, = struct.unpack(str('!H'), bytes(data[2:4]))
-        elif length == 127:
-            at = 10
-            if len(data) >= 10:
-                length, = struct.unpack(str('!Q'), bytes(data[2:10]))
-        if len(data) < at + 4 + length:
-            return None
-        assert data[1] & 128, 'a frame of the client is not masked'
-        first = data[0]
-        payload = unmask(bytes(data[at:at + 4]), bytes(data[at + 4:at + 4 + length]))
-        del data[:at + 4 + length]
-        opcode = first & 15
+    def note(self, found):
+        fin, rsv, opcode, _, payload = found
         if len(self.frames) < 100000:
-            self.frames.append([opcode, bool(first & 128), first >> 4 & 7, length, payload[:130]])
+            self.frames.append([opcode, fin, rsv, len(payload), payload[:130]])
         if opcode <= BINARY:
-            self.count += length
+            self.count += len(payload)
             self.digest.update(payload)
-        return opcode, payload
-
-    def read_until(self, opcode, answer_pings=False):
-        """Skip frames up to one of this kind; its payload."""
-        while True:
-            found, payload = self.read_frame()
-            if found == PING and answer_pings:
-                self.send(frame(PONG, payload))
-            if found == opcode:
-                return payload
-
-    def read_close(self):
-        """Skip frames up to the client's close frame."""
-        self.read_until(CLOSE)
-
-    def answer_close(self):
-        """Wait for the client's close frame and answer it; pings are answered meanwhile."""
-        self.send(frame(CLOSE, self.read_until(CLOSE, answer_pings=True)))
 
     def read_count(self, size):
         """Frames until so many bytes of messages have come."""
         while self.count < size:
             self.read_frame()
-
-    def echo(self):
-        """Send back whatever comes; ends with the closing handshake."""
-        while True:
-            opcode, payload = self.read_frame()
-            if opcode == CLOSE:
-                self.send(frame(CLOSE, payload))
-                return
-            if opcode in (TEXT, BINARY):
-                self.send(frame(opcode, payload))
-            elif opcode == PING:
-                self.send(frame(PONG, payload))
 
     def echo_frames(self):
         """Send back the frames of messages just as they came, rsv1 and all."""
@@ -342,26 +211,26 @@ class Connection(object):
             for _ in range(20):
                 if not select.select([self.sock], [], [], 0)[0]:
                     break
-                self._fill()
-            while self._take_frame():
-                pass
+                self.fill()
+            self.parse()
+            del self._waiting[:]
 
     def slow_read(self, size, interval, seconds):
         """Take a little at a time for so long, and throw it away."""
         deadline = time.time() + seconds
         while time.time() < deadline:
-            self._fill(size)
+            self.fill(size)
             del self.buffer[:]
             time.sleep(interval)
 
-    def discard(self, seconds=PATIENCE):
+    def discard(self, seconds=20.0):
         """Read and throw away until the client ends the connection."""
         deadline = time.time() + seconds
         while time.time() < deadline:
-            self._fill()
+            self.fill()
             del self.buffer[:]
 
-    def read_end(self):
+    def read_on(self):
         """Read frames until the client ends the connection."""
         while True:
             self.read_frame()
@@ -371,7 +240,7 @@ class Connection(object):
     def see_end(self):
         """Wait for the end of the client's direction, and go on."""
         try:
-            self.read_end()
+            self.read_on()
         except Gone:
             self.mark('end')
 
@@ -385,11 +254,11 @@ class Connection(object):
 
     def mark(self, name):
         """Tell the client's process that the script is here."""
-        self.peer.report(event='mark', name=name, time=time.time())
+        self.process.report(event='mark', name=name, time=time.time())
 
     def wait(self, word):
         """Wait until the client's process says this word."""
-        self.peer.wait(word)
+        self.process.wait(word)
 
     def stop(self):
         """SIGSTOP: this process does nothing any more until somebody resumes it."""
@@ -398,42 +267,23 @@ class Connection(object):
 
     # -- ends
 
-    def drop(self):
-        """End as a program that closes its socket."""
-        self._close()
-
-    def _close(self):
-        self.closed = True
-        self.sock.close()
-        self.plain.close()      # on 2.7 TLS has a descriptor in common with it, which lives on else
-
-    def finish(self):
-        """End our direction of TCP only."""
-        socket.socket.shutdown(self.sock, socket.SHUT_WR) if sys.version_info[0] > 2 else (
-            self.plain.shutdown(socket.SHUT_WR))
-
     def notify(self):
         """End TLS as it should be ended, then TCP."""
         try:
             self.sock.settimeout(0.3)
             self.sock.unwrap()
-        except (ValueError, ssl.SSLError) + ERRORS:
+        except (ValueError,) + ERRORS:
             pass
-        self._close()
-
-    def reset(self):
-        """End TCP with a reset."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(str('ii'), 1, 0))
-        self._close()
+        self.drop()
 
     def kill(self):
         """End the process as ``kill -9`` does."""
-        self.peer.report(event='mark', name='killed', time=time.time())
+        self.process.report(event='mark', name='killed', time=time.time())
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Peer(object):
-    """A process: a listener, a script for each connection, and the line to whoever wants to know.
+class Process(object):
+    """A process: a server whose scripts are lists of steps, and a line to the client's process.
 
     :param order: dict: ``control`` (path), ``scripts`` (the last one is for all further connections),
         ``certificate`` (path), ``receive_buffer`` (bytes), ``full`` (True: the accept queue is full)
@@ -448,46 +298,18 @@ class Peer(object):
         if order.get('certificate'):
             self.context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
             self.context.load_cert_chain(order['certificate'])
-        self._scripts = order['scripts']
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if order.get('receive_buffer'):
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, order['receive_buffer'])
-        self._listener.bind((str('127.0.0.1'), 0))
-        self._listener.listen(0 if order.get('full') else 64)
         if order.get('full'):
-            self._fillers = self._fill_queue()
+            self._listener = socket.socket()
+            self._listener.bind((str('127.0.0.1'), 0))
+            self._listener.listen(0)
+            self._fillers = fill_accept_queue(self._listener)
         else:
-            self._in_thread(self._accept)
+            self._listener = Server(*[functools.partial(self._follow, steps) for steps in order['scripts']],
+                                    receive_buffer=order.get('receive_buffer')).listener
         self.report(event='up', pid=os.getpid(), port=self._listener.getsockname()[1])
 
-    def _fill_queue(self):
-        fillers = []
-        for _ in range(20):
-            filler = socket.socket()
-            fillers.append(filler)
-            filler.setblocking(False)
-            if filler.connect_ex(self._listener.getsockname()) not in (0, errno.EINPROGRESS):
-                break
-            if not select.select([], [filler], [], 0.1)[1]:
-                break
-        return fillers
-
-    def _in_thread(self, function, *args):
-        thread = threading.Thread(target=function, args=args)
-        thread.daemon = True
-        thread.start()
-
-    def _accept(self):
-        number = 0
-        while True:
-            sock = self._listener.accept()[0]
-            sock.settimeout(PATIENCE)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = Connection(sock, self, number)
-            self._in_thread(connection.run, self._scripts[min(number, len(self._scripts) - 1)])
-            sock = connection = None    # on 2.7 a connection ends with its last reference
-            number += 1
+    def _follow(self, steps, peer):
+        Connection(peer, self).run(steps)
 
     def report(self, **facts):
         """Send one line to whoever wants to know."""
@@ -524,7 +346,7 @@ def main():
             try:
                 os.close(0)
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-                Peer(order).listen()
+                Process(order).listen()
             except Exception:
                 traceback.print_exc()
             finally:

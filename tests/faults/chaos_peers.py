@@ -2,13 +2,14 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import hashlib
 import struct
 import zlib
 
 import chaos
 from chaos import GOOD, SHORT, SLACK, Memory, Watch, add, close, run, send_much
 from chaos_ends import DEFLATE, HELLO, deflated
-from chaos_peer import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
+from support.frames import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 from lomond import errors
 
@@ -21,21 +22,21 @@ BROKEN = (errors.TransportFail, errors.WebSocketUnavailable)
 
 for _way in ('ws', 'wss'):
     def _dead(world, way=_way):
-        run(world, [['open'], ['stop'], ['hold']], way, settings=PING_TIMEOUT, expect=dict(
+        run(world, [['accept'], ['stop'], ['hold']], way, settings=PING_TIMEOUT, expect=dict(
             names=GOOD + ' unresponsive disconnected', reason=UNRESPONSIVE, graceful=False, at_least=1,
             at_most=1 + SLACK))
     add('stopped', '%s: SIGSTOP behind the answer' % _way, 'ping_timeout +', _dead, quick=_way == 'ws')
 
     def _dead_in_payload(world, way=_way):
-        run(world, [['open'], ['send', frame(BINARY, b'x' * 5000)[:99]], ['stop'], ['hold']], way,
+        run(world, [['accept'], ['send', frame(BINARY, b'x' * 5000)[:99]], ['stop'], ['hold']], way,
             settings=PING_TIMEOUT, expect=dict(
                 names=GOOD + ' unresponsive disconnected', reason=UNRESPONSIVE, at_least=1,
                 at_most=1 + SLACK))
     add('stopped', '%s: SIGSTOP in a payload' % _way, 'ping_timeout +', _dead_in_payload)
 
     def _resumed(world, way=_way):
-        watch = Watch(world, [['open'], ['send', HELLO[:3]], ['stop'], ['send', HELLO[3:]], ['answer_close']],
-                      way, settings=dict(PING_TIMEOUT, ping_timeout=5.0), do={'text': close})
+        script = [['accept'], ['send', HELLO[:3]], ['stop'], ['send', HELLO[3:]], ['answer_close']]
+        watch = Watch(world, script, way, settings=dict(PING_TIMEOUT, ping_timeout=5.0), do={'text': close})
 
         def resume():
             watch.peer.wait_stopped()
@@ -48,7 +49,7 @@ for _way in ('ws', 'wss'):
     add('stopped', '%s: stopped in a payload, resumed' % _way, 'not cut off', _resumed, quick=_way == 'wss')
 
     def _resumed_before(world, way=_way):
-        watch = Watch(world, [['stop'], ['open'], ['answer_close']], way, settings={'connect_timeout': 10},
+        watch = Watch(world, [['stop'], ['accept'], ['answer_close']], way, settings={'connect_timeout': 10},
                       do={'ready': close})
 
         def resume():
@@ -90,7 +91,7 @@ def _act(watch, what):
 
 def _stuck_in_handler(way, steps, what, kind, size):
     def function(world):
-        watch = Watch(world, [['open'], ['mark', 'open']] + steps, way,
+        watch = Watch(world, [['accept'], ['mark', 'open']] + steps, way,
                       settings={'send_timeout': 1.0, 'poll': 30}, receive_buffer=8192)
         watch.do['ready'] = lambda watch: (watch.in_thread(_act, watch, what), send_much(watch, size))
         watch.run()
@@ -106,7 +107,7 @@ def _stuck_in_handler(way, steps, what, kind, size):
 
 def _stuck_in_thread(way, steps, what, kind, size):
     def function(world):
-        watch = Watch(world, [['open']] + steps, way, settings={'send_timeout': 1.0, 'poll': 0.2},
+        watch = Watch(world, [['accept']] + steps, way, settings={'send_timeout': 1.0, 'poll': 0.2},
                       receive_buffer=8192)
         data = b'd' * size
         watch.do['ready'] = lambda watch: (watch.in_thread(_act, watch, what), watch.send_in_thread(data),
@@ -135,7 +136,7 @@ for _name, _steps, _what, _kind in STUCK:
 
 for _way in ('ws', 'wss'):
     def _pace(world, way=_way):
-        watch = Watch(world, [['open'], ['hold']], way, receive_buffer=8192, settings=dict(
+        watch = Watch(world, [['accept'], ['hold']], way, receive_buffer=8192, settings=dict(
             poll=0.5, ping_rate=1.0, ping_timeout=2.0, send_timeout=30.0))
         watch.do['ready'] = lambda watch: watch.send_in_thread()
         watch.run().expect(GOOD + ' unresponsive disconnected', 'disconnected; exceeded 2.0s ping timeout',
@@ -147,7 +148,7 @@ for _way in ('ws', 'wss'):
         'Poll gap 0.7 s, ping_timeout + 2.5 s', _pace)
 
     def _closed_beside(world, way=_way):
-        watch = Watch(world, [['open'], ['hold']], way, receive_buffer=8192, settings=dict(
+        watch = Watch(world, [['accept'], ['hold']], way, receive_buffer=8192, settings=dict(
             poll=30, send_timeout=30.0, close_timeout=SHORT))
 
         def then_close():
@@ -162,7 +163,7 @@ for _way in ('ws', 'wss'):
 
     def _freed(world, way=_way):
         # 8 MiB are stuck for a while, and go on: nothing is lost.
-        watch = Watch(world, [['open'], ['stop'], ['read_count', 8 * MiB], ['answer_close']], way,
+        watch = Watch(world, [['accept'], ['stop'], ['read_count', 8 * MiB], ['answer_close']], way,
                       receive_buffer=8192, settings=dict(poll=30, send_timeout=20.0), do={})
 
         def resume():
@@ -182,7 +183,7 @@ for _way in ('ws', 'wss'):
 
     def _slow_reader(world, way=_way):
         # Takes 16 KB each 0.1 s: the whole takes longer than send_timeout, no pause of it does.
-        watch = Watch(world, [['open'], ['slow_read', 16384, 0.1, 3.0], ['discard', 20]], way,
+        watch = Watch(world, [['accept'], ['slow_read', 16384, 0.1, 3.0], ['discard', 20]], way,
                       receive_buffer=8192, settings=dict(poll=30, send_timeout=1.0))
 
         def send(watch):
@@ -193,13 +194,13 @@ for _way in ('ws', 'wss'):
     add('slow', '%s: a peer that takes 16 KB at a time' % _way, 'not cut off by send_timeout', _slow_reader)
 
     def _slow_writer(world, way=_way):
-        run(world, [['open'], ['dribble', frame(TEXT, b'x' * 25), 0.1], ['answer_close']], way,
+        run(world, [['accept'], ['dribble', frame(TEXT, b'x' * 25), 0.1], ['answer_close']], way,
             settings=dict(poll=30, ping_rate=0.3, ping_timeout=0.6), do={'text': close}, expect=dict(
                 names=GOOD + ' text( pong)? closed disconnected', reason='closed', graceful=True, at_least=2))
     add('slow', '%s: a message that takes 2.7 s, pings unanswered' % _way, 'any byte is life', _slow_writer)
 
     def _slow_fragments(world, way=_way):
-        script = [['open'], ['send', frame(TEXT, b'a', fin=False)],
+        script = [['accept'], ['send', frame(TEXT, b'a', fin=False)],
                   ['every', frame(CONTINUATION, b'b', fin=False),
                   0.1, 1.5], ['send', frame(CONTINUATION)], ['answer_close']]
         run(world, script, way, settings=dict(poll=30, ping_rate=0.3, ping_timeout=0.6), do={'text': close},
@@ -208,7 +209,7 @@ for _way in ('ws', 'wss'):
 
     def _slow_handler(world, way=_way):
         # The pong is in the socket while the handler sleeps: it is read before anything is judged.
-        run(world, [['open'], ['send', HELLO], ['answer_close']], way, do={
+        run(world, [['accept'], ['send', HELLO], ['answer_close']], way, do={
             'text': lambda watch: chaos.time.sleep(2), 'pong': close},
             settings=dict(poll=30, ping_rate=0.2, ping_timeout=0.7), expect=dict(
                 names=GOOD + ' text pong closed disconnected', reason='closed', graceful=True))
@@ -248,21 +249,21 @@ _NUMBERED_PINGS = b''.join(frame(PING, struct.pack(str('!I'), number)) for numbe
 _CLOSED = ' closing disconnected'
 for _way in ('ws', 'wss'):
     add('floods', _way + ': 300,000 pings, nobody reads the pongs', '16 MiB', _flood(
-        [['open'], ['repeat', frame(PING, b'p' * 125), 300000], ['send', close_frame(1000)], ['hold']],
+        [['accept'], ['repeat', frame(PING, b'p' * 125), 300000], ['send', close_frame(1000)], ['hold']],
         ' ping' + _CLOSED, way=_way, settings={'close_timeout': SHORT}, check=_counted('ping', 300000),
         reason='closed', graceful=True, receive_buffer=8192))
     add('floods', _way + ': 300,000 empty messages', 'all are delivered', _flood(
-        [['open'], ['repeat', frame(TEXT), 300000], ['send', close_frame(1000)], ['read_close']],
+        [['accept'], ['repeat', frame(TEXT), 300000], ['send', close_frame(1000)], ['read_close']],
         ' text' + _CLOSED, way=_way, check=_counted('text', 300000), reason='closed', graceful=True))
     add('floods', _way + ': 65,536 fragments in one message', 'all are delivered', _flood(
-        [['open'], ['send', frame(BINARY, b'0', fin=False)],
+        [['accept'], ['send', frame(BINARY, b'0', fin=False)],
          ['repeat', frame(CONTINUATION, b'1', fin=False), 65534],
          ['send', frame(CONTINUATION, b'2') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
         way=_way,
         do={'binary': lambda watch: watch.senders.append(watch.event.data)}, reason='closed', graceful=True,
         check=lambda watch: watch.senders == [b'0' + b'1' * 65534 + b'2'] or _wrong()))
     add('floods', _way + ': 200 MB of fragments, no end', '16 MiB, Close 1009', _flood(
-        [['open'], ['send', frame(BINARY, b'', fin=False)],
+        [['accept'], ['send', frame(BINARY, b'', fin=False)],
          ['repeat', frame(CONTINUATION, b'x' * 1000, fin=False),
                                                              200000], ['discard']],
         ' protocol_error disconnected', way=_way, reason='disconnected; .*max_message_size.*',
@@ -274,34 +275,34 @@ def _wrong():
 
 
 add('floods', '20,000 pings are answered in order', 'none is left out', _flood(
-    [['open'], ['mark', 'x'], ['send', _NUMBERED_PINGS[:12000]], ['mark', 'y'],
+    [['accept'], ['mark', 'x'], ['send', _NUMBERED_PINGS[:12000]], ['mark', 'y'],
      ['send', _NUMBERED_PINGS[12000:]],
      ['send', close_frame(1000)], ['read_close']], ' ping' + _CLOSED, check=_all_pongs, reason='closed'))
 add('floods', '2 million empty fragments', '16 MiB', _flood(
-    [['open'], ['send', frame(BINARY, b'', fin=False)],
+    [['accept'], ['send', frame(BINARY, b'', fin=False)],
      ['repeat', frame(CONTINUATION, b'', fin=False), 2000000],
      ['send', frame(CONTINUATION, b'end') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
     check=_counted('binary', 1), reason='closed'), limit=60)
 add('floods', '100,000 empty fragments', '16 MiB', _flood(
-    [['open'], ['send', frame(BINARY, b'', fin=False)],
+    [['accept'], ['send', frame(BINARY, b'', fin=False)],
      ['repeat', frame(CONTINUATION, b'', fin=False), 100000],
      ['send', frame(CONTINUATION, b'end') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
     check=_counted('binary', 1), reason='closed'), quick=True)
 add('floods', '100,000 pongs nobody asked for', 'nothing happens', _flood(
-    [['open'], ['repeat', frame(PONG, b'x'), 100000], ['send', close_frame(1000)], ['read_close']],
+    [['accept'], ['repeat', frame(PONG, b'x'), 100000], ['send', close_frame(1000)], ['read_close']],
     ' pong' + _CLOSED, check=_counted('pong', 100000), reason='closed'))
 add('floods', 'anything behind a close frame', 'is dropped', _flood(
-    [['open'], ['send', close_frame(1000)], ['repeat', HELLO + frame(PING) + b'\xff\xff', 200000],
+    [['accept'], ['send', close_frame(1000)], ['repeat', HELLO + frame(PING) + b'\xff\xff', 200000],
      ['read_close']],
     _CLOSED, reason='closed', graceful=True), quick=True)
 add('floods', 'announced 2**62 bytes', 'Close 1009, 1 s', _flood(
-    [['open'], ['send', frame(BINARY, b'', length=2 ** 62)], ['repeat', b'x' * 1000]],
+    [['accept'], ['send', frame(BINARY, b'', length=2 ** 62)], ['repeat', b'x' * 1000]],
     ' protocol_error disconnected', reason='disconnected; .*max_message_size.*', at_most=1 + SLACK),
     quick=True)
 
 
 def _under_a_flood(world):
-    watch = Watch(world, [['open'], ['repeat', HELLO]], settings=dict(poll=0.2, close_timeout=SHORT))
+    watch = Watch(world, [['accept'], ['repeat', HELLO]], settings=dict(poll=0.2, close_timeout=SHORT))
 
     def on_poll(watch):
         if len(watch.polls) == 5:
@@ -330,7 +331,7 @@ def _bomb(way, size, fragments):
     else:
         script = [['repeat', block, count]]
         first = frame(BINARY, start, rsv=4, length=len(start) + len(block) * count)
-    script = [['read_head'], ['answer', [DEFLATE]], ['repeat', frame(BINARY, b'x' * 1000), 5000],
+    script = [['read_head'], ['respond', [DEFLATE]], ['repeat', frame(BINARY, b'x' * 1000), 5000],
               ['send', first]] + script
     # The messages before it make the client's buffer as large as it gets: more is inflated at a time.
     return _flood(script + [['discard']], ' binary protocol_error disconnected', options={'compress': True},
@@ -343,7 +344,7 @@ for _way in ('ws', 'wss'):
     add('bombs', _way + ': 3 GB in fragments of 32 KB', '16 MiB, Close 1009', _bomb(_way, 3 * MiB, True),
         quick=_way == 'ws')
 add('bombs', '200 bombs of 1 MB in one read', '16 MiB', _flood(
-    [['read_head'], ['answer', [DEFLATE], frame(BINARY, deflated(b'\0' * MiB), rsv=4) * 1],
+    [['read_head'], ['respond', [DEFLATE], frame(BINARY, deflated(b'\0' * MiB), rsv=4) * 1],
      ['sleep', 0.1], ['repeat', frame(BINARY, deflated(b'\0' * MiB), rsv=4), 200],
      ['send', close_frame(1000)],
      ['read_close']], ' binary' + _CLOSED, options={'compress': True}, check=_counted('binary', 201),
@@ -354,7 +355,7 @@ def _large(size):
     def function(world):
         for _ in range(2):              # the second one finds a used heap
             seen = []
-            script = [['open'], ['send', b'\x82\x7f' + struct.pack(str('!Q'), size)],
+            script = [['accept'], ['send', b'\x82\x7f' + struct.pack(str('!Q'), size)],
                       ['repeat', b'x' * 65536, size // 65536], ['send', close_frame(1000)],
                       ['read_close']]
             with Memory() as memory:
@@ -377,9 +378,9 @@ def _both(way, size, compress):
 
     def function(world):
         messages = [struct.pack(str('!I'), number) * (MiB // 4) for number in range(1, count + 1)]
-        digest = chaos.chaos_peer.hashlib.md5(b''.join(messages)).hexdigest()
+        digest = hashlib.md5(b''.join(messages)).hexdigest()
         options = {'compress': True} if compress else {}
-        script = [['read_head'], ['answer', [DEFLATE] if compress else []], ['messages', count, MiB],
+        script = [['read_head'], ['respond', [DEFLATE] if compress else []], ['messages', count, MiB],
                   ['read_count', size] if not compress else ['read_until', PING], ['answer_close']]
         got = []
         watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=20.0), options=options)
@@ -412,14 +413,14 @@ for _way in ('ws', 'wss'):
 def _echoing(way, size, count):
     """The handler echoes each message while the peer, a naive one, sends them all before it reads."""
     def function(world):
-        script = [['open'], ['messages', count, size], ['read_count', count * size],
+        script = [['accept'], ['messages', count, size], ['read_count', count * size],
                   ['send', close_frame(1000)], ['read_close']]
         watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=20.0), receive_buffer=16384,
                       do={'binary': lambda watch: watch.ws.send_binary(watch.event.data)})
         watch.run().expect(GOOD + ' binary closing disconnected', 'closed', graceful=True, code=1000)
         facts = watch.peer.over()
         wanted = b''.join(struct.pack(str('!I'), number) * (size // 4) for number in range(1, count + 1))
-        assert facts['digest'] == chaos.chaos_peer.hashlib.md5(wanted).hexdigest()
+        assert facts['digest'] == hashlib.md5(wanted).hexdigest()
     return function
 
 

@@ -8,7 +8,7 @@ import threading
 import chaos
 from chaos import Watch, add, monotonic, scenario
 from chaos_control import PHASES
-from chaos_peer import close_frame, frame
+from support.frames import close_frame, frame
 
 from lomond.persist import persist
 
@@ -77,7 +77,7 @@ for _name in ('open', 'open, wss'):
 
 @scenario('persist', 'Close 1001', quick=True)
 def the_close_frame_of_an_exit_event(world):
-    watch = Watch(world, [['open'], ['answer_close']], settings=dict(poll=30))
+    watch = Watch(world, [['accept'], ['answer_close']], settings=dict(poll=30))
     event = threading.Event()
     watch.do['ready'] = lambda watch: event.set()
     names = iterate(watch, event)
@@ -87,7 +87,7 @@ def the_close_frame_of_an_exit_event(world):
 
 @scenario('persist', 'over within 1 s of the end of the handler')
 def exit_event_while_a_handler_takes_3_s(world):
-    watch = Watch(world, [['open'], ['hold']], settings=dict(poll=30))
+    watch = Watch(world, [['accept'], ['hold']], settings=dict(poll=30))
     event, left = threading.Event(), []
 
     def slow(watch):
@@ -102,7 +102,7 @@ def exit_event_while_a_handler_takes_3_s(world):
 
 @scenario('persist', 'over at once', quick=True)
 def exit_event_in_a_pause(world):
-    watch = Watch(world, [['open'], ['drop']], settings=dict(poll=30))
+    watch = Watch(world, [['accept'], ['drop']], settings=dict(poll=30))
     event, set_at = threading.Event(), []
 
     def from_thread():
@@ -136,8 +136,8 @@ def _flapping(name, steps):
 
 
 _flapping('accepts and drops', [['drop']])
-_flapping('answers and drops', [['open'], ['drop']])
-_flapping('sends a message and resets', [['open'], ['send', frame(1, b'x')], ['sleep', 0.02], ['reset']])
-_flapping('closes at once', [['open'], ['send', close_frame(1012)], ['read_close']])
+_flapping('answers and drops', [['accept'], ['drop']])
+_flapping('sends a message and resets', [['accept'], ['send', frame(1, b'x')], ['sleep', 0.02], ['reset']])
+_flapping('closes at once', [['accept'], ['send', close_frame(1012)], ['read_close']])
 _flapping('asks for no pause', [['read_head'], ['send', (
     b'HTTP/1.1 503 No\r\nRetry-After: -1\r\nContent-Length: 0\r\n\r\n')]])

@@ -13,7 +13,7 @@ import threading
 import chaos
 from chaos import GOOD, Memory, Watch, add, monotonic, saw_close
 from chaos_ends import DEFLATE
-from chaos_peer import BINARY, CLOSE, close_frame, frame
+from support.frames import BINARY, CLOSE, close_frame, frame
 
 from lomond import errors
 
@@ -53,7 +53,7 @@ def _threads(way, compress, count, threads=8):
     """
     def function(world):
         echo = 'echo_frames' if compress else 'echo'
-        script = [['read_head'], ['answer', [DEFLATE] if compress else []], [echo]]
+        script = [['read_head'], ['respond', [DEFLATE] if compress else []], [echo]]
         watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=30.0),
                       options={'compress': compress})
         seen = [[] for _ in range(threads)]
@@ -92,7 +92,7 @@ for _way in ('ws', 'wss'):
 
 def _races(way, count, first):
     def function(world):
-        peer = world.peer(chaos.WAYS[way].prelude + [['open'], ['answer_close'], ['read_end']])
+        peer = world.peer(chaos.WAYS[way].prelude + [['accept'], ['answer_close'], ['read_on']])
         rng = random.Random(6455)
         with Switching():
             for race in range(count):
@@ -137,8 +137,8 @@ def _crossing(count):
     """The server closes while threads send: our echo is the last frame."""
     def function(world):
         # The end of its direction ends the client, once the echo is out; and it reads on.
-        peer = world.peer([['open'], ['read_frame'], ['send', close_frame(1001)], ['read_close'],
-                           ['finish'], ['read_end']])
+        peer = world.peer([['accept'], ['read_frame'], ['send', close_frame(1001)], ['read_close'],
+                           ['finish'], ['read_on']])
         with Switching():
             for race in range(count):
                 watch = Watch(world, peer=peer, settings=dict(poll=30, close_timeout=10.0))
@@ -200,7 +200,7 @@ def _watched_tls(seconds):
 
 def _tls(seconds, way='wss'):
     def function(world):
-        script = [['open'], ['duplex', seconds], ['answer_close']]
+        script = [['accept'], ['duplex', seconds], ['answer_close']]
         watch = Watch(world, script, way, settings=dict(poll=0.1, ping_rate=0.05, send_timeout=20.0))
         deadline = monotonic() + seconds
         sent = [0] * 4
@@ -244,13 +244,13 @@ add('threads', 'TLS by a proxy is read and written for 5 s', 'no crash, nothing 
 
 def _many(way, count, fate):
     if fate == 'close':
-        script = [['open'], ['send', frame(BINARY, b'x' * 1000)], ['answer_close']]
+        script = [['accept'], ['send', frame(BINARY, b'x' * 1000)], ['answer_close']]
     elif fate == 'drop':
-        script = [['open'], ['drop']]
+        script = [['accept'], ['drop']]
     elif fate == 'refuse':
         script = [['read_head'], ['send', b'HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno']]
     else:
-        script = [['open'], ['send', frame(3)], ['read_end']]
+        script = [['accept'], ['send', frame(3)], ['read_on']]
 
     def one(world, peer):
         Watch(world, way=way, peer=peer, settings=dict(poll=30), options={'compress': True},
