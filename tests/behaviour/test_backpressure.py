@@ -11,11 +11,11 @@ import time
 
 import pytest
 from support.certificates import server_context
-from support.client import SLACK, Played, Wait, in_thread, play
+from support.client import SLACK, Wait, in_thread, play
 from support.frames import BINARY, PING, PONG, TEXT, close_frame, frame
 from support.peer import PATIENCE, Gone, Peer, Server
 
-from lomond import WebSocket, errors
+from lomond import errors
 from lomond._compat import OS_ERRORS, monotonic
 from lomond.driver import reader
 from lomond.session import WebsocketSession
@@ -42,13 +42,32 @@ def stall(peer):
     peer.server.stopping.wait(PATIENCE)
 
 
-def stuff(ws, ended):
-    """Send until it fails; notes what happened, and when."""
-    try:
+def stuff(ws):
+    """Send until it fails; return what it raised, and when."""
+    with pytest.raises(errors.WebSocketError) as caught:
         while True:
             ws.send_binary(CHUNK)
-    except errors.WebSocketError as error:
-        ended.append((monotonic(), error))
+    return caught.value, monotonic()
+
+
+def play_stuffed(how, handlers=None, script=stall, senders=1, **settings):
+    """Play while other threads send until it fails, which must be at the end, or before.
+
+    The result has ``failed``, the exception of one sender.
+    """
+    server_options, options = how
+    handlers, threads = dict(handlers or {}), []
+    and_then = handlers.pop('ready', lambda ws, event: None)
+
+    def ready(ws, event):
+        threads.extend(in_thread(stuff, ws) for _ in range(senders))
+        and_then(ws, event)
+    played = play(script, dict(handlers, ready=ready), options, dict(server_options, receive_buffer=8192),
+                  threads, **settings)
+    for thread in threads:
+        played.failed, when = thread.result
+        assert when - played.over < 1
+    return played
 
 
 # -- send_timeout
@@ -77,18 +96,10 @@ def test_send_timeout_in_the_handler(how):
 
 
 def test_send_timeout_in_another_thread(how):
-    server_options, options = how
-    ended = []
-    with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-        threads = []
-        played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))},
-                        send_timeout=0.4)
-        over = monotonic()
-        threads[0].join(2)
-        assert isinstance(ended[0][1], errors.SendTimeout) and ended[0][0] - over < 1
-        with pytest.raises(errors.WebSocketClosed):
-            ws.send_text('x')
+    played = play_stuffed(how, send_timeout=0.4)
+    assert isinstance(played.failed, errors.SendTimeout)
+    with pytest.raises(errors.WebSocketClosed):
+        played.websocket.send_text('x')
     played.ended(GOOD + ' disconnected', TIMED_OUT % 0.4)
     assert 0.4 <= played.elapsed < 0.4 + SLACK
 
@@ -119,8 +130,8 @@ def test_nothing_goes_out_after_a_send_timeout():
         ws.close()
         time.sleep(0.1)
     timed_out, sent = Wait(), []
-    with Server(script, receive_buffer=8192) as server:
-        play(server.url(), {'ready': ready}, send_timeout=0.3).ended(GOOD + ' disconnected', TIMED_OUT % 0.3)
+    play(script, {'ready': ready}, send_timeout=0.3, server=dict(receive_buffer=8192)).ended(
+        GOOD + ' disconnected', TIMED_OUT % 0.3)
     assert 0 < sum(read) < 20000000
 
 
@@ -141,34 +152,22 @@ def test_send_timeout_though_the_peer_talks():
                 peer.send(data)
         except Gone:
             pass
-    ended, threads = [], []
-    with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url(), **NARROW)
-        played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))},
-                        send_timeout=0.3)
-        threads[0].join(2)
+    played = play_stuffed(({}, NARROW), script=script, send_timeout=0.3)
     assert played.elapsed < 0.3 + SLACK
     assert played.last.reason == TIMED_OUT % 0.3 and not played.last.graceful
-    assert isinstance(ended[0][1], errors.SendTimeout)
+    assert isinstance(played.failed, errors.SendTimeout)
 
 
 @pytest.mark.parametrize('none', [None, pytest.param(0, marks=pytest.mark.slow)])
 def test_no_send_timeout(none):
     """Without a limit a send ends with the connection."""
-    ended, threads = [], []
-
-    def poll(event):
-        if monotonic() - started[0] > 0.5:
+    def poll(ws, event):
+        if monotonic() - started > 0.5:
             ws.force_disconnect()
-    with Server(stall, receive_buffer=8192) as server:
-        ws = WebSocket(server.url(), **NARROW)
-        started = [monotonic()]
-        played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended)),
-                             'poll': poll}, send_timeout=none, poll=0.1)
-        threads[0].join(2)
+    started = monotonic()
+    played = play_stuffed(({}, NARROW), {'poll': poll}, send_timeout=none, poll=0.1)
     assert played.last.reason == 'disconnected; force_disconnect'
-    assert isinstance(ended[0][1], errors.WebSocketError)
-    assert not isinstance(ended[0][1], errors.SendTimeout)
+    assert not isinstance(played.failed, errors.SendTimeout)
 
 
 def test_slow_peer_never_fails(how):
@@ -217,15 +216,10 @@ def test_waiting_for_the_lock_is_no_failure_while_the_peer_takes_something():
         ws.send_text('second')
         results.append(monotonic() - start)
         ws.force_disconnect()
-    with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url(), **NARROW)
-        threads = []
-        in_thread(lambda: (time.sleep(1.2), done.set()))
-        played = Played(ws, {'ready': lambda event: threads.extend(
-            [in_thread(ws.send_binary, b'x' * 3000000), in_thread(second, ws)])}, send_timeout=0.3)
-        for thread in threads:
-            thread.join(3)
-            assert thread.error is None
+    threads = [in_thread(lambda: (time.sleep(1.2), done.set()))]
+    played = play(script, {'ready': lambda ws, event: threads.extend(
+        [in_thread(ws.send_binary, b'x' * 3000000), in_thread(second, ws)])}, NARROW,
+        dict(receive_buffer=8192), threads, send_timeout=0.3)
     assert played.last.reason == 'disconnected; force_disconnect'
     assert results[0] > 0.7
 
@@ -239,7 +233,7 @@ def test_waiting_for_a_sender_that_compresses(monkeypatch):
         peer.read_close()
     threads = []
 
-    def ready(event):
+    def ready(ws, event):
         codec = ws.state.core._encoder.codec
         compress = codec.compress
 
@@ -251,13 +245,8 @@ def test_waiting_for_a_sender_that_compresses(monkeypatch):
         threads.append(in_thread(ws.send_text, 'slow'))
         time.sleep(0.1)
         threads.append(in_thread(ws.send_text, 'fast'))
-    with Server(script) as server:
-        ws = WebSocket(server.url(), compress=True, **NARROW)
-        played = Played(ws, {'ready': ready}, send_timeout=0.3)
-        for thread in threads:
-            thread.join(2)
-            assert thread.error is None
-    played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+    play(script, {'ready': ready}, dict(NARROW, compress=True), threads=threads, send_timeout=0.3).ended(
+        GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 # -- both directions
@@ -302,8 +291,7 @@ def test_what_came_during_a_send_is_delivered_in_order():
     def text(ws, event):
         if event.text == 'start':
             ws.send_binary(b'x' * 3000000)
-    with Server(script, receive_buffer=8192) as server:
-        played = play(server.url(), {'text': text}, NARROW)
+    played = play(script, {'text': text}, NARROW, server=dict(receive_buffer=8192))
     assert [event.text for event in played.all('text')] == (
         ['start'] + [str(number) for number in range(1000)] + ['\u2603'])
     assert played.names.endswith(' ping text closing disconnected')
@@ -329,8 +317,7 @@ def test_backlog_is_limited(monkeypatch):
                 ws.send_binary(b'x' * 30000000)
             failed.append(ws.session._driver.reader._kept)
     failed = []
-    with Server(script, receive_buffer=8192) as server:
-        played = play(server.url(), {'binary': binary}, send_timeout=0.4)
+    played = play(script, {'binary': binary}, send_timeout=0.4, server=dict(receive_buffer=8192))
     assert 1024 * 1024 <= failed[0] < 1.2 * 1024 * 1024
     assert len(played.all('binary')) > 90
     assert played.last.reason == TIMED_OUT % 0.4 and played.elapsed < 0.4 + SLACK
@@ -348,52 +335,34 @@ def test_backlog_of_crumbs_is_limited(monkeypatch):
             parts.append(1)
             place[:1] = b'x'
             return 1
-    with Server(lambda peer: (peer.accept(), peer.read_end())) as server:
-        def ready(ws, event):
-            reading = ws.session._driver.reader
-            stream, reading._stream = reading._stream, Stream()
-            reading.read_ahead()
-            reading._stream = stream
-            ws.force_disconnect()
-        play(server.url(), {'ready': ready})
+    def ready(ws, event):
+        reading = ws.session._driver.reader
+        stream, reading._stream = reading._stream, Stream()
+        reading.read_ahead()
+        reading._stream = stream
+        ws.force_disconnect()
+    play(lambda peer: (peer.accept(), peer.read_end()), {'ready': ready})
     assert 100 < len(parts) < 2000
 
 
 # -- the loop and stuck senders
 
 def test_poll_keeps_its_pace_while_a_sender_is_stuck(how):
-    server_options, options = how
-    ended, threads = [], []
-    with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-
-        def poll(event):
-            if len(polls) > 8:
-                ws.force_disconnect()
-            polls.append(monotonic())
-        polls = []
-        played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended)),
-                             'poll': poll}, poll=0.1)
-        over = monotonic()
-        threads[0].join(2)
+    def poll(ws, event):
+        if len(polls) > 8:
+            ws.force_disconnect()
+        polls.append(monotonic())
+    polls = []
+    played = play_stuffed(how, {'poll': poll}, poll=0.1)
     gaps = [after - before for before, after in zip(polls, polls[1:])]
     assert max(gaps) < 0.3 and len(polls) > 8
     assert played.last.reason == 'disconnected; force_disconnect'
-    assert ended[0][0] - over < 1
 
 
 def test_ping_timeout_while_a_sender_is_stuck(how):
-    server_options, options = how
-    ended, threads = [], []
-    with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-        played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))},
-                        poll=5, ping_rate=0.2, ping_timeout=0.5)
-        over = monotonic()
-        threads[0].join(2)
+    played = play_stuffed(how, poll=5, ping_rate=0.2, ping_timeout=0.5)
     played.ended(GOOD + ' unresponsive disconnected', 'disconnected; exceeded 0.5s ping timeout')
     assert 0.5 <= played.elapsed < 0.5 + SLACK
-    assert ended and ended[0][0] - over < 1 and isinstance(ended[0][1], errors.WebSocketError)
 
 
 def test_pings_do_not_pile_up_while_a_sender_is_stuck():
@@ -407,66 +376,45 @@ def test_pings_do_not_pile_up_while_a_sender_is_stuck():
         peer.close_code(1000)
         peer.read_close()
         assert len(peer.frames) < 6
-    with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url(), **NARROW)
-        threads = []
+    threads = []
 
-        def poll(event):
-            if not threads:
-                threads.append(in_thread(ws.send_binary, b'x' * 3000000))
-                time.sleep(0.1)
-        played = Played(ws, {'poll': poll}, ping_rate=0.05, ping_timeout=5, poll=30)
-        threads[0].join(2)
-        assert threads[0].error is None
-    played.ended(GOOD + ' pong closing disconnected', 'closed', True, 1000)
+    def poll(ws, event):
+        if not threads:
+            threads.append(in_thread(ws.send_binary, b'x' * 3000000))
+            time.sleep(0.1)
+    play(script, {'poll': poll}, NARROW, dict(receive_buffer=8192), threads,
+         ping_rate=0.05, ping_timeout=5, poll=30).ended(
+        GOOD + ' pong closing disconnected', 'closed', True, 1000)
 
 
 def test_close_timeout_while_a_sender_is_stuck(how):
     """close() does not wait, though its frame cannot be written; the loop ends all the same."""
-    server_options, options = how
-    ended, threads = [], []
-    with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-
-        def ready(event):
-            threads.append(in_thread(stuff, ws, ended))
-            time.sleep(0.3)
-            start = monotonic()
-            ws.close()
-            assert monotonic() - start < 0.1
-            assert ws.is_closing and ws.sent_close_time is not None
-        played = Played(ws, {'ready': ready}, close_timeout=0.4)
-        over = monotonic()
-        threads[0].join(2)
+    def ready(ws, event):
+        time.sleep(0.3)
+        start = monotonic()
+        ws.close()
+        assert monotonic() - start < 0.1
+        assert ws.is_closing and ws.sent_close_time is not None
+    played = play_stuffed(how, {'ready': ready}, close_timeout=0.4)
     played.ended(GOOD + ' disconnected', "disconnected; server didn't respond to close packet within 0.4s")
     assert played.elapsed < 0.3 + 0.4 + SLACK
-    assert ended and ended[0][0] - over < 1
 
 
 def test_nothing_spins_while_a_sender_is_stuck(how):
     """A pong that waits for the lock is no reason to look at it all the time."""
-    server_options, options = how
-    ended, threads = [], []
-
     def script(peer):
         peer.accept()
         time.sleep(0.3)
         peer.send(frame(PING, b'1') + frame(PING, b'2') + frame(TEXT, b'x'))
         peer.server.stopping.wait(PATIENCE)
-    with Server(script, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
 
-        def text(event):
+    def poll(ws, event):
+        if len(used) == 1 and monotonic() - start > 0.8:
             used.append(time_used())
-
-        def poll(event):
-            if used and len(used) == 1 and monotonic() - played_at[0] > 0.8:
-                used.append(time_used())
-                ws.force_disconnect()
-        used, played_at = [], [monotonic()]
-        played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended)),
-                             'text': text, 'poll': poll}, poll=0.1)
-        threads[0].join(2)
+            ws.force_disconnect()
+    used, start = [], monotonic()
+    played = play_stuffed(how, {'text': lambda ws, event: used.append(time_used()), 'poll': poll}, script,
+                          poll=0.1)
     assert played.names == GOOD + ' ping ping text disconnected'
     assert used[1] - used[0] < 0.2
 
@@ -502,16 +450,13 @@ def test_pongs_that_cannot_be_written_are_bounded(count):
         assert pongs == sorted(pongs) and 5000 < len(pongs) < 6000
         peer.close_code(1000)
         peer.read_close()
-    with Server(script, receive_buffer=8192) as server:
-        threads = []
-        ws = WebSocket(server.url(), **NARROW)
+    threads = []
 
-        def ready(event):
-            threads.append(in_thread(ws.send_binary, b'x' * 3000000))
-            flood.set()
-        played = Played(ws, {'ready': ready, 'text': lambda event: flooded.set()})
-        threads[0].join(2)
-        assert threads[0].error is None
+    def ready(ws, event):
+        threads.append(in_thread(ws.send_binary, b'x' * 3000000))
+        flood.set()
+    played = play(script, {'ready': ready, 'text': lambda ws, event: flooded.set()}, NARROW,
+                  dict(receive_buffer=8192), threads)
     assert len(played.all('ping')) == count
     assert played.last.graceful
 
@@ -527,15 +472,15 @@ def test_all_pings_are_answered_in_order(count):
         assert reader.result == [(PONG, b'%06d' % number) for number in range(count)]
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     assert len(played.all('ping')) == count and played.last.graceful
 
 
 # -- a failed send, and what had arrived
 
+@pytest.mark.parametrize('where', ['handler', 'thread'])
 @pytest.mark.parametrize('code', [1009, 1001])
-def test_server_closes_while_we_are_sending(code):
+def test_server_closes_while_we_are_sending(code, where):
     """It reads no more, sends its close frame and is gone: the frame is read and reported."""
     def script(peer):
         peer.accept()
@@ -543,32 +488,13 @@ def test_server_closes_while_we_are_sending(code):
         peer.close_code(code, b'too big')
         time.sleep(0.3)
         peer.drop()                             # a reset, since much is unread
-
-    def ready(ws, event):
-        with pytest.raises(errors.WebSocketError):
-            while True:
-                ws.send_binary(CHUNK)
-    with Server(script, receive_buffer=8192) as server:
-        played = play(server.url(), {'ready': ready}, send_timeout=5)
+    if where == 'thread':
+        played = play_stuffed(({}, NARROW), script=script)
+    else:
+        played = play(script, {'ready': lambda ws, event: stuff(ws)}, send_timeout=5,
+                      server=dict(receive_buffer=8192))
     played.ended(GOOD + ' closing disconnected', 'closed', True, code)
     assert played.elapsed < 0.3 + SLACK
-
-
-def test_server_closes_while_another_thread_is_sending():
-    ended, threads = [], []
-
-    def script(peer):
-        peer.accept()
-        peer.recv(1000)
-        peer.close_code(1009, b'too big')
-        time.sleep(0.1)
-        peer.drop()
-    with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url(), **NARROW)
-        played = Played(ws, {'ready': lambda event: threads.append(in_thread(stuff, ws, ended))})
-        threads[0].join(2)
-    played.ended(GOOD + ' closing disconnected', 'closed', True, 1009)
-    assert ended and isinstance(ended[0][1], errors.WebSocketError)
 
 
 def test_messages_before_a_failed_send_are_delivered():
@@ -593,8 +519,7 @@ def test_messages_before_a_failed_send_are_delivered():
                     ws.send_text('x')
             assert str(caught.value).startswith('socket fail; ')
             assert not isinstance(caught.value, errors.SendTimeout)
-    with Server(script) as server:
-        played = play(server.url(), {'text': text}, NARROW)
+    played = play(script, {'text': text}, NARROW)
     played.ended(GOOD + ' text' * 101 + ' closing disconnected', 'closed', True, 1011)
 
 
@@ -617,8 +542,7 @@ def test_failed_send_without_a_close_frame():
             ws.send_text('x')
         assert ws.is_active
         ws.close()
-    with Server(script) as server:
-        played = play(server.url(), {'text': text}, NARROW)
+    played = play(script, {'text': text}, NARROW)
     assert played.names == GOOD + ' text disconnected'
     assert played.last.reason.startswith('socket fail; ') and not played.last.graceful
 
@@ -634,43 +558,26 @@ def test_send_timeout_is_not_graceful_though_the_server_closed():
         with pytest.raises(errors.SendTimeout):
             while True:
                 ws.send_binary(CHUNK)
-    with Server(script, receive_buffer=8192) as server:
-        played = play(server.url(), {'closing': closing}, send_timeout=0.3)
+    played = play(script, {'closing': closing}, send_timeout=0.3, server=dict(receive_buffer=8192))
     played.ended(GOOD + ' closing disconnected', TIMED_OUT % 0.3, False, 1000)
 
 
 def test_force_disconnect_wakes_a_sender(how):
-    server_options, options = how
-    ended, threads = [], []
-    with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-
-        def ready(event):
-            threads.append(in_thread(stuff, ws, ended))
-            threads.append(in_thread(stuff, ws, ended))
-            time.sleep(0.3)
-            times.append(monotonic())
-            ws.force_disconnect()
-        times = []
-        played = Played(ws, {'ready': ready})
-        for thread in threads:
-            thread.join(2)
-    played.ended(GOOD + ' disconnected', 'disconnected; force_disconnect')
-    assert len(ended) == 2 and max(at for at, _ in ended) - times[0] < 1
+    def ready(ws, event):
+        time.sleep(0.3)
+        ws.force_disconnect()
+    play_stuffed(how, {'ready': ready}, senders=2).ended(
+        GOOD + ' disconnected', 'disconnected; force_disconnect')
 
 
 def test_force_disconnect_wakes_the_handlers_own_send(how):
     server_options, options = how
-    with Server(stall, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
+    threads = []
 
-        def ready(event):
-            thread = in_thread(lambda: (time.sleep(0.3), ws.force_disconnect()))
-            ended = []
-            stuff(ws, ended)
-            thread.join()
-            assert not isinstance(ended[0][1], errors.SendTimeout)
-        played = Played(ws, {'ready': ready})
+    def ready(ws, event):
+        threads.append(in_thread(lambda: (time.sleep(0.3), ws.force_disconnect())))
+        assert not isinstance(stuff(ws)[0], errors.SendTimeout)
+    played = play(stall, {'ready': ready}, options, dict(server_options, receive_buffer=8192), threads)
     played.ended(GOOD + ' disconnected', 'disconnected; force_disconnect')
     assert played.elapsed < 0.3 + 1
 
@@ -685,11 +592,8 @@ def test_dropped_while_the_handler_sends(how):
         peer.reset()
 
     def ready(ws, event):
-        ended = []
-        stuff(ws, ended)
-        assert isinstance(ended[0][1], errors.TransportFail)
-    with Server(script, receive_buffer=8192, **server_options) as server:
-        played = play(server.url(), {'ready': ready}, options)
+        assert isinstance(stuff(ws)[0], errors.TransportFail)
+    played = play(script, {'ready': ready}, options, dict(server_options, receive_buffer=8192))
     assert played.names == GOOD + ' disconnected'
     assert played.last.reason.startswith('socket fail; ') and not played.last.graceful
     assert played.elapsed < 0.3 + SLACK
@@ -707,8 +611,8 @@ def test_half_closed_by_the_server_while_the_handler_sends():
 
     def text(ws, event):
         ws.send_binary(b'x' * 3000000)
-    with Server(script, receive_buffer=8192) as server:
-        play(server.url(), {'text': text}).ended(GOOD + ' text disconnected', 'socket fail; connection lost')
+    play(script, {'text': text}, server=dict(receive_buffer=8192)).ended(
+        GOOD + ' text disconnected', 'socket fail; connection lost')
 
 
 def test_handler_waits_for_another_thread_and_reads_on(how):
@@ -728,19 +632,15 @@ def test_handler_waits_for_another_thread_and_reads_on(how):
         peer.close_code(1000)
         peer.read_close()
 
-    def text(event):
+    def text(ws, event):
         start = monotonic()
         ws.send_text('behind')
         waited.append(monotonic() - start)
     started, threads, waited = Wait(), [], []
-    with Server(script, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-        played = Played(ws, {
-            'ready': lambda event: (threads.append(in_thread(ws.send_binary, b'x' * 3000000)), started.set()),
-            'text': text})
-        threads[0].join(2)
-        assert threads[0].error is None
-    played.ended(GOOD + ' text' + ' binary' * 40 + ' closing disconnected', 'closed', True, 1000)
+    play(script, {'ready': lambda ws, event: (
+        threads.append(in_thread(ws.send_binary, b'x' * 3000000)), started.set()), 'text': text},
+        options, dict(server_options, receive_buffer=8192), threads).ended(
+        GOOD + ' text' + ' binary' * 40 + ' closing disconnected', 'closed', True, 1000)
     assert waited[0] > 0.1
 
 
@@ -765,8 +665,8 @@ def test_send_behind_pongs_that_wait(how):
         assert data == b'behind' and pongs > 100
         peer.close_code(1000)
         peer.read_close()
-    with Server(script, receive_buffer=4096, **server_options) as server:
-        played = play(server.url(), {'text': lambda ws, event: ws.send_text('behind')}, options)
+    played = play(script, {'text': lambda ws, event: ws.send_text('behind')}, options,
+                  dict(server_options, receive_buffer=4096))
     assert len(played.all('ping')) == 4000 and played.last.graceful
 
 
@@ -781,8 +681,7 @@ def test_send_timeout_behind_pongs_that_wait():
     def text(ws, event):
         with pytest.raises(errors.SendTimeout):
             ws.send_text('behind')
-    with Server(script, receive_buffer=4096) as server:
-        played = play(server.url(), {'text': text}, NARROW, send_timeout=0.3)
+    played = play(script, {'text': text}, NARROW, send_timeout=0.3, server=dict(receive_buffer=4096))
     assert played.last.reason == TIMED_OUT % 0.3
 
 
@@ -806,8 +705,7 @@ def test_exception_inside_of_a_send_ends_the_connection():
             ws.send_text('x')
         assert 'interrupted' in str(caught.value)
         ws.close()
-    with Server(stall, receive_buffer=8192) as server:
-        played = play(server.url(), {'ready': ready}, NARROW)
+    played = play(stall, {'ready': ready}, NARROW, server=dict(receive_buffer=8192))
     assert played.names == GOOD + ' disconnected'
     assert 'interrupted' in played.last.reason and played.elapsed < 1
 
@@ -833,19 +731,16 @@ def test_sender_over_a_stream_that_nothing_wakes():
         peer = Peer(theirs)
         peer.accept()
         over.wait()
-    over, threads, ended = Wait(), [], []
+    over, threads = Wait(), []
     server = in_thread(play_server)
-    ws = WebSocket('ws://made.up/', proxies={})
 
-    def ready(event):
-        threads.append(in_thread(stuff, ws, ended))
+    def ready(ws, event):
+        threads.append(in_thread(stuff, ws))
         time.sleep(0.2)
         ws.force_disconnect()
-    played = Played(ws, {'ready': ready}, session_class=Session)
+    played = play('ws://made.up/', {'ready': ready}, threads=threads, session_class=Session)
     played.ended(GOOD + ' disconnected', 'disconnected; force_disconnect')
-    end = monotonic()
-    threads[0].join(2)
-    assert ended and ended[0][0] - end < 1
+    assert threads[0].result[1] - played.over < 1
     over.set()
     server.join(2)
     theirs.close()

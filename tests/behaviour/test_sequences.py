@@ -64,8 +64,7 @@ def test_server_closes(args, code, reason):
         assert ws.sent_close_time is None
         ws.send_text('still')
         ws.send_pong(b'too')
-    with Server(script) as server:
-        played = play(server.url(), {'closing': closing})
+    played = play(script, {'closing': closing})
     played.ended(GOOD + ' text closing disconnected', 'closed', True, code)
     assert played.elapsed < 1
     assert played.websocket.sent_close_time >= 0
@@ -86,8 +85,7 @@ def test_server_closes_and_close_is_called_in_the_handler():
         with pytest.raises(errors.WebSocketClosing):
             ws.send_text('late')
         ws.close()
-    with Server(script) as server:
-        play(server.url(), {'closing': closing}).ended(GOOD + ' closing disconnected', 'closed', True, 1001)
+    play(script, {'closing': closing}).ended(GOOD + ' closing disconnected', 'closed', True, 1001)
 
 
 def test_client_closes():
@@ -107,8 +105,7 @@ def test_client_closes():
     def ready(ws, event):
         ws.close(4001, 'enough')
         assert ws.is_closing and not ws.is_active
-    with Server(script) as server:
-        played = play(server.url(), {'ready': ready})
+    played = play(script, {'ready': ready})
     played.ended(GOOD + ' text text text ping closed disconnected', 'closed', True, 4001)
     closed = played.one('closed')
     assert (closed.code, closed.reason) == (4001, 'enough')
@@ -122,8 +119,7 @@ def test_client_closes_and_any_close_frame_answers(answer):
         peer.read_close(1000, b'goodbye')
         peer.close_code(*answer)
         assert peer.read_end() == 'fin'
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.close()})
+    played = play(script, {'ready': lambda ws, event: ws.close()})
     code = answer[0] if answer else None
     played.ended(GOOD + ' closed disconnected', 'closed', True, code)
     assert played.one('closed').code == code
@@ -135,9 +131,8 @@ def test_client_closes_with_an_empty_frame():
         assert peer.read_close() == b''
         peer.close_code()
         assert peer.read_end() == 'fin'
-    with Server(script) as server:
-        play(server.url(), {'ready': lambda ws, event: ws.close(None)}).ended(
-            GOOD + ' closed disconnected', 'closed', True)
+    play(script, {'ready': lambda ws, event: ws.close(None)}).ended(
+        GOOD + ' closed disconnected', 'closed', True)
 
 
 def test_both_close_at_once():
@@ -147,8 +142,7 @@ def test_both_close_at_once():
         assert peer.read_close() == close_payload(1000, b'mine')
         peer.read_end()
         assert peer.opcodes() == [CLOSE]
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.close(1000, 'mine')})
+    played = play(script, {'ready': lambda ws, event: ws.close(1000, 'mine')})
     played.ended(GOOD + ' closed disconnected', 'closed', True, 1001)
 
 
@@ -194,8 +188,7 @@ def test_anything_after_both_close_frames(end, who):
             return                              # the client was faster
         time.sleep(0.02)
         getattr(peer, end.split()[-1])()
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: who == 'client closes' and ws.close()})
+    played = play(script, {'ready': lambda ws, event: who == 'client closes' and ws.close()})
     between = 'closing' if who == 'server closes' else 'closed'
     played.ended(GOOD + ' %s disconnected' % between, 'closed', True, 1000)
 
@@ -226,8 +219,7 @@ def test_server_closes_and_is_gone(end):
                 time.sleep(0.02)
         except errors.TransportFail:
             pass
-    with Server(script) as server:
-        played = play(server.url(), {'closing': closing})
+    played = play(script, {'closing': closing})
     played.ended(GOOD + ' text closing disconnected', 'closed', True, 1011)
 
 
@@ -237,9 +229,8 @@ def test_server_closes_and_its_echo_is_forced_away():
         peer.close_code(1000)
         peer.read_end()
         assert peer.opcodes() == []
-    with Server(script) as server:
-        play(server.url(), {'closing': lambda ws, event: ws.force_disconnect()}).ended(
-            GOOD + ' closing disconnected', 'disconnected; force_disconnect', False, 1000)
+    play(script, {'closing': lambda ws, event: ws.force_disconnect()}).ended(
+        GOOD + ' closing disconnected', 'disconnected; force_disconnect', False, 1000)
 
 
 @pytest.mark.parametrize('data', [b'', frame(TEXT, b'late'), close_frame(1000)[:3]])
@@ -251,9 +242,8 @@ def test_dropped_after_our_close(data):
         peer.send(data)
         peer.finish()
         peer.read_end()
-    with Server(script) as server:
-        play(server.url(), {'ready': lambda ws, event: ws.close()}).ended(
-            GOOD + (' text' if data == frame(TEXT, b'late') else '') + ' disconnected', LOST)
+    play(script, {'ready': lambda ws, event: ws.close()}).ended(
+        GOOD + (' text' if data == frame(TEXT, b'late') else '') + ' disconnected', LOST)
 
 
 @pytest.mark.parametrize('name', ['closed', 'rejected'])
@@ -267,9 +257,8 @@ def test_force_disconnect_in_the_last_handler(name):
             peer.accept()
             peer.answer_close()
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.close(),
-                                   name: lambda ws, event: ws.force_disconnect()})
+    played = play(script, {'ready': lambda ws, event: ws.close(),
+                               name: lambda ws, event: ws.force_disconnect()})
     assert played.names.endswith(name + ' disconnected')
     assert (played.last.reason, played.last.graceful) == ('disconnected; force_disconnect', False)
 
@@ -279,8 +268,7 @@ def test_no_answer_to_close():
         peer.accept()
         peer.read_close(1000, b'goodbye')
         assert peer.read_end() == 'fin'
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.close()}, close_timeout=0.3)
+    played = play(script, {'ready': lambda ws, event: ws.close()}, close_timeout=0.3)
     played.ended(GOOD + ' disconnected',
                  "disconnected; server didn't respond to close packet within 0.3s")
     assert 0.3 <= played.elapsed < 0.3 + SLACK
@@ -296,8 +284,7 @@ def test_no_answer_to_close_under_a_stream_of_messages():
                 peer.send(data)
     # Slower than the peer, so that there is always something to read.
     handlers = {'ready': lambda ws, event: ws.close(), 'binary': lambda ws, event: time.sleep(0.001)}
-    with Server(script) as server:
-        played = play(server.url(), handlers, close_timeout=0.3)
+    played = play(script, handlers, close_timeout=0.3)
     assert played.last.reason == "disconnected; server didn't respond to close packet within 0.3s"
     assert 0.3 <= played.elapsed < 0.3 + SLACK and len(played.all('binary')) > 10
 
@@ -310,8 +297,7 @@ def test_tcp_left_open_after_our_echo():
         start = monotonic()
         assert peer.read_end() == 'fin'
         assert 0.25 < monotonic() - start < 0.3 + SLACK
-    with Server(script) as server:
-        played = play(server.url(), close_timeout=0.3, poll=0.1)
+    played = play(script, close_timeout=0.3, poll=0.1)
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     names = [event.name for event in played.events]
     assert 'poll' in names[names.index('closing'):]
@@ -323,8 +309,7 @@ def test_dropped_instead_of_an_answer(end, reason):
         peer.accept()
         peer.read_close(1000)
         getattr(peer, end)()
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.close()})
+    played = play(script, {'ready': lambda ws, event: ws.close()})
     assert played.names == GOOD + ' disconnected'
     assert not played.last.graceful and played.last.code is None
     assert played.last.reason.startswith('socket fail; ')
@@ -352,8 +337,7 @@ def test_ends_of_tls(certs, how, closes):       # noqa: F811
             peer.reset()
         else:
             peer.cut()
-    with Server(script, tls=server_context(certs.server)) as server:
-        played = play(server.url(), options={'ssl_cafile': certs.ca})
+    played = play(script, options={'ssl_cafile': certs.ca}, server=dict(tls=server_context(certs.server)))
     if closes:
         played.ended(GOOD + ' text closing disconnected', 'closed', True, 1000)
     else:
@@ -381,8 +365,7 @@ def test_refused():
 @pytest.mark.parametrize('action', ['close', 'force_disconnect', 'on_disconnect', '__exit__'])
 def test_close_at_connecting(action):
     accepted = []
-    with Server(accepted.append) as server:
-        played = play(server.url(), {'connecting': lambda ws, event: getattr(ws, action)()})
+    played = play(accepted.append, {'connecting': lambda ws, event: getattr(ws, action)()})
     assert played.names == 'connecting connect_fail'
     assert played.last.reason.startswith('unable to connect; ') and 'closed' in played.last.reason
     assert not accepted
@@ -396,8 +379,7 @@ def test_close_at_connected(action, reason):
         peer.read_head()
         peer.read_end()
         assert peer.frames == []
-    with Server(script) as server:
-        played = play(server.url(), {'connected': lambda ws, event: getattr(ws, action)()})
+    played = play(script, {'connected': lambda ws, event: getattr(ws, action)()})
     played.ended('connecting connected disconnected', reason)
     assert played.elapsed < 1
 
@@ -480,8 +462,7 @@ def dribble(peer):
 
 @pytest.mark.parametrize('script', [silent, dribble])
 def test_upgrade_times_out(script):
-    with Server(script) as server:
-        played = play(server.url(), connect_timeout=0.4)
+    played = play(script, connect_timeout=0.4)
     played.ended('connecting connected disconnected', 'disconnected; upgrade timed out after 0.4s')
     assert 0.4 <= played.elapsed < 0.4 + SLACK
 
@@ -493,8 +474,7 @@ def test_no_limit_for_connecting(none):
         time.sleep(0.2)
         peer.send(peer.upgrade() + close_frame(1000))
         peer.read_close()
-    with Server(script) as server:
-        play(server.url(), connect_timeout=none).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+    play(script, connect_timeout=none).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 @pytest.mark.parametrize('end, data', [
@@ -509,8 +489,7 @@ def test_drop_in_the_answer(end, data):
         getattr(peer, end)()
         if end == 'finish':
             assert peer.read_end() == 'fin'
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     assert played.names == 'connecting connected disconnected'
     assert not played.last.graceful
     assert played.last.reason == LOST if end != 'reset' else played.last.reason.startswith('socket fail; ')
@@ -591,8 +570,7 @@ def test_rejected_with_a_body(answer, body, cut):
         else:
             peer.send(answer)
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     rejected = played.one('rejected')
     code = rejected.response.status_code
@@ -611,8 +589,7 @@ def test_rejected_body_until_the_end(end):
         getattr(peer, end)()
         if end == 'finish':
             peer.read_end()
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'until the end'
     assert played.elapsed < 0.9
@@ -626,8 +603,7 @@ def test_rejected_body_that_does_not_end(rest, monkeypatch):
         peer.read_head()
         peer.send(NOT_FOUND + rest)
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'part'
     assert 0.2 <= played.elapsed < 0.2 + SLACK
@@ -644,8 +620,7 @@ def test_rejected_body_that_dribbles():
                 time.sleep(0.05)
         except Gone:
             pass
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body.startswith(b'xxxxx')
     assert 0.9 <= played.elapsed < 1 + SLACK
@@ -657,8 +632,7 @@ def test_rejected_body_and_connect_timeout():
         peer.read_head()
         peer.send(NOT_FOUND + b'\r\nx')
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url(), connect_timeout=0.4)
+    played = play(script, connect_timeout=0.4)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.elapsed < 0.4 + SLACK
 
@@ -669,8 +643,7 @@ def test_rejected_body_and_reset():
         peer.send(NOT_FOUND + b'\r\npart')
         time.sleep(0.1)
         peer.reset()
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'part'
 
@@ -735,8 +708,7 @@ def test_rejected(lines, reason):
         peer.send(answer_of(peer, lines))
         assert peer.read_end() == 'fin'
         assert peer.frames == []
-    with Server(script) as server:
-        played = play(server.url(), {'rejected': cannot_send}, {'protocols': ['mine']})
+    played = play(script, {'rejected': cannot_send}, {'protocols': ['mine']})
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').reason == (reason or played.one('rejected').reason)
     assert played.elapsed < 2
@@ -757,9 +729,8 @@ def test_rejected_extension(extension):
     def script(peer):
         peer.accept(b'Sec-WebSocket-Extensions: ' + extension)
         assert peer.read_end() == 'fin'
-    with Server(script) as server:
-        play(server.url(), options={'compress': True}).ended(
-            'connecting connected rejected disconnected', 'closed', True)
+    play(script, options={'compress': True}).ended(
+        'connecting connected rejected disconnected', 'closed', True)
 
 
 def test_connected_by_odd_but_good_answers():
@@ -770,8 +741,7 @@ def test_connected_by_odd_but_good_answers():
                   b'X-Fill: ' + b'x' * 30000 + b'\r\nsec-websocket-accept:' + accept)
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        play(server.url()).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+    play(script).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 # -- no HTTP
@@ -787,8 +757,7 @@ def test_no_http(data):
         peer.send(data)
         peer.read_end(SLACK)
         assert peer.frames == []
-    with Server(script) as server:
-        played = play(server.url(), connect_timeout=20)
+    played = play(script, connect_timeout=20)
     assert played.names == 'connecting connected protocol_error disconnected'
     problem = played.one('protocol_error')
     assert problem.critical is True
@@ -813,8 +782,7 @@ def test_dropped(data, end):
         if end == 'finish':
             peer.read_end()
             assert peer.opcodes() == []
-    with Server(script) as server:
-        play(server.url()).ended(GOOD + ' text disconnected', LOST)
+    play(script).ended(GOOD + ' text disconnected', LOST)
 
 
 def test_reset():
@@ -825,8 +793,7 @@ def test_reset():
         peer.text('whole')
         received.wait()
         peer.reset()
-    with Server(script) as server:
-        played = play(server.url(), {'text': lambda ws, event: received.set()})
+    played = play(script, {'text': lambda ws, event: received.set()})
     assert played.names == GOOD + ' text disconnected'
     assert played.last.reason.startswith('socket fail; ') and played.last.reason != LOST
     assert isinstance(played.last.error, OS_ERRORS) and not played.last.graceful
@@ -839,9 +806,8 @@ def test_socket_closed_by_a_handler(certs):        # noqa: F811
         peer.text('x')
         peer.read_end()
     for context, options in ((None, {}), (server_context(certs.server), {'ssl_cafile': certs.ca})):
-        with Server(script, tls=context) as server:
-            played = play(server.url(), {'text': lambda ws, event: ws.session._sock.close()}, poll=30,
-                          options=options)
+        played = play(script, {'text': lambda ws, event: ws.session._sock.close()}, poll=30,
+                      options=options, server=dict(tls=context))
         played.ended(GOOD + ' text disconnected', 'socket fail; ' + os.strerror(errno.EBADF))
         assert played.elapsed < SLACK
 
@@ -862,8 +828,7 @@ def test_reset_that_a_send_meets_first():
                 ws.send_text('x')
                 time.sleep(0.01)
         assert caught.value.error.errno == errno.ECONNRESET
-    with Server(script) as server:
-        played = play(server.url(), {'ready': send})
+    played = play(script, {'ready': send})
     assert played.names == GOOD + ' disconnected'
     assert played.last.reason == 'socket fail; ' + os.strerror(errno.ECONNRESET)
 
@@ -884,8 +849,7 @@ def test_reset_behind_messages(close):
         peer.reset()
         gone.set()
     # The client does not read before the reset is there.
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: (gone.wait(), time.sleep(0.05))})
+    played = play(script, {'ready': lambda ws, event: (gone.wait(), time.sleep(0.05))})
     texts = [event.text for event in played.all('text')]
     if sys.platform.startswith('linux'):
         assert texts == ['message %d' % number for number in range(50)]
@@ -963,8 +927,7 @@ def test_violation_in_a_flood(secure, request):
         start = monotonic()
         peer.read_end()
         assert monotonic() - start < 0.5 + SLACK
-    with Server(script, tls=context) as server:
-        played = play(server.url(), options=options)
+    played = play(script, options=options, server=dict(tls=context))
     assert played.names == GOOD + ' text protocol_error disconnected'
     assert codes == [struct.pack(str('!H'), 1002)]
 
@@ -981,8 +944,7 @@ def test_violation_ends_our_side_at_once(monkeypatch):
         start = monotonic()
         assert peer.read_end() == 'fin'
         waited.append(monotonic() - start)
-    with Server(script) as server:
-        assert play(server.url()).names == GOOD + ' protocol_error disconnected'
+    assert play(script).names == GOOD + ' protocol_error disconnected'
     assert waited[0] < 3.0
 
 
@@ -996,8 +958,7 @@ def test_violation_and_a_peer_that_goes_on():
             while monotonic() - start < 5:
                 peer.send(data)
         assert monotonic() - start < 0.5 + SLACK
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     assert played.names == GOOD + ' protocol_error disconnected'
     assert 0.4 < played.elapsed < 0.5 + SLACK
 
@@ -1015,8 +976,7 @@ def test_violation_and_a_peer_that_says_nothing():
             for _ in range(20):
                 peer.send(b'x')
                 time.sleep(0.02)
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     assert 0.4 < played.elapsed < 0.5 + SLACK
     assert played.names == GOOD + ' protocol_error disconnected'
 
@@ -1059,8 +1019,7 @@ def test_messages_before_a_violation_in_a_fragment():
         peer.send(frame(TEXT, b'good') + frame(TEXT, b'abc\xff', length=1000))
         peer.read_close(1007)
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     assert played.names == GOOD + ' text protocol_error disconnected'
     assert played.elapsed < 0.5 + SLACK
 
@@ -1079,8 +1038,7 @@ def test_unresponsive():
         assert event.reason == 'exceeded 0.3s ping timeout'
         with pytest.raises(errors.WebSocketClosing):
             ws.send_text('x')
-    with Server(script) as server:
-        played = play(server.url(), {'unresponsive': unresponsive}, ping_rate=0.1, ping_timeout=0.3)
+    played = play(script, {'unresponsive': unresponsive}, ping_rate=0.1, ping_timeout=0.3)
     played.ended(GOOD + ' unresponsive disconnected', 'disconnected; exceeded 0.3s ping timeout')
     assert 0.3 <= played.elapsed < 0.3 + SLACK
     assert codes == [struct.pack(str('!H'), 1001)]
@@ -1284,8 +1242,7 @@ def test_messages_in_the_packet_of_the_answer():
     def script(peer):
         peer.accept(also=b''.join(frame(TEXT, b'%d' % number) for number in range(20)) + close_frame(1000))
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url())
+    played = play(script)
     played.ended(GOOD + ' text' * 20 + ' closing disconnected', 'closed', True, 1000)
     assert [event.text for event in played.all('text')] == [str(number) for number in range(20)]
     names = [event.name for event in played.events]
@@ -1301,9 +1258,8 @@ def test_answers_are_written_before_the_close():
             (TEXT, b'1'), (PONG, b'2'), (TEXT, b'3'), (CLOSE, close_payload(1000))]
         time.sleep(0.05)
         peer.drop()
-    with Server(script) as server:
-        play(server.url(), {'text': lambda ws, event: ws.send_text(event.text)}).ended(
-            GOOD + ' text ping text closing disconnected', 'closed', True, 1000)
+    play(script, {'text': lambda ws, event: ws.send_text(event.text)}).ended(
+        GOOD + ' text ping text closing disconnected', 'closed', True, 1000)
 
 
 def test_pong_is_written_before_its_event():
@@ -1315,9 +1271,8 @@ def test_pong_is_written_before_its_event():
         heard.set()
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        play(server.url(), {'ping': lambda ws, event: heard.wait()}).ended(
-            GOOD + ' ping closing disconnected', 'closed', True, 1000)
+    play(script, {'ping': lambda ws, event: heard.wait()}).ended(
+        GOOD + ' ping closing disconnected', 'closed', True, 1000)
 
 
 def test_no_pong_without_auto_pong():
@@ -1326,9 +1281,8 @@ def test_no_pong_without_auto_pong():
         assert peer.read_frame() == (PONG, b'by hand')
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        play(server.url(), {'ping': lambda ws, event: ws.send_pong(b'by hand')}, auto_pong=False).ended(
-            GOOD + ' ping closing disconnected', 'closed', True, 1000)
+    play(script, {'ping': lambda ws, event: ws.send_pong(b'by hand')}, auto_pong=False).ended(
+        GOOD + ' ping closing disconnected', 'closed', True, 1000)
 
 
 def test_echo_is_written_after_closing_was_handled():
@@ -1337,9 +1291,8 @@ def test_echo_is_written_after_closing_was_handled():
         start = monotonic()
         peer.read_close()
         assert monotonic() - start >= 0.15
-    with Server(script) as server:
-        play(server.url(), {'closing': lambda ws, event: time.sleep(0.2)}).ended(
-            GOOD + ' closing disconnected', 'closed', True, 1000)
+    play(script, {'closing': lambda ws, event: time.sleep(0.2)}).ended(
+        GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 def test_close_in_a_handler_with_more_in_the_same_read():
@@ -1351,9 +1304,8 @@ def test_close_in_a_handler_with_more_in_the_same_read():
         peer.close_code(1000, b'goodbye')
         peer.read_end()
         assert peer.opcodes() == [CLOSE]
-    with Server(script) as server:
-        play(server.url(), {'text': lambda ws, event: ws.close()}).ended(
-            GOOD + ' text text text text closed disconnected', 'closed', True, 1000)
+    play(script, {'text': lambda ws, event: ws.close()}).ended(
+        GOOD + ' text text text text closed disconnected', 'closed', True, 1000)
 
 
 def test_force_disconnect_drops_what_is_in_hand():
@@ -1362,8 +1314,7 @@ def test_force_disconnect_drops_what_is_in_hand():
         peer.accept(also=frame(TEXT, b'1') + frame(TEXT, b'2') + close_frame(1000))
         peer.read_end()
         assert peer.opcodes() == []
-    with Server(script) as server:
-        played = play(server.url(), {'text': lambda ws, event: ws.force_disconnect()})
+    played = play(script, {'text': lambda ws, event: ws.force_disconnect()})
     assert played.last.reason == 'disconnected; force_disconnect' and not played.last.graceful
     assert len(played.all('text')) <= 2
 
@@ -1382,8 +1333,7 @@ def test_everything_is_delivered_before_an_end(secure, request):
         peer.close_code(1001, b'done')
         peer.finish() if not secure else None
         peer.read_close()
-    with Server(script, tls=context) as server:
-        played = play(server.url(), options=options)
+    played = play(script, options=options, server=dict(tls=context))
     assert [struct.unpack(str('!I'), event.data[:4])[0] for event in played.all('binary')] == list(range(300))
     assert (played.last.reason, played.last.graceful, played.last.code) == ('closed', True, 1001)
 

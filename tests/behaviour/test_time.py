@@ -78,17 +78,15 @@ def test_first_poll_and_first_ping_come_right_after_ready():
         assert peer.read_frame() == (TEXT, b'early'), 'the ping comes first'
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url(), {'text': lambda ws, event: ws.send_text(event.text)},
-                      poll=30, ping_rate=30)
+    played = play(script, {'text': lambda ws, event: ws.send_text(event.text)},
+                  poll=30, ping_rate=30)
     assert [event.name for event in played.events] == [
         'connecting', 'connected', 'ready', 'poll', 'text', 'closing', 'disconnected']
     assert played.time_of('poll') - played.time_of('ready') < 0.1
 
 
 def test_poll_keeps_its_pace():
-    with Server(until_over) as server:
-        played = play(server.url(), {'poll': close_after(0.6)}, poll=0.1)
+    played = play(until_over, {'poll': close_after(0.6)}, poll=0.1)
     assert played.names == GOOD + ' closed disconnected'
     assert 5 <= len(played.all('poll')) <= 8
     assert 0.095 < min(gaps(played)) and max(gaps(played)) < 0.3
@@ -111,8 +109,7 @@ def test_poll_under_a_stream_of_messages():
         start.append(monotonic())
         if monotonic() - start[0] > 0.6:
             ws.force_disconnect()
-    with Server(script) as server:
-        played = play(server.url(), {'poll': poll}, poll=0.1)
+    played = play(script, {'poll': poll}, poll=0.1)
     assert len(played.all('binary')) > 500
     assert 5 <= len(played.all('poll')) <= 8 and max(gaps(played)) < 0.3
 
@@ -125,8 +122,7 @@ def test_poll_between_the_messages_of_one_read():
         peer.accept(also=frame(TEXT, b'x') * 60 + close_frame(1000))
         peer.read_close()
         pings.extend(item for item in peer.frames if item[2] == PING)
-    with Server(script) as server:
-        played = play(server.url(), {'text': lambda ws, event: time.sleep(0.01)}, poll=0.1, ping_rate=0.1)
+    played = play(script, {'text': lambda ws, event: time.sleep(0.01)}, poll=0.1, ping_rate=0.1)
     assert len(played.all('text')) == 60
     assert 5 <= len(played.all('poll')) <= 9 and max(gaps(played)) < 0.25
     assert 5 <= len(pings) <= 9
@@ -143,8 +139,7 @@ def test_poll_whose_handler_is_slower_than_poll():
         peer.read_until(PING)
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url(), {'poll': lambda ws, event: time.sleep(0.03)}, poll=0.001, ping_rate=0.05)
+    played = play(script, {'poll': lambda ws, event: time.sleep(0.03)}, poll=0.001, ping_rate=0.05)
     played.ended(GOOD + ' text' * 5 + ' closing disconnected', 'closed', True, 1000)
     assert played.elapsed < 1.5
 
@@ -155,8 +150,7 @@ def test_no_poll_before_ready():
         time.sleep(0.3)
         peer.send(peer.upgrade() + close_frame(1000))
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url(), poll=0.05)
+    played = play(script, poll=0.05)
     assert played.names == GOOD + ' closing disconnected'       # the order was checked by Played
 
 
@@ -182,8 +176,7 @@ def test_pings_have_their_own_pace():
             times.append(monotonic())
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url(), poll=30, ping_rate=0.15)
+    played = play(script, poll=30, ping_rate=0.15)
     found = [after - before for before, after in zip(times, times[1:])]
     assert 0.12 < min(found) and max(found) < 0.4
     assert len(played.all('poll')) == 1
@@ -197,9 +190,8 @@ def test_no_pings(rate):
         peer.close_code(1000)
         peer.read_close()
         assert [item[2] for item in peer.frames] == [CLOSE]
-    with Server(script) as server:
-        play(server.url(), poll=0.05, ping_rate=rate).ended(GOOD + ' closing disconnected', 'closed', True,
-                                                          1000)
+    play(script, poll=0.05, ping_rate=rate).ended(GOOD + ' closing disconnected', 'closed', True,
+                                                      1000)
 
 
 @pytest.mark.parametrize('at', ['ready', slow('text'), slow('poll')])
@@ -220,8 +212,7 @@ def test_no_bursts_of_pings_after_a_pause(at):
         if not done:
             done.append(time.sleep(0.6))
             paused.set()
-    with Server(script) as server:
-        play(server.url(), {at: pause}, poll=30, ping_rate=0.1)
+    play(script, {at: pause}, poll=30, ping_rate=0.1)
     assert 1 <= len(seen) <= 3
 
 
@@ -233,9 +224,8 @@ def test_pings_stop_at_close():
         peer.close_code(1000)
         peer.read_end()
         assert [item[2] for item in peer.frames][-1] == CLOSE
-    with Server(script) as server:
-        play(server.url(), {'ready': lambda ws, event: ws.close()}, ping_rate=0.05).ended(
-            GOOD + ' closed disconnected', 'closed', True, 1000)
+    play(script, {'ready': lambda ws, event: ws.close()}, ping_rate=0.05).ended(
+        GOOD + ' closed disconnected', 'closed', True, 1000)
 
 
 def test_latency():
@@ -257,8 +247,7 @@ def test_latency():
     def ready(ws, event):
         assert ws.latency is None
     found = []
-    with Server(script) as server:
-        play(server.url(), {'ready': ready, 'pong': pong}, ping_rate=30)
+    play(script, {'ready': ready, 'pong': pong}, ping_rate=30)
     assert [data for data, _, _ in found] == [b'', b'mine', b'nobody asked']
     assert 0.1 <= found[0][1] < 0.1 + SLACK and found[0][1] == found[0][2]
     assert 0 <= found[1][1] < SLACK and found[2][1:] == (None, found[1][1])
@@ -267,31 +256,27 @@ def test_latency():
 # -- ping_timeout
 
 def test_ping_timeout_does_not_wait_for_poll():
-    with Server(quiet) as server:
-        played = play(server.url(), poll=30, ping_rate=10, ping_timeout=0.4)
+    played = play(quiet, poll=30, ping_rate=10, ping_timeout=0.4)
     played.ended(GOOD + ' unresponsive disconnected', 'disconnected; exceeded 0.4s ping timeout')
     assert 0.4 <= played.elapsed < 0.4 + SLACK
 
 
 def test_ping_timeout_counts_from_the_oldest_ping():
     """Further pings that stay unanswered do not put it off."""
-    with Server(quiet) as server:
-        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.5)
+    played = play(quiet, poll=30, ping_rate=0.1, ping_timeout=0.5)
     assert played.last.reason == 'disconnected; exceeded 0.5s ping timeout'
     assert 0.5 <= played.elapsed < 0.5 + SLACK
 
 
 @pytest.mark.parametrize('rate', [slow(0), None])
 def test_no_ping_no_timeout(rate):
-    with Server(until_over) as server:
-        played = play(server.url(), {'poll': close_after(0.5)}, poll=0.1, ping_rate=rate, ping_timeout=0.2)
+    played = play(until_over, {'poll': close_after(0.5)}, poll=0.1, ping_rate=rate, ping_timeout=0.2)
     assert played.names == GOOD + ' closed disconnected'
 
 
 def test_ping_of_the_caller_counts():
-    with Server(quiet) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.send_ping(b'x')}, poll=30, ping_rate=0,
-                      ping_timeout=0.3)
+    played = play(quiet, {'ready': lambda ws, event: ws.send_ping(b'x')}, poll=30, ping_rate=0,
+                  ping_timeout=0.3)
     assert played.names == GOOD + ' unresponsive disconnected'
     assert 0.3 <= played.elapsed < 0.3 + SLACK
 
@@ -317,8 +302,7 @@ def test_answered_pings_do_not_time_out():
             peer.send(frame(PONG, payload))
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url(), poll=30, ping_rate=0.05, ping_timeout=0.4)
+    played = play(script, poll=30, ping_rate=0.05, ping_timeout=0.4)
     assert played.last.graceful and len(played.all('pong')) > 3
 
 
@@ -332,8 +316,7 @@ def test_a_long_download_is_life():
             time.sleep(0.05)
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.4)
+    played = play(script, poll=30, ping_rate=0.1, ping_timeout=0.4)
     played.ended(GOOD + ' binary closing disconnected', 'closed', True, 1000)
     assert played.elapsed > 0.6
 
@@ -346,8 +329,7 @@ def test_silence_after_life_times_out():
             peer.text('x')
             time.sleep(0.05)
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.4)
+    played = play(script, poll=30, ping_rate=0.1, ping_timeout=0.4)
     assert played.names == GOOD + ' text' * 8 + ' unresponsive disconnected'
     assert 0.7 <= played.elapsed < 0.8 + SLACK
 
@@ -375,16 +357,14 @@ def test_slow_handler_is_no_dead_peer(at):
     def pong(ws, event):
         if len(done) == (2 if at == 'poll' else 1):
             ws.close()
-    with Server(script) as server:
-        played = play(server.url(), {at: slow, 'pong': pong}, poll=0.2, ping_rate=0.1, ping_timeout=0.3)
+    played = play(script, {at: slow, 'pong': pong}, poll=0.2, ping_rate=0.1, ping_timeout=0.3)
     assert 'unresponsive' not in played.names and played.last.graceful
 
 
 def test_ping_timeout_ends_during_our_close():
     """After close() the answer has its own limit; a silent peer ends by one of both."""
-    with Server(quiet) as server:
-        played = play(server.url(), {'ready': lambda ws, event: (ws.send_ping(b'x'), ws.close())},
-                      poll=30, ping_timeout=0.3, close_timeout=5)
+    played = play(quiet, {'ready': lambda ws, event: (ws.send_ping(b'x'), ws.close())},
+                  poll=30, ping_timeout=0.3, close_timeout=5)
     assert played.names == GOOD + ' unresponsive disconnected'
     assert played.elapsed < 0.3 + SLACK
 
@@ -396,8 +376,7 @@ def test_no_ping_timeout_after_our_echo():
         peer.read_until(PING)
         peer.close_code(1000)
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url(), poll=30, ping_rate=0.1, ping_timeout=0.2, close_timeout=0.7)
+    played = play(script, poll=30, ping_rate=0.1, ping_timeout=0.2, close_timeout=0.7)
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     assert 0.6 < played.elapsed < 0.9 + SLACK
 
@@ -406,9 +385,8 @@ def test_no_ping_timeout_after_our_echo():
 
 def test_close_timeout_counts_from_the_call():
     """A handler that goes on after close() for long: the time is up when it is done."""
-    with Server(quiet) as server:
-        played = play(server.url(), {'ready': lambda ws, event: (ws.close(), time.sleep(0.5))},
-                      poll=30, close_timeout=0.4)
+    played = play(quiet, {'ready': lambda ws, event: (ws.close(), time.sleep(0.5))},
+                  poll=30, close_timeout=0.4)
     assert "didn't respond" in played.last.reason
     assert 0.5 <= played.elapsed < 0.4 + SLACK
 
@@ -433,9 +411,8 @@ def test_no_close_timeout(none):
         time.sleep(0.5)
         peer.close_code(1000)
         peer.read_end()
-    with Server(script) as server:
-        play(server.url(), {'ready': lambda ws, event: ws.close()}, close_timeout=none).ended(
-            GOOD + ' closed disconnected', 'closed', True, 1000)
+    play(script, {'ready': lambda ws, event: ws.close()}, close_timeout=none).ended(
+        GOOD + ' closed disconnected', 'closed', True, 1000)
 
 
 def test_late_answer_in_the_socket_counts():
@@ -444,9 +421,8 @@ def test_late_answer_in_the_socket_counts():
         peer.accept()
         peer.answer_close()
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: (ws.close(), time.sleep(0.6))},
-                      close_timeout=0.3)
+    played = play(script, {'ready': lambda ws, event: (ws.close(), time.sleep(0.6))},
+                  close_timeout=0.3)
     assert played.elapsed < 0.6 + SLACK
     played.ended(GOOD + ' closed disconnected', 'closed', True, 1000)
 
@@ -461,9 +437,8 @@ def test_late_answer_behind_messages_counts():
         if ws.is_active:
             ws.close()
             time.sleep(0.4)
-    with Server(script) as server:
-        play(server.url(), {'text': text}, close_timeout=0.3).ended(
-            GOOD + ' text' * 10 + ' closed disconnected', 'closed', True, 1000)
+    play(script, {'text': text}, close_timeout=0.3).ended(
+        GOOD + ' text' * 10 + ' closed disconnected', 'closed', True, 1000)
 
 
 def test_close_timeout_and_slow_handlers():
@@ -471,9 +446,8 @@ def test_close_timeout_and_slow_handlers():
     def script(peer):
         peer.accept(also=frame(TEXT, b'x') * 300)
         peer.read_end()
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.close(),
-                                   'text': lambda ws, event: time.sleep(0.2)}, close_timeout=0.3)
+    played = play(script, {'ready': lambda ws, event: ws.close(),
+                               'text': lambda ws, event: time.sleep(0.2)}, close_timeout=0.3)
     assert "didn't respond" in played.last.reason
     assert 0.3 <= played.elapsed < 0.3 + SLACK
 
@@ -483,9 +457,8 @@ def test_connect_timeout_begins_with_connecting():
     def script(peer):
         peer.accept(also=close_frame(1000))
         peer.read_close()
-    with Server(script) as server:
-        play(server.url(), {'connecting': lambda ws, event: time.sleep(0.4)}, connect_timeout=0.3).ended(
-            GOOD + ' closing disconnected', 'closed', True, 1000)
+    play(script, {'connecting': lambda ws, event: time.sleep(0.4)}, connect_timeout=0.3).ended(
+        GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 def test_late_upgrade_in_the_socket_counts():
@@ -493,9 +466,8 @@ def test_late_upgrade_in_the_socket_counts():
         peer.accept()
         peer.close_code(1000)
         peer.read_close()
-    with Server(script) as server:
-        play(server.url(), {'connected': lambda ws, event: time.sleep(0.5)}, connect_timeout=0.3).ended(
-            GOOD + ' closing disconnected', 'closed', True, 1000)
+    play(script, {'connected': lambda ws, event: time.sleep(0.5)}, connect_timeout=0.3).ended(
+        GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 # -- sleeping
@@ -503,8 +475,7 @@ def test_late_upgrade_in_the_socket_counts():
 def test_idle_connection_sleeps():
     """Nothing wakes it but its deadlines."""
     before = Counted.waits_begun
-    with Server(until_over) as server:
-        played = play(server.url(), {'poll': close_after(0.55)}, session_class=Counted, poll=0.2)
+    played = play(until_over, {'poll': close_after(0.55)}, session_class=Counted, poll=0.2)
     assert played.names == GOOD + ' closed disconnected'
     # connecting, the answer, the polls, the answer to close()
     assert Counted.waits_begun - before <= 4 + len(played.all('poll'))
@@ -569,18 +540,16 @@ def test_signals_end_nothing(restless):
 
     def text(ws, event):
         ws.close()
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: ws.send_binary(b'x' * 600000), 'text': text},
-                      {'proxies': {}, 'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]},
-                      poll=0.1, close_timeout=0.3)
+    played = play(script, {'ready': lambda ws, event: ws.send_binary(b'x' * 600000), 'text': text},
+                  {'proxies': {}, 'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]},
+                  poll=0.1, close_timeout=0.3)
     assert played.names == GOOD + ' text disconnected'
     assert "didn't respond" in played.last.reason
     assert played.elapsed >= 0.5 and len(restless) > 50
 
 
 def test_signals_and_upgrade_time_out(restless):
-    with Server(lambda peer: (peer.read_head(), peer.read_end())) as server:
-        played = play(server.url(), connect_timeout=0.3)
+    played = play(lambda peer: (peer.read_head(), peer.read_end()), connect_timeout=0.3)
     assert played.last.reason == 'disconnected; upgrade timed out after 0.3s'
     assert 0.3 <= played.elapsed < 0.3 + SLACK
 
@@ -589,8 +558,7 @@ def test_wall_clock_that_steps_back(monkeypatch):
     """Poll and limits go on; nothing waits for an hour."""
     real, offset = time.time, [0]
     monkeypatch.setattr(time, 'time', lambda: real() + offset[0])
-    with Server(quiet) as server:
-        played = play(server.url(), {'ready': lambda ws, event: offset.__setitem__(0, -50)}, poll=0.1,
-                      ping_rate=0.1, ping_timeout=0.5)
+    played = play(quiet, {'ready': lambda ws, event: offset.__setitem__(0, -50)}, poll=0.1,
+                  ping_rate=0.1, ping_timeout=0.5)
     assert played.names == GOOD + ' unresponsive disconnected'
     assert len(played.all('poll')) >= 4

@@ -296,9 +296,8 @@ def test_callback_that_raises(caplog):
         peer.accept(also=frame(TEXT, b'x') + frame(PING, b'p') + close_frame(1000))
         peer.read_close()
     with caplog.at_level(logging.WARNING, logger='lomond'):
-        with Server(script) as server:
-            play(server.url(), {'text': lambda ws, event: (ws.send_text('y'), ws.send_ping())},
-                 {'trace': broken}).ended(GOOD + ' text ping closing disconnected', 'closed', True, 1000)
+        play(script, {'text': lambda ws, event: (ws.send_text('y'), ws.send_ping())},
+             {'trace': broken}).ended(GOOD + ' text ping closing disconnected', 'closed', True, 1000)
     assert 'debugging gone wrong' in caplog.text
 
 
@@ -344,8 +343,7 @@ def test_callback_that_force_disconnects(stage):
 
 def test_truthy_trace_goes_to_the_logger(caplog):
     with caplog.at_level(logging.DEBUG, logger='lomond'):
-        with Server(closes) as server:
-            play(server.url(), options={'trace': True})
+        play(closes, options={'trace': True})
     found = [record for record in caplog.records if record.name.split('.')[0] == 'lomond']
     assert found and all(record.levelno == logging.DEBUG for record in found)
     text = ' '.join(record.getMessage() for record in found)
@@ -357,8 +355,7 @@ def test_truthy_trace_goes_to_the_logger(caplog):
 @pytest.mark.parametrize('trace', [None, False, 0])
 def test_one_debug_record_per_connection(caplog, trace):
     with caplog.at_level(logging.DEBUG):
-        with Server(closes) as server:
-            play(server.url(), options={'trace': trace})
+        play(closes, options={'trace': trace})
     found = [record for record in caplog.records if record.name.split('.')[0] == 'lomond']
     assert found and all(record.levelno == logging.DEBUG for record in found)
 
@@ -380,8 +377,7 @@ def test_nothing_above_debug(caplog):
                 (lambda peer: peer.reset(), {}, {}), (quiet, {}, {'ping_rate': 10, 'ping_timeout': 0.1}),
                 (lambda peer: (peer.read_head(), peer.send(b'HTTP/1.1 500 x\r\n\r\n')), {}, {}),
                 (lambda peer: (peer.read_head(), peer.send(b'garbage\r\n')), {}, {})]:
-            with Server(script) as server:
-                play(server.url(), handlers, **settings)
+            play(script, handlers, **settings)
         play('ws://127.0.0.1:1/')
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
     assert logging.getLogger('lomond').level == level
@@ -397,8 +393,7 @@ def test_nobody_listens_nothing_is_made(monkeypatch):
     before = logging.getLogger('lomond').level
     logging.getLogger('lomond').setLevel(logging.INFO)
     try:
-        with Server(closes) as server:
-            play(server.url()).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+        play(closes).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     finally:
         logging.getLogger('lomond').setLevel(before)
 

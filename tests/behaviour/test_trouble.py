@@ -67,8 +67,7 @@ def through(proxy_answer, scheme, limit=PATIENCE):
 def said(script, handlers=None, options=None, **settings):
     """What the events of a connection say, as the page writes it."""
     server_options = settings.pop('server', {})
-    with Server(script, script, script, script, **server_options) as server:
-        played = play(server.url(), handlers, options, **settings)
+    played = play([script, script, script, script], handlers, options, **settings, server=server_options)
     last = played.last
     sentences = ["Disconnected(reason={!r}, graceful={})".format(str(last.reason), last.graceful),
                  "Disconnected(reason={!r})".format(str(last.reason))]

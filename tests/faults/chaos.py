@@ -22,10 +22,11 @@ import traceback
 
 import chaos_peer
 from chaos_peer import pack, unpack
+from support.client import check_end, check_order
 from support.frames import CLOSE, PING, PONG
 
 from lomond import WebSocket
-from lomond._compat import monotonic, text_type
+from lomond._compat import monotonic
 
 #: What a socket raises that has nothing to read yet, by its timeout or by not blocking.
 NOTHING_YET = (socket.timeout, BlockingIOError if sys.version_info[0] > 2 else socket.timeout)
@@ -40,7 +41,6 @@ LONG = 30.0
 GOOD = 'connecting connected ready'
 LOST = r'socket fail; connection lost'
 RESET = r'socket fail; .*(reset|[Bb]roken pipe).*'
-ENDS = ('connect_fail', 'disconnected')
 #: Events that floods are made of: in ``names`` any number in a row is one.
 MANY = ('text', 'binary', 'ping', 'pong')
 
@@ -410,22 +410,8 @@ class Watch(object):
         for _ in range(2):
             assert next(self.iterator, None) is None
         self.iterator = None
-        names = self.names.split()
-        assert names[0] == 'connecting' and names.count('connecting') == 1, names
-        assert names[-1] in ENDS, names
-        assert not [name for name in names[:-1] if name in ENDS], names
-        assert names.count('ready') <= 1, names
-        so_far = set()
-        for name in names:
-            if name in ('text', 'binary'):
-                assert 'ready' in so_far and not so_far & set(['closing', 'closed']), name
-            so_far.add(name)
-        ws = self.ws
-        assert (ws.is_active, ws.is_closing, ws.is_closed) == (False, False, True)
-        assert ws.session._sock is None
-        assert isinstance(self.last.reason, text_type) and self.last.reason
-        # nothing of the peer goes into a log line or a terminal unescaped
-        assert not re.search('[\\x00-\\x1f\\x7f-\\x9f]', self.last.reason), self.last.reason
+        check_order(self.names.split())
+        check_end(self.ws, self.last)
         for thread in self._threads:
             thread.join(PATIENCE)
             assert not thread.is_alive(), 'a thread of the scenario does not end'

@@ -8,6 +8,7 @@ import threading
 import chaos
 from chaos import Watch, add, monotonic, scenario
 from chaos_control import PHASES
+from support.client import ENDS
 from support.frames import close_frame, frame
 
 from lomond.persist import persist
@@ -56,7 +57,7 @@ def _exit(phase, kind, answer):
                 event.set()
             watch.in_thread(from_thread)
             names = iterate(watch, event, min_wait=20, max_wait=20)
-            assert 'back_off' not in names and names[-1] in chaos.ENDS, names
+            assert 'back_off' not in names and names[-1] in ENDS, names
             took.append(watch.ended - set_at[0])
             world.end()
         assert min(took) < 1.0, took

@@ -13,7 +13,6 @@ import time
 import pytest
 from support.client import in_thread, play
 from support.paths import TESTS
-from support.peer import Server
 
 from lomond import errors
 
@@ -63,9 +62,8 @@ def test_close_that_makes_another_send_fail_is_written():
             ws.send_text('refused')
         assert asked
     threads = []
-    with Server(script) as server:
-        played = play(server.url(), {'ready': lambda ws, event: threads.append(in_thread(send, ws))},
-                      poll=30, close_timeout=5.0)
+    played = play(script, {'ready': lambda ws, event: threads.append(in_thread(send, ws))},
+                  poll=30, close_timeout=5.0)
     played.ended('connecting connected ready closed disconnected', 'closed', True, 1000)
     threads[0].join()
     assert threads[0].error is None

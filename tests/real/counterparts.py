@@ -13,12 +13,14 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
 
 from lomond import WebSocket, events
 from lomond.errors import TransportFail  # noqa: F401 (for the tests)
+from lomond.persist import persist
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REAL = os.path.join(os.path.dirname(os.path.dirname(HERE)), '.real')
@@ -177,11 +179,8 @@ def is_listening(port):
 @contextlib.contextmanager
 def running(*args, **kwargs):
     """A Counterpart for the length of a with statement."""
-    counterpart = Counterpart(*args, **kwargs)
-    try:
+    with contextlib.closing(Counterpart(*args, **kwargs)) as counterpart:
         yield counterpart
-    finally:
-        counterpart.close()
 
 
 # -- the scripted servers
@@ -326,7 +325,117 @@ def prove_echo(url, to_send=None, settings=None, **options):
     return happened
 
 
+def talk(websocket, on_event, **settings):
+    """Call a function with each event but Poll; return the events."""
+    happened = []
+    began = time.time()
+    for event in websocket.connect(**dict(LIMITS, **settings)):
+        assert time.time() - began < 40, happened
+        if event.name != 'poll':
+            happened.append(event)
+            on_event(event)
+    return happened
+
+
 def run(websocket, **settings):
-    """All events but Poll of a connection that needs nothing of us."""
-    return [event for event in websocket.connect(**dict(LIMITS, **settings))
-            if not isinstance(event, events.Poll)]
+    """Return all events but Poll of a connection that needs nothing of us."""
+    return talk(websocket, lambda event: None, **settings)
+
+
+def at_ready(websocket, function, **settings):
+    """Call a function at Ready; return the events."""
+    return talk(websocket, lambda event: event.name == 'ready' and function(), **settings)
+
+
+def take(websocket, count, *kinds, **settings):
+    """Take this number of events with these names, and close; return them."""
+    taken = []
+
+    def on_event(event):
+        if event.name in kinds:
+            taken.append(event)
+            if len(taken) == count:
+                websocket.close()
+    assert talk(websocket, on_event, **settings)[-1].graceful
+    return taken
+
+
+def prove_lost(happened, reason='socket fail; '):
+    """Prove that an open connection was lost."""
+    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected'], happened
+    assert happened[-1].reason.startswith(reason) and not happened[-1].graceful, happened
+
+
+def prove_bare_end(happened):
+    """Prove that TCP has ended without a close frame."""
+    prove_lost(happened, 'socket fail; connection lost')
+
+
+def prove_both_send(websocket, message, count):
+    """Prove that this number of messages comes back, all of them under way before the first does."""
+    back = []
+
+    def on_event(event):
+        if event.name == 'ready':
+            for _ in range(count):
+                websocket.send_binary(message)
+        elif event.name == 'binary':
+            back.append(event.data == message)
+            if len(back) == count:
+                websocket.close()
+    assert talk(websocket, on_event)[-1].graceful and back == [True] * count
+
+
+def prove_threads(websocket, count):
+    """Prove that messages of four threads, each sending this number, all come back."""
+    wanted = [['%d of %d %s' % (number, thread, 'x' * (number % 300)) for number in range(count)]
+              for thread in range(4)]
+    back, threads = set(), []
+
+    def send_all(texts):
+        for text in texts:
+            websocket.send_text(text)
+
+    def on_event(event):
+        if event.name == 'ready':
+            threads.extend(threading.Thread(target=send_all, args=(texts,)) for texts in wanted)
+            for thread in threads:
+                thread.start()
+        elif event.name == 'text':
+            back.add(event.text)
+            if len(back) == 4 * count:
+                websocket.close()
+    happened = talk(websocket, on_event)
+    for thread in threads:
+        thread.join()
+    assert back == set(sum(wanted, [])) and happened[-1].graceful
+
+
+def prove_comeback(websocket, counterpart, kills, restart_at='connect_fail'):
+    """Prove that persist() comes back as often as a counterpart is killed.
+
+    :param restart_at: name of the event at which the counterpart is started again
+    :returns: the events
+    """
+    exit_event = threading.Event()
+    happened, readies = [], 0
+    for event in persist(websocket, poll=1, min_wait=0.1, max_wait=0.3, exit_event=exit_event):
+        happened.append(event)
+        assert len(happened) < 1000
+        if event.name == 'ready':
+            readies += 1
+            websocket.send_text('hello %d' % readies)
+        elif event.name == 'text':
+            assert event.text == 'hello %d' % readies
+            if readies > kills:
+                exit_event.set()
+            else:
+                counterpart.kill()
+        elif event.name == restart_at and counterpart.is_down:
+            counterpart.start()
+    seen = names(happened)
+    assert readies == kills + 1 == seen.count('disconnected') and 'back_off' in seen
+    assert seen[-2:] == ['closed', 'disconnected'] and happened[-1].graceful
+    lost = [event for event in happened if event.name == 'disconnected'][0]
+    assert lost.reason.startswith('socket fail; ') and not lost.graceful
+    return happened

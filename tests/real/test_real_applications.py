@@ -2,11 +2,11 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
-import time
 import uuid
 
 import counterparts
@@ -16,7 +16,6 @@ from counterparts import (
     DEBIAN,
     NPM,
     SERVERS,
-    Counterpart,
     ScriptedServer,
     WebSocket,
     certificate,
@@ -24,6 +23,9 @@ from counterparts import (
     names,
     needs,
     program,
+    run,
+    running,
+    talk,
 )
 from reverse_proxies import ReverseProxy
 from six.moves.urllib.request import Request, urlopen
@@ -32,27 +34,6 @@ import lomond
 
 LOMOND = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
 CLOSED_BY_SERVER = ['connecting', 'connected', 'ready', 'closing', 'disconnected']
-
-
-def started(make_command, number_of_ports=1):
-    """A fixture's generator: a Counterpart, until the end of the module."""
-    counterpart = Counterpart(make_command, number_of_ports)
-    try:
-        yield counterpart
-    finally:
-        counterpart.close()
-
-
-def connect(websocket, on_event, **settings):
-    """Call a function with each event but Poll; the events."""
-    happened = []
-    began = time.time()
-    for event in websocket.connect(**dict(counterparts.LIMITS, **settings)):
-        assert time.time() - began < 40, happened
-        if event.name != 'poll':
-            happened.append(event)
-            on_event(event)
-    return happened
 
 
 def end_of(happened):
@@ -78,9 +59,9 @@ authorization {{ token: "let me in" }}
 
 @pytest.fixture(scope='module')
 def nats():
-    for each in started(lambda self: [program('nats-server'), '-c', self.write(
-            'nats.conf', _NATS.format(ports=self.ports))], 2):
-        yield each
+    with running(lambda self: [program('nats-server'), '-c', self.write(
+            'nats.conf', _NATS.format(ports=self.ports))], 2) as started:
+        yield started
 
 
 class NatsClient(object):
@@ -127,7 +108,7 @@ def test_nats(nats, compress):
         elif state and len(client.came) >= len(wanted) and client.pings >= 2:
             client.websocket.close()
 
-    happened = connect(client.websocket, on_event)
+    happened = talk(client.websocket, on_event)
     assert client.came == wanted and state == [True]
     assert end_of(happened) == CLOSED_BY_US and happened[-1].graceful
     ready, = [event for event in happened if event.name == 'ready']
@@ -136,7 +117,7 @@ def test_nats(nats, compress):
 
 def test_nats_refuses(nats):
     client = NatsClient(nats, token='wrong')
-    happened = connect(client.websocket, client.on_event)
+    happened = talk(client.websocket, client.on_event)
     assert b"-ERR 'Authorization Violation'" in client.came
     assert end_of(happened) in (CLOSED_BY_SERVER, ['connecting', 'connected', 'ready', 'disconnected'])
 
@@ -151,7 +132,7 @@ def test_nats_is_ended(nats, number):
             client.came = b''
             nats.signal(number)
 
-    happened = connect(client.websocket, on_event)
+    happened = talk(client.websocket, on_event)
     nats.kill()
     nats.start()
     assert happened[-1].name == 'disconnected'
@@ -173,8 +154,8 @@ def chromium_command(self):
 
 @pytest.fixture(scope='module')
 def chromium():
-    for each in started(chromium_command):
-        yield each
+    with running(chromium_command) as started:
+        yield started
 
 
 def get_json(url, data=None, headers=()):
@@ -208,7 +189,7 @@ def test_devtools(chromium, compress):
             if 4 in answers:
                 websocket.close()
 
-    happened = connect(websocket, on_event)
+    happened = talk(websocket, on_event)
     assert answers[2]['result']['result']['value'] == 42
     assert answers[3]['result']['result']['value'] == '\u20ac\U0001f600' * 700000
     assert answers[4]['result']['result']['value'] == 1000000
@@ -218,8 +199,7 @@ def test_devtools(chromium, compress):
 
 def test_devtools_wants_no_origin(chromium):
     """Pages of the web may not talk to it: 403 with a body that says why."""
-    happened = connect(WebSocket(devtools_url(chromium), proxies={}, origin='https://example.org'),
-                       lambda event: None)
+    happened = run(WebSocket(devtools_url(chromium), proxies={}, origin='https://example.org'))
     assert names(happened) == ['connecting', 'connected', 'rejected', 'disconnected']
     assert happened[2].response.status_code == 403
     assert b'--remote-allow-origins' in happened[2].response.body
@@ -241,8 +221,8 @@ def jupyter_command(self):
 
 @pytest.fixture(scope='module')
 def jupyter():
-    for each in started(jupyter_command):
-        yield each
+    with running(jupyter_command) as started:
+        yield started
 
 
 @pytest.fixture(scope='module')
@@ -287,14 +267,14 @@ def test_jupyter_kernel(jupyter, kernel, compress, by):
             if replies and ''.join(printed).endswith('42\n'):
                 websocket.close()
 
-    happened = connect(websocket, on_event, ping_rate=1, ping_timeout=20)
+    happened = talk(websocket, on_event, ping_rate=1, ping_timeout=20)
     assert ''.join(printed) == '\u20ac' * 300000 + '\n42\n' and replies == ['ok']
     assert end_of(happened) == CLOSED_BY_US and happened[-1].graceful
 
 
 def test_jupyter_without_the_token(jupyter, kernel):
     websocket = WebSocket('ws://127.0.0.1:%d%s' % (jupyter.port, kernel), proxies={})
-    happened = connect(websocket, lambda event: None)
+    happened = run(websocket)
     assert names(happened) == ['connecting', 'connected', 'rejected', 'disconnected']
     assert happened[2].response.status_code == 403
 
@@ -304,9 +284,9 @@ def test_jupyter_without_the_token(jupyter, kernel):
 @pytest.fixture(scope='module')
 def socketio():
     needs(os.path.join(NPM, 'node_modules', 'socket.io'))
-    for each in started(lambda self: [program('node'), os.path.join(SERVERS, 'socketio_server.js'), NPM,
-                                      '%d' % self.port]):
-        yield each
+    with running(lambda self: [program('node'), os.path.join(SERVERS, 'socketio_server.js'), NPM,
+                                      '%d' % self.port]) as started:
+        yield started
 
 
 class SocketIo(object):
@@ -348,7 +328,7 @@ def test_socketio(socketio, compress):
         elif len(client.packets) == 5 and client.pings >= 3:
             client.websocket.close()
 
-    happened = connect(client.websocket, on_event)
+    happened = talk(client.websocket, on_event)
     assert client.packets == ['42["hello","J\xfcrgen"]', '42["said","m\xf6ve"]', '431["ok"]',
                               '451-["said",{"_placeholder":true,"num":0}]', data]
     assert end_of(happened) == CLOSED_BY_US and happened[-1].graceful
@@ -357,7 +337,7 @@ def test_socketio(socketio, compress):
 def test_socketio_loses_patience(socketio):
     """Whoever does not answer its heartbeats is let go."""
     client = SocketIo(socketio, answers_pings=False)
-    happened = connect(client.websocket, client.on_event)
+    happened = talk(client.websocket, client.on_event)
     assert client.pings == 1
     assert end_of(happened) == CLOSED_BY_SERVER
     assert happened[-1].graceful and happened[-1].code is None      # a close frame without a code
@@ -372,7 +352,7 @@ def test_socketio_lets_us_go(socketio):
         if len(client.packets) == 1 and not count:
             client.websocket.send_text('42["leave"]')
 
-    happened = connect(client.websocket, on_event)
+    happened = talk(client.websocket, on_event)
     assert client.packets[-1] == '41'
     assert end_of(happened) == CLOSED_BY_SERVER and happened[-1].graceful
 
@@ -383,9 +363,9 @@ def test_socketio_lets_us_go(socketio):
 def graphql():
     needs(os.path.join(NPM, 'node_modules', 'graphql-ws'))
     needs(os.path.join(NPM, 'node_modules', 'graphql'))
-    for each in started(lambda self: [program('node'), os.path.join(SERVERS, 'graphql_server.mjs'), NPM,
-                                      '%d' % self.port]):
-        yield each
+    with running(lambda self: [program('node'), os.path.join(SERVERS, 'graphql_server.mjs'), NPM,
+                                      '%d' % self.port]) as started:
+        yield started
 
 
 def graphql_client(graphql, **options):
@@ -416,7 +396,7 @@ def test_graphql(graphql):
         if len(came) == 1 + 2 + 51 + 1 and answered:
             websocket.close()
 
-    happened = connect(websocket, on_event)
+    happened = talk(websocket, on_event)
     assert came.count(('s', 'next')) == 50 and came.count(('s', 'complete')) == 1
     assert came.count(('q', 'next')) == 1 and came.count(('e', 'error')) == 1
     assert end_of(happened) == CLOSED_BY_US and happened[-1].graceful
@@ -439,7 +419,7 @@ def test_graphql_refuses(graphql, to_send, protocol, code, reason):
             for message in to_send:
                 websocket.send_json(message)
 
-    happened = connect(websocket, on_event)
+    happened = talk(websocket, on_event)
     assert end_of(happened) == CLOSED_BY_SERVER
     assert happened[-1].graceful and happened[-1].code == code
     closing = happened[-2]
@@ -453,17 +433,11 @@ def test_graphql_refuses(graphql, to_send, protocol, code, reason):
 def test_gevent(scheme):
     """Twenty conversations at once in one thread, where gevent has patched sockets and threads."""
     python = environment_program('gevent', 'python')
-    server = ScriptedServer('websockets')
-    try:
-        nginx = ReverseProxy('nginx', server)
-        try:
+    with contextlib.closing(ScriptedServer('websockets')) as server:
+        with contextlib.closing(ReverseProxy('nginx', server)) as nginx:
             url = nginx.url(port=nginx.plain if scheme == 'ws' else nginx.tls12)
             output = subprocess.check_output([
                 python, os.path.join(SERVERS, 'gevent_client.py'), LOMOND, url, certificate('ca.pem')])
-        finally:
-            nginx.close()
-    finally:
-        server.close()
     got = json.loads(output.decode('utf-8'))
     assert got['talks'] == [[[True] * 3, 'disconnected', True, 'closed']] * 20
     assert 'timed out' in got['silent']

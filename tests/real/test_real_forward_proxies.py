@@ -2,18 +2,28 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import contextlib
 import signal
 import sys
-import threading
 import time
 
 import counterparts
 import pytest
-from counterparts import ScriptedServer, WebSocket, certificate, converse, names, prove_echo, run
+from counterparts import (
+    ScriptedServer,
+    WebSocket,
+    certificate,
+    converse,
+    names,
+    prove_both_send,
+    prove_comeback,
+    prove_echo,
+    prove_lost,
+    run,
+    take,
+)
 from forward_proxies import KINDS, ForwardProxy
 from reverse_proxies import ReverseProxy
-
-from lomond.persist import persist
 
 CASES = [(kind, scheme) for kind in sorted(KINDS) for scheme in sorted(KINDS[kind][1])]
 HTTP_CASES = [case for case in CASES if case[1].startswith('http')]
@@ -23,21 +33,15 @@ GOOD = 'user:s%65cret@'
 
 @pytest.fixture(scope='module')
 def server():
-    started = ScriptedServer('websockets')
-    try:
+    with contextlib.closing(ScriptedServer('websockets')) as started:
         yield started
-    finally:
-        started.close()
 
 
 @pytest.fixture(scope='module')
 def tls(server):
     """nginx in front of the server."""
-    started = ReverseProxy('nginx', server)
-    try:
+    with contextlib.closing(ReverseProxy('nginx', server)) as started:
         yield started
-    finally:
-        started.close()
 
 
 @pytest.fixture(scope='module')
@@ -189,22 +193,15 @@ def test_server_closes_and_drops(request, proxies, kind, scheme):
         # It speaks WebSocket itself, and closes properly in the server's place.
         assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
         return
-    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-    assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+    prove_lost(happened)
 
 
 @pytest.mark.parametrize('kind, scheme', CASES)
 def test_greeting_and_rejection(request, proxies, kind, scheme):
     """Data right behind the 101, bodies of refusals: nothing is lost in the tunnel."""
     url = proxies(kind).url(scheme)
-    back = []
-    websocket = client(target(request, 'ws', '/greet'), url)
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'text':
-            back.append(event.text)
-            if len(back) == 3:
-                websocket.close()
-    assert back == ['greeting 0', 'greeting 1', 'greeting 2']
+    greetings = take(client(target(request, 'ws', '/greet'), url), 3, 'text')
+    assert [event.text for event in greetings] == ['greeting 0', 'greeting 1', 'greeting 2']
     happened = run(client(target(request, 'ws', '/reject?status=403&body=no'), url))
     assert names(happened) == ['connecting', 'connected', 'rejected', 'disconnected']
     assert happened[2].response.body == b'no'
@@ -229,27 +226,10 @@ def test_proxy_that_is_frozen(request, proxies, kind, scheme):
 def test_proxy_is_killed_and_comes_back(request, proxies, kind, scheme):
     proxy = proxies(kind)
     websocket = client(target(request, 'ws'), proxy.url(scheme), compress=True)
-    exit_event = threading.Event()
-    happened, readies = [], 0
-    for event in persist(websocket, poll=1, min_wait=0.1, max_wait=0.2, exit_event=exit_event):
-        happened.append(event)
-        assert len(happened) < 500
-        if event.name == 'ready':
-            readies += 1
-            websocket.send_text('hello')
-        elif event.name == 'text':
-            if readies == 2:
-                exit_event.set()
-            else:
-                proxy.kill()
-        elif event.name == 'connect_fail':
-            assert event.reason.startswith('unable to connect to proxy; ') and 'refused' in event.reason
-            if proxy.is_down:
-                proxy.start()
-    seen = names(happened)
-    assert 'connect_fail' in seen and seen[-2:] == ['closed', 'disconnected'] and happened[-1].graceful
-    lost = [event for event in happened if event.name == 'disconnected'][0]
-    assert lost.reason.startswith('socket fail; ') and not lost.graceful
+    failed = [event for event in prove_comeback(websocket, proxy, 1) if event.name == 'connect_fail']
+    assert failed
+    for event in failed:
+        assert event.reason.startswith('unable to connect to proxy; ') and 'refused' in event.reason
 
 
 @pytest.mark.parametrize('variable', ('ws_proxy', 'HTTP_PROXY', 'ALL_PROXY'))
@@ -268,14 +248,4 @@ def test_echo_while_both_send(request, proxies, kind, scheme, target_scheme):
     """Twenty messages of half a megabyte are under way before the first comes back; TLS in TLS, too."""
     skip_tls_in_tls(scheme, target_scheme)
     websocket = client(target(request, target_scheme), proxies(kind).url(scheme))
-    message, back = counterparts.bytes_of(512 * 1024), 0
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'ready':
-            for _ in range(20):
-                websocket.send_binary(message)
-        elif event.name == 'binary':
-            assert event.data == message
-            back += 1
-            if back == 20:
-                websocket.close()
-    assert back == 20 and event.graceful
+    prove_both_send(websocket, counterparts.bytes_of(512 * 1024), 20)

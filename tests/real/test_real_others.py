@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import contextlib
 import signal
 import struct
 import time
@@ -11,12 +12,17 @@ import pytest
 from counterparts import (
     Counterpart,
     WebSocket,
+    at_ready,
     converse,
     environment_program,
     names,
     program,
+    prove_bare_end,
     prove_echo,
+    prove_lost,
     run,
+    take,
+    talk,
 )
 
 # -- mosquitto
@@ -35,12 +41,9 @@ protocol websockets
 @pytest.fixture(scope='module')
 def mosquitto():
     # The user counts for root alone; without a listener of the other kind, one on all interfaces is made.
-    started = Counterpart(lambda self: [program('mosquitto'), '-c', self.write(
-        'mosquitto.conf', _MOSQUITTO.format(ports=self.ports, user='nobody'))], 2)
-    try:
+    with contextlib.closing(Counterpart(lambda self: [program('mosquitto'), '-c', self.write(
+            'mosquitto.conf', _MOSQUITTO.format(ports=self.ports, user='nobody'))], 2)) as started:
         yield started
-    finally:
-        started.close()
 
 
 def mqtt_text(text):
@@ -70,11 +73,6 @@ DISCONNECT = b'\xe0\x00'
 def mqtt_client(mosquitto, **options):
     options.setdefault('protocols', ['mqtt'])
     return WebSocket('ws://127.0.0.1:%d/mqtt' % mosquitto.port, proxies={}, **options)
-
-
-def prove_bare_end(happened):
-    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-    assert happened[-1].reason == 'socket fail; connection lost' and not happened[-1].graceful
 
 
 @pytest.mark.parametrize('end', ('ours', 'mqtt'))
@@ -111,14 +109,9 @@ def test_mqtt(mosquitto, compress, end):
 
 def test_mqtt_broker_that_loses_patience(mosquitto):
     """Nothing said for one and a half times the keep-alive: the broker goes."""
-    websocket = mqtt_client(mosquitto)
-    began, happened = time.time(), []
-    for event in websocket.connect(**counterparts.LIMITS):
-        happened.append(event)
-        if event.name == 'ready':
-            websocket.send_binary(mqtt_connect(keep_alive=1))
+    websocket, began = mqtt_client(mosquitto), time.time()
+    prove_bare_end(at_ready(websocket, lambda: websocket.send_binary(mqtt_connect(keep_alive=1))))
     assert time.time() - began < 10
-    prove_bare_end(happened)
 
 
 def test_mqtt_garbage(mosquitto):
@@ -127,28 +120,27 @@ def test_mqtt_garbage(mosquitto):
 
 def test_mqtt_pings(mosquitto):
     websocket = mqtt_client(mosquitto)
-    pongs = 0
-    for event in websocket.connect(**dict(counterparts.LIMITS, ping_rate=0.1, ping_timeout=3)):
+    pongs = []
+
+    def on_event(event):
         if event.name == 'ready':
             websocket.send_binary(mqtt_connect())
-        if event.name == 'pong':
-            pongs += 1
-            if pongs == 5:
+        elif event.name == 'pong':
+            pongs.append(event)
+            if len(pongs) == 5:
                 websocket.close()
-    assert pongs >= 5 and event.graceful
+    assert talk(websocket, on_event, ping_rate=0.1, ping_timeout=3)[-1].graceful and len(pongs) >= 5
 
 
 def test_mqtt_broker_is_killed(mosquitto):
     websocket = mqtt_client(mosquitto)
-    happened = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        happened.append(event)
+
+    def on_event(event):
         if event.name == 'ready':
             websocket.send_binary(mqtt_connect())
         elif event.name == 'binary':
             mosquitto.kill()
-    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-    assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+    prove_lost(talk(websocket, on_event))
     mosquitto.start()
 
 
@@ -171,11 +163,8 @@ class Uvicorn(Counterpart):
 
 @pytest.fixture(scope='module', params=IMPLEMENTATIONS)
 def uvicorn(request):
-    started = Uvicorn(request.param)
-    try:
+    with contextlib.closing(Uvicorn(request.param)) as started:
         yield started
-    finally:
-        started.close()
 
 
 @pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
@@ -220,27 +209,15 @@ def test_uvicorn_rejects_with_a_body(uvicorn, status):
 
 
 def test_uvicorn_greets(uvicorn):
-    websocket, back = uvicorn.client('/greet'), []
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'text':
-            back.append(event.text)
-            if len(back) == 3:
-                websocket.close()
-    assert back == ['greeting 0', 'greeting 1', 'greeting 2']
+    greetings = take(uvicorn.client('/greet'), 3, 'text')
+    assert [event.text for event in greetings] == ['greeting 0', 'greeting 1', 'greeting 2']
 
 
 def test_uvicorn_pings(uvicorn):
     """Its own pings, with short patience, are answered while nothing else happens."""
     if uvicorn.implementation == 'wsproto':
         pytest.skip('sends no pings with wsproto')
-    websocket = uvicorn.client('/echo')
-    pings = 0
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'ping':
-            pings += 1
-            if pings == 3:
-                websocket.close()
-    assert pings >= 3 and event.graceful
+    assert len(take(uvicorn.client('/echo'), 3, 'ping')) >= 3
 
 
 def test_uvicorn_application_ends(uvicorn):
@@ -252,20 +229,19 @@ def test_uvicorn_application_ends(uvicorn):
 def test_uvicorn_is_ended(uvicorn, number):
     """Asked to stop it closes with 1012; killed it just goes."""
     websocket = uvicorn.client('/echo')
-    happened = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        happened.append(event)
+
+    def on_event(event):
         if event.name == 'ready':
             websocket.send_text('x')
         elif event.name == 'text' and number == 'TERM':
             uvicorn.signal(signal.SIGTERM)
         elif event.name == 'text':
             uvicorn.kill()
+    happened = talk(websocket, on_event)
     if number == 'TERM':
         uvicorn.kill()
         assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']
         assert happened[-1].code == 1012 and happened[-1].graceful
     else:
-        assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-        assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+        prove_lost(happened)
     uvicorn.start()

@@ -2,10 +2,10 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import contextlib
 import signal
 import socket
 import ssl
-import threading
 import time
 
 import counterparts
@@ -14,16 +14,21 @@ from counterparts import (
     CLOSED_BY_US,
     ScriptedServer,
     WebSocket,
+    at_ready,
     certificate,
     converse,
     names,
+    prove_bare_end,
+    prove_both_send,
+    prove_comeback,
     prove_echo,
+    prove_lost,
+    prove_threads,
     run,
 )
 from reverse_proxies import PASSWORD, USER, ReverseProxy
 
 from lomond.auth import DigestAuth
-from lomond.persist import persist
 
 KINDS = ('nginx', 'haproxy', 'caddy', 'apache', 'varnish')
 HAS_TLS13 = getattr(ssl, 'HAS_TLSv1_3', False)
@@ -31,29 +36,20 @@ HAS_TLS13 = getattr(ssl, 'HAS_TLSv1_3', False)
 
 @pytest.fixture(scope='module')
 def upstream():
-    server = ScriptedServer('websockets')
-    try:
+    with contextlib.closing(ScriptedServer('websockets')) as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope='module', params=KINDS)
 def proxy(request, upstream):
-    started = ReverseProxy(request.param, upstream)
-    try:
+    with contextlib.closing(ReverseProxy(request.param, upstream)) as started:
         yield started
-    finally:
-        started.close()
 
 
 @pytest.fixture(scope='module')
 def nginx(upstream):
-    started = ReverseProxy('nginx', upstream)
-    try:
+    with contextlib.closing(ReverseProxy('nginx', upstream)) as started:
         yield started
-    finally:
-        started.close()
 
 
 def client(proxy, path='/echo', port=None, host='localhost', **options):
@@ -194,13 +190,10 @@ def test_basic_with_the_wrong_password(proxy, auth):
 
 
 def test_digest(upstream):
-    proxy = ReverseProxy('apache', upstream)
-    try:
+    with contextlib.closing(ReverseProxy('apache', upstream)) as proxy:
         prove_echo(proxy.url('/digest/echo?x=1,2'), ['let in'], auth=DigestAuth(USER, PASSWORD))
         response = rejection(client(proxy, '/digest/echo', auth=DigestAuth(USER, 'wrong')))
         assert response.status_code == 401
-    finally:
-        proxy.close()
 
 
 def test_impatient_proxy(proxy):
@@ -208,9 +201,7 @@ def test_impatient_proxy(proxy):
     if proxy.kind in ('caddy', 'apache', 'varnish'):
         pytest.skip('%s: has no such limit for one path' % proxy.kind)
     began = time.time()
-    happened = run(client(proxy, '/impatient/echo'), ping_rate=0)
-    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-    assert happened[-1].reason == 'socket fail; connection lost' and not happened[-1].graceful
+    prove_bare_end(run(client(proxy, '/impatient/echo'), ping_rate=0))
     assert time.time() - began < 5
     websocket = client(proxy, '/impatient/echo')
     began = time.time()
@@ -229,72 +220,23 @@ def test_server_behind_closes(proxy, code):
 
 def test_server_behind_drops(proxy):
     for port in (proxy.plain, proxy.tls12, proxy.tls13 if HAS_TLS13 else proxy.tls12):
-        happened = converse(client(proxy, '/drop', port), ['go'])[0]
-        assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-        assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+        prove_lost(converse(client(proxy, '/drop', port), ['go'])[0])
 
 
 @pytest.mark.parametrize('port', ('plain', 'tls12'))
 def test_echo_while_both_send(proxy, port):
     websocket = client(proxy, port=getattr(proxy, port))
-    message, number, back = b'0123456789abcdef' * 32768, 20, 0
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'ready':
-            for _ in range(number):
-                websocket.send_binary(message)
-        elif event.name == 'binary':
-            assert event.data == message
-            back += 1
-            if back == number:
-                websocket.close()
-    assert back == number and event.graceful
+    prove_both_send(websocket, b'0123456789abcdef' * 32768, 20)
 
 
 def test_threads_over_tls(proxy):
-    websocket = client(proxy, port=proxy.tls12, compress=True)
-    back, threads = set(), []
-
-    def send_all(thread):
-        for i in range(300):
-            websocket.send_text('%d of %d %s' % (i, thread, 'x' * i))
-
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'ready':
-            threads = [threading.Thread(target=send_all, args=(thread,)) for thread in range(4)]
-            for thread in threads:
-                thread.start()
-        elif event.name == 'text':
-            back.add(event.text)
-            if len(back) == 1200:
-                websocket.close()
-    for thread in threads:
-        thread.join()
-    assert back == set('%d of %d %s' % (i, thread, 'x' * i) for thread in range(4) for i in range(300))
-    assert event.graceful
+    prove_threads(client(proxy, port=proxy.tls12, compress=True), 300)
 
 
 @pytest.mark.parametrize('port', ('plain', 'tls12'))
 def test_kill_and_restart(proxy, port):
     """persist comes back after the proxy was killed in mid-connection."""
-    websocket = client(proxy, port=getattr(proxy, port), compress=True)
-    exit_event = threading.Event()
-    happened, readies = [], 0
-    for event in persist(websocket, poll=1, min_wait=0.1, max_wait=0.2, exit_event=exit_event):
-        happened.append(event)
-        assert len(happened) < 500
-        if event.name == 'ready':
-            readies += 1
-            websocket.send_text('hello')
-        elif event.name == 'text':
-            if readies == 2:
-                exit_event.set()
-            else:
-                proxy.kill()
-        elif event.name == 'back_off' and proxy.is_down:
-            proxy.start()
-    assert names(happened)[-2:] == ['closed', 'disconnected'] and happened[-1].graceful
-    lost = [event for event in happened if event.name == 'disconnected'][0]
-    assert lost.reason.startswith('socket fail; ') and not lost.graceful
+    prove_comeback(client(proxy, port=getattr(proxy, port), compress=True), proxy, 1, 'back_off')
 
 
 # -- what nginx alone is asked
@@ -343,11 +285,4 @@ def test_redirects(nginx, path, hops, readies):
 def test_reload_is_a_bare_end(nginx, port):
     if port == 'tls13' and not HAS_TLS13:
         pytest.skip('this Python has no TLS 1.3')
-    websocket = client(nginx, port=getattr(nginx, port))
-    happened = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        happened.append(event)
-        if event.name == 'ready':
-            nginx.signal(signal.SIGHUP)
-    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-    assert happened[-1].reason == 'socket fail; connection lost' and not happened[-1].graceful
+    prove_bare_end(at_ready(client(nginx, port=getattr(nginx, port)), lambda: nginx.signal(signal.SIGHUP)))

@@ -2,15 +2,27 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import threading
+import contextlib
 import time
 
 import counterparts
 import pytest
-from counterparts import ScriptedServer, WebSocket, converse, names, prove_echo, run
+from counterparts import (
+    ScriptedServer,
+    WebSocket,
+    at_ready,
+    converse,
+    names,
+    prove_both_send,
+    prove_comeback,
+    prove_echo,
+    prove_lost,
+    prove_threads,
+    run,
+    take,
+)
 
 from lomond.compression import Deflate
-from lomond.persist import persist
 
 KINDS = ('ws', 'websockets', 'aiohttp', 'tornado')
 
@@ -29,11 +41,8 @@ OFFERS = {
 
 @pytest.fixture(scope='module', params=KINDS)
 def server(request):
-    started = ScriptedServer(request.param)
-    try:
+    with contextlib.closing(ScriptedServer(request.param)) as started:
         yield started
-    finally:
-        started.close()
 
 
 def only(kinds, server, why):
@@ -117,28 +126,13 @@ def test_server_closes_upon_a_message(server):
     assert happened[-1].graceful
 
 
-@pytest.mark.parametrize('code', (1000, 1001, 3000, 4999))
+@pytest.mark.parametrize('code', (1000, 1001, 3000, 4999, None))
 def test_we_close(server, code):
     websocket = client(server, '/echo')
-    happened = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        happened.append(event)
-        if event.name == 'ready':
-            websocket.close(code, 'reason')
+    happened = at_ready(websocket, lambda: websocket.close(code, 'reason' if code else ''))
     assert names(happened) == counterparts.CLOSED_BY_US
-    # aiohttp answers every code with 1000
-    assert happened[-2].code == (1000 if server.kind == 'aiohttp' else code)
-    assert happened[-1].graceful
-
-
-def test_we_close_without_a_code(server):
-    websocket = client(server, '/echo')
-    happened = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        happened.append(event)
-        if event.name == 'ready':
-            websocket.close(None)
-    assert names(happened) == counterparts.CLOSED_BY_US
+    if code is not None:        # aiohttp answers every code with 1000
+        assert happened[-2].code == (1000 if server.kind == 'aiohttp' else code)
     assert happened[-1].graceful
 
 
@@ -159,28 +153,15 @@ def test_data_right_behind_the_response(server):
     happened, back = converse(client(server, '/greet', compress=True), [])
     assert back[0] == 'greeting 0'
     assert happened[2].name == 'ready'
-    websocket = client(server, '/greet')
-    back = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'text':
-            back.append(event.text)
-            if len(back) == 3:
-                websocket.close()
-    assert back == ['greeting 0', 'greeting 1', 'greeting 2']
+    greetings = take(client(server, '/greet'), 3, 'text')
+    assert [event.text for event in greetings] == ['greeting 0', 'greeting 1', 'greeting 2']
 
 
 def test_pings_of_the_server(server):
-    websocket = client(server, '/ping')
-    pings, back = [], []
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'ping':
-            pings.append(event.data)
-        elif event.name == 'text':
-            back.append(event.text)
-            if len(back) == 3:
-                websocket.close()
-    assert pings == [b'ping 0', b'ping 1', b'ping 2']
-    assert back == ['pong ping 0', 'pong ping 1', 'pong ping 2']
+    came = take(client(server, '/ping'), 6, 'ping', 'text')
+    assert [event.data for event in came if event.name == 'ping'] == [b'ping 0', b'ping 1', b'ping 2']
+    assert [event.text for event in came if event.name == 'text'] == [
+        'pong ping 0', 'pong ping 1', 'pong ping 2']
 
 
 def test_our_pings(server):
@@ -202,14 +183,9 @@ def test_our_pings(server):
 @pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
 def test_big_messages_of_the_server(server, compress):
     size = 3 * counterparts.BIG + 7
-    websocket = client(server, '/big?size=%d' % size, compress=compress)
-    back = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name in ('text', 'binary'):
-            back.append(counterparts.received(event))
-            if len(back) == 2:
-                websocket.close()
-    assert back == [(b'abcdefghijklmnopqrstuvwxyz' * (size // 26 + 1))[:size], 'z' * size]
+    back = take(client(server, '/big?size=%d' % size, compress=compress), 2, 'text', 'binary')
+    assert [counterparts.received(event) for event in back] == [
+        (b'abcdefghijklmnopqrstuvwxyz' * (size // 26 + 1))[:size], 'z' * size]
 
 
 @pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
@@ -222,14 +198,13 @@ def test_message_above_our_limit(server, compress):
 def test_message_above_the_limit_of_the_server(server):
     """The server closes with 1009 while we are still sending; its word is reported."""
     websocket = client(server, '/echo')
-    happened = []
-    for event in websocket.connect(**counterparts.LIMITS):
-        happened.append(event)
-        if event.name == 'ready':
-            try:
-                websocket.send_binary(b'\x00' * (24 * 1024 * 1024))
-            except counterparts.TransportFail:
-                pass
+
+    def send():
+        try:
+            websocket.send_binary(b'\x00' * (24 * 1024 * 1024))
+        except counterparts.TransportFail:
+            pass
+    happened = at_ready(websocket, send)
     assert happened[-1].name == 'disconnected'
     if server.kind != 'tornado':        # which drops the connection without a word
         assert happened[-2].name == 'closing' and happened[-2].code == 1009
@@ -239,86 +214,26 @@ def test_message_above_the_limit_of_the_server(server):
 def test_fragments(server, compress):
     only(('ws', 'websockets'), server, 'cannot be made to send fragments')
     websocket = client(server, '/fragments?count=1000', compress=compress)
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'text':
-            assert event.text == ''.join('part %d;' % i for i in range(1000))
-            websocket.close()
-    assert event.graceful
+    event, = take(websocket, 1, 'text')
+    assert event.text == ''.join('part %d;' % i for i in range(1000))
 
 
 def test_server_drops(server):
-    happened = converse(client(server, '/drop'), ['go'])[0]
-    assert names(happened) == ['connecting', 'connected', 'ready', 'disconnected']
-    assert happened[-1].reason.startswith('socket fail; ') and not happened[-1].graceful
+    prove_lost(converse(client(server, '/drop'), ['go'])[0])
 
 
 def test_many_messages_under_way(server):
     """2,000 compressed messages of several threads, all come back."""
-    websocket = client(server, '/echo', compress=True)
-    wanted = dict((thread, ['%d of %d %s' % (i, thread, 'x' * (i % 300)) for i in range(500)])
-                  for thread in range(4))
-    back, threads = set(), []
-
-    def send_all(thread):
-        for text in wanted[thread]:
-            websocket.send_text(text)
-
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'ready':
-            threads = [threading.Thread(target=send_all, args=(thread,)) for thread in range(4)]
-            for thread in threads:
-                thread.start()
-        elif event.name == 'text':
-            back.add(event.text)
-            if len(back) == 2000:
-                websocket.close()
-    for thread in threads:
-        thread.join()
-    assert back == set(text for texts in wanted.values() for text in texts) and event.graceful
+    prove_threads(client(server, '/echo', compress=True), 500)
 
 
 def test_echo_while_both_send(server):
-    """20 MB under way in each direction: nobody waits for the other for ever."""
-    websocket = client(server, '/echo')
-    message, number, back = b'0123456789abcdef' * 32768, 40, 0
-    for event in websocket.connect(**counterparts.LIMITS):
-        if event.name == 'ready':
-            for _ in range(number):
-                websocket.send_binary(message)
-        elif event.name == 'binary':
-            assert event.data == message
-            back += 1
-            if back == number:
-                websocket.close()
-    assert back == number and event.graceful
+    """20 MB under way in each direction: neither side waits for the other forever."""
+    prove_both_send(client(server, '/echo'), b'0123456789abcdef' * 32768, 40)
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_persist_across_kill_and_restart(kind):
-    server = ScriptedServer(kind)
-    try:
-        websocket = client(server, '/echo', compress=True)
-        exit_event = threading.Event()
-        happened, readies = [], 0
-        for event in persist(websocket, poll=1, min_wait=0.1, max_wait=0.3, exit_event=exit_event):
-            happened.append(event)
-            assert len(happened) < 1000
-            if event.name == 'ready':
-                readies += 1
-                websocket.send_text('hello %d' % readies)
-            elif event.name == 'text':
-                assert event.text == 'hello %d' % readies
-                if readies == 3:
-                    exit_event.set()
-                else:
-                    server.kill()
-            elif event.name == 'connect_fail':
-                assert 'refused' in event.reason
-                if server.is_down:
-                    server.start()
-        seen = names(happened)
-        assert readies == 3
-        assert seen.count('disconnected') == 3 and 'back_off' in seen and seen[-1] == 'disconnected'
-        assert happened[-1].graceful
-    finally:
-        server.close()
+    with contextlib.closing(ScriptedServer(kind)) as server:
+        for event in prove_comeback(client(server, '/echo', compress=True), server, 2):
+            assert event.name != 'connect_fail' or 'refused' in event.reason

@@ -2,13 +2,14 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import re
 import threading
 import time
 
 from lomond import WebSocket
 from lomond._compat import monotonic, text_type
 
-from .peer import PATIENCE
+from .peer import PATIENCE, Server
 
 #: What a busy machine may add to any time (seconds).
 SLACK = 1.5
@@ -38,20 +39,48 @@ FLAGS = {
 ENDS = ('connect_fail', 'disconnected')
 
 
+def check_order(names):
+    """Assert what is true of the names of the events of every connection."""
+    assert names[0] == 'connecting' and names.count('connecting') == 1, names
+    assert names[-1] in ENDS and not [name for name in names[:-1] if name in ENDS], names
+    assert names.count('ready') <= 1, names
+    so_far = set()
+    for name in names:
+        if name in ('text', 'binary'):
+            assert 'ready' in so_far, 'a message before Ready'
+            assert not so_far & {'closing', 'closed'}, 'a message after a close frame'
+        if name == 'poll':
+            assert 'ready' in so_far, 'a Poll before Ready'
+        so_far.add(name)
+
+
+def check_end(websocket, last):
+    """Assert what is true at the end of every connection."""
+    assert (websocket.is_active, websocket.is_closing, websocket.is_closed) == (False, False, True)
+    assert getattr(websocket.session, '_sock', None) is None
+    assert isinstance(last.reason, text_type) and last.reason
+    # nothing of the peer goes into a log line or a terminal unescaped
+    assert not re.search('[\\x00-\\x1f\\x7f-\\x9f]', last.reason), last.reason
+    if last.name == 'connect_fail':
+        assert isinstance(last.error, Exception)
+    elif last.error is not None:
+        assert isinstance(last.error, Exception) and not last.graceful
+
+
 class Played(object):
     """One connection from Connecting to the end, with what must be true of every one.
 
     :ivar events: all of them, in order
     :ivar times: monotonic seconds of each
-    :ivar names: of those that are no Poll, joined with blanks
+    :ivar names: of all but Poll, joined with blanks
     :ivar start: monotonic seconds when the iteration began
     :ivar elapsed: seconds until the end
+    :ivar over: monotonic seconds of the end
     """
 
     def __init__(self, websocket, handlers=None, **settings):
         self.websocket = websocket
         self.events, self.times = [], []
-        self.closed_by_handler = False
         settings.setdefault('ping_rate', 0)
         handlers = handlers or {}
         self.start = monotonic()
@@ -63,7 +92,8 @@ class Played(object):
             handler = handlers.get(event.name)
             if handler is not None:
                 handler(event)
-        self.elapsed = monotonic() - self.start
+        self.over = monotonic()
+        self.elapsed = self.over - self.start
         for _ in range(2):
             assert next(iterator, None) is None
         self._check()
@@ -91,27 +121,10 @@ class Played(object):
                 return found
 
     def _check(self):
-        names = [event.name for event in self.events]
-        assert names[0] == 'connecting' and names.count('connecting') == 1
-        assert names[-1] in ENDS and not [name for name in names[:-1] if name in ENDS]
-        assert names.count('ready') <= 1
-        so_far = set()
-        for name in names:
-            if name in ('text', 'binary'):
-                assert 'ready' in so_far, 'a message before Ready'
-                assert not so_far & {'closing', 'closed'}, 'a message after a close frame'
-            if name == 'poll':
-                assert 'ready' in so_far, 'a Poll before Ready'
-            so_far.add(name)
+        check_order([event.name for event in self.events])
         for event in self.events:
             assert abs(event.received_time - time.time()) < 100
-        ws = self.websocket
-        assert (ws.is_active, ws.is_closing, ws.is_closed) == (False, False, True)
-        assert ws.session._sock is None
-        last = self.last
-        assert isinstance(last.reason, text_type) and last.reason
-        if last.name == 'disconnected' and last.error is not None:
-            assert isinstance(last.error, Exception) and not last.graceful
+        check_end(self.websocket, self.last)
 
     @property
     def names(self):
@@ -146,18 +159,30 @@ class Played(object):
         return self
 
 
-def play(url, handlers=None, options=None, **settings):
-    """Connect once to a URL; see :class:`Played`.
+def play(target, handlers=None, options=None, server=None, threads=(), **settings):
+    """Connect once; see :class:`Played`.
 
+    :param target: a URL, or a script, or a list of scripts: a server runs them
     :param handlers: dict: name of an event -> function of (websocket, event)
     :param options: dict, for the constructor
+    :param server: dict, for :class:`support.peer.Server`
+    :param threads: from :func:`in_thread`, the handlers may add some: each must end well by itself
     :param settings: for ``connect()``
     """
+    if not isinstance(target, text_type):
+        with Server(*(target if isinstance(target, list) else [target]), **(server or {})) as running:
+            return play(running.url(), handlers, options, threads=threads, **settings)
     options = dict(options or {})
     options.setdefault('proxies', {})
-    websocket = WebSocket(url, **options)
+    websocket = WebSocket(target, **options)
     bound = dict((name, _bind(websocket, handler)) for name, handler in (handlers or {}).items())
-    return Played(websocket, bound, **settings)
+    played = Played(websocket, bound, **settings)
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive(), 'a thread does not end'
+        if thread.error is not None:
+            raise thread.error
+    return played
 
 
 def _bind(websocket, handler):

@@ -1,4 +1,4 @@
-"""One connection over the network and what is asserted of each; shared by ``test_network_*``."""
+"""One connection over the network, and what is asserted of it; for the tests of connecting."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -9,51 +9,41 @@ import time
 import pytest
 
 from lomond import WebSocket
-from lomond._compat import monotonic
 from lomond.session import WebsocketSession
 
+from .client import SLACK, Played
 from .interpreters import collect_what_is_not_counted
 
-#: The time limit of whatever never ends (seconds), and what a busy machine may add to it.
+#: The time limit of whatever never ends (seconds).
 LIMIT = 0.25
-SLACK = 1.5
 
 GOOD = ['connecting', 'connected', 'ready', 'text', 'closing', 'disconnected']
 FAILED = ['connecting', 'connect_fail']
 
 
-class Run(object):
-    """The events of one connection, in order, without Poll.
+class Run(Played):
+    """The events of one connection, in order, without Poll; ``names`` is a list.
 
     :param websocket: the WebSocket
     :param actions: keyword by name of an event: what to call then, with the WebSocket
     """
 
+    names = None
+
     def __init__(self, websocket, connect_timeout=4.0, session_class=WebsocketSession, **actions):
-        start = monotonic()
-        self.events = []
-        iterator = websocket.connect(session_class=session_class, poll=60, connect_timeout=connect_timeout)
-        for event in iterator:
-            if event.name == 'poll':
-                continue
-            self.events.append(event)
-            if event.name in actions:
-                actions[event.name](websocket)
-        self.elapsed = monotonic() - start
+        handlers = dict((name, _bind(websocket, action)) for name, action in actions.items())
+        super(Run, self).__init__(websocket, handlers, session_class=session_class, poll=60, ping_rate=30,
+                                  connect_timeout=connect_timeout)
+        self.events = [event for event in self.events if event.name != 'poll']
         self.names = [event.name for event in self.events]
-        self.last = self.events[-1]
-        assert next(iterator, None) is None
-        assert self.names[0] == 'connecting'
-        assert [name in ('connect_fail', 'disconnected') for name in self.names].index(True) == (
-            len(self.names) - 1)
-        assert websocket.is_closed and not websocket.is_active
-        if self.last.name == 'connect_fail':
-            assert isinstance(self.last.error, Exception)
 
     def __getitem__(self, name):
         """The one event of that name."""
-        found, = [event for event in self.events if event.name == name]
-        return found
+        return self.one(name)
+
+
+def _bind(websocket, action):
+    return lambda event: action(websocket)
 
 
 def run(url, connect_timeout=4.0, session_class=WebsocketSession, actions=(), **options):
