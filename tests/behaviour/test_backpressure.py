@@ -147,11 +147,7 @@ def test_send_timeout_though_the_peer_talks():
     def script(peer):
         peer.accept()
         data = frame(TEXT, b'talk' * 1000) * 10
-        try:
-            while True:
-                peer.send(data)
-        except Gone:
-            pass
+        peer.flood(data)
     played = play_stuffed(({}, NARROW), script=script, send_timeout=0.3)
     assert played.elapsed < 0.3 + SLACK
     assert played.last.reason == TIMED_OUT % 0.3 and not played.last.graceful
@@ -229,8 +225,7 @@ def test_waiting_for_a_sender_that_compresses(monkeypatch):
     def script(peer):
         peer.accept(b'Sec-WebSocket-Extensions: permessage-deflate')
         assert [peer.read_frame()[0] for _ in range(2)] == [TEXT, TEXT]
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     threads = []
 
     def ready(ws, event):
@@ -262,8 +257,7 @@ def test_echo_of_much_in_each_direction(how):
         for _ in range(count):
             peer.send(frame(BINARY, payload))
         peer.skip(count * (size + 14))
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
 
     def binary(ws, event):
         sizes.append(len(event.data))
@@ -373,8 +367,7 @@ def test_pings_do_not_pile_up_while_a_sender_is_stuck():
         peer.skip(3000014)
         assert peer.read_frame() == (PING, b'')
         peer.send(frame(PONG, b''))
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
         assert len(peer.frames) < 6
     threads = []
 
@@ -448,8 +441,7 @@ def test_pongs_that_cannot_be_written_are_bounded(count):
             if opcode == PONG:
                 pongs.append(payload)
         assert pongs == sorted(pongs) and 5000 < len(pongs) < 6000
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     threads = []
 
     def ready(ws, event):
@@ -470,8 +462,7 @@ def test_all_pings_are_answered_in_order(count):
             peer.send(b''.join(frame(PING, b'%06d' % number) for number in range(start, start + 1000)))
         reader.join(20)
         assert reader.result == [(PONG, b'%06d' % number) for number in range(count)]
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     played = play(script)
     assert len(played.all('ping')) == count and played.last.graceful
 
@@ -629,8 +620,7 @@ def test_handler_waits_for_another_thread_and_reads_on(how):
             peer.send(frame(BINARY, b'y' * 100000))
         peer.skip(3000014)
         assert peer.read_frame() == (TEXT, b'behind')
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
 
     def text(ws, event):
         start = monotonic()
@@ -663,8 +653,7 @@ def test_send_behind_pongs_that_wait(how):
             assert (opcode, data) == (PONG, payload)
             pongs += 1
         assert data == b'behind' and pongs > 100
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     played = play(script, {'text': lambda ws, event: ws.send_text('behind')}, options,
                   dict(server_options, receive_buffer=4096))
     assert len(played.all('ping')) == 4000 and played.last.graceful

@@ -231,8 +231,7 @@ def test_values_of_headers_that_come(caplog):
     def script(peer):
         peer.accept(b'Set-Cookie: session=hunter2')
         peer.text('hunter2')
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     with Server(script) as server:
         records = []
         played = play(server.url(), options={'trace': records.append, 'proxies': {}})

@@ -20,6 +20,7 @@ import threading
 import time
 
 import pytest
+from support.addresses import dead_address
 from support.certificates import server_context
 from support.client import SLACK, Played, Wait, in_thread, play
 from support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, close_payload, frame
@@ -112,42 +113,30 @@ def test_client_closes():
     assert played.elapsed < 1
 
 
-@pytest.mark.parametrize('answer', [(1000, b'goodbye'), (1001, b'other'), ()])
-def test_client_closes_and_any_close_frame_answers(answer):
+@pytest.mark.parametrize('args, sent, answer, crosses', [
+    ((), (1000, b'goodbye'), (1000, b'goodbye'), False),
+    ((), (1000, b'goodbye'), (1001, b'other'), False),
+    ((), (1000, b'goodbye'), (), False),
+    ((None,), (), (), False),
+    ((1000, 'mine'), (1000, b'mine'), (1001, b'away'), True),
+])
+def test_client_closes_and_any_close_frame_answers(args, sent, answer, crosses):
+    """Also one that was sent at the same time; it is not echoed."""
     def script(peer):
-        peer.accept()
-        peer.read_close(1000, b'goodbye')
-        peer.close_code(*answer)
+        peer.accept(also=close_frame(*answer) if crosses else b'')
+        assert peer.read_close() == (close_payload(*sent) if sent else b'')
+        if not crosses:
+            peer.close_code(*answer)
         assert peer.read_end() == 'fin'
-    played = play(script, {'ready': lambda ws, event: ws.close()})
+        assert peer.opcodes() == [CLOSE]
+    played = play(script, {'ready': lambda ws, event: ws.close(*args)})
     code = answer[0] if answer else None
     played.ended(GOOD + ' closed disconnected', 'closed', True, code)
     assert played.one('closed').code == code
 
 
-def test_client_closes_with_an_empty_frame():
-    def script(peer):
-        peer.accept()
-        assert peer.read_close() == b''
-        peer.close_code()
-        assert peer.read_end() == 'fin'
-    play(script, {'ready': lambda ws, event: ws.close(None)}).ended(
-        GOOD + ' closed disconnected', 'closed', True)
-
-
-def test_both_close_at_once():
-    """The server's frame counts as the answer, and is not echoed."""
-    def script(peer):
-        peer.accept(also=close_frame(1001, b'away'))
-        assert peer.read_close() == close_payload(1000, b'mine')
-        peer.read_end()
-        assert peer.opcodes() == [CLOSE]
-    played = play(script, {'ready': lambda ws, event: ws.close(1000, 'mine')})
-    played.ended(GOOD + ' closed disconnected', 'closed', True, 1001)
-
-
 def test_close_by_another_thread_is_noticed_at_once():
-    ready, done = Wait(), []
+    done, threads = [], []
 
     def script(peer):
         peer.accept()
@@ -156,15 +145,11 @@ def test_close_by_another_thread_is_noticed_at_once():
         assert peer.read_end() == 'fin'
 
     def closer(ws):
-        ready.wait()
         time.sleep(0.1)
         done.append(monotonic())
         ws.close()
-    with Server(script) as server:
-        ws = WebSocket(server.url(), proxies={})
-        thread = in_thread(closer, ws)
-        played = Played(ws, {'ready': lambda event: ready.set()}, poll=30)
-        thread.join()
+    played = play(script, {'ready': lambda ws, event: threads.append(in_thread(closer, ws))},
+                  threads=threads, poll=30)
     played.ended(GOOD + ' closed disconnected', 'closed', True, 1000)
     assert done[1] - done[0] < 0.5 and played.elapsed < 1
 
@@ -175,8 +160,7 @@ def test_anything_after_both_close_frames(end, who):
     def script(peer):
         peer.accept()
         if who == 'server closes':
-            peer.close_code(1000, b'bye')
-            peer.read_close()
+            peer.end(1000, b'bye')
         else:
             peer.answer_close()
         try:
@@ -292,8 +276,7 @@ def test_no_answer_to_close_under_a_stream_of_messages():
 def test_tcp_left_open_after_our_echo():
     def script(peer):
         peer.accept()
-        peer.close_code(1000, b'bye')
-        peer.read_close()
+        peer.end(1000, b'bye')
         start = monotonic()
         assert peer.read_end() == 'fin'
         assert 0.25 < monotonic() - start < 0.3 + SLACK
@@ -324,8 +307,7 @@ def test_ends_of_tls(certs, how, closes):       # noqa: F811
         peer.accept()
         peer.text('x')
         if closes:
-            peer.close_code(1000)
-            peer.read_close()
+            peer.end()
         time.sleep(0.05)
         if how == 'unwrap':
             peer.sock.settimeout(1)
@@ -386,58 +368,32 @@ def test_close_at_connected(action, reason):
 
 def test_close_by_another_thread_while_connecting():
     """Before the answer to the request; the loop wakes up."""
-    asked = Wait()
+    asked, threads = Wait(), []
 
     def script(peer):
         peer.read_head()
         asked.set()
         peer.read_end()
         assert peer.frames == []
-    with Server(script) as server:
-        ws = WebSocket(server.url(), proxies={})
-        thread = in_thread(lambda: (asked.wait(), time.sleep(0.1), ws.close()))
-        played = Played(ws, poll=30)
-        thread.join()
+    played = play(script, {'connecting': lambda ws, event: threads.append(in_thread(
+        lambda: (asked.wait(), time.sleep(0.1), ws.close())))}, threads=threads, poll=30)
     played.ended('connecting connected disconnected', 'closed')
     assert played.elapsed < 1
 
 
-class Silent(object):
-    """A listener that never accepts and whose queue is full: connects to it hang."""
-
-    def __enter__(self):
-        self.listener = socket.socket()
-        self.listener.bind((str('127.0.0.1'), 0))
-        self.listener.listen(0)
-        self.url = 'ws://127.0.0.1:%d/' % self.listener.getsockname()[1]
-        self.fill = []
-        for _ in range(4):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(self.listener.getsockname())
-            self.fill.append(sock)
-        time.sleep(0.05)
-        return self
-
-    def __exit__(self, *exc_info):
-        for sock in self.fill + [self.listener]:
-            sock.close()
-
-
 @pytest.mark.parametrize('action', ['close', 'force_disconnect'])
 def test_close_by_another_thread_while_tcp_connects(action):
-    with Silent() as silent:
-        ws = WebSocket(silent.url, proxies={})
-        thread = in_thread(lambda: (time.sleep(0.2), getattr(ws, action)()))
-        played = Played(ws, connect_timeout=5)
-        thread.join()
+    threads = []
+    with dead_address() as address:
+        played = play('ws://%s:%d/' % address, {'connecting': lambda ws, event: threads.append(in_thread(
+            lambda: (time.sleep(0.2), getattr(ws, action)())))}, threads=threads, connect_timeout=5)
     assert played.names == 'connecting connect_fail'
     assert 'closed' in played.last.reason and played.elapsed < 1
 
 
 def test_tcp_times_out():
-    with Silent() as silent:
-        played = play(silent.url, connect_timeout=0.3)
+    with dead_address() as address:
+        played = play('ws://%s:%d/' % address, connect_timeout=0.3)
     assert played.names == 'connecting connect_fail' and played.last.stage == 'connect'
     assert 'timed out' in played.last.reason and 'connect' in played.last.reason
     assert 0.3 <= played.elapsed < 0.3 + SLACK
@@ -451,11 +407,8 @@ def silent(peer):
 def dribble(peer):
     """One byte after the other, never an end."""
     peer.read_head()
-    answer = peer.upgrade(b'X-Fill: ' + b'x' * 1000)
     try:
-        for at in range(len(answer)):
-            peer.send(answer[at:at + 1])
-            time.sleep(0.02)
+        peer.trickle(peer.upgrade(b'X-Fill: ' + b'x' * 1000), 0.02)
     except Gone:
         pass
 
@@ -579,13 +532,14 @@ def test_rejected_with_a_body(answer, body, cut):
     assert played.elapsed < 0.9
 
 
-@pytest.mark.parametrize('end', ['drop', 'finish'])
+@pytest.mark.parametrize('end', ['drop', 'finish', 'reset'])
 def test_rejected_body_until_the_end(end):
     def script(peer):
         peer.read_head()
         peer.send(NOT_FOUND + b'\r\nuntil ')
         time.sleep(0.05)
         peer.send(b'the end')
+        time.sleep(0.1 if end == 'reset' else 0)
         getattr(peer, end)()
         if end == 'finish':
             peer.read_end()
@@ -597,16 +551,16 @@ def test_rejected_body_until_the_end(end):
 
 @pytest.mark.parametrize('rest', [b'Content-Length: 100\r\n\r\npart', b'\r\npart',
                                   b'Transfer-Encoding: chunked\r\n\r\n4\r\npart\r\n'])
-def test_rejected_body_that_does_not_end(rest, monkeypatch):
-    monkeypatch.setattr(lifecycle, 'BODY_WAIT', 0.2)
-    def script(peer):
-        peer.read_head()
-        peer.send(NOT_FOUND + rest)
-        peer.read_end()
-    played = play(script)
+@pytest.mark.parametrize('wait, connect_timeout', [(0.2, 30), (3.0, 0.4)])
+def test_rejected_body_that_does_not_end(rest, wait, connect_timeout, monkeypatch):
+    """It is waited for until its own limit or connect_timeout, whichever comes first."""
+    monkeypatch.setattr(lifecycle, 'BODY_WAIT', wait)
+    played = play(lambda peer: (peer.read_head(), peer.send(NOT_FOUND + rest), peer.read_end()),
+                  connect_timeout=connect_timeout)
     played.ended('connecting connected rejected disconnected', 'closed', True)
     assert played.one('rejected').response.body == b'part'
-    assert 0.2 <= played.elapsed < 0.2 + SLACK
+    limit = min(wait, connect_timeout)
+    assert limit <= played.elapsed < limit + SLACK
 
 
 def test_rejected_body_that_dribbles():
@@ -626,30 +580,8 @@ def test_rejected_body_that_dribbles():
     assert 0.9 <= played.elapsed < 1 + SLACK
 
 
-def test_rejected_body_and_connect_timeout():
-    """Whichever of the second and connect_timeout comes first; it is a rejection all the same."""
-    def script(peer):
-        peer.read_head()
-        peer.send(NOT_FOUND + b'\r\nx')
-        peer.read_end()
-    played = play(script, connect_timeout=0.4)
-    played.ended('connecting connected rejected disconnected', 'closed', True)
-    assert played.elapsed < 0.4 + SLACK
-
-
-def test_rejected_body_and_reset():
-    def script(peer):
-        peer.read_head()
-        peer.send(NOT_FOUND + b'\r\npart')
-        time.sleep(0.1)
-        peer.reset()
-    played = play(script)
-    played.ended('connecting connected rejected disconnected', 'closed', True)
-    assert played.one('rejected').response.body == b'part'
-
-
 def test_close_while_the_body_is_waited_for():
-    answered = Wait()
+    answered, threads = Wait(), []
 
     def script(peer):
         peer.read_head()
@@ -657,11 +589,8 @@ def test_close_while_the_body_is_waited_for():
         time.sleep(0.1)
         answered.set()
         peer.read_end()
-    with Server(script) as server:
-        ws = WebSocket(server.url(), proxies={})
-        thread = in_thread(lambda: (answered.wait(), ws.force_disconnect()))
-        played = Played(ws)
-        thread.join()
+    played = play(script, {'connecting': lambda ws, event: threads.append(in_thread(
+        lambda: (answered.wait(), ws.force_disconnect())))}, threads=threads)
     played.ended('connecting connected disconnected', 'disconnected; force_disconnect')
     assert played.elapsed < 0.9
 
@@ -739,8 +668,7 @@ def test_connected_by_odd_but_good_answers():
         accept = peer.upgrade().split(b'Sec-WebSocket-Accept: ')[1]
         peer.send(b'HTTP/1.1 101\r\nupgrade: WebSocket\r\nCONNECTION: keep-alive, UPGRADE\r\n'
                   b'X-Fill: ' + b'x' * 30000 + b'\r\nsec-websocket-accept:' + accept)
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     play(script).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
@@ -816,11 +744,6 @@ def test_reset_that_a_send_meets_first():
     """The kernel tells of it once; the loop's read sees an end of the stream behind it."""
     gone = Wait()
 
-    def script(peer):
-        peer.accept()
-        peer.reset()
-        gone.set()
-
     def send(ws, event):
         gone.wait()
         with pytest.raises(errors.TransportFail) as caught:
@@ -828,7 +751,7 @@ def test_reset_that_a_send_meets_first():
                 ws.send_text('x')
                 time.sleep(0.01)
         assert caught.value.error.errno == errno.ECONNRESET
-    played = play(script, {'ready': send})
+    played = play(lambda peer: (peer.accept(), peer.reset(), gone.set()), {'ready': send})
     assert played.names == GOOD + ' disconnected'
     assert played.last.reason == 'socket fail; ' + os.strerror(errno.ECONNRESET)
 
@@ -894,10 +817,8 @@ def test_violation(data, code):
         with pytest.raises(errors.WebSocketClosing):
             ws.send_text('x')
         ws.close()
-    with Server(script) as server:
-        played = play(server.url(), {'text': lambda ws, event: ws.send_text('answer to ' + event.text),
-                                   'protocol_error': violated}, {'max_message_size': 1000})
-        server.join()
+    played = play(script, {'text': lambda ws, event: ws.send_text('answer to ' + event.text),
+                           'protocol_error': violated}, {'max_message_size': 1000})
     problem = played.one('protocol_error')
     played.ended(GOOD + ' text ping protocol_error disconnected', 'disconnected; ' + problem.error)
     assert problem.critical is (code == 1007)
@@ -991,25 +912,21 @@ def test_violation_and_a_peer_that_reads_nothing():
         time.sleep(0.2)
         peer.send(b'\x83\x00')
         peer.server.stopping.wait(PATIENCE)
-    ended = []
+    def stuff(ws):
+        with pytest.raises(errors.WebSocketError):
+            while True:
+                ws.send_binary(b'x' * 100000)
+        return monotonic()
 
     def ready(ws, event):
-        def stuff():
-            try:
-                while True:
-                    ws.send_binary(b'x' * 100000)
-            except errors.WebSocketError as error:
-                ended.append((monotonic(), error))
-        threads.append(in_thread(stuff))
+        threads.append(in_thread(stuff, ws))
         sent.set()
     threads = []
-    with Server(script, receive_buffer=4096) as server:
-        played = play(server.url(), {'ready': ready}, send_timeout=30)
-        over = monotonic()
-        threads[0].join(2)
+    played = play(script, {'ready': ready}, server=dict(receive_buffer=4096), threads=threads,
+                  send_timeout=30)
     assert played.names == GOOD + ' protocol_error disconnected'
     assert played.elapsed < 0.2 + 0.5 + SLACK
-    assert ended and ended[0][0] - over < 1
+    assert threads[0].result - played.over < 1
 
 
 def test_messages_before_a_violation_in_a_fragment():
@@ -1269,8 +1186,7 @@ def test_pong_is_written_before_its_event():
         peer.accept(also=frame(PING, b'p'))
         assert peer.read_frame() == (PONG, b'p')
         heard.set()
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     play(script, {'ping': lambda ws, event: heard.wait()}).ended(
         GOOD + ' ping closing disconnected', 'closed', True, 1000)
 
@@ -1279,8 +1195,7 @@ def test_no_pong_without_auto_pong():
     def script(peer):
         peer.accept(also=frame(PING, b'p'))
         assert peer.read_frame() == (PONG, b'by hand')
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     play(script, {'ping': lambda ws, event: ws.send_pong(b'by hand')}, auto_pong=False).ended(
         GOOD + ' ping closing disconnected', 'closed', True, 1000)
 

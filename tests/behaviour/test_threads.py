@@ -13,7 +13,7 @@ import zlib
 
 import pytest
 from support.certificates import server_context
-from support.client import SLACK, Played, Wait, in_thread
+from support.client import SLACK, Played, Wait, in_thread, play
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 from support.interpreters import counted
 from support.peer import PATIENCE, Gone, Server
@@ -58,6 +58,11 @@ class Inflater(object):
         return self._inflater.decompress(payload + b'\0\0\xff\xff')
 
 
+def answers(peer):
+    peer.accept()
+    peer.answer_close_if_it_comes()
+
+
 def test_messages_of_eight_threads_arrive_intact(how, nervous):
     server_options, options = how
     count, seen = 2000, []
@@ -69,8 +74,7 @@ def test_messages_of_eight_threads_arrive_intact(how, nervous):
             peer.send(frame(BINARY, b'y' * 3000) + frame(PING, b'p'))       # the loop is busy, too
             peer.glance()
             assert monotonic() - start < 50
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
         inflate = Inflater()
         for fin, rsv, opcode, _, payload in peer.frames:
             if opcode == TEXT:
@@ -86,14 +90,9 @@ def test_messages_of_eight_threads_arrive_intact(how, nervous):
         for number in range(count):
             ws.send_text(text(who, number))
     threads = []
-    with Server(script, **server_options) as server:
-        ws = WebSocket(server.url(), compress=True, **options)
-        played = Played(ws,
-                        {'ready': lambda event: threads.extend(in_thread(send, ws, who) for who in range(8))},
-                        ping_rate=0.01)
-        for thread in threads:
-            thread.join(2)
-            assert thread.error is None
+    played = play(script, {'ready': lambda ws, event: threads.extend(
+        in_thread(send, ws, who) for who in range(8))}, dict(options, compress=True), server_options, threads,
+        ping_rate=0.01)
     assert played.last.graceful
     for who in range(8):
         mine = [message for message in seen if message.startswith('thread %d,' % who)]
@@ -120,28 +119,23 @@ def test_no_data_behind_a_close_frame(how, closer, nervous):
         opcodes = [item[2] for item in peer.frames]
         assert opcodes.count(CLOSE) == 1 and opcodes[-1] == CLOSE
 
-    def send():
+    def send(ws):
         try:
             while True:
                 ws.send_text('x' * 300)
-        except errors.WebSocketUnavailable as error:
-            return error
-        except errors.TransportFail as error:       # TCP was closed in the middle of it
-            return error
+        except (errors.WebSocketUnavailable, errors.TransportFail):     # TCP was closed in the middle of it
+            pass
 
-    def closing():
+    def closing(ws):
         close.wait()
         ws.close()
     for _ in range(3):
-        close = Wait()
-        with Server(script, **server_options) as server:
-            ws = WebSocket(server.url(), **options)
-            threads = [in_thread(closing) for _ in range(4 if closer == 'close' else 0)]
-            played = Played(ws, {'ready': lambda event, threads=threads: threads.extend(
-                in_thread(send) for _ in range(4))})
-            for thread in threads:
-                thread.join(2)
-                assert not thread.is_alive() and thread.error is None
+        close, threads = Wait(), []
+
+        def ready(ws, event, threads=threads):
+            threads.extend(in_thread(closing, ws) for _ in range(4 if closer == 'close' else 0))
+            threads.extend(in_thread(send, ws) for _ in range(4))
+        played = play(script, {'ready': ready}, options, server_options, threads)
         assert played.last.graceful and played.last.code == 1000
         assert played.names == GOOD + (' closing' if closer == 'server' else ' closed') + ' disconnected'
 
@@ -211,23 +205,12 @@ def test_every_call_at_any_moment(nervous):
     ('close', 'closed'), ('force_disconnect', 'disconnected; force_disconnect')])
 def test_loop_is_woken_at_once(action, reason, how):
     server_options, options = how
-    ready = Wait()
-
-    def script(peer):
-        peer.accept()
-        try:
-            peer.answer_close()
-        except Gone:
-            return
-        peer.read_end()
-    with Server(script, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-        thread = in_thread(lambda: (ready.wait(), time.sleep(0.2), getattr(ws, action)(), monotonic())[-1])
-        played = Played(ws, {'ready': lambda event: ready.set()}, poll=30)
-        over = monotonic()
-        thread.join()
+    threads = []
+    played = play(answers, {'ready': lambda ws, event: threads.append(in_thread(
+        lambda: (time.sleep(0.2), getattr(ws, action)(), monotonic())[-1]))}, options, server_options,
+        threads, poll=30)
     assert played.last.reason == reason
-    assert over - thread.result < 0.3
+    assert played.over - threads[0].result < 0.3
 
 
 def test_force_disconnect_again_and_again():
@@ -251,8 +234,7 @@ def test_second_thread_in_the_same_iterator():
         peer.accept()
         tried.wait()
         peer.text('still there')
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     with Server(script) as server:
         iterator = WebSocket(server.url(), proxies={}).connect(poll=30, ping_rate=0)
 
@@ -281,8 +263,7 @@ def test_iterator_goes_on_in_another_thread():
         peer.text('go')
         peer.send(frame(BINARY, b'y' * 12000000))
         peer.skip(12000014)
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     with Server(script) as server:
         ws = WebSocket(server.url(), proxies={})
         iterator = ws.connect(ping_rate=0, send_timeout=3)
@@ -314,21 +295,11 @@ def alarm():
     signal.signal(signal.SIGALRM, before)
 
 
-def answers(peer):
-    peer.accept()
-    try:
-        peer.answer_close()
-        peer.read_end()
-    except Gone:
-        pass
-
-
 @pytest.mark.parametrize('action', ['close', 'force_disconnect'])
 def test_signal_handler_while_the_loop_waits(how, alarm, action):
     server_options, options = how
-    with Server(answers, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-        played = Played(ws, {'ready': lambda event: alarm(0.2, getattr(ws, action))}, poll=30)
+    played = play(answers, {'ready': lambda ws, event: alarm(0.2, getattr(ws, action))}, options,
+                  server_options, poll=30)
     assert played.names == GOOD + (' closed disconnected' if action == 'close' else ' disconnected')
     assert played.elapsed < 1
 
@@ -342,14 +313,13 @@ def test_signal_handler_while_a_send_is_stuck(how, alarm, action):
         peer.accept()
         peer.server.stopping.wait(PATIENCE)
 
-    def ready(event):
+    def ready(ws, event):
         alarm(0.2, lambda: called.append((getattr(ws, action)(), monotonic())))
         with pytest.raises(errors.WebSocketError):
             ws.send_binary(b'x' * 20000000)
     called = []
-    with Server(script, receive_buffer=8192, **server_options) as server:
-        ws = WebSocket(server.url(), **options)
-        played = Played(ws, {'ready': ready}, close_timeout=0.3, send_timeout=0.5)
+    played = play(script, {'ready': ready}, options, dict(server_options, receive_buffer=8192),
+                  close_timeout=0.3, send_timeout=0.5)
     assert called and not played.last.graceful
     assert played.elapsed < 0.7 + SLACK
 
@@ -360,21 +330,19 @@ def test_signal_handler_that_sends_inside_of_a_send(alarm):
         peer.accept()
         time.sleep(0.5)
         peer.skip(20000014)
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
 
-    def ready(event):
-        alarm(0.2, inside)
+    def ready(ws, event):
+        alarm(0.2, lambda: inside(ws))
         ws.send_binary(b'x' * 20000000)
 
-    def inside():
+    def inside(ws):
         with pytest.raises(errors.WebSocketError):
             ws.send_text('inside')
         refused.append(1)
     refused = []
-    with Server(script, receive_buffer=8192) as server:
-        ws = WebSocket(server.url(), proxies={})
-        Played(ws, {'ready': ready}).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
+    play(script, {'ready': ready}, server=dict(receive_buffer=8192)).ended(
+        GOOD + ' closing disconnected', 'closed', True, 1000)
     assert refused
 
 
@@ -441,18 +409,15 @@ def test_signal_handlers_at_random_moments(how, alarm):
             peer.glance()
         peer.close_code(1000)
         peer.read_end()
+    def binary(ws, event):
+        try:
+            ws.send_binary(event.data)
+        except errors.WebSocketClosing:
+            pass
     for _ in range(40):
-        with Server(script, **server_options) as server:
-            ws = WebSocket(server.url(), **options)
-
-            def binary(event, ws=ws):
-                try:
-                    ws.send_binary(event.data)
-                except errors.WebSocketClosing:
-                    pass
-            played = Played(ws, {'ready': lambda event, ws=ws: alarm(rng.uniform(0.001, 0.03), ws.close),
-                                 'binary': binary}, close_timeout=5, ping_rate=0.001)
-            played.ended(played.names, 'closed', True, 1000)
+        played = play(script, {'ready': lambda ws, event: alarm(rng.uniform(0.001, 0.03), ws.close),
+                               'binary': binary}, options, server_options, close_timeout=5, ping_rate=0.001)
+        played.ended(played.names, 'closed', True, 1000)
 
 
 # -- what is left behind
@@ -472,8 +437,7 @@ def ends(peer):
             return
         peer.accept(DEFLATE, also=frame(TEXT, b'x' * 1000))
         if number == 0:
-            peer.close_code(1000)
-            peer.read_close()
+            peer.end()
         elif number == 1:
             peer.answer_close()
             peer.read_end()

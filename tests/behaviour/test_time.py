@@ -9,11 +9,10 @@ import threading
 import time
 
 import pytest
-from support.client import SLACK, Played, Wait, in_thread, play
+from support.client import SLACK, Wait, in_thread, play
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
-from support.peer import Gone, Server
+from support.peer import Gone
 
-from lomond import WebSocket
 from lomond._compat import monotonic
 from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
@@ -29,11 +28,7 @@ def slow(value):
 def until_over(peer):
     """A script that says nothing, answers close frames and lets pings be."""
     peer.accept()
-    try:
-        peer.answer_close()
-        peer.read_end()
-    except Gone:
-        pass
+    peer.answer_close_if_it_comes()
 
 
 def quiet(peer):
@@ -76,10 +71,8 @@ def test_first_poll_and_first_ping_come_right_after_ready():
         peer.accept(also=frame(TEXT, b'early'))
         assert peer.read_frame() == (PING, b'')
         assert peer.read_frame() == (TEXT, b'early'), 'the ping comes first'
-        peer.close_code(1000)
-        peer.read_close()
-    played = play(script, {'text': lambda ws, event: ws.send_text(event.text)},
-                  poll=30, ping_rate=30)
+        peer.end()
+    played = play(script, {'text': lambda ws, event: ws.send_text(event.text)}, poll=30, ping_rate=30)
     assert [event.name for event in played.events] == [
         'connecting', 'connected', 'ready', 'poll', 'text', 'closing', 'disconnected']
     assert played.time_of('poll') - played.time_of('ready') < 0.1
@@ -98,11 +91,7 @@ def test_poll_under_a_stream_of_messages():
         # Large ones: the player keeps every event, and the collector walks through hundreds of
         # thousands of them for longer than the gap that is allowed.
         data = frame(BINARY, b'x' * 16000) * 4
-        try:
-            while True:
-                peer.send(data)
-        except Gone:
-            pass
+        peer.flood(data)
     start = []
 
     def poll(ws, event):
@@ -137,8 +126,7 @@ def test_poll_whose_handler_is_slower_than_poll():
             time.sleep(0.01)
         peer.read_until(PING)
         peer.read_until(PING)
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     played = play(script, {'poll': lambda ws, event: time.sleep(0.03)}, poll=0.001, ping_rate=0.05)
     played.ended(GOOD + ' text' * 5 + ' closing disconnected', 'closed', True, 1000)
     assert played.elapsed < 1.5
@@ -155,10 +143,9 @@ def test_no_poll_before_ready():
 
 
 def test_poll_for_ever():
-    with Server(lambda peer: (peer.accept(), time.sleep(0.1), peer.close_code(1000),
-                              peer.read_close())) as server:
-        played = play(server.url(), poll=float('inf'), ping_rate=float('inf'), ping_timeout=float('inf'),
-                      close_timeout=float('inf'), connect_timeout=float('inf'), send_timeout=float('inf'))
+    played = play(lambda peer: (peer.accept(), time.sleep(0.1), peer.end()), **dict.fromkeys(
+        ['poll', 'ping_rate', 'ping_timeout', 'close_timeout', 'connect_timeout', 'send_timeout'],
+        float('inf')))
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     assert len(played.all('poll')) == 1
 
@@ -174,8 +161,7 @@ def test_pings_have_their_own_pace():
         for _ in range(6):
             peer.read_until(PING)
             times.append(monotonic())
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     played = play(script, poll=30, ping_rate=0.15)
     found = [after - before for before, after in zip(times, times[1:])]
     assert 0.12 < min(found) and max(found) < 0.4
@@ -187,8 +173,7 @@ def test_no_pings(rate):
     def script(peer):
         peer.accept()
         time.sleep(0.2)
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
         assert [item[2] for item in peer.frames] == [CLOSE]
     play(script, poll=0.05, ping_rate=rate).ended(GOOD + ' closing disconnected', 'closed', True,
                                                       1000)
@@ -203,8 +188,7 @@ def test_no_bursts_of_pings_after_a_pause(at):
         peer.accept(also=frame(TEXT, b'x'))
         paused.wait()
         time.sleep(0.08)
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
         seen.extend(item for item in peer.frames if item[2] == PING)
     done = []
 
@@ -236,8 +220,7 @@ def test_latency():
         peer.send(frame(PONG, payload))
         assert peer.read_until(PING) == b'mine'
         peer.send(frame(PONG, b'mine') + frame(PONG, b'nobody asked'))
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
 
     def pong(ws, event):
         found.append((event.data, event.latency, ws.latency))
@@ -282,12 +265,9 @@ def test_ping_of_the_caller_counts():
 
 
 def test_ping_of_another_thread_counts():
-    ready = Wait()
-    with Server(quiet) as server:
-        ws = WebSocket(server.url(), proxies={})
-        thread = in_thread(lambda: (ready.wait(), time.sleep(0.1), ws.send_ping(b'x')))
-        played = Played(ws, {'ready': lambda event: ready.set()}, poll=30, ping_timeout=0.3)
-        thread.join()
+    threads = []
+    played = play(quiet, {'ready': lambda ws, event: threads.append(in_thread(
+        lambda: (time.sleep(0.1), ws.send_ping(b'x'))))}, threads=threads, poll=30, ping_timeout=0.3)
     assert played.names == GOOD + ' unresponsive disconnected'
     assert played.elapsed < 0.4 + SLACK
 
@@ -300,8 +280,7 @@ def test_answered_pings_do_not_time_out():
             payload = peer.read_until(PING)
             time.sleep(0.1)
             peer.send(frame(PONG, payload))
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     played = play(script, poll=30, ping_rate=0.05, ping_timeout=0.4)
     assert played.last.graceful and len(played.all('pong')) > 3
 
@@ -314,8 +293,7 @@ def test_a_long_download_is_life():
         for at in range(0, len(data), 100):
             peer.send(data[at:at + 100])
             time.sleep(0.05)
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     played = play(script, poll=30, ping_rate=0.1, ping_timeout=0.4)
     played.ended(GOOD + ' binary closing disconnected', 'closed', True, 1000)
     assert played.elapsed > 0.6
@@ -393,12 +371,9 @@ def test_close_timeout_counts_from_the_call():
 
 def test_close_timeout_of_a_close_in_another_thread():
     """It wakes the loop, which sleeps until Poll."""
-    ready = Wait()
-    with Server(quiet) as server:
-        ws = WebSocket(server.url(), proxies={})
-        thread = in_thread(lambda: (ready.wait(), time.sleep(0.2), ws.close()))
-        played = Played(ws, {'ready': lambda event: ready.set()}, poll=30, close_timeout=0.3)
-        thread.join()
+    threads = []
+    played = play(quiet, {'ready': lambda ws, event: threads.append(in_thread(
+        lambda: (time.sleep(0.2), ws.close())))}, threads=threads, poll=30, close_timeout=0.3)
     assert "didn't respond" in played.last.reason
     assert 0.5 <= played.elapsed < 0.5 + SLACK
 
@@ -464,8 +439,7 @@ def test_connect_timeout_begins_with_connecting():
 def test_late_upgrade_in_the_socket_counts():
     def script(peer):
         peer.accept()
-        peer.close_code(1000)
-        peer.read_close()
+        peer.end()
     play(script, {'connected': lambda ws, event: time.sleep(0.5)}, connect_timeout=0.3).ended(
         GOOD + ' closing disconnected', 'closed', True, 1000)
 
@@ -490,10 +464,8 @@ def test_idle_connection_of_ten_seconds():
         if counts[-1][0] - counts[0][0] > 9.9:
             ws.close()
     threads = threading.active_count()
-    with Server(lambda peer: (peer.accept(), peer.sock.settimeout(12), peer.answer_close(),
-                              peer.read_end())) as server:
-        play(server.url(), {'poll': poll}, session_class=Counted, ping_rate=30,
-             options={'proxies': {}})
+    play(lambda peer: (peer.accept(), peer.sock.settimeout(12), peer.answer_close(), peer.read_end()),
+         {'poll': poll}, session_class=Counted, ping_rate=30)
     assert counts[-1][1] - counts[0][1] <= 4
     assert threading.active_count() <= threads + 3
 

@@ -70,10 +70,9 @@ def test_records_of_one_connection():
         ws.send_binary(b'x' * 50)
         ws.send_ping(b'abc')
         ws.send_pong(b'')
-    with Server(busy) as server:
-        played, records = traced(server.url(),
-                                 {'ready': ready, 'pong': lambda ws, event: ws.close(4000, 'why')},
-                                 {'compress': True, 'protocols': ['chat']}, poll=7, close_timeout=3)
+    played, records = traced(busy,
+                             {'ready': ready, 'pong': lambda ws, event: ws.close(4000, 'why')},
+                             {'compress': True, 'protocols': ['chat']}, poll=7, close_timeout=3)
     played.ended(GOOD + ' text binary ping pong closed disconnected', 'closed', True, 4000)
     start, = records['connect_start']
     assert records.all[0] is start
@@ -95,7 +94,7 @@ def test_records_of_one_connection():
     requested, = records['close_requested']
     assert (requested['code'], requested['reason']) == (4000, 'why')
     assert records.stages()[-1] == 'disconnected' and len(records['disconnected']) == 1
-    assert all(record['url'] == server.url() and isinstance(record['url'], text_type)
+    assert all(record['url'] == played.events[0].url and isinstance(record['url'], text_type)
                for record in records.all)
 
 
@@ -107,8 +106,7 @@ def test_automatic_pings_and_pongs_are_traced():
         peer.send(frame(PING, b'12345'))
         peer.answer_close()
         peer.read_end()
-    with Server(script) as server:
-        played, records = traced(server.url(), {'ping': lambda ws, event: ws.close()}, ping_rate=30)
+    played, records = traced(script, {'ping': lambda ws, event: ws.close()}, ping_rate=30)
     played.ended(GOOD + ' ping closed disconnected', 'closed', True, 1000)
     assert [record['length'] for record in records['send_ping']] == [0]
     assert [record['length'] for record in records['send_pong']] == [5]
@@ -196,10 +194,9 @@ def test_bytes_of_the_socket():
         peer.send(close_frame(1000))
         peer.read_close()
         sizes.append(len(frame(TEXT, b'start')) + len(data) + 4)
-    with Server(script, receive_buffer=8192) as server:
-        played, records = traced(
-            server.url(), {'text': lambda ws, event: ws.send_binary(b'x' * 300000)},
-            {'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]})
+    played, records = traced(
+        script, {'text': lambda ws, event: ws.send_binary(b'x' * 300000)},
+        {'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]}, server=dict(receive_buffer=8192))
     assert len(played.all('binary')) == 500
     assert records.total('socket_recv') == sum(sizes)
     assert records.total('socket_send') == len(played.websocket.build_request()) + 300000 + 14 + 8
@@ -225,8 +222,7 @@ def test_rejected():
         peer.read_head()
         peer.send(b'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
         peer.read_end()
-    with Server(script) as server:
-        _, records = traced(server.url())
+    _, records = traced(script)
     rejected, = records['handshake_rejected']
     assert (rejected['status_code'], rejected['reason']) == (403, 'Websocket upgrade failed (code=403)')
     assert records.stages() == ['connect_start', 'handshake_rejected', 'disconnected']
@@ -258,8 +254,7 @@ def closes(peer):
 ])
 def test_disconnected_once(script, handlers, settings):
     """At the end of every session, however it came."""
-    with Server(script) as server:
-        _, records = traced(server.url(), handlers, **settings)
+    _, records = traced(script, handlers, **settings)
     assert len(records['disconnected']) == 1 and records.all[-1]['stage'] == 'disconnected'
 
 
@@ -363,8 +358,7 @@ def test_one_debug_record_per_connection(caplog, trace):
 def test_callback_and_logger(caplog):
     """The callback gets its records when the log is on, too."""
     with caplog.at_level(logging.DEBUG, logger='lomond'):
-        with Server(closes) as server:
-            _, records = traced(server.url())
+        _, records = traced(closes)
     assert 'handshake_ready' in records.stages() and caplog.records
 
 

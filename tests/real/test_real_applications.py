@@ -19,6 +19,7 @@ from counterparts import (
     ScriptedServer,
     WebSocket,
     certificate,
+    end_of,
     environment_program,
     names,
     needs,
@@ -34,11 +35,6 @@ import lomond
 
 LOMOND = os.path.dirname(os.path.dirname(os.path.abspath(lomond.__file__)))
 CLOSED_BY_SERVER = ['connecting', 'connected', 'ready', 'closing', 'disconnected']
-
-
-def end_of(happened):
-    """Names of the events, messages and pings of the server left out."""
-    return [name for name in names(happened) if name != 'ping']
 
 
 # -- NATS

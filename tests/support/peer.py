@@ -138,6 +138,14 @@ class Peer(object):
                 return self.send(data)
             raise Gone('reset')
 
+    def flood(self, data):
+        """Send the same again and again, until the client has gone."""
+        try:
+            while True:
+                self.send(data)
+        except Gone:
+            pass
+
     def trickle(self, data, pause=0.1):
         """Send a byte at a time, until the client goes."""
         for place in range(len(data)):
@@ -279,10 +287,18 @@ class Peer(object):
         self.send(frame(CLOSE, payload))
         return payload
 
-    def end(self, code=1000):
+    def end(self, code=1000, reason=b''):
         """Close, and wait for the answer."""
-        self.close_code(code)
+        self.close_code(code, reason)
         self.read_close()
+
+    def answer_close_if_it_comes(self):
+        """As :meth:`answer_close`, for a client that may leave without a close frame; wait for its end."""
+        try:
+            self.answer_close()
+            self.read_end()
+        except Gone:
+            pass
 
     def echo(self):
         """Send back what comes, until the client closes."""
@@ -351,7 +367,7 @@ class Server(object):
         self.peers, self.heads, self.alerts, self.errors = [], [], [], []
         self.accepted = 0
         self.stopping = threading.Event()
-        self._socks, self._threads = [], []
+        self._open, self._threads = [], []      # peers whose script runs
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer:
@@ -385,11 +401,11 @@ class Server(object):
 
     def _run(self, box, number):
         peer = Peer(box.pop(), self, number)
+        self._open.append(peer)
         try:
             peer.sock.settimeout(PATIENCE)
             if peer.sock.family != getattr(socket, 'AF_UNIX', None):
                 peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socks.append(peer.sock)
             if self.tls is not None:
                 try:
                     peer.sock = self.tls.wrap_socket(peer.sock, server_side=True)
@@ -398,7 +414,6 @@ class Server(object):
                     if self._is_strict:
                         raise
                     return
-                self._socks.append(peer.sock)
             self.peers.append(peer)
             self.scripts[min(number, len(self.scripts) - 1)](peer)
         except Gone as gone:
@@ -412,6 +427,7 @@ class Server(object):
             if not self._is_strict:         # a close with data left unread would be a reset
                 _shutdown(peer.sock, socket.SHUT_WR)
             peer.drop()
+            self._open.remove(peer)
 
     def join(self):
         """Wait for the scripts; raise what one raised."""
@@ -437,8 +453,8 @@ class Server(object):
             socket.create_connection(self.listener.getsockname(), PATIENCE).close()
             self._acceptor.join(PATIENCE)
         self.listener.close()
-        for sock in self._socks:
-            _shutdown(sock)
+        for peer in list(self._open):
+            _shutdown(peer.sock)
         self.join()
 
     def __enter__(self):
