@@ -929,6 +929,29 @@ def test_violation_and_a_peer_that_reads_nothing():
     assert threads[0].result - played.over < 1
 
 
+def test_violation_while_a_send_waits(monkeypatch):
+    """Our direction ends behind the close frame, which is written behind the message of the sender."""
+    monkeypatch.setattr(deadlines, 'DISCARD_WAIT', 6.0)
+    threads, sending = [], Wait()
+
+    def script(peer):
+        peer.accept()
+        sending.wait()
+        time.sleep(0.2)
+        peer.send(b'\x83\x00')
+        time.sleep(0.3)                 # the client has read it, and cannot write yet
+        peer.skip(3000014)
+        peer.read_close(1002)
+        assert peer.read_end() == 'fin'
+
+    def ready(ws, event):
+        threads.append(in_thread(ws.send_binary, b'x' * 3000000))
+        sending.set()
+    options = {'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]}
+    played = play(script, {'ready': ready}, options, dict(receive_buffer=8192), threads)
+    assert played.names == GOOD + ' protocol_error disconnected'
+
+
 def test_messages_before_a_violation_in_a_fragment():
     """UTF-8 fails at the first bad byte, though the frame is not complete."""
     def script(peer):
@@ -1151,6 +1174,20 @@ def test_a_bug_in_an_observer_of_ours_propagates():
                 pass
         assert ws.is_closed and ws.session._sock is None
         server.join()
+
+
+@pytest.mark.parametrize('method', ['_clean_up', '_finish'])
+def test_second_clean_up(method):
+    """It changes nothing, neither of the connection that is over nor of the next one."""
+    stages = []
+    with Server(lambda peer: (peer.accept(), peer.end())) as server:
+        ws = WebSocket(server.url(), proxies={}, trace=lambda record: stages.append(record['stage']))
+        for number in range(1, 3):
+            before = ws.session
+            Played(ws, {'ready': lambda event, before=before: before and getattr(before, method)()}).ended(
+                GOOD + ' closing disconnected', 'closed', True, 1000)
+            getattr(ws.session, method)()
+            assert stages.count('disconnected') == number
 
 
 # -- order
