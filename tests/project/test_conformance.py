@@ -76,7 +76,7 @@ ROWS = [
     # closing
     ('echo with the same code; empty close echoed empty',
      'frame_parser:test_close_is_echoed sequences:test_server_closes '
-     'sequences:test_client_closes_with_an_empty_frame'),
+     'sequences:test_client_closes_and_any_close_frame_answers'),
     ('the server drops TCP first after its close, the client at once after its own',
      'sequences:test_tcp_left_open_after_our_echo sequences:test_server_closes '
      'sequences:test_client_closes'),
