@@ -12,7 +12,7 @@ from support.certificates import server_context
 from support.client import Played, Wait, in_thread, play
 from support.frames import BINARY, CLOSE, PING, TEXT, close_frame, frame
 from support.interpreters import counted
-from support.peer import Gone, Server
+from support.peer import Server, upgrade
 from support.trace_fields import FIELDS
 
 from lomond import WebSocket
@@ -70,8 +70,7 @@ def test_records_of_one_connection():
         ws.send_binary(b'x' * 50)
         ws.send_ping(b'abc')
         ws.send_pong(b'')
-    played, records = traced(busy,
-                             {'ready': ready, 'pong': lambda ws, event: ws.close(4000, 'why')},
+    played, records = traced(busy, {'ready': ready, 'pong': lambda ws, event: ws.close(4000, 'why')},
                              {'compress': True, 'protocols': ['chat']}, poll=7, close_timeout=3)
     played.ended(GOOD + ' text binary ping pong closed disconnected', 'closed', True, 4000)
     start, = records['connect_start']
@@ -115,8 +114,7 @@ def test_automatic_pings_and_pongs_are_traced():
 def test_frames_of_a_close_that_nobody_called_are_traced():
     """As in 0.3.4: close_requested tells of each close frame of ours, once."""
     for data, code in ((close_frame(4000, b'why'), 4000), (frame(CLOSE), None), (frame(3), 1002)):
-        with Server(lambda peer, data=data: (peer.accept(), peer.send(data), peer.read_close())) as server:
-            played, records = traced(server.url())
+        _, records = traced(lambda peer, data=data: (peer.accept(), peer.send(data), peer.read_close()))
         assert [record['code'] for record in records['close_requested']] == [code]
         assert records['close_requested'][0]['reason'] == ('opcode 3 is reserved' if code == 1002 else '')
 
@@ -135,16 +133,8 @@ def by_hand(*chunks):
     ws = WebSocket('ws://me:secret@example.test/', trace=records, proxies={})
     ws.connect(Session, poll=7, connect_timeout=3)
     for chunk in chunks:
-        list(ws.feed(chunk if chunk is not None else answer_to(ws)))
+        list(ws.feed(chunk if chunk is not None else upgrade(ws.key)))
     return ws, records
-
-
-def answer_to(ws):
-    import base64
-    import hashlib
-    accept = base64.b64encode(hashlib.sha1(ws.key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
-    return (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-            b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
 
 
 def test_records_of_a_session_of_ones_own():
@@ -205,10 +195,7 @@ def test_bytes_of_the_socket():
 
 
 def test_tls_wrapped(certs):        # noqa: F811
-    def script(peer):
-        peer.accept(also=close_frame(1000))
-        peer.read_close()
-    with Server(script, tls=server_context(certs.server)) as server:
+    with Server(closes, tls=server_context(certs.server)) as server:
         played, records = traced(server.url(), options={'ssl_cafile': certs.ca})
         wrapped, = records['tls_wrapped']
         assert (wrapped['verify'], wrapped['has_context'], wrapped['cafile']) == (True, False, certs.ca)
@@ -218,11 +205,7 @@ def test_tls_wrapped(certs):        # noqa: F811
 
 
 def test_rejected():
-    def script(peer):
-        peer.read_head()
-        peer.send(b'HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
-        peer.read_end()
-    _, records = traced(script)
+    _, records = traced(lambda peer: (peer.read_head(), peer.answer(b'403 No'), peer.read_end()))
     rejected, = records['handshake_rejected']
     assert (rejected['status_code'], rejected['reason']) == (403, 'Websocket upgrade failed (code=403)')
     assert records.stages() == ['connect_start', 'handshake_rejected', 'disconnected']
@@ -304,11 +287,7 @@ def test_callback_that_calls_back():
         elif record['stage'] == 'socket_send' and ws.is_closing:
             ws.close()
 
-    def script(peer):
-        peer.accept()
-        peer.answer_close()
-        peer.read_end()
-    with Server(script) as server:
+    with Server(lambda peer: (peer.accept(), peer.answer_close(), peer.read_end())) as server:
         ws = WebSocket(server.url(), proxies={}, trace=trace)
         Played(ws, {'ready': lambda event: ws.send_text('x')}, poll=30).ended(
             GOOD + ' closed disconnected', 'closed', True, 1000)
@@ -321,13 +300,7 @@ def test_callback_that_force_disconnects(stage):
         if record['stage'] == stage:
             ws.force_disconnect()
 
-    def script(peer):
-        try:
-            peer.accept(also=frame(TEXT, b'x'))
-            peer.read_end()
-        except Gone:
-            pass
-    with Server(script) as server:
+    with Server(quiet, is_strict=False) as server:
         ws = WebSocket(server.url(), proxies={}, trace=trace)
         start = monotonic()
         events = list(ws.connect(poll=30))
@@ -433,18 +406,13 @@ def test_threads_and_trace():
         stop.set()
         peer.answer_close()
         peer.read_end()
-    with Server(script) as server:
-        records = Records()
-        ws = WebSocket(server.url(), proxies={}, trace=records)
+    threads = []
 
-        def send():
-            for _ in range(50):
-                ws.send_text('x')
-            stop.wait()
-            ws.close()
-        threads = []
-        Played(ws, {'ready': lambda event: threads.extend([in_thread(send), in_thread(send)])})
-        for thread in threads:
-            thread.join(2)
-            assert thread.error is None
+    def send(ws):
+        for _ in range(50):
+            ws.send_text('x')
+        stop.wait()
+        ws.close()
+    _, records = traced(script, {'ready': lambda ws, event: threads.extend(
+        [in_thread(send, ws), in_thread(send, ws)])}, threads=threads)
     assert len(records['send_text']) == 100 and len(records['close_requested']) == 1
