@@ -184,13 +184,10 @@ class Connection(Peer):
 
     def echo_frames(self):
         """Send back the frames of messages just as they came, rsv1 and all."""
-        while True:
-            opcode, payload = self.read_frame()
-            if opcode == CLOSE:
-                self.send(frame(CLOSE, payload))
-                return
-            if opcode <= BINARY:
-                _, fin, rsv, _, _ = self.frames[-1]
+        opcode = None
+        while opcode != CLOSE:
+            fin, rsv, opcode, _, payload = self.next_frame()
+            if opcode <= BINARY or opcode == CLOSE:
                 self.send(frame(opcode, payload, fin, rsv))
             elif opcode == PING:
                 self.send(frame(PONG, payload))

@@ -12,7 +12,7 @@ import pytest
 
 
 def server_context(pem, client_ca=None):
-    """The TLS context of a server."""
+    """Return the TLS context of a server."""
     context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
     context.load_cert_chain(pem)
     if client_ca:
@@ -22,7 +22,7 @@ def server_context(pem, client_ca=None):
 
 
 def note_names(context, names):
-    """Append to ``names`` what each client asks for by SNI; None for nothing."""
+    """Append to ``names`` the name that each client sends by SNI, or None."""
     def note(sock, name, context):
         names.append(name)
     if hasattr(context, 'sni_callback'):
@@ -36,7 +36,7 @@ class Certs(object):
 
 
 def _expired():
-    """PEM of key and certificate of localhost, its own authority, that was good until 2001."""
+    """Return PEM of a self-signed certificate for localhost that expired in 2001."""
     from cryptography import x509
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import hashes, serialization
@@ -56,7 +56,7 @@ def _expired():
 
 @pytest.fixture(scope='session')
 def certs(tmpdir_factory):
-    """A CA, another one, and what they have signed."""
+    """Two certificate authorities, and what the first one has signed."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')         # cryptography tells how old this Python is
         trustme = pytest.importorskip('trustme')

@@ -1,4 +1,4 @@
-"""A client's loop that is watched from Connecting to the end, and checked against what is always true."""
+"""A client's loop, watched from Connecting to the end, and what is always true of it."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -16,19 +16,19 @@ SLACK = 1.5
 
 
 class Wait(object):
-    """Something that happens in another thread: ``set()`` there, ``wait()`` here."""
+    """An event of another thread: ``set()`` there, ``wait()`` here."""
 
     def __init__(self):
         self._event = threading.Event()
         self.set = self._event.set
 
     def wait(self, seconds=PATIENCE):
-        """Wait for it; AssertionError when it does not happen."""
+        """Wait for it; raise AssertionError if it does not happen."""
         self._event.wait(seconds)
         assert self._event.is_set(), 'it did not happen'
 
 
-#: (is_active, is_closing, is_closed) while an event is handled; None: depends on what was done.
+#: (is_active, is_closing, is_closed) while an event is handled.
 FLAGS = {
     'connecting': (True, False, False), 'connect_fail': (False, False, True),
     'connected': (True, False, False), 'ready': (True, False, False),
@@ -135,23 +135,23 @@ class Played(object):
         return self.events[-1]
 
     def all(self, name):
-        """All events of a name."""
+        """Return all events of this name."""
         return [event for event in self.events if event.name == name]
 
     def one(self, name):
-        """The only event of a name."""
+        """Return the only event of this name."""
         found, = self.all(name)
         return found
 
     def time_of(self, name):
-        """When the first event of a name came, in seconds since the start."""
+        """Return when the first event of this name came, in seconds since the start."""
         for event, at in zip(self.events, self.times):
             if event.name == name:
                 return at - self.start
         raise AssertionError('no %s in %s' % (name, self.names))
 
     def ended(self, names, reason, graceful=False, code=None):
-        """Assert names of all events but Poll, and the facts of Disconnected."""
+        """Assert the names of all events but Poll, and what Disconnected says."""
         assert self.names == names, self.events
         last = self.last
         assert last.name == 'disconnected'
@@ -166,7 +166,8 @@ def play(target, handlers=None, options=None, server=None, threads=(), **setting
     :param handlers: dict: name of an event -> function of (websocket, event)
     :param options: dict, for the constructor
     :param server: dict, for :class:`support.peer.Server`
-    :param threads: from :func:`in_thread`, the handlers may add some: each must end well by itself
+    :param threads: from :func:`in_thread`; handlers may add some.  Each must end by
+        itself, without an error
     :param settings: for ``connect()``
     """
     if not isinstance(target, text_type):
@@ -190,7 +191,7 @@ def _bind(websocket, handler):
 
 
 def in_thread(function, *args):
-    """Run a function in a thread; the thread has ``result`` and ``error`` afterwards."""
+    """Run a function in a thread, which has ``result`` and ``error`` afterwards."""
     def run():
         try:
             thread.result = function(*args)

@@ -1,4 +1,4 @@
-"""Protocol cores driven by hand: every way to feed them bytes, and a record of what came out."""
+"""Protocol cores driven by hand: every way to feed them, and what came out."""
 
 from __future__ import absolute_import, division, unicode_literals
 

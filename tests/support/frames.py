@@ -1,4 +1,4 @@
-"""Frames made and taken apart by hand, as naively as RFC 6455, section 5.2 describes them.
+"""Frames made and taken apart by hand, as naively as RFC 6455, 5.2, describes them.
 
 Nothing here imports lomond: a mistake in its encoder must not hide one in its parser.
 """
@@ -15,7 +15,10 @@ KEY = b'\x37\xfa\x21\x3d'
 
 
 def mask(key, payload):
-    """Mask or unmask a payload (RFC 6455, 5.3); as one number, since 48 MB would take minutes by octets."""
+    """Mask or unmask a payload (RFC 6455, 5.3).
+
+    As one number: octet by octet, 48 MB would take minutes.
+    """
     size = len(payload)
     if not size:
         return b''
@@ -56,9 +59,10 @@ def close_frame(code, reason=b'', key=None):
 
 
 def take_frame(data):
-    """Take one frame off the beginning of a bytearray: ``(fin, rsv, opcode, key or None, payload)``.
+    """Take one frame off the beginning of a bytearray.
 
-    Return None, and take nothing, while the frame is not complete.
+    :returns: ``(fin, rsv, opcode, key or None, payload)``; None, and nothing is taken,
+        while the frame is not complete
     """
     if len(data) < 2:
         return None

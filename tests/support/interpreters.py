@@ -1,4 +1,4 @@
-"""When this Python frees what nobody refers to any longer."""
+"""When this Python frees objects: at once, or when its collector runs."""
 
 from __future__ import absolute_import, division, unicode_literals
 

@@ -1,4 +1,4 @@
-"""One connection over the network, and what is asserted of it; for the tests of connecting."""
+"""One connection over the network, and what the tests of connecting assert of it."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -47,18 +47,21 @@ def _bind(websocket, action):
 
 
 def run(url, connect_timeout=4.0, session_class=WebsocketSession, actions=(), **options):
-    """Connect once."""
+    """Connect once; see :class:`Run`."""
     options.setdefault('proxies', {})
     return Run(WebSocket(url, **options), connect_timeout, session_class, **dict(actions))
 
 
 def succeeds(got, names=GOOD):
-    """Assert that it went as it should."""
+    """Assert that the connection had these events."""
     assert got.names == names, got.last.reason
 
 
 def fails(got, stage, pattern, limit=None):
-    """Assert that nothing came about, and why."""
+    """Assert that connecting failed, at which stage and why.
+
+    :param limit: the time limit that it failed by (seconds), if any
+    """
     assert got.names == FAILED
     assert got.last.stage == stage, got.last.reason
     assert re.match(pattern + r'\Z', got.last.reason), got.last.reason
@@ -74,7 +77,7 @@ def open_descriptors():
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open():
-    """No descriptor is left behind by any test."""
+    """Assert that a test leaves no descriptor open."""
     if not os.path.isdir('/proc/self/fd'):
         yield
         return

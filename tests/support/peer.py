@@ -1,4 +1,4 @@
-"""The one scripted peer of the tests: a server on loopback that runs a function for each connection.
+"""The scripted peer of the tests: a server that runs a function for each connection.
 
 Nothing here imports lomond, so that a mistake there cannot hide itself.
 """
@@ -217,18 +217,25 @@ class Peer(object):
         """Keep a frame that came."""
         self.frames.append(found)
 
-    def read_frame(self):
-        """Return the next frame: ``(opcode, payload)``."""
+    def next_frame(self):
+        """Return the next frame, as it is in ``frames``."""
         self.parse()
         while not self._waiting:
             self.fill()
             self.parse()
-        _, _, opcode, key, payload = self._waiting.pop(0)
-        assert key is not None, 'a frame of the client is not masked'
-        return opcode, payload
+        found = self._waiting.pop(0)
+        assert found[3] is not None, 'a frame of the client is not masked'
+        return found
+
+    def read_frame(self):
+        """Return the next frame: ``(opcode, payload)``."""
+        return self.next_frame()[2::2]
 
     def glance(self):
-        """Take what is there; for scripts that send all the time.  (TLS does not bear two threads.)"""
+        """Take what is there, for scripts that send all the time.
+
+        A second thread could not read: TLS objects do not bear two.
+        """
         self.sock.settimeout(0.001)
         try:
             while True:
@@ -250,7 +257,7 @@ class Peer(object):
                 return payload
 
     def read_close(self, *code):
-        """Skip frames up to the client's close frame, with this code and reason; return its payload."""
+        """Skip frames up to a close frame, with this code and reason; return its payload."""
         payload = self.read_until(CLOSE)
         assert payload.startswith(close_payload(*code) if code else b''), payload
         return payload
@@ -293,7 +300,7 @@ class Peer(object):
         self.read_close()
 
     def answer_close_if_it_comes(self):
-        """As :meth:`answer_close`, for a client that may leave without a close frame; wait for its end."""
+        """Answer a close frame, unless the client leaves without one; wait for its end."""
         try:
             self.answer_close()
             self.read_end()
@@ -314,7 +321,7 @@ class Peer(object):
     # -- ends
 
     def drop(self):
-        """End TCP as a program does that exits: FIN, or a reset if bytes were left unread."""
+        """End TCP as a program that exits does: FIN, or a reset if bytes are unread."""
         self.sock.close()
         self.plain.close()          # on 2.7 TLS has a descriptor in common with it
 
@@ -340,7 +347,7 @@ class Peer(object):
 
 
 class Server(object):
-    """Listens on loopback and runs a script, a function of a :class:`Peer`, for each connection.
+    """Listens on loopback and runs a script, a function of a Peer, for each connection.
 
     ``with Server(script) as server``; at the end it waits for the scripts, and raises what one raised.
 
@@ -348,8 +355,8 @@ class Server(object):
     :param tls: an ``ssl.SSLContext``, or None for plain TCP
     :param receive_buffer: bytes of SO_RCVBUF, to be a peer that takes little
     :param family: of the socket; for AF_UNIX ``address`` is a path
-    :param is_strict: if false, a script may be cut short: by a client that leaves, by a TLS handshake
-        that fails, or by the end of the block
+    :param is_strict: if false, a script may be cut short: by a client that leaves, by a
+        TLS handshake that fails, or by the end of the block
     :ivar heads: every request that was read
     :ivar alerts: failed TLS handshakes
     :ivar stopping: an Event: the block of ``with`` has ended
@@ -395,7 +402,7 @@ class Server(object):
                 sock.close()
                 return
             self.accepted += 1
-            # In a list that the thread empties: on 2.7 a TCP connection ends with the last reference.
+            # In a list that the thread empties: on 2.7 TCP ends with the last reference.
             self._threads.append(start_thread(self._run, [sock], len(self._threads)))
             sock = None
 
@@ -493,7 +500,10 @@ def start_thread(function, *args):
 
 
 def fill_accept_queue(listener):
-    """Connect to a listener until it takes no more; return the sockets, or None if it takes everything."""
+    """Connect to a listener until it takes no more.
+
+    :returns: the sockets; None if the listener takes everything
+    """
     fillers = []
     for _ in range(20):
         filler = socket.socket(listener.family, socket.SOCK_STREAM)

@@ -12,14 +12,15 @@ from .peer import PATIENCE
 
 
 class Proxy(object):
-    """A script that tunnels, for :class:`Server`.
+    """A script that tunnels.
 
-    :param kind: ``'http'``, ``'https'``, ``'socks4'``, ``'socks4a'``, ``'socks5'``, ``'socks5h'``
-    :param auth: ``(user, password)`` that it wants, bytes; None: none
-    :param where: port of 127.0.0.1 where all tunnels lead, whatever is asked for
-    :param also: bytes that go out with the answer, in one packet
-    :ivar asked: list of ``(host, port)``, bytes and int, that was asked for
-    :ivar heads: list of the heads of CONNECT
+    :param kind: ``'http'``, ``'https'``, ``'socks4'``, ``'socks4a'``, ``'socks5'`` or
+        ``'socks5h'``
+    :param where: the port of 127.0.0.1 that all tunnels lead to
+    :param auth: ``(user, password)``, bytes, that it requires; None for an open proxy
+    :param also: bytes that are sent after the response, in the same packet
+    :ivar asked: list of ``(host, port)``, bytes and int, that clients asked for
+    :ivar heads: list of the CONNECT requests
     """
 
     def __init__(self, kind, where, auth=None, also=b'', version=b'HTTP/1.1'):
@@ -116,7 +117,7 @@ class Proxy(object):
 
 
 def pump(peer, target):
-    """Carry bytes both ways until one side ends; one thread, as a TLS object wants it."""
+    """Carry bytes both ways until one side ends, in one thread because of TLS."""
     client = peer.sock
     if peer.buffer:
         target.sendall(bytes(peer.buffer))

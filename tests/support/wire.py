@@ -1,4 +1,4 @@
-"""A client over a wire that counts: no socket, or a pair of them in one thread; nothing waits."""
+"""Clients over wires that count: a socket in memory, or a pair in one thread."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -15,30 +15,31 @@ from .peer import upgrade
 
 
 class Wire(object):
-    """A socket out of memory that counts; always ready, at its end it is the end of the stream.
+    """A socket in memory that counts its calls; it is always ready.
 
-    :param parts: bytes-like pieces of what the server sends behind its answer
-    :param echoes: send every message back instead, and block while there is none
-    :param largest: most bytes of one read
+    :param parts: bytes-like pieces of what the server sends after its response; then the
+        stream ends
+    :param echoes: if true, every message comes back instead, and other reads would block
+    :param largest: the most bytes that one read returns
     """
 
     def __init__(self, parts=(), echoes=False, largest=None):
         self.recvs = self.blocked = self.sends = 0
         self.sent_sizes = []
         self.largest_read = 0
-        self._parts = [memoryview(part) for part in parts]      # slices of them are no copies
+        self._parts = [memoryview(part) for part in parts]      # slices of them do not copy
         self._echoes = Reader() if echoes else None
         self._blocks = echoes
         self._largest = largest
         self._at = 0
 
     def answer(self, key):
-        """The server has seen the request."""
+        """Accept the request with this key."""
         self._parts.insert(0, memoryview(upgrade(key)))
         self._parts.reverse()       # the next one is the last one
 
     def fileno(self):
-        return 2 ** 20              # nobody asks the kernel: see Counting
+        return 2 ** 20              # the kernel never sees it: see Counting
 
     def recv_into(self, view):
         self.recvs += 1
@@ -83,7 +84,7 @@ def _would_block():
 
 
 class Counting(Waiting):
-    """Counts waits and readings of the clock; nothing ever waits, time goes on by waiting only."""
+    """Counts waits and readings of the clock; time passes in waits, which return at once."""
 
     def __init__(self):
         super(Counting, self).__init__()
@@ -104,7 +105,7 @@ class Counting(Waiting):
         ready = tuple((fd, mask) for fd, mask in waits if fd == 2 ** 20 and self.is_ready(mask))
         if ready:
             return ready
-        assert deadline is not None, 'it would sleep for ever'
+        assert deadline is not None, 'it would sleep forever'
         self.slept_until.append(deadline)
         self.now = max(self.now, deadline)
         return ()
@@ -114,7 +115,7 @@ class Counting(Waiting):
 
 
 def connect(wire, waiting_class=Counting, **options):
-    """An iterator of events over a wire, up to Ready; and the WebSocket, and its waiting."""
+    """Connect over a wire, up to Ready; return the WebSocket, its events, its waiting."""
     made = []
 
     def waiting():
@@ -130,11 +131,11 @@ def connect(wire, waiting_class=Counting, **options):
     websocket = WebSocket('ws://counted.test/', proxies={}, **options)
     events = websocket.connect(session_class=Session)
     assert [next(events).name for _ in range(3)] == ['connecting', 'connected', 'ready']
-    return websocket, events, made[0]       # without its iterator a connection ends
+    return websocket, events, made[0]       # a connection ends with its iterator
 
 
 def take(events, name, count):
-    """The next messages, without keeping them: the last one."""
+    """Skip events up to this number of this name, keeping none; return the last one."""
     for event in events:
         if event.name == name:
             count -= 1
@@ -143,7 +144,7 @@ def take(events, name, count):
 
 
 class EchoPair(object):
-    """A real pair of sockets in one thread: the far end answers and echoes when told to."""
+    """A pair of sockets in one thread: the far end answers and echoes when told to."""
 
     def __init__(self):
         self.ours, self._sock = socket.socketpair()
@@ -153,7 +154,7 @@ class EchoPair(object):
         self._reader = None
 
     def turn(self):
-        """Read what came, answer it."""
+        """Read what came, and answer it."""
         try:
             data = self._sock.recv(256 * 1024)
         except (OSError, socket.error):
