@@ -1,4 +1,6 @@
-"""What every test file shares: the same surroundings everywhere, and which tests run when nobody says."""
+"""What every test file shares: the same surroundings everywhere, and which tests run
+when nobody says.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -9,7 +11,8 @@ import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# Tests in these folders get the marker of the same name; without a word they do not run.
+# Tests in these folders get the marker of the same name; without a word they do not
+# run.
 MARKED_FOLDERS = {'real': 'real', 'faults': 'slow'}
 LEFT_OUT = ('real', 'slow')
 
@@ -41,9 +44,11 @@ def _where_lomond_is():
 
 def pytest_configure(config):
     if platform.python_implementation() == 'PyPy':
-        # A loop that was left by break, and its socket, go at once there, in whatever order.
+        # A loop that was left by break, and its socket, go at once there, in whatever
+        # order.
         config.addinivalue_line('filterwarnings', 'ignore::ResourceWarning')
-    # tools/run_tests.py tests the wheel that it installed, never the checkout beside the tests.
+    # tools/run_tests.py tests the wheel that it installed, never the checkout beside
+    # the tests.
     installed = os.environ.get('LOMOND_TESTED_IN')
     where = _where_lomond_is()
     if installed and not (where and where.startswith(installed)):

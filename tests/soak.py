@@ -1,9 +1,10 @@
 """A soak: ``python tests/soak.py --minutes N [--seed S] [--cpu CORES] [-k WORDS]``.
 
-One process lives through the faults of ``tests/faults`` in random order, and through reconnects, while one
-connection, the resident, is used all the time and must not notice.  Between two faults memory, descriptors,
-threads and objects are counted; none of them may grow.  A table of at most 20 lines, and an exit status of 1
-when anything failed, the resident was lost, or a line is not flat.
+One process lives through the faults of ``tests/faults`` in random order, and through
+reconnects, while one connection, the resident, is used all the time and must not
+notice.  Between two faults memory, descriptors, threads and objects are counted; none
+of them may grow.  A table of at most 20 lines, and an exit status of 1 when anything
+failed, the resident was lost, or a line is not flat.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -34,7 +35,8 @@ from lomond.persist import persist  # noqa: E402
 
 #: Seconds between two samples.
 PACE = 2.0
-#: What may grow between the third and the fourth quarter of the run: memory in MiB, the others in numbers.
+#: What may grow between the third and the fourth quarter of the run: memory in MiB, the
+#: others in numbers.
 ALLOWED = (('memory', 2.0), ('descriptors', 0), ('threads', 0), ('objects', 400))
 #: Rows of the table at most.
 ROWS = 12
@@ -83,7 +85,9 @@ def conversations(world, rng):
 
 
 def rounds(rng, words):
-    """The rounds without end: each order holds all of them once, and conversations and reconnects between."""
+    """The rounds without end: each order holds all of them once, and conversations and
+    reconnects between.
+    """
     faults = [one for one in ALL if one.limit <= 40 and one.group != 'many' and
               '48 MB' not in one.name and words.lower() in (one.group + ': ' + one.name).lower()]
     own = [chaos.Scenario('soak', function.__name__, '', lambda world,
@@ -145,7 +149,8 @@ class Resident(object):
 # -- what is counted
 
 def trim():
-    """Let the C library give back what is free: its pools are not what is looked for."""
+    """Let the C library give back what is free: its pools are not what is looked for.
+    """
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except AttributeError:              # another C library
@@ -175,7 +180,9 @@ def middle(values):
 
 
 def judge(samples, allowed=ALLOWED):
-    """What is not flat, as sentences: the medians of the third and of the fourth quarter are compared."""
+    """What is not flat, as sentences: the medians of the third and of the fourth
+    quarter are compared.
+    """
     quarter = len(samples) // 4
     if quarter < 3:
         return ['only %d samples: too few to judge' % len(samples)]

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Sending to peers that take little or nothing, and what goes on meanwhile (behaviour.md, section 5)."""
+"""Sending to peers that take little or nothing, and what goes on meanwhile."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -51,7 +51,8 @@ def stuff(ws):
 
 
 def play_stuffed(how, handlers=None, script=stall, senders=1, **settings):
-    """Play while other threads send until it fails, which must be at the end, or before.
+    """Play while other threads send until it fails, which must be at the end, or
+    before.
 
     The result has ``failed``, the exception of one sender.
     """
@@ -196,7 +197,9 @@ def test_slow_peer_never_fails(how):
 
 
 def test_waiting_for_the_lock_is_no_failure_while_the_peer_takes_something():
-    """A second sender waits longer than send_timeout, because the first one's message is long."""
+    """A second sender waits longer than send_timeout, because the first one's message
+    is long.
+    """
     done, results = Wait(), []
 
     def script(peer):
@@ -293,7 +296,8 @@ def test_what_came_during_a_send_is_delivered_in_order():
 
 
 def test_backlog_is_limited(monkeypatch):
-    """Beyond it reading pauses, and send_timeout decides; what had come is delivered."""
+    """Beyond it reading pauses, and send_timeout decides; what had come is delivered.
+    """
     monkeypatch.setattr(reader, 'BACKLOG_LIMIT', 1024 * 1024)
     payload = b'y' * 10000
 
@@ -381,7 +385,9 @@ def test_pings_do_not_pile_up_while_a_sender_is_stuck():
 
 
 def test_close_timeout_while_a_sender_is_stuck(how):
-    """close() does not wait, though its frame cannot be written; the loop ends all the same."""
+    """close() does not wait, though its frame cannot be written; the loop ends all the
+    same.
+    """
     def ready(ws, event):
         time.sleep(0.3)
         start = monotonic()
@@ -472,7 +478,9 @@ def test_all_pings_are_answered_in_order(count):
 @pytest.mark.parametrize('where', ['handler', 'thread'])
 @pytest.mark.parametrize('code', [1009, 1001])
 def test_server_closes_while_we_are_sending(code, where):
-    """It reads no more, sends its close frame and is gone: the frame is read and reported."""
+    """It reads no more, sends its close frame and is gone: the frame is read and
+    reported.
+    """
     def script(peer):
         peer.accept()
         peer.recv(1000)
@@ -591,7 +599,8 @@ def test_dropped_while_the_handler_sends(how):
 
 
 def test_half_closed_by_the_server_while_the_handler_sends():
-    """Its direction has ended; ours goes on until the message is out, then it is over."""
+    """Its direction has ended; ours goes on until the message is out, then it is over.
+    """
     def script(peer):
         peer.accept()
         peer.text('start')
@@ -607,7 +616,9 @@ def test_half_closed_by_the_server_while_the_handler_sends():
 
 
 def test_handler_waits_for_another_thread_and_reads_on(how):
-    """Its send waits for the lock; what arrives meanwhile is kept, and the lock is got at once."""
+    """Its send waits for the lock; what arrives meanwhile is kept, and the lock is got
+    at once.
+    """
     server_options, options = how
 
     def script(peer):
@@ -635,7 +646,9 @@ def test_handler_waits_for_another_thread_and_reads_on(how):
 
 
 def test_send_behind_pongs_that_wait(how):
-    """The peer floods with pings and does not read: pongs fill the wire, and a send has to push them out."""
+    """The peer floods with pings and does not read: pongs fill the wire, and a send has
+    to push them out.
+    """
     server_options, options = how
     payload = b'p' * 125
 
@@ -675,7 +688,8 @@ def test_send_timeout_behind_pongs_that_wait():
 
 
 def test_exception_inside_of_a_send_ends_the_connection():
-    """A signal handler raises in the middle of a frame: nothing can follow half of it."""
+    """A signal handler raises in the middle of a frame: nothing can follow half of it.
+    """
     class Alarm(Exception):
         pass
 

@@ -1,7 +1,8 @@
-"""What the fast paths cost, counted and never timed: system calls, calls, waits, clock readings, memory.
+"""What the fast paths cost, counted and never timed: system calls, calls, waits, clock
+readings, memory.
 
-A limit here is what was counted, and a little more.  Whoever has to raise one has made every message
-dearer: see ``benchmarks/``.
+A limit here is what was counted, and a little more.  Whoever has to raise one has made
+every message dearer: see ``benchmarks/``.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -45,7 +46,9 @@ class Sleeping(Counting):
 
 
 class Calls(object):
-    """Counts calls of Python and C functions, and resumed generators, while it is entered."""
+    """Counts calls of Python and C functions, and resumed generators, while it is
+    entered.
+    """
 
     def __enter__(self):
         self.python = self.builtin = 0
@@ -68,7 +71,8 @@ class Calls(object):
 
 
 def peak_of(function):
-    """The most bytes that were allocated at once during a call, beyond those before it."""
+    """The most bytes that were allocated at once during a call, beyond those before it.
+    """
     gc.collect()
     tracemalloc.start()
     try:
@@ -106,7 +110,8 @@ def test_small_messages_cost_few_calls(kind, size, most_calls):
     # recv first; one look at the other descriptors for each 32 reads
     assert waiting.waits - waits <= (wire.recvs - recvs) // 32 + 1
     assert wire.sends == sends
-    # one read for each 256 KiB, and one reading of the clock for each 16 messages and each read
+    # one read for each 256 KiB, and one reading of the clock for each 16 messages and
+    # each read
     assert wire.recvs - recvs <= count * len(data) // SMALL // 65536 + 2
     assert waiting.readings - readings <= count // 16 + 5 * (wire.recvs - recvs) + 2
     assert calls.total <= most_calls * count, (calls.python, calls.builtin)
@@ -138,7 +143,8 @@ def test_the_parser_is_resumed_once_for_each_message():
     assert resumed == 101
 
 
-# The lines of the parser that run for one message; by the way of all other frames 45 and more.
+# The lines of the parser that run for one message; by the way of all other frames 45
+# and more.
 @pytest.mark.parametrize('size, is_compressed, most_lines', [
     (30, False, 24), (1000, False, 24), (8000, False, 24), (30, True, 28), (1000, True, 28)])
 @pytest.mark.parametrize('kind', ['text', 'binary'])
@@ -310,8 +316,9 @@ def _make_tables():
 @pytest.mark.parametrize('size, most', [(32, 22), (1024, 27 if HAS_WSACCEL else 22), (4096, 32), (65536, 32)])
 def test_a_small_send_costs_few_calls(size, most):
     _make_tables()
-    # Counted, three of the wire's own among them (38 when each question was a call, and there were three
-    # integers in a frame).  2.7 masks four stripes, asks whether it was forked, and looks for surrogates.
+    # Counted, three of the wire's own among them (38 when each question was a call, and
+    # there were three integers in a frame).  2.7 masks four stripes, asks whether it
+    # was forked, and looks for surrogates.
     if sys.version_info < (3,):
         most = 32
     if not IS_COUNTED:          # PyPy's own library is Python
@@ -406,7 +413,8 @@ def test_a_round_trip_that_waits():
         trips(100)
     events.close()
     peer.close()
-    # A read in vain before each wait is left out once it has been in vain some times, and tried now and then.
+    # A read in vain before each wait is left out once it has been in vain some times,
+    # and tried now and then.
     assert calls.names.count('send') == calls.names.count('poll') == 100
     assert calls.names.count('recv_into') <= 110
     assert len(calls.names) <= 310, calls.names
@@ -440,8 +448,10 @@ def test_an_idle_connection_sleeps_until_its_deadlines():
 #: What costs 5 to 25 ms each, and is imported when it is first needed.
 DEAR = ('ssl', 'urllib.request', 'urllib2', 'json', 'email', 'logging', 'hashlib', 'http.client', 'httplib',
         'certifi', 'asyncio')
-#: Regular expressions are compiled when an input needs them: an eighth of all that an import costs.
-#: 2.7 has to import ``re`` itself, as the standard library of 3.6, 3.7 (``threading``) and PyPy does.
+#: Regular expressions are compiled when an input needs them: an eighth of all that an
+#: import costs.
+#: 2.7 has to import ``re`` itself, as the standard library of 3.6, 3.7 (``threading``)
+#: and PyPy does.
 NOT_YET = ('six', 'base64') + (('re',) if sys.version_info >= (3, 8) and IS_COUNTED else ())
 
 _PROGRAM = """

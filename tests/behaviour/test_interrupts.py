@@ -1,4 +1,4 @@
-"""Ctrl-C at any line: a connection is left at each line that it runs; nothing stays (behaviour.md, 1)."""
+"""Ctrl-C at any line of a connection: nothing is left behind."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -26,7 +26,9 @@ DRIVERS = ('session.py', os.path.join('network', 'stream.py'), os.path.join('net
 
 
 class Connection(object):
-    """One connection over a pair of sockets, all in this thread: the peer acts when the client waits."""
+    """One connection over a pair of sockets, all in this thread: the peer acts when the
+    client waits.
+    """
 
     def __init__(self):
         self.peer = self.number = None
@@ -63,7 +65,8 @@ class Connection(object):
         self.peer.sendall(close_frame(1000))
 
     def run(self):
-        """To the end, or to the interrupt; nothing refers to the iterator afterwards."""
+        """To the end, or to the interrupt; nothing refers to the iterator afterwards.
+        """
         try:
             for event in self.ws.connect(session_class=self.session_class):
                 self.names.append(event.name)
@@ -100,7 +103,8 @@ class Connection(object):
 
 
 class Interrupt(object):
-    """KeyboardInterrupt at the n-th line of the package that is run; 0: lines are only noted.
+    """KeyboardInterrupt at the n-th line of the package that is run; 0: lines are only
+    noted.
 
     Not in ``__del__``, where Python itself swallows it.
     """
@@ -147,7 +151,8 @@ def interrupt_at(lines):
                                                  problem) for problem in connection.left()]
         connection.end()
     assert not problems, '\n'.join(problems)
-    # some come out of what is finished by its last reference, where Python swallows them
+    # some come out of what is finished by its last reference, where Python swallows
+    # them
     assert interrupted > 0.95 * len(lines)
 
 
@@ -166,7 +171,8 @@ def run_once():
     return min(found, key=len)
 
 
-# Python warns of sockets that their last reference closes, and of interrupts in finalizers.
+# Python warns of sockets that their last reference closes, and of interrupts in
+# finalizers.
 pytestmark = pytest.mark.filterwarnings('ignore')
 
 

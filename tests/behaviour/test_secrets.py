@@ -1,8 +1,9 @@
 # -*- coding: utf-8 -*-
-"""No secret is in a repr, a reason, a log line, a trace record, or the text of a traceback (SECURITY.md).
+"""No secret is in a repr, a reason, a log line, a trace record, or the text of a
+traceback (SECURITY.md).
 
-What a connection says while it goes well or fails is in ``test_network_http`` and ``test_trace``,
-what the command line says in ``test_cli``.
+What a connection says while it goes well or fails is in ``test_http_answers`` and
+``test_trace``, what the command line says in ``test_cli``.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -112,7 +113,8 @@ def test_reprs(options):
 
 
 def everything(ws, caplog, **settings):
-    """The events of a connection, and all it says on every way that SECURITY.md names."""
+    """The events of a connection, and all it says on every way that SECURITY.md names.
+    """
     records, said = [], []
     ws.trace = records.append
     events = list(ws.connect(**settings))

@@ -1,8 +1,9 @@
 # -*- coding: utf-8 -*-
-"""What events come in which case, how a connection ends, and what the server sees of it.
+"""What events come in which case, how a connection ends, and what the server sees of
+it.
 
-The rows are those of the first table of behaviour.md; names do not resolve, proxies refuse and
-certificates fail in ``test_network_*``.
+Names, proxies and certificates that fail are in ``test_dialing``, ``test_proxies`` and
+``test_tls``.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -179,7 +180,9 @@ def test_anything_after_both_close_frames(end, who):
 
 @pytest.mark.parametrize('end', ['drop', 'reset', 'finish'])
 def test_server_closes_and_is_gone(end):
-    """Our echo cannot be written any more, or nobody reads it: a clean end all the same."""
+    """Our echo cannot be written any more, or nobody reads it: a clean end all the
+    same.
+    """
     gone = Wait()
 
     def script(peer):
@@ -553,7 +556,8 @@ def test_rejected_body_until_the_end(end):
                                   b'Transfer-Encoding: chunked\r\n\r\n4\r\npart\r\n'])
 @pytest.mark.parametrize('wait, connect_timeout', [(0.2, 30), (3.0, 0.4)])
 def test_rejected_body_that_does_not_end(rest, wait, connect_timeout, monkeypatch):
-    """It is waited for until its own limit or connect_timeout, whichever comes first."""
+    """It is waited for until its own limit or connect_timeout, whichever comes first.
+    """
     monkeypatch.setattr(lifecycle, 'BODY_WAIT', wait)
     played = play(lambda peer: (peer.read_head(), peer.send(NOT_FOUND + rest), peer.read_end()),
                   connect_timeout=connect_timeout)
@@ -728,7 +732,9 @@ def test_reset():
 
 
 def test_socket_closed_by_a_handler(certs):        # noqa: F811
-    """It is not theirs to close; the connection ends all the same (2.7 would wait for ever, or raise)."""
+    """It is not theirs to close; the connection ends all the same (2.7 would wait for
+    ever, or raise).
+    """
     def script(peer):
         peer.accept()
         peer.text('x')
@@ -741,7 +747,8 @@ def test_socket_closed_by_a_handler(certs):        # noqa: F811
 
 
 def test_reset_that_a_send_meets_first():
-    """The kernel tells of it once; the loop's read sees an end of the stream behind it."""
+    """The kernel tells of it once; the loop's read sees an end of the stream behind it.
+    """
     gone = Wait()
 
     def send(ws, event):
@@ -758,7 +765,9 @@ def test_reset_that_a_send_meets_first():
 
 @pytest.mark.parametrize('close', [False, True])
 def test_reset_behind_messages(close):
-    """What the kernel still has is delivered; a close frame among it counts (Linux keeps it)."""
+    """What the kernel still has is delivered; a close frame among it counts (Linux
+    keeps it).
+    """
     gone = Wait()
 
     def script(peer):
@@ -799,7 +808,9 @@ VIOLATIONS = [
 
 @pytest.mark.parametrize('data, code', VIOLATIONS)
 def test_violation(data, code):
-    """The event, then the close frame where the server can read it, then the end of TCP."""
+    """The event, then the close frame where the server can read it, then the end of
+    TCP.
+    """
     seen = []
 
     def script(peer):
@@ -828,7 +839,9 @@ def test_violation(data, code):
 
 @pytest.mark.parametrize('secure', [False, True])
 def test_violation_in_a_flood(secure, request):
-    """Unread input would make the kernel send a reset, which can destroy the close frame."""
+    """Unread input would make the kernel send a reset, which can destroy the close
+    frame.
+    """
     context, options = None, {}
     if secure:
         certs_ = request.getfixturevalue('certs')
@@ -930,7 +943,9 @@ def test_violation_and_a_peer_that_reads_nothing():
 
 
 def test_violation_while_a_send_waits(monkeypatch):
-    """Our direction ends behind the close frame, which is written behind the message of the sender."""
+    """Our direction ends behind the close frame, which is written behind the message of
+    the sender.
+    """
     monkeypatch.setattr(deadlines, 'DISCARD_WAIT', 6.0)
     threads, sending = [], Wait()
 
@@ -1101,7 +1116,9 @@ class Closes(WebSocket):
 
 
 def test_loop_is_left_before_it_began():
-    """A generator that was never started is closed: nothing runs, the next connect() works."""
+    """A generator that was never started is closed: nothing runs, the next connect()
+    works.
+    """
     def script(peer):
         peer.accept(also=close_frame(1000))
         peer.read_close()
@@ -1128,7 +1145,9 @@ def test_loop_is_left_and_begun_again():
 
 
 def test_interrupt_while_it_waits():
-    """Ctrl-C in the wait: KeyboardInterrupt comes out of next(), and the socket is closed."""
+    """Ctrl-C in the wait: KeyboardInterrupt comes out of next(), and the socket is
+    closed.
+    """
     def interrupt(number, stack):
         raise KeyboardInterrupt()
     gone = []
@@ -1159,7 +1178,9 @@ def test_interrupt_while_it_waits():
 
 
 def test_a_bug_in_an_observer_of_ours_propagates():
-    """An exception inside of the loop that is no failure of the network comes out, socket closed."""
+    """An exception inside of the loop that is no failure of the network comes out,
+    socket closed.
+    """
     class Broken(WebSocket):
         def on_response(self, response):
             raise ZeroDivisionError('a bug')
@@ -1178,7 +1199,8 @@ def test_a_bug_in_an_observer_of_ours_propagates():
 
 @pytest.mark.parametrize('method', ['_clean_up', '_finish'])
 def test_second_clean_up(method):
-    """It changes nothing, neither of the connection that is over nor of the next one."""
+    """It changes nothing, neither of the connection that is over nor of the next one.
+    """
     stages = []
     with Server(lambda peer: (peer.accept(), peer.end())) as server:
         ws = WebSocket(server.url(), proxies={}, trace=lambda record: stages.append(record['stage']))
@@ -1204,7 +1226,9 @@ def test_messages_in_the_packet_of_the_answer():
 
 
 def test_answers_are_written_before_the_close():
-    """All of it comes in one read; the handler's answers go out before pongs and echo that follow."""
+    """All of it comes in one read; the handler's answers go out before pongs and echo
+    that follow.
+    """
     def script(peer):
         peer.accept(also=frame(TEXT, b'1') + frame(PING, b'2') + frame(TEXT, b'3') + close_frame(1000, b'4') +
                     frame(TEXT, b'dropped') + frame(PING, b'dropped') + b'\x83\x00')
@@ -1248,7 +1272,8 @@ def test_echo_is_written_after_closing_was_handled():
 
 
 def test_close_in_a_handler_with_more_in_the_same_read():
-    """Messages behind it are still delivered, until the answer; nothing is sent twice."""
+    """Messages behind it are still delivered, until the answer; nothing is sent twice.
+    """
     def script(peer):
         peer.accept(also=frame(TEXT, b'1') + frame(TEXT, b'2') + frame(TEXT, b'3'))
         assert peer.read_close() == close_payload(1000, b'goodbye')

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Several threads, signal handlers, and what is left behind (behaviour.md, section 7)."""
+"""Several threads, signal handlers, and what is left behind."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -101,7 +101,9 @@ def test_messages_of_eight_threads_arrive_intact(how, nervous):
 
 @pytest.mark.parametrize('closer', ['close', 'server'])
 def test_no_data_behind_a_close_frame(how, closer, nervous):
-    """Threads send while the connection is closed: never a frame behind the close frame."""
+    """Threads send while the connection is closed: never a frame behind the close
+    frame.
+    """
     server_options, options = how
 
     def script(peer):
@@ -163,7 +165,9 @@ def test_close_in_many_threads_is_one_close_frame(nervous):
 
 
 def test_every_call_at_any_moment(nervous):
-    """Threads call everything all the time, from before the connection to after its end."""
+    """Threads call everything all the time, from before the connection to after its
+    end.
+    """
     def script(peer):
         peer.accept()
         for _ in range(30):
@@ -325,7 +329,9 @@ def test_signal_handler_while_a_send_is_stuck(how, alarm, action):
 
 
 def test_signal_handler_that_sends_inside_of_a_send(alarm):
-    """A send waits for the lock, which the interrupted one has: it is refused, and nothing hangs."""
+    """A send waits for the lock, which the interrupted one has: it is refused, and
+    nothing hangs.
+    """
     def script(peer):
         peer.accept()
         time.sleep(0.5)
@@ -497,7 +503,9 @@ def resident():
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='no /proc')
 @pytest.mark.parametrize('secure', [False, True])
 def test_nothing_waits_for_the_collector(secure, request):
-    """With gc switched off: no descriptors, no threads, less than 20 KB for each connection."""
+    """With gc switched off: no descriptors, no threads, less than 20 KB for each
+    connection.
+    """
     context, options = None, {}
     if secure:
         certs_ = request.getfixturevalue('certs')
@@ -565,7 +573,9 @@ def test_errors_of_events_hold_no_frames():
 @counted
 @pytest.mark.parametrize('trace', [None, repr, True], ids=['', 'trace', 'log'])
 def test_websocket_is_freed_with_its_last_reference(trace):
-    """Neither the iterator, nor the session, nor who observes it keeps it alive in a cycle."""
+    """Neither the iterator, nor the session, nor who observes it keeps it alive in a
+    cycle.
+    """
     import weakref
 
     def script(peer):

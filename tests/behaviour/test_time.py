@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Poll, pings and limits against real sockets, with small times (behaviour.md, section 6)."""
+"""Poll, pings and limits against real sockets, with small times."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -38,7 +38,8 @@ def quiet(peer):
 
 
 def close_after(seconds):
-    """A handler for Poll that closes when so much time has gone by since the first one."""
+    """A handler for Poll that closes when so much time has gone by since the first one.
+    """
     start = []
 
     def poll(ws, event):
@@ -88,8 +89,8 @@ def test_poll_keeps_its_pace():
 def test_poll_under_a_stream_of_messages():
     def script(peer):
         peer.accept()
-        # Large ones: the player keeps every event, and the collector walks through hundreds of
-        # thousands of them for longer than the gap that is allowed.
+        # Large ones: the player keeps every event, and the collector walks through
+        # hundreds of thousands of them for longer than the gap that is allowed.
         data = frame(BINARY, b'x' * 16000) * 4
         peer.flood(data)
     start = []

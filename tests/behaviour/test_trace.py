@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Trace records and log lines: what they say, and what they never say (api.md, section 8)."""
+"""Trace records and log lines: what they say, and what they never say."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -169,7 +169,9 @@ def test_ends_of_a_session_of_ones_own(chunks, stages):
 
 
 def test_bytes_of_the_socket():
-    """All that was handed to TCP and got from it, also what was read while a send waited."""
+    """All that was handed to TCP and got from it, also what was read while a send
+    waited.
+    """
     sizes = []
 
     def script(peer):
@@ -366,7 +368,9 @@ def test_nobody_listens_nothing_is_made(monkeypatch):
 
 
 def test_secrets(caplog):
-    """Passwords, userinfo, tokens, cookies and payloads are in no record, line, repr or reason."""
+    """Passwords, userinfo, tokens, cookies and payloads are in no record, line, repr or
+    reason.
+    """
     secrets = ['hunter2', 'c2VjcmV0', 'T0PS3CR3T', 'p%40ss', 'p@ss']
 
     def script(peer):

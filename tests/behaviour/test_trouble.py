@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""What docs/trouble.rst shows is what a connection says, and each is made here (behaviour.md, section 1)."""
+"""What docs/trouble.rst shows is what connections say: each sentence is made here."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -39,7 +39,9 @@ def literals():
 
 
 def is_like(literal, said):
-    """Whether something that was said is what the page shows: numbers may differ, ``...`` is anything."""
+    """Whether something that was said is what the page shows: numbers may differ,
+    ``...`` is anything.
+    """
     pattern = re.escape(literal).replace('\\.\\.\\.', '.*')
     pattern = re.sub(r'[0-9]+(?:\\?\.[0-9]+)*', lambda match: r'[0-9]+(?:\.[0-9]+)*', pattern)
     return re.match(pattern + r'\Z', said) is not None

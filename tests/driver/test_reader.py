@@ -1,4 +1,6 @@
-"""When the loop looks for more bytes, and when it waits first: real pairs of sockets, time of our own."""
+"""When the loop looks for more bytes, and when it waits first: real pairs of sockets,
+time of our own.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -13,7 +15,9 @@ from lomond.session import WebsocketSession
 
 
 class Answered(Waiting):
-    """The peer has its turn in each wait; time goes by when the test says so, and by waiting for nothing."""
+    """The peer has its turn in each wait; time goes by when the test says so, and by
+    waiting for nothing.
+    """
 
     def __init__(self, peer):
         super(Answered, self).__init__()
@@ -93,7 +97,9 @@ def test_socket_that_a_handler_has_closed(peer):
 
 
 class Buffered(object):
-    """What somebody's `_connect` may give: it has read more of its socket than it hands out."""
+    """What somebody's `_connect` may give: it has read more of its socket than it hands
+    out.
+    """
 
     def __init__(self, sock):
         self._sock = sock

@@ -1,6 +1,8 @@
-"""What the scenarios share: peers as processes, a client loop that is watched, and what is asserted.
+"""What the scenarios share: peers as processes, a client loop that is watched, and what
+is asserted.
 
-A scenario is a name, a bound in words, and a function of a :class:`World`; ``run.py`` makes the table.
+A scenario is a name, a bound in words, and a function of a :class:`World`; ``run.py``
+makes the table.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -30,11 +32,12 @@ from lomond._compat import monotonic
 
 #: What a socket raises that has nothing to read yet, by its timeout or by not blocking.
 NOTHING_YET = (socket.timeout, BlockingIOError if sys.version_info[0] > 2 else socket.timeout)
-#: What a busy machine may add to any time (behaviour.md).
+#: What a busy machine may add to any time (seconds).
 SLACK = 1.5
 #: How long a peer may take to say something.
 PATIENCE = 20.0
-#: Where it is measured (seconds): what is short, and what a thing takes that must be much longer.
+#: Where it is measured (seconds): what is short, and what a thing takes that must be
+#: much longer.
 SHORT = 0.5
 LONG = 30.0
 
@@ -90,7 +93,9 @@ def scenario(group, bound, quick=False, limit=40):
 
 
 def collect():
-    """What goes with its last reference is gone behind this on PyPy, too, where nothing counts them."""
+    """What goes with its last reference is gone behind this on PyPy, too, where nothing
+    counts them.
+    """
     if platform.python_implementation() == 'PyPy':
         gc.collect()
 
@@ -245,7 +250,8 @@ class World(object):
         self._undo.append(function)
 
     def peer(self, *scripts, **options):
-        """A new process; one script for each connection, the last one for all further."""
+        """A new process; one script for each connection, the last one for all further.
+        """
         peer = PeerProcess(self, scripts, certificate=self.certificate, **options)
         self._peers.append(peer)
         return peer
@@ -335,7 +341,8 @@ class Watch(object):
     :param options: of the constructor
     :param peer_options: of the peer
 
-    ``names`` are the events but Poll, joined with blanks, floods as one; ``counts`` how many of each.
+    ``names`` are the events but Poll, joined with blanks, floods as one; ``counts`` how
+    many of each.
     """
 
     def __init__(self, world, script=None, way='ws', do=None, settings=None, options=None, peer=None,
@@ -421,7 +428,9 @@ class Watch(object):
 
     def expect(self, names=None, reason=None, graceful=None, code=None, stage=None, at_least=None,
                at_most=None):
-        """Assert how it ended; names and reason are regular expressions, times count from the start."""
+        """Assert how it ended; names and reason are regular expressions, times count
+        from the start.
+        """
         shown = '%s; %r; %.2fs' % (self.names, self.last, self.elapsed)
         if names is not None:
             assert re.match('(?:%s)\\Z' % names, self.names), shown
@@ -442,7 +451,9 @@ class Watch(object):
     # -- what handlers and other threads do
 
     def in_thread(self, function, *args):
-        """Run it in a thread; the end of the scenario waits for it and raises what it raises."""
+        """Run it in a thread; the end of the scenario waits for it and raises what it
+        raises.
+        """
         def run():
             try:
                 function(*args)
@@ -469,7 +480,9 @@ class Watch(object):
         self.in_thread(run)
 
     def sender_ended(self, kinds, seconds=1.0):
-        """Assert that each blocked sender got one of these exceptions soon after the end."""
+        """Assert that each blocked sender got one of these exceptions soon after the
+        end.
+        """
         assert self.senders, 'no sender has ended'
         for error, when in self.senders:
             assert isinstance(error, kinds), repr(error)

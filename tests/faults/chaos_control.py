@@ -1,4 +1,6 @@
-"""Scenarios of the client's own process: close(), force_disconnect(), signals, Ctrl-C, forks, by phase."""
+"""Scenarios of the client's own process: close(), force_disconnect(), signals, Ctrl-C,
+forks, by phase.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -146,7 +148,9 @@ class Signals(object):
 
 
 def _action(phase, what, by):
-    """``what`` (close or force) by a thread or by a signal handler, while the client waits in a phase."""
+    """``what`` (close or force) by a thread or by a signal handler, while the client
+    waits in a phase.
+    """
     def function(world):
         watch = phase.watch(world, phase.answer if what is close else ())
         acted = []
@@ -180,7 +184,8 @@ def _action(phase, what, by):
                 watch.expect(graceful=graceful)
                 if graceful:
                     watch.expect(reason='closed')
-            # a stuck send has to go out first, and the body of a rejection has its second
+            # a stuck send has to go out first, and the body of a rejection has its
+            # second
             assert took < (6 if phase.stuck else 1.5 if 'rejected' in phase.names else 1), took
         if phase.stuck:
             watch.sender_ended((errors.TransportFail, errors.WebSocketUnavailable))

@@ -1,4 +1,6 @@
-"""Scenarios of the exchange: FIN, reset, death, end of TLS at every point of it; closing; violations."""
+"""Scenarios of the exchange: FIN, reset, death, end of TLS at every point of it;
+closing; violations.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -162,7 +164,8 @@ for _way in ('ws', 'wss'):
 
 def _half_closed(way):
     def function(world):
-        # The peer sees the end of our direction at once; the client reads on for 0.5 s. Best of three.
+        # The peer sees the end of our direction at once; the client reads on for 0.5 s.
+        # Best of three.
         waits = []
         for _ in range(3):
             watch = Watch(world, [['accept'], ['send', frame(3)], ['read_close'], ['see_end'], ['hold']], way,
@@ -215,8 +218,8 @@ for _way in ('ws', 'wss'):
 # -- the loop is left: the socket is closed, without a close frame
 
 def _run_to_the_end(watch):
-    # A function of its own: on 2.7 the traceback, and with it the iterator, lives as long as the
-    # function that has caught the exception.
+    # A function of its own: on 2.7 the traceback, and with it the iterator, lives as
+    # long as the function that has caught the exception.
     try:
         watch.run()
     except (chaos.Leave, KeyboardInterrupt, StopIteration):

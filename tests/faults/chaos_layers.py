@@ -1,4 +1,6 @@
-"""Scenarios of the connecting: silence, a byte at a time, garbage, endless answers, at every layer."""
+"""Scenarios of the connecting: silence, a byte at a time, garbage, endless answers, at
+every layer.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 

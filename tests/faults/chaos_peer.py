@@ -1,9 +1,11 @@
-"""The other side of a scenario, as a process of its own: it can be stopped, killed, and told what to do.
+"""The other side of a scenario, as a process of its own: it can be stopped, killed, and
+told what to do.
 
-``python chaos_peer.py`` is a mother: for each line of JSON on its standard input it forks a peer, which
-listens on loopback, follows the script of the line for each connection, and reports over a Unix domain
-socket.  Nothing here imports lomond, so that a mistake there cannot hide itself.  Bytes are
-``{"b": base64}`` in the JSON; a script is a list of steps, a step the name of a method of
+``python chaos_peer.py`` is a mother: for each line of JSON on its standard input it
+forks a peer, which listens on loopback, follows the script of the line for each
+connection, and reports over a Unix domain socket.  Nothing here imports lomond, so that
+a mistake there cannot hide itself.  Bytes are ``{"b": base64}`` in the JSON; a script
+is a list of steps, a step the name of a method of
 :class:`Connection` and its arguments.
 """
 
@@ -55,7 +57,8 @@ def unpack(value):
 
 
 class Connection(Peer):
-    """One connection, and the steps that a script can be made of; a client that goes ends the script.
+    """One connection, and the steps that a script can be made of; a client that goes
+    ends the script.
 
     :ivar frames: what came: ``[opcode, fin, rsv, length, beginning of the payload]``
     """
@@ -193,9 +196,11 @@ class Connection(Peer):
                 self.send(frame(PONG, payload))
 
     def duplex(self, seconds):
-        """Send small records all the time, and read in bursts: the client's writers wait and go on, often.
+        """Send small records all the time, and read in bursts: the client's writers
+        wait and go on, often.
 
-        So the two halves of its TLS object are wanted at the same time; without a lock this crashes CPython.
+        So the two halves of its TLS object are wanted at the same time; without a lock
+        this crashes CPython.
         """
         deadline = time.time() + seconds
         number = 0
@@ -280,10 +285,12 @@ class Connection(Peer):
 
 
 class Process(object):
-    """A process: a server whose scripts are lists of steps, and a line to the client's process.
+    """A process: a server whose scripts are lists of steps, and a line to the client's
+    process.
 
-    :param order: dict: ``control`` (path), ``scripts`` (the last one is for all further connections),
-        ``certificate`` (path), ``receive_buffer`` (bytes), ``full`` (True: the accept queue is full)
+    :param order: dict: ``control`` (path), ``scripts`` (the last one is for all further
+        connections), ``certificate`` (path), ``receive_buffer`` (bytes), ``full``
+        (True: the accept queue is full)
     """
 
     def __init__(self, order):

@@ -1,4 +1,5 @@
-"""Scenarios of an open connection: peers that stop, vanish, are slow, or send too much."""
+"""Scenarios of an open connection: peers that stop, vanish, are slow, or send too much.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -182,7 +183,8 @@ for _way in ('ws', 'wss'):
     add('stopped', '%s: stopped while we send, resumed' % _way, 'not cut off', _freed)
 
     def _slow_reader(world, way=_way):
-        # Takes 16 KB each 0.1 s: the whole takes longer than send_timeout, no pause of it does.
+        # Takes 16 KB each 0.1 s: the whole takes longer than send_timeout, no pause of
+        # it does.
         watch = Watch(world, [['accept'], ['slow_read', 16384, 0.1, 3.0], ['discard', 20]], way,
                       receive_buffer=8192, settings=dict(poll=30, send_timeout=1.0))
 
@@ -208,7 +210,8 @@ for _way in ('ws', 'wss'):
     add('slow', '%s: a fragment each 0.1 s' % _way, 'not cut off', _slow_fragments)
 
     def _slow_handler(world, way=_way):
-        # The pong is in the socket while the handler sleeps: it is read before anything is judged.
+        # The pong is in the socket while the handler sleeps: it is read before anything
+        # is judged.
         run(world, [['accept'], ['send', HELLO], ['answer_close']], way, do={
             'text': lambda watch: chaos.time.sleep(2), 'pong': close},
             settings=dict(poll=30, ping_rate=0.2, ping_timeout=0.7), expect=dict(
@@ -319,7 +322,8 @@ add('floods', 'Poll, close() and close_timeout under a stream of messages', 'Pol
 
 
 def _bomb(way, size, fragments):
-    # Blocks of one compressor refer backwards within its window: the second one of zeros can be repeated.
+    # Blocks of one compressor refer backwards within its window: the second one of
+    # zeros can be repeated.
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     start = packer.compress(b'\0' * 40000) + packer.flush(zlib.Z_SYNC_FLUSH)
     block = packer.compress(b'\0' * 32 * MiB) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -333,7 +337,8 @@ def _bomb(way, size, fragments):
         first = frame(BINARY, start, rsv=4, length=len(start) + len(block) * count)
     script = [['read_head'], ['respond', [DEFLATE]], ['repeat', frame(BINARY, b'x' * 1000), 5000],
               ['send', first]] + script
-    # The messages before it make the client's buffer as large as it gets: more is inflated at a time.
+    # The messages before it make the client's buffer as large as it gets: more is
+    # inflated at a time.
     return _flood(script + [['discard']], ' binary protocol_error disconnected', options={'compress': True},
                   way=way, reason='disconnected; .*max_message_size.*', graceful=False)
 
@@ -411,7 +416,9 @@ for _way in ('ws', 'wss'):
 
 
 def _echoing(way, size, count):
-    """The handler echoes each message while the peer, a naive one, sends them all before it reads."""
+    """The handler echoes each message while the peer, a naive one, sends them all
+    before it reads.
+    """
     def function(world):
         script = [['accept'], ['messages', count, size], ['read_count', count * size],
                   ['send', close_frame(1000)], ['read_close']]

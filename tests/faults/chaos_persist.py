@@ -1,4 +1,6 @@
-"""Scenarios of persist(): its exit_event in each phase, slow handlers, servers that flap."""
+"""Scenarios of persist(): its exit_event in each phase, slow handlers, servers that
+flap.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 

@@ -1,4 +1,6 @@
-"""Scenarios of many threads: messages stay whole, nothing follows a close frame, one thread has TLS."""
+"""Scenarios of many threads: messages stay whole, nothing follows a close frame, one
+thread has TLS.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -34,7 +36,8 @@ class Switching(object):
 
 
 def make_message(rng, thread, number):
-    """What a thread sends: its number, the message's, a digest of the rest, the rest."""
+    """What a thread sends: its number, the message's, a digest of the rest, the rest.
+    """
     rest = (struct.pack(str('!I'), rng.getrandbits(32)) * 300)[:rng.choice([0, 1, 5, 120, 130, 1000, 1200])]
     return struct.pack(str('!HI'), thread, number) + hashlib.md5(rest).digest() + rest
 
@@ -46,10 +49,12 @@ def check_message(data):
 
 
 def _threads(way, compress, count, threads=8):
-    """Each thread sends, the peer echoes: what comes back is whole, complete and in each thread's order.
+    """Each thread sends, the peer echoes: what comes back is whole, complete and in
+    each thread's order.
 
-    With compression the peer cannot inflate: it sends back frames as they came, rsv1 and all, so that our
-    inflater, with one window for all messages, sees each byte in the order in which it was made.
+    With compression the peer cannot inflate: it sends back frames as they came, rsv1
+    and all, so that our inflater, with one window for all messages, sees each byte in
+    the order in which it was made.
     """
     def function(world):
         echo = 'echo_frames' if compress else 'echo'
@@ -136,7 +141,8 @@ for _way in ('ws', 'wss'):
 def _crossing(count):
     """The server closes while threads send: our echo is the last frame."""
     def function(world):
-        # The end of its direction ends the client, once the echo is out; and it reads on.
+        # The end of its direction ends the client, once the echo is out; and it reads
+        # on.
         peer = world.peer([['accept'], ['read_frame'], ['send', close_frame(1001)], ['read_close'],
                            ['finish'], ['read_on']])
         with Switching():
@@ -165,7 +171,9 @@ add('threads', '10 races of an echo and senders', 'nothing follows a close frame
 # -- TLS: reading and writing at the same time
 
 class OneAtATime(object):
-    """Notes when two threads are inside of TLS at once; without a lock CPython crashes now and then only."""
+    """Notes when two threads are inside of TLS at once; without a lock CPython crashes
+    now and then only.
+    """
 
     def __enter__(self):
         self.overlaps, self._inside = [], []

@@ -1,8 +1,9 @@
-"""The chaos suite: ``python tests/faults/run.py [--quick] [--python X]... [-k WORDS] [--jobs N]``.
+"""The chaos suite: ``python tests/faults/run.py [--quick] [--python X]... [-k WORDS]
+[--jobs N]``.
 
-Each interpreter gets a few worker processes, each worker one scenario at a time; a worker that hangs or
-crashes is a scenario that failed, and the next one takes its place.  A table, and an exit status of 1 when
-anything failed.
+Each interpreter gets a few worker processes, each worker one scenario at a time; a
+worker that hangs or crashes is a scenario that failed, and the next one takes its
+place.  A table, and an exit status of 1 when anything failed.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -38,7 +39,9 @@ class Worker(object):
         WORKERS.append(self)
 
     def ask(self, name, seconds):
-        """Run a scenario: a dict with ``error`` and ``seconds``, or what became of the worker."""
+        """Run a scenario: a dict with ``error`` and ``seconds``, or what became of the
+        worker.
+        """
         start = time.monotonic()
         timer = threading.Timer(seconds, self.kill)
         timer.start()
@@ -78,7 +81,9 @@ class Worker(object):
 
 
 def list_scenarios(python):
-    """What there is: dicts with ``name``, ``group``, ``bound``, ``quick`` and ``limit``."""
+    """What there is: dicts with ``name``, ``group``, ``bound``, ``quick`` and
+    ``limit``.
+    """
     return json.loads(subprocess.check_output(
         [python, '-B', os.path.join(HERE, 'chaos_worker.py'), '--list'],
         env=dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(HERE)))).decode('ascii'))

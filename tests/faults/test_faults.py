@@ -1,4 +1,6 @@
-"""The whole chaos suite by pytest, one scenario a test; ``run.py`` makes a table and survives crashes."""
+"""The whole chaos suite by pytest, one scenario a test; ``run.py`` makes a table and
+survives crashes.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 

@@ -1,4 +1,6 @@
-"""Start servers and proxies of other projects and talk to them; it must not know what is proved with it."""
+"""Start servers and proxies of other projects and talk to them; it must not know what
+is proved with it.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -31,7 +33,8 @@ FOLDERS = ('usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bi
 
 #: Seconds in which a counterpart has to listen.
 START_LIMIT = 30
-#: Settings of connect() that end a conversation that hangs long before pytest ends the test.
+#: Settings of connect() that end a conversation that hangs long before pytest ends the
+#: test.
 LIMITS = dict(connect_timeout=10, close_timeout=5, ping_rate=0, poll=1)
 
 
@@ -41,7 +44,9 @@ def certificate(name):
 
 
 def program(name):
-    """Path of a program that the machine has or install.py fetched; the test is skipped without."""
+    """Path of a program that the machine has or install.py fetched; the test is skipped
+    without.
+    """
     folders = os.environ.get('PATH', '').split(os.pathsep)
     folders += [os.path.join(root, folder) for root in ('/', DEBIAN) for folder in FOLDERS]
     for folder in folders:
@@ -52,7 +57,9 @@ def program(name):
 
 
 def environment_program(environment, name):
-    """Path of a program in one of install.py's virtual environments; the test is skipped without."""
+    """Path of a program in one of install.py's virtual environments; the test is
+    skipped without.
+    """
     path = os.path.join(REAL, 'venvs', environment, 'bin', name)
     if not os.access(path, os.X_OK):
         pytest.skip('the environment %r is not installed (tests/real/install.py)' % environment)
@@ -81,8 +88,9 @@ def free_ports(number):
 class Counterpart(object):
     """A process that listens on ports, made and ended by this object.
 
-    :param make_command: called with the object, returns a list of text: the command.  `ports` and
-        `folder` (its own, deleted at the end, readable for all) are set then
+    :param make_command: called with the object, returns a list of text: the command.
+        `ports` and `folder` (its own, deleted at the end, readable for all) are set
+        then
     :param number_of_ports: how many ports it will listen on
     :param environ: variables for it
     """
@@ -93,7 +101,8 @@ class Counterpart(object):
         if not os.path.isdir(os.path.join(REAL, 'run')):
             os.makedirs(os.path.join(REAL, 'run'))
         self.folder = tempfile.mkdtemp(dir=os.path.join(REAL, 'run'))
-        # Apache, squid and others give root up and still have to reach it; some write as nobody.
+        # Apache, squid and others give root up and still have to reach it; some write
+        # as nobody.
         os.chmod(self.folder, 0o777)
         self.environ = dict(os.environ, PYTHONDONTWRITEBYTECODE='1', HOME=self.folder)
         libraries = [glob.glob(os.path.join(DEBIAN, folder, '*-linux-*')) for folder in ('usr/lib', 'lib')]
@@ -142,7 +151,8 @@ class Counterpart(object):
         self._process.stdin.flush()
 
     def kill(self):
-        """End it without any farewell; `start()` makes it come back on the same ports."""
+        """End it without any farewell; `start()` makes it come back on the same ports.
+        """
         try:
             self.signal(signal.SIGKILL)
             self._process.stdin.close()
@@ -240,7 +250,9 @@ BIG = 1024 * 1024
 
 
 def text_of(size, seed=0):
-    """Text of so many bytes in UTF-8, with characters of one to four bytes where there is room."""
+    """Text of so many bytes in UTF-8, with characters of one to four bytes where there
+    is room.
+    """
     source = random.Random(size + seed)
     words = ['word ', 'm\xf6ve ', '\u20ac uro ', '\U0001f600 ', 'the same again and again ', '%06d ' % seed]
     parts, length = [], 0
@@ -377,7 +389,9 @@ def prove_bare_end(happened):
 
 
 def prove_both_send(websocket, message, count):
-    """Prove that this number of messages comes back, all of them under way before the first does."""
+    """Prove that this number of messages comes back, all of them under way before the
+    first does.
+    """
     back = []
 
     def on_event(event):

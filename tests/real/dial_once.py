@@ -31,7 +31,8 @@ def main(folder, url, connect_timeout):
         if event.name != 'poll':
             events.append([event.name, getattr(event, 'stage', None), getattr(event, 'reason', None)])
     say({'events': events, 'ready': ready, 'elapsed': time.time() - began})
-    # What the resolver says of the same name, once all is measured: only for those who connected.
+    # What the resolver says of the same name, once all is measured: only for those who
+    # connected.
     if ready is not None:
         host, _, port = url.split('/')[2].partition(':')
         say([address[4][0] for address in socket.getaddrinfo(host, int(port), 0, socket.SOCK_STREAM)])

@@ -1,4 +1,5 @@
-"""Connect to link-local addresses of this machine, in a network namespace of its own; prints JSON.
+"""Connect to link-local addresses of this machine, in a network namespace of its own;
+prints JSON.
 
     python dial_zone.py FOLDER-OF-LOMOND
 

@@ -1,7 +1,9 @@
-"""tinyproxy, squid, mitmproxy, microsocks and dante; it must not know what is proved with them.
+"""tinyproxy, squid, mitmproxy, microsocks and dante; it must not know what is proved
+with them.
 
-Each can be had open and with user and password.  dante's users are the machine's: it sees other files in
-place of /etc/passwd and /etc/shadow (``sandbox``), the machine gets no user.
+Each can be had open and with user and password.  dante's users are the machine's: it
+sees other files in place of /etc/passwd and /etc/shadow (``sandbox``), the machine gets
+no user.
 """
 
 from __future__ import absolute_import, division, unicode_literals

@@ -2,8 +2,9 @@
 
     python3 guard.py COMMAND ARGUMENT...
 
-Lines 'signal N' on stdin are sent to the command.  However the tests end, a crash included, their
-end of the pipe is closed, so nothing stays behind.  It must not know what it runs.
+Lines 'signal N' on stdin are sent to the command.  However the tests end, a crash
+included, their end of the pipe is closed, so nothing stays behind.  It must not know
+what it runs.
 """
 
 import os
@@ -33,7 +34,8 @@ def end(process):
 
 def main(command):
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
-    # A shell's Ctrl-C goes to this process too; the tests close the pipe when they are done with it.
+    # A shell's Ctrl-C goes to this process too; the tests close the pipe when they are
+    # done with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pending = b''
     try:

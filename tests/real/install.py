@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Fetch the servers and proxies that tests/real runs against; it must not know what is tested.
+"""Fetch the servers and proxies that tests/real runs against; it must not know what is
+tested.
 
     python3 tests/real/install.py            what is missing
     python3 tests/real/install.py --anew     everything, from nothing
 
-All of it goes into the git-ignored folder ``.real`` of the checkout: Debian's packages are fetched by
-apt-get and unpacked there (nothing is installed into the system, no service is started, root is not
-needed), PyPI's get virtual environments, npm's a folder, certificates are made by openssl.  What the
-machine has installed already is used from where it is.  What cannot be had is named at the end with
-the reason; the exit status is 1 then, and the tests that want it are skipped.
+All of it goes into the git-ignored folder ``.real`` of the checkout: Debian's packages
+are fetched by apt-get and unpacked there (nothing is installed into the system, no
+service is started, root is not needed), PyPI's get virtual environments, npm's a
+folder, certificates are made by openssl.  What the machine has installed already is
+used from where it is.  What cannot be had is named at the end with the reason; the exit
+status is 1 then, and the tests that want it are skipped.
 """
 
 import argparse
@@ -70,7 +72,9 @@ def find_program(name):
 
 
 def unpack_debian(package):
-    """Unpack a package, with those that it needs and the system lacks, into .real/debian."""
+    """Unpack a package, with those that it needs and the system lacks, into
+    .real/debian.
+    """
     program = DEBIAN[package]
     if find_program(program):
         return
@@ -85,7 +89,8 @@ def unpack_debian(package):
         if not any('Packages' in name for name in os.listdir(lists)):
             run('apt-get', *(options + ['update']))
     plan = run('apt-get', *(options + ['-s', '--no-install-recommends', 'install', package]))
-    # 'Inst name (version ..' is new, 'Inst name [version] (..' is there in another version.
+    # 'Inst name (version ..' is new, 'Inst name [version] (..' is there in another
+    # version.
     wanted = re.findall(r'^Inst (\S+) \((\S+)', plan, re.M)
     run('apt-get', *(options + ['download'] + ['%s=%s' % pair for pair in wanted]), cwd=archives)
     for name, _ in wanted:
@@ -125,7 +130,9 @@ def install_npm(name):
 
 
 def make_certificates():
-    """A CA, and what it signed: a server, one of another name, a client (its key also with a password)."""
+    """A CA, and what it signed: a server, one of another name, a client (its key also
+    with a password).
+    """
     home = os.path.join(REAL, 'certificates')
     if os.path.exists(os.path.join(home, 'locked.key')):
         return
@@ -146,7 +153,8 @@ def make_certificates():
             cwd=home)
         run('openssl', 'x509', '-req', '-in', name + '.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key',
             '-CAcreateserial', '-days', '7300', '-extfile', 'extensions', '-out', name + '.crt', cwd=home)
-        # Certificate and key in one file: what HAProxy, mitmproxy and ssl_cert='both.pem' take.
+        # Certificate and key in one file: what HAProxy, mitmproxy and
+        # ssl_cert='both.pem' take.
         with open(os.path.join(home, name + '.pem'), 'w') as both:
             for ending in ('.crt', '.key'):
                 with open(os.path.join(home, name + ending)) as text:

@@ -1,9 +1,11 @@
-"""nginx, HAProxy, Caddy, Apache and Varnish in front of a scripted server, with the same ports and paths.
+"""nginx, HAProxy, Caddy, Apache and Varnish in front of a scripted server, with the
+same ports and paths.
 
-Ports: plain, TLS 1.2 alone, TLS 1.3 alone, TLS with client certificates (Varnish: plain only).  Paths:
-``/forbidden`` 403 with a body, ``/busy`` 503 with Retry-After, ``/moved`` 302 to ``/echo``, ``/basic/..``
-wants user and password, ``/dead/..`` goes to nobody, ``/impatient/..`` is dropped after a second of silence
-(nginx and HAProxy only), all others are the scripted server's.  It must not know what is proved with them.
+Ports: plain, TLS 1.2 alone, TLS 1.3 alone, TLS with client certificates (Varnish: plain
+only).  Paths: ``/forbidden`` 403 with a body, ``/busy`` 503 with Retry-After,
+``/moved`` 302 to ``/echo``, ``/basic/..`` wants user and password, ``/dead/..`` goes to
+nobody, ``/impatient/..`` is dropped after a second of silence (nginx and HAProxy only),
+all others are the scripted server's.  It must not know what is proved with them.
 """
 
 from __future__ import absolute_import, division, unicode_literals

@@ -1,7 +1,7 @@
 """Files of the machine as one process is to see them; it must not know what they hold.
 
-A mount namespace of its own (``unshare -m``) has other files in place of some: nobody else sees them,
-and nothing is left to be undone.
+A mount namespace of its own (``unshare -m``) has other files in place of some: nobody
+else sees them, and nothing is left to be undone.
 """
 
 from __future__ import absolute_import, division, unicode_literals

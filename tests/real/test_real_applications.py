@@ -1,4 +1,6 @@
-"""What people connect to: NATS, Chromium's DevTools, Jupyter kernels, Socket.IO, GraphQL; and gevent."""
+"""What people connect to: NATS, Chromium's DevTools, Jupyter kernels, Socket.IO,
+GraphQL; and gevent.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -61,7 +63,9 @@ def nats():
 
 
 class NatsClient(object):
-    """Says its sentences one after the other; ``lines`` is what came back, as one text of bytes."""
+    """Says its sentences one after the other; ``lines`` is what came back, as one text
+    of bytes.
+    """
 
     def __init__(self, nats, token='let me in', **options):
         self.websocket = WebSocket('ws://127.0.0.1:%d/' % nats.port, proxies={}, **options)
@@ -427,7 +431,9 @@ def test_graphql_refuses(graphql, to_send, protocol, code, reason):
 
 @pytest.mark.parametrize('scheme', ('ws', 'wss'))
 def test_gevent(scheme):
-    """Twenty conversations at once in one thread, where gevent has patched sockets and threads."""
+    """Twenty conversations at once in one thread, where gevent has patched sockets and
+    threads.
+    """
     python = environment_program('gevent', 'python')
     with contextlib.closing(ScriptedServer('websockets')) as server:
         with contextlib.closing(ReverseProxy('nginx', server)) as nginx:

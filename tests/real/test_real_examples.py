@@ -1,4 +1,6 @@
-"""Runs the examples that talk to other projects' programs: mosquitto, Chromium, Jupyter, gevent."""
+"""Runs the examples that talk to other projects' programs: mosquitto, Chromium,
+Jupyter, gevent.
+"""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -25,7 +27,9 @@ TOKEN = 'a-token-of-this-test'
 
 
 def run_example(name, *arguments, **options):
-    """Run it to its end; what it printed.  What it says on stderr goes to the report of the test."""
+    """Run it to its end; what it printed.  What it says on stderr goes to the report of
+    the test.
+    """
     environ = dict(os.environ, PYTHONPATH=PACKAGE, PYTHONIOENCODING='utf-8', PYTHONDONTWRITEBYTECODE='1')
     command = [options.get('python', sys.executable), os.path.join(EXAMPLES, name)] + list(arguments)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environ, timeout=50)
@@ -120,7 +124,9 @@ def test_gevent():
 
 
 def test_unit_of_the_gateway(tmpdir):
-    """systemd understands the unit; only the program that it names is put where there is one."""
+    """systemd understands the unit; only the program that it names is put where there
+    is one.
+    """
     with io.open(os.path.join(EXAMPLES, 'gateway.service'), encoding='utf-8') as unit:
         text = unit.read()
     text = re.sub('(?m)^ExecStart=.*$', 'ExecStart=%s %s' % (

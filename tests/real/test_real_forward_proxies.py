@@ -101,7 +101,8 @@ def test_echo(request, proxies, kind, scheme, target_scheme, compress):
     assert happened[1].proxy == url
 
 
-# dante takes the 0.0.0.1 of SOCKS 4a for an address, whoever says it (curl fares the same).
+# dante takes the 0.0.0.1 of SOCKS 4a for an address, whoever says it (curl fares the
+# same).
 @pytest.mark.parametrize('kind, scheme', [case for case in CASES if case[1] != 'socks4a'])
 def test_name_of_the_target(request, proxies, kind, scheme):
     """Here or at the proxy: localhost is found."""
@@ -209,7 +210,9 @@ def test_greeting_and_rejection(request, proxies, kind, scheme):
 
 @pytest.mark.parametrize('kind, scheme', [case for case in CASES if case[0] != 'dante'])
 def test_proxy_that_is_frozen(request, proxies, kind, scheme):
-    """Its kernel still takes connections, nobody answers: the end comes at connect_timeout."""
+    """Its kernel still takes connections, nobody answers: the end comes at
+    connect_timeout.
+    """
     proxy = proxies(kind)
     proxy.signal(signal.SIGSTOP)
     try:
@@ -245,7 +248,9 @@ def test_proxy_of_the_environment(request, proxies, monkeypatch, variable):
 @pytest.mark.parametrize('target_scheme', ('ws', 'wss'))
 @pytest.mark.parametrize('kind, scheme', [('squid', 'http'), ('squid', 'https'), ('dante', 'socks5h')])
 def test_echo_while_both_send(request, proxies, kind, scheme, target_scheme):
-    """Twenty messages of half a megabyte are under way before the first comes back; TLS in TLS, too."""
+    """Twenty messages of half a megabyte are under way before the first comes back; TLS
+    in TLS, too.
+    """
     skip_tls_in_tls(scheme, target_scheme)
     websocket = client(target(request, target_scheme), proxies(kind).url(scheme))
     prove_both_send(websocket, counterparts.bytes_of(512 * 1024), 20)

@@ -1,4 +1,5 @@
-"""Names by way of the machine's own resolver, from a name server of ours that answers, or hangs.
+"""Names by way of the machine's own resolver, from a name server of ours that answers,
+or hangs.
 
 A process of its own has another ``/etc/resolv.conf``; nothing is patched in it.
 """
@@ -33,10 +34,11 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith('linux'),
 
 
 class NameServer(object):
-    """A name server on an address of its own; port 53 is the only one that resolv.conf can say.
+    """A name server on an address of its own; port 53 is the only one that resolv.conf
+    can say.
 
-    :param answer: called with a name (bytes, with dots); gives a list of IPv4 addresses, the code of an
-        error, or None: no answer at all
+    :param answer: called with a name (bytes, with dots); gives a list of IPv4
+        addresses, the code of an error, or None: no answer at all
     """
 
     def __init__(self, answer):
@@ -83,7 +85,9 @@ class NameServer(object):
 
 @pytest.fixture
 def dial(tmpdir):
-    """A function: connect in a process of its own that asks this name server; gives what it printed."""
+    """A function: connect in a process of its own that asks this name server; gives
+    what it printed.
+    """
     def run(answer, url, limit=LIMIT):
         with contextlib.closing(NameServer(answer)) as server:
             files = {'/etc/resolv.conf': 'nameserver %s\noptions timeout:30 attempts:3\n' % server.address,
@@ -113,7 +117,8 @@ def prove_failure(said, words, limit=0.0):
 
 
 def test_name_server_that_hangs(dial):
-    """It is left behind at connect_timeout, and does not keep the process alive either."""
+    """It is left behind at connect_timeout, and does not keep the process alive either.
+    """
     said, asked, took = dial(lambda name: None, 'ws://name.test:80/')
     prove_failure(said, 'resolve timed out after 1.0s', LIMIT)
     assert b'name.test' in asked        # so it was the name server's fault
@@ -138,7 +143,9 @@ def test_name_server_that_answers(dial):
 
 
 def test_dead_first_address(dial):
-    """The first address that the resolver gives has a full accept queue; Ready within a second."""
+    """The first address that the resolver gives has a full accept queue; Ready within a
+    second.
+    """
     with dead_address('127.0.0.1') as (dead, port):
         with Server(bye, address=('127.0.0.2', port)) as server:
             said, _, _ = dial(lambda name: ['127.0.0.2', '127.0.0.1'], 'ws://name.test:%d/' % port, 5)
@@ -149,7 +156,8 @@ def test_dead_first_address(dial):
 
 
 def test_zone_ids():
-    """A link-local address needs its zone, in either form; Host has none (RFC 6874, 4)."""
+    """A link-local address needs its zone, in either form; Host has none (RFC 6874, 4).
+    """
     command = [program('unshare'), '-n', '--', program('true')]
     program('ip')
     if subprocess.call(command, stderr=subprocess.STDOUT):

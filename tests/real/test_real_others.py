@@ -40,7 +40,8 @@ protocol websockets
 
 @pytest.fixture(scope='module')
 def mosquitto():
-    # The user counts for root alone; without a listener of the other kind, one on all interfaces is made.
+    # The user counts for root alone; without a listener of the other kind, one on all
+    # interfaces is made.
     with contextlib.closing(Counterpart(lambda self: [program('mosquitto'), '-c', self.write(
             'mosquitto.conf', _MOSQUITTO.format(ports=self.ports, user='nobody'))], 2)) as started:
         yield started
@@ -78,7 +79,9 @@ def mqtt_client(mosquitto, **options):
 @pytest.mark.parametrize('end', ('ours', 'mqtt'))
 @pytest.mark.parametrize('compress', (False, True), ids=('plain', 'deflate'))
 def test_mqtt(mosquitto, compress, end):
-    """Subscribe to what we publish; big messages come back as a fragment of 4 KiB each 100 ms."""
+    """Subscribe to what we publish; big messages come back as a fragment of 4 KiB each
+    100 ms.
+    """
     websocket = mqtt_client(mosquitto, compress=compress)
     published = [mqtt_packet(0x30, mqtt_text('a/topic') + counterparts.bytes_of(size))
                  for size in (0, 1, 117, 1000, 20000, 65536)]
@@ -178,7 +181,8 @@ def test_uvicorn_echo(uvicorn, compress):
 
 @pytest.mark.parametrize('code', (1000, 1001, 3000, 4001))
 def test_uvicorn_closes(uvicorn, code):
-    """It may reset the connection behind the closing handshake, which changes nothing."""
+    """It may reset the connection behind the closing handshake, which changes nothing.
+    """
     for _ in range(5):
         happened = run(uvicorn.client('/close?code=%d&reason=bye' % code))
         assert names(happened) == ['connecting', 'connected', 'ready', 'closing', 'disconnected']

@@ -77,7 +77,9 @@ def test_echo(proxy, port, compress):
 @pytest.mark.parametrize('host', ('localhost', '127.0.0.1'))
 @pytest.mark.parametrize('port', ('tls12', 'tls13'))
 def test_protocol_and_name_of_tls(proxy, port, host):
-    """What was agreed on, in the server's words: the protocol, and a name only where there is one."""
+    """What was agreed on, in the server's words: the protocol, and a name only where
+    there is one.
+    """
     if port == 'tls13' and not HAS_TLS13:
         pytest.skip('this Python has no TLS 1.3')
     response = rejection(client(proxy, '/forbidden', getattr(proxy, port), host))
@@ -120,7 +122,9 @@ def test_client_certificate(proxy, form):
 
 
 def test_client_certificate_is_missing(proxy):
-    """nginx answers with a page, the others break TLS off: in TLS 1.3 that comes behind our request."""
+    """nginx answers with a page, the others break TLS off: in TLS 1.3 that comes behind
+    our request.
+    """
     happened = run(client(proxy, port=proxy.mutual))
     assert happened[-1].name in ('connect_fail', 'disconnected')
     if proxy.kind == 'nginx':
@@ -197,7 +201,8 @@ def test_digest(upstream):
 
 
 def test_impatient_proxy(proxy):
-    """It drops who is silent for a second, with a bare FIN; pings keep the connection."""
+    """It drops who is silent for a second, with a bare FIN; pings keep the connection.
+    """
     if proxy.kind in ('caddy', 'apache', 'varnish'):
         pytest.skip('%s: has no such limit for one path' % proxy.kind)
     began = time.time()
@@ -272,7 +277,9 @@ def test_certificate_of_another_name(nginx, monkeypatch):
 @pytest.mark.parametrize('path, hops, readies', (
     ('/moved-absolutely', 1, 1), ('/moved-around', 3, 0), ('/moved-to-plain', 0, 0)))
 def test_redirects(nginx, path, hops, readies):
-    """Absolute ones are followed, rings end at the limit, from TLS to plain nobody goes."""
+    """Absolute ones are followed, rings end at the limit, from TLS to plain nobody
+    goes.
+    """
     happened = converse(client(nginx, path, nginx.tls12, max_redirects=3), ['x'])[0]
     seen = names(happened)
     assert seen.count('ready') == readies

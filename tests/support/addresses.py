@@ -12,7 +12,7 @@ from .peer import fill_accept_queue
 
 @contextlib.contextmanager
 def dead_address(host='127.0.0.1'):
-    """Give the address of a port that neither accepts nor refuses: its queue is full."""
+    """Give the address of a port that does not answer: its queue is full."""
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
     with _full_listener(family, (host, 0)) as listener:
         yield listener.getsockname()
@@ -53,8 +53,8 @@ def free_port(host='127.0.0.1'):
 class Names(object):
     """A scripted ``getaddrinfo``: ``names[host]`` is a list of addresses, or an error.
 
-    Use ``monkeypatch.setattr(socket, 'getaddrinfo', Names({...}))``.  Addresses are texts, or
-    ``(text, port)``; IP addresses are left to the real function.
+    Use ``monkeypatch.setattr(socket, 'getaddrinfo', Names({...}))``.  Addresses are
+    texts, or ``(text, port)``; IP addresses are left to the real function.
     """
 
     def __init__(self, names):

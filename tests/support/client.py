@@ -1,4 +1,4 @@
-"""A client's loop, watched from Connecting to the end, and what is always true of it."""
+"""A client's loop, watched from Connecting to the end."""
 
 from __future__ import absolute_import, division, unicode_literals
 
@@ -109,8 +109,9 @@ class Played(object):
     def _read_flags(self):
         """The three flags and the two of ``state``, of one moment.
 
-        Another thread, or a signal, may move the state between two of them.  It moves a few times and never
-        back, so what is read twice in the same way was true at once.
+        Another thread, or a signal, may move the state between two of them.  It moves a
+        few times and never back, so what is read twice in the same way was true at
+        once.
         """
         ws = self.websocket
         found = None

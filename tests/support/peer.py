@@ -257,7 +257,7 @@ class Peer(object):
                 return payload
 
     def read_close(self, *code):
-        """Skip frames up to a close frame, with this code and reason; return its payload."""
+        """Skip up to a close frame, with this code and reason; return its payload."""
         payload = self.read_until(CLOSE)
         assert payload.startswith(close_payload(*code) if code else b''), payload
         return payload
@@ -300,7 +300,7 @@ class Peer(object):
         self.read_close()
 
     def answer_close_if_it_comes(self):
-        """Answer a close frame, unless the client leaves without one; wait for its end."""
+        """Answer a close frame, if the client sends one, and wait for its end."""
         try:
             self.answer_close()
             self.read_end()
@@ -349,7 +349,8 @@ class Peer(object):
 class Server(object):
     """Listens on loopback and runs a script, a function of a Peer, for each connection.
 
-    ``with Server(script) as server``; at the end it waits for the scripts, and raises what one raised.
+    ``with Server(script) as server``; at the end it waits for the scripts, and raises
+    what one raised.
 
     :param scripts: one for each connection; the last one for all that follow
     :param tls: an ``ssl.SSLContext``, or None for plain TCP
@@ -402,7 +403,7 @@ class Server(object):
                 sock.close()
                 return
             self.accepted += 1
-            # In a list that the thread empties: on 2.7 TCP ends with the last reference.
+            # The thread empties the list: on 2.7 TCP ends with the last reference.
             self._threads.append(start_thread(self._run, [sock], len(self._threads)))
             sock = None
 

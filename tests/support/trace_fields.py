@@ -1,4 +1,4 @@
-"""The documented stages of the trace (api.md, section 8)."""
+"""The documented stages of the trace."""
 
 from __future__ import absolute_import, division, unicode_literals
 

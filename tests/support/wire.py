@@ -17,9 +17,9 @@ from .peer import upgrade
 class Wire(object):
     """A socket in memory that counts its calls; it is always ready.
 
-    :param parts: bytes-like pieces of what the server sends after its response; then the
+    :param parts: bytes-like pieces that the server sends after its response; then the
         stream ends
-    :param echoes: if true, every message comes back instead, and other reads would block
+    :param echoes: if true, messages come back instead, and other reads would block
     :param largest: the most bytes that one read returns
     """
 
@@ -84,7 +84,7 @@ def _would_block():
 
 
 class Counting(Waiting):
-    """Counts waits and readings of the clock; time passes in waits, which return at once."""
+    """Counts waits and readings of the clock; waits return at once, and time passes."""
 
     def __init__(self):
         super(Counting, self).__init__()
@@ -115,7 +115,8 @@ class Counting(Waiting):
 
 
 def connect(wire, waiting_class=Counting, **options):
-    """Connect over a wire, up to Ready; return the WebSocket, its events, its waiting."""
+    """Connect, up to Ready, over a wire; return the WebSocket, its events, its waiting.
+    """
     made = []
 
     def waiting():
