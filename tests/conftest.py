@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MARKED_FOLDERS = {'real': 'real', 'faults': 'slow'}
 LEFT_OUT = ('real', 'slow')
 
-# A proxy in the environment of whoever runs the tests would be used by every WebSocket.
+# A proxy in the environment would be used by every WebSocket.
 for _name in list(os.environ):
     if _name.lower().endswith('_proxy'):
         del os.environ[_name]

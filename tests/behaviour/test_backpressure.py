@@ -364,7 +364,7 @@ def test_ping_timeout_while_a_sender_is_stuck(how):
 
 
 def test_pings_do_not_pile_up_while_a_sender_is_stuck():
-    """One waits at a time; there is no burst of them once it can go."""
+    """One waits at a time; no burst of them follows once it can go."""
     def script(peer):
         peer.accept()
         time.sleep(0.6)
@@ -400,7 +400,7 @@ def test_close_timeout_while_a_sender_is_stuck(how):
 
 
 def test_nothing_spins_while_a_sender_is_stuck(how):
-    """A pong that waits for the lock is no reason to look at it all the time."""
+    """A pong that waits for the lock does not make the loop look at it all the time."""
     def script(peer):
         peer.accept()
         time.sleep(0.3)
@@ -547,7 +547,7 @@ def test_failed_send_without_a_close_frame():
 
 
 def test_send_timeout_is_not_graceful_though_the_server_closed():
-    """Its close frame came, and then it took nothing any more."""
+    """Its close frame came, and then it stopped taking anything."""
     def script(peer):
         peer.accept()
         peer.close_code(1000)

@@ -1,8 +1,8 @@
 """What the fast paths cost, counted and never timed: system calls, calls, waits, clock
 readings, memory.
 
-A limit here is what was counted, and a little more.  Whoever has to raise one has made
-every message dearer: see ``benchmarks/``.
+A limit here is what was counted, and a little more.  To raise one is to make every
+message more expensive: see ``benchmarks/``.
 """
 
 from __future__ import absolute_import, division, unicode_literals

@@ -180,9 +180,7 @@ def test_anything_after_both_close_frames(end, who):
 
 @pytest.mark.parametrize('end', ['drop', 'reset', 'finish'])
 def test_server_closes_and_is_gone(end):
-    """Our echo cannot be written any more, or nobody reads it: a clean end all the
-    same.
-    """
+    """Our echo cannot be written, or the server does not read it: still a clean end."""
     gone = Wait()
 
     def script(peer):
@@ -222,7 +220,7 @@ def test_server_closes_and_its_echo_is_forced_away():
 
 @pytest.mark.parametrize('data', [b'', frame(TEXT, b'late'), close_frame(1000)[:3]])
 def test_dropped_after_our_close(data):
-    """Unanswered: a close frame alone is no closing handshake."""
+    """Unanswered: a close frame alone is not a closing handshake."""
     def script(peer):
         peer.accept()
         peer.read_close(1000, b'goodbye')
@@ -305,7 +303,7 @@ def test_dropped_instead_of_an_answer(end, reason):
 @pytest.mark.parametrize('how', ['unwrap', 'cut', 'reset'])
 @pytest.mark.parametrize('closes', [True, False])
 def test_ends_of_tls(certs, how, closes):       # noqa: F811
-    """With or without close_notify; after both close frames it is no failure."""
+    """With or without close_notify; after both close frames it is not a failure."""
     def script(peer):
         peer.accept()
         peer.text('x')
@@ -1178,7 +1176,7 @@ def test_interrupt_while_it_waits():
 
 
 def test_a_bug_in_an_observer_of_ours_propagates():
-    """An exception inside of the loop that is no failure of the network comes out,
+    """An exception inside the loop that is not a network failure comes out,
     socket closed.
     """
     class Broken(WebSocket):
@@ -1286,7 +1284,7 @@ def test_close_in_a_handler_with_more_in_the_same_read():
 
 
 def test_force_disconnect_drops_what_is_in_hand():
-    """Frames of the same read that were not handed out yet are not, any more."""
+    """Frames of the same read that were not handed out yet are dropped."""
     def script(peer):
         peer.accept(also=frame(TEXT, b'1') + frame(TEXT, b'2') + close_frame(1000))
         peer.read_end()

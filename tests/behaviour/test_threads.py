@@ -310,7 +310,7 @@ def test_signal_handler_while_the_loop_waits(how, alarm, action):
 
 @pytest.mark.parametrize('action', ['close', 'force_disconnect'])
 def test_signal_handler_while_a_send_is_stuck(how, alarm, action):
-    """Inside of the interrupted writer, which holds the lock."""
+    """Inside the interrupted writer, which holds the lock."""
     server_options, options = how
 
     def script(peer):

@@ -98,7 +98,7 @@ def test_records_of_one_connection():
 
 
 def test_automatic_pings_and_pongs_are_traced():
-    """As in 0.3.4: a record for each ping and pong that goes out, whoever wanted it."""
+    """As in 0.3.4: a record for each ping and pong that goes out, automatic ones too."""
     def script(peer):
         peer.accept()
         peer.read_until(PING)

@@ -106,7 +106,7 @@ def descriptors():
 
 
 def threads():
-    # A name that is looked up for ever has a daemon thread of its own by design.
+    # A name that is looked up forever has a daemon thread of its own by design.
     return len([one for one in threading.enumerate() if 'resol' not in one.name])
 
 

@@ -1,4 +1,4 @@
-"""Certificates for whoever runs scenarios outside of pytest."""
+"""Certificates for scenarios that run outside pytest."""
 
 from __future__ import absolute_import, division, unicode_literals
 

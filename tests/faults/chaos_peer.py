@@ -138,7 +138,7 @@ class Connection(Peer):
             pass
 
     def repeat(self, data, count=None):
-        """The same again and again; for ever by default."""
+        """Send the same again and again; forever by default."""
         per_block = max(BLOCK // len(data), 1)
         block = data * per_block
         while count is None or count >= per_block:
@@ -153,7 +153,7 @@ class Connection(Peer):
             self.send(data * max(16384 // len(data), 1))
 
     def dribble(self, data, interval, size=1):
-        """So many bytes at a time (one)."""
+        """Send a few bytes at a time (one by default)."""
         for at in range(0, len(data), size):
             self.send(data[at:at + size])
             time.sleep(interval)
@@ -166,7 +166,7 @@ class Connection(Peer):
             time.sleep(interval)
 
     def messages(self, count, size, seed=1):
-        """So many binary messages whose contents both sides can compute."""
+        """Send binary messages whose contents both sides can compute."""
         for number in range(count):
             self.send(frame(BINARY, struct.pack(str('!I'), number + seed) * (size // 4)))
 
@@ -181,7 +181,7 @@ class Connection(Peer):
             self.digest.update(payload)
 
     def read_count(self, size):
-        """Frames until so many bytes of messages have come."""
+        """Read frames until this number of bytes of messages has come."""
         while self.count < size:
             self.read_frame()
 
@@ -250,7 +250,7 @@ class Connection(Peer):
         time.sleep(seconds)
 
     def hold(self):
-        """Neither read nor write any more; ends with the scenario."""
+        """Neither read nor write until the scenario ends."""
         while True:
             time.sleep(60)
 
@@ -263,7 +263,7 @@ class Connection(Peer):
         self.process.wait(word)
 
     def stop(self):
-        """SIGSTOP: this process does nothing any more until somebody resumes it."""
+        """SIGSTOP: this process does nothing until it is resumed."""
         os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(0.05)        # until the signal has stopped all threads, this one too
 
@@ -316,7 +316,7 @@ class Process(object):
         Connection(peer, self).run(steps)
 
     def report(self, **facts):
-        """Send one line to whoever wants to know."""
+        """Send one line to the client's process."""
         line = json.dumps(pack(facts)).encode('ascii') + b'\n'
         with self._lock:
             self._control.sendall(line)
@@ -330,7 +330,7 @@ class Process(object):
         self._word(word).wait()
 
     def listen(self):
-        """Take words until nobody is there any more."""
+        """Take words until the client's process is gone."""
         for line in iter(self._control.makefile('rb').readline, b''):
             word = line.strip().decode('ascii')
             if word == 'close listener':        # new connections are refused

@@ -171,7 +171,7 @@ add('threads', '10 races of an echo and senders', 'nothing follows a close frame
 # -- TLS: reading and writing at the same time
 
 class OneAtATime(object):
-    """Notes when two threads are inside of TLS at once; without a lock CPython crashes
+    """Notes when two threads are inside TLS at once; without a lock CPython crashes
     now and then only.
     """
 

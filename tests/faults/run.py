@@ -90,7 +90,7 @@ def list_scenarios(python):
 
 
 def run_all(python, scenarios, certificates, jobs, report):
-    """Run scenarios by so many workers; ``report`` gets each one and its result."""
+    """Run scenarios in ``jobs`` workers; ``report`` gets each one and its result."""
     waiting = queue.Queue()
     for one in scenarios:
         waiting.put(one)

@@ -250,8 +250,8 @@ BIG = 1024 * 1024
 
 
 def text_of(size, seed=0):
-    """Text of so many bytes in UTF-8, with characters of one to four bytes where there
-    is room.
+    """Return text of this number of bytes in UTF-8, with characters of one to four
+    bytes where there is room.
     """
     source = random.Random(size + seed)
     words = ['word ', 'm\xf6ve ', '\u20ac uro ', '\U0001f600 ', 'the same again and again ', '%06d ' % seed]

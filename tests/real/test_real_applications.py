@@ -335,7 +335,7 @@ def test_socketio(socketio, compress):
 
 
 def test_socketio_loses_patience(socketio):
-    """Whoever does not answer its heartbeats is let go."""
+    """A client that does not answer its heartbeats is let go."""
     client = SocketIo(socketio, answers_pings=False)
     happened = talk(client.websocket, client.on_event)
     assert client.pings == 1

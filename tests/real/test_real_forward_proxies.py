@@ -101,7 +101,7 @@ def test_echo(request, proxies, kind, scheme, target_scheme, compress):
     assert happened[1].proxy == url
 
 
-# dante takes the 0.0.0.1 of SOCKS 4a for an address, whoever says it (curl fares the
+# dante takes the 0.0.0.1 of SOCKS 4a for an address, in any client (curl fares the
 # same).
 @pytest.mark.parametrize('kind, scheme', [case for case in CASES if case[1] != 'socks4a'])
 def test_name_of_the_target(request, proxies, kind, scheme):
