@@ -21,7 +21,7 @@ for _name in list(os.environ):
     if _name.lower().endswith('_proxy'):
         del os.environ[_name]
 
-from support.certificates import certs  # noqa: E402, F401 - a fixture; what it imports must not see a proxy
+from support.certificates import certs, how  # noqa: E402, F401 - a fixture; what it imports must not see a proxy
 
 try:
     import hypothesis

@@ -729,19 +729,13 @@ def test_reset():
     assert isinstance(played.last.error, OS_ERRORS) and not played.last.graceful
 
 
-def test_socket_closed_by_a_handler(certs):        # noqa: F811
-    """It is not theirs to close; the connection ends all the same (2.7 would wait for
-    ever, or raise).
-    """
-    def script(peer):
-        peer.accept()
-        peer.text('x')
-        peer.read_end()
-    for context, options in ((None, {}), (server_context(certs.server), {'ssl_cafile': certs.ca})):
-        played = play(script, {'text': lambda ws, event: ws.session._sock.close()}, poll=30,
-                      options=options, server=dict(tls=context))
-        played.ended(GOOD + ' text disconnected', 'socket fail; ' + os.strerror(errno.EBADF))
-        assert played.elapsed < SLACK
+def test_socket_closed_by_a_handler(how):
+    """The connection ends all the same (2.7 would wait forever, or raise)."""
+    server_options, options = how
+    played = play(lambda peer: (peer.accept(), peer.text('x'), peer.read_end()),
+                  {'text': lambda ws, event: ws.session._sock.close()}, options, server_options, poll=30)
+    played.ended(GOOD + ' text disconnected', 'socket fail; ' + os.strerror(errno.EBADF))
+    assert played.elapsed < SLACK
 
 
 def test_reset_that_a_send_meets_first():
@@ -835,15 +829,11 @@ def test_violation(data, code):
     assert played.elapsed < 0.5 + SLACK
 
 
-@pytest.mark.parametrize('secure', [False, True])
-def test_violation_in_a_flood(secure, request):
+def test_violation_in_a_flood(how):
     """Unread input would make the kernel send a reset, which can destroy the close
     frame.
     """
-    context, options = None, {}
-    if secure:
-        certs_ = request.getfixturevalue('certs')
-        context, options = server_context(certs_.server), {'ssl_cafile': certs_.ca}
+    server_options, options = how
     codes = []
 
     def script(peer):
@@ -859,7 +849,7 @@ def test_violation_in_a_flood(secure, request):
         start = monotonic()
         peer.read_end()
         assert monotonic() - start < 0.5 + SLACK
-    played = play(script, options=options, server=dict(tls=context))
+    played = play(script, options=options, server=server_options)
     assert played.names == GOOD + ' text protocol_error disconnected'
     assert codes == [struct.pack(str('!H'), 1002)]
 
@@ -1003,48 +993,40 @@ class Leave(Exception):
     """Raised in the body of a loop."""
 
 
-def leave_by_break(ws, at, **settings):
-    for event in ws.connect(**settings):
+def look_for(at, iterator):
+    for event in iterator:
         if event.name == at:
-            break
-    else:
-        raise AssertionError('there was no ' + at)
-
-
-def leave_by_exception(ws, at, **settings):
-    try:
-        for event in ws.connect(**settings):
-            if event.name == at:
-                raise Leave()
-    except Leave:
-        return
+            return
     raise AssertionError('there was no ' + at)
 
 
-def leave_by_with(ws, at, **settings):
-    iterator = ws.connect(**settings)
-    with ws:
-        for event in iterator:
+def leave_by_break(ws, at, **settings):
+    look_for(at, ws.connect(**settings))
+
+
+def leave_by_exception(ws, at, **settings):
+    with pytest.raises(Leave):
+        for event in ws.connect(**settings):
             if event.name == at:
-                break
-    kept.append(iterator)           # its reference does not keep the socket open
+                raise Leave()
+
+
+def leave_by_with(ws, at, **settings):
+    kept.append(ws.connect(**settings))     # its reference does not keep the socket open
+    with ws:
+        look_for(at, kept[-1])
 
 
 def leave_by_close(ws, at, **settings):
-    iterator = ws.connect(**settings)
-    for event in iterator:
-        if event.name == at:
-            break
-    iterator.close()
-    assert next(iterator, None) is None
-    kept.append(iterator)
+    kept.append(ws.connect(**settings))
+    look_for(at, kept[-1])
+    kept[-1].close()
+    assert next(kept[-1], None) is None
 
 
 def leave_by_throw(ws, at, **settings):
     iterator = ws.connect(**settings)
-    for event in iterator:
-        if event.name == at:
-            break
+    look_for(at, iterator)
     with pytest.raises(KeyboardInterrupt):
         iterator.throw(KeyboardInterrupt())
     assert next(iterator, None) is None
@@ -1294,21 +1276,17 @@ def test_force_disconnect_drops_what_is_in_hand():
     assert len(played.all('text')) <= 2
 
 
-@pytest.mark.parametrize('secure', [False, True])
-def test_everything_is_delivered_before_an_end(secure, request):
-    context, options = None, {}
-    if secure:
-        certs_ = request.getfixturevalue('certs')
-        context, options = server_context(certs_.server), {'ssl_cafile': certs_.ca}
+def test_everything_is_delivered_before_an_end(how):
+    server_options, options = how
 
     def script(peer):
         peer.accept()
         for number in range(300):
             peer.send(frame(BINARY, struct.pack(str('!I'), number) * 1000))
         peer.close_code(1001, b'done')
-        peer.finish() if not secure else None
+        peer.finish() if not server_options else None
         peer.read_close()
-    played = play(script, options=options, server=dict(tls=context))
+    played = play(script, options=options, server=server_options)
     assert [struct.unpack(str('!I'), event.data[:4])[0] for event in played.all('binary')] == list(range(300))
     assert (played.last.reason, played.last.graceful, played.last.code) == ('closed', True, 1001)
 

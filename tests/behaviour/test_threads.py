@@ -26,15 +26,6 @@ GOOD = 'connecting connected ready'
 DEFLATE = b'Sec-WebSocket-Extensions: permessage-deflate'
 
 
-@pytest.fixture(params=['ws', 'wss'])
-def how(request):
-    """``(keywords of Server, options of WebSocket)``."""
-    if request.param == 'ws':
-        return {}, {'proxies': {}}
-    certs_ = request.getfixturevalue('certs')
-    return {'tls': server_context(certs_.server)}, {'proxies': {}, 'ssl_cafile': certs_.ca}
-
-
 @pytest.fixture
 def nervous():
     """The interpreter switches threads all the time."""
@@ -501,15 +492,11 @@ def resident():
 
 @counted
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='no /proc')
-@pytest.mark.parametrize('secure', [False, True])
-def test_nothing_waits_for_the_collector(secure, request):
+def test_nothing_waits_for_the_collector(how):
     """With gc switched off: no descriptors, no threads, less than 20 KB for each
     connection.
     """
-    context, options = None, {}
-    if secure:
-        certs_ = request.getfixturevalue('certs')
-        context, options = server_context(certs_.server), {'ssl_cafile': certs_.ca}
+    server_options, options = how
     count = 100
 
     def script(peer):
@@ -522,7 +509,7 @@ def test_nothing_waits_for_the_collector(secure, request):
 
     def connect():
         for number in range(count):
-            ws = WebSocket(server.url(), proxies={}, compress=True, **options)
+            ws = WebSocket(server.url(), compress=True, **options)
             for event in ws.connect(ping_rate=0):
                 if event.name == 'text':
                     ws.send_text('hello' * 1000)
@@ -532,7 +519,7 @@ def test_nothing_waits_for_the_collector(secure, request):
         for thread in server._threads:
             thread.join(PATIENCE)
         del server._threads[:]
-    with Server(script, tls=context) as server:
+    with Server(script, **server_options) as server:
         connect()
         gc.collect()
         gc.disable()

@@ -79,3 +79,12 @@ def certs(tmpdir_factory):
     write('expired', _expired())
     write('client', ca.issue_cert('client.test').private_key_and_cert_chain_pem.bytes())
     return found
+
+
+@pytest.fixture(params=['ws', 'wss'])
+def how(request):
+    """``(keywords of Server, options of WebSocket)``: in clear text and with TLS."""
+    if request.param == 'ws':
+        return {}, {'proxies': {}}
+    found = request.getfixturevalue(str('certs'))
+    return {'tls': server_context(found.server)}, {'proxies': {}, 'ssl_cafile': found.ca}
