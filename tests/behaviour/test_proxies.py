@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """Proxies, end to end on loopback: each scheme, ws and wss, and what a proxy may do.
 
-The proxies and servers are scripts (``proxyserver``); tests with the proxies of other
+The proxies and servers are scripts (``support/proxy.py``); tests with the proxies of other
 projects are in ``real/``.
 """
 
