@@ -65,7 +65,7 @@ ROWS = [
     # sending
     ('125, 126, 65535, 65536 bytes with minimal lengths; a new mask each',
      'test_lengths_and_masks_on_the_wire frames:test_lengths_are_minimal '
-     'send_queue:test_masks_are_new_each_time'),
+     'frames:test_masks_are_new_each_time'),
     ('one Close on close(), none after',
      'websocket:test_close sequences:test_client_closes'),
     ('codes 999, 1005, 1006, 1015 never sent',
