@@ -1,6 +1,6 @@
-"""The table of ``tests/guards`` is up to date: its texts and tests exist.
+"""The table of ``tests/guards`` is up to date: each of its texts and tests exists.
 
-``python tests/guards/run.py`` takes each guard out and sees its tests fail.
+``python tests/guards/run.py`` removes each guard and checks that its tests fail.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.join(TESTS, 'guards'))
 run = importlib.import_module('run')        # tests/guards/run.py
 table = importlib.import_module('table')
 sys.path.remove(os.path.join(TESTS, 'guards'))
-del sys.modules['run']                      # other folders have a module of this name, too
+del sys.modules['run']                      # other folders have one, too
 GUARDS, problem_of = table.GUARDS, run.problem_of
 
 
@@ -29,14 +29,13 @@ def test_texts_and_tests_are_there():
     assert [problem for problem in problems if problem] == []
 
 
-def test_each_section_has_guards():
-    """Sections 1 to 8 are requirements; s stands for secrets."""
-    counts = collections.Counter(guard.section for guard in GUARDS)
-    assert sorted(counts) == list('12345678s') and min(counts.values()) >= 9, counts
+def test_each_topic_has_guards():
+    counts = collections.Counter(guard.topic for guard in GUARDS)
+    assert tuple(sorted(counts)) == table.TOPICS and min(counts.values()) >= 5, counts
     assert len(set(guard.name for guard in GUARDS)) == len(GUARDS)
 
 
-def test_a_table_that_has_rotted_is_noticed():
+def test_a_table_that_is_out_of_date_is_noticed():
     good = GUARDS[0]
     assert problem_of(good, PACKAGE, TESTS) is None
     for changes in (dict(old='no such text'), dict(old='import'), dict(new=good.old),
