@@ -56,7 +56,10 @@ soak:           ## run for a long time and look for leaks
 guards:         ## remove each guard in turn; a test has to fail
 	$(PYTHON) tools/check.py guards $(ARGS)
 
+mutants:        ## change the library at random; list the changes that no test notices
+	$(PYTHON) tools/check.py mutants $(ARGS)
+
 package:        ## build sdist and wheel, inspect them, install them on every interpreter
 	$(PYTHON) tools/package.py $(ARGS)
 
-.PHONY: help demo tests lint layout types docs bench compliance real faults wasm soak guards package
+.PHONY: help demo tests lint layout types docs bench compliance real faults wasm soak guards mutants package

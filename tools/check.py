@@ -64,6 +64,7 @@ CHECKS = {
     'faults': Check(['tools/pins-tests.txt'], [['tests/faults/run.py']]),
     'soak': Check(['tools/pins-tests.txt'], [['tests/soak.py']]),
     'guards': Check(['tools/pins-tests.txt'], [['tests/guards/run.py']]),
+    'mutants': Check(['tools/pins-tests.txt'], [['tests/mutants/run.py']]),
 }
 
 

@@ -181,9 +181,9 @@ G('secrets', 'an error of the codec does not show a password', 'auth.py',
 
 # -- Time limits -----------------------------------------------------------------------------------
 
-G('time', 'connect_timeout ends a lookup that hangs', 'session.py',
-  'yield None\n                self._check(dial.problem, dial.stage, dial)', 'yield None',
-  'dialing::resolver_that_hangs')
+G('time', 'connect_timeout ends an attempt that hangs', 'session.py',
+  'if self._deadline is not None and self._waiting.monotonic() >= self._deadline:', 'if False:',
+  'dialing::resolver_that_hangs', 'sequences::tcp_times_out')
 G('time', 'connect_timeout holds until Ready', 'driver/lifecycle.py',
   'if self._deadline is not None and now >= self._deadline:', 'if False:',
   'lifecycle::answer_that_does_not_come', 'dialing::answer_that_never_comes')
