@@ -61,6 +61,7 @@ NOT_MUTATED = ('lomond/_compat.py', 'lomond/_version.py', 'lomond/__main__.py')
 PATIENCE, LEAST_LIMIT = 4, 20
 #: pytest's exit status when no test was selected.
 NO_TESTS = 5
+_sources = {}
 
 
 def list_modules(checkout, package, only):
@@ -75,8 +76,12 @@ def list_modules(checkout, package, only):
 
 
 def read_bytes(checkout, path):
-    with open(os.path.join(checkout, path), 'rb') as file:
-        return file.read()
+    """Return the source of a module, as it was when it was first asked for: it may be edited."""
+    path = os.path.join(checkout, path)
+    if path not in _sources:
+        with open(path, 'rb') as file:
+            _sources[path] = file.read()
+    return _sources[path]
 
 
 def draw_sample(checkout, package, only, count, seed):
@@ -195,8 +200,11 @@ def main(words):
                 if options.number in (None, number)]
     print('%d mutants, --seed %d' % (len(numbered), options.seed))
     verdicts, begun = collections.Counter(), time.time()
-    runner, folder = None, tempfile.mkdtemp(prefix='mutants-')
+    folder = tempfile.mkdtemp(prefix='mutants-')
     try:
+        if not options.list:
+            preload()
+            runner = Runner(folder, options)
         for number, mutant in numbered:
             if options.minutes is not None and time.time() - begun > options.minutes * 60:
                 print('%d of them were not tried: the time is up' % (len(numbered) - sum(verdicts.values())))
@@ -212,9 +220,6 @@ def main(words):
                 print('%s  equivalent: %s' % (where, reason))
                 verdicts['equivalent'] += 1
                 continue
-            if runner is None:
-                preload()
-                runner = Runner(folder, options)
             noticed_by, files = runner.try_mutant(mutant)
             if noticed_by is not None:
                 print('%s  killed by %s' % (where, noticed_by))
