@@ -1,17 +1,18 @@
 """Remove the guards of the table, one at a time, and check that their tests notice.
 
-    python tests/guards/run.py                      the whole table: about 5 minutes
+    python tests/guards/run.py                      the whole table: 5 to 10 minutes
     python tests/guards/run.py --topic tls          the guards of one topic
     python tests/guards/run.py --only deflate       those with this word in their name
     python tests/guards/run.py --list               print the table and run nothing
 
-The checkout is copied to a temporary folder, where one place of the library is changed at a
-time.  Each of the tests in its row must fail there, and pass without the change.  It is an error
-if the text is missing or not unique, and if a change only makes the module invalid.
+The checkout is copied to a temporary folder, where one place of the library is changed
+at a time. Each of the tests in its row must fail there, and pass without the change. It
+is an error if the text is missing or not unique, and if a change only makes the module
+invalid.
 
-Needs pytest, pytest-timeout and the other requirements of the tests, and a system with fork.
-Tests that this Python skips are counted separately.  The last line is ``N passed, N failed, N
-skipped``; the exit status is 0 if none failed.
+Needs pytest, pytest-timeout and the other requirements of the tests, and a system with
+fork. Tests that this Python skips are counted separately. The last line is ``N passed,
+N failed, N skipped``; the exit status is 0 if none failed.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -68,7 +69,7 @@ def problem_of(guard, package, tests):
 
 
 def check(copy, guard):
-    """Say what is wrong with the tests of a guard; None if each of them notices its removal."""
+    """Say what is wrong with the tests of a guard; None if each notices its removal."""
     path = os.path.join('lomond', guard.file)
     put_back = copy.replace(path, read(os.path.join(copy.folder, path)).replace(guard.old, guard.new))
     try:

@@ -1,12 +1,12 @@
-"""The critical guards of the library, and the tests that notice when one of them is gone.
+"""The critical guards of the library, and the tests that notice when one is gone.
 
-``G(topic, name, file in lomond/, text, replacement, tests...)``: with the text replaced, the
-guard is gone, and each of the tests must fail.  ``run.py`` tries that, row by row;
-``tests/project/test_guards.py`` only checks that texts and tests still exist.
+``G(topic, name, file in lomond/, text, replacement, tests...)``: with the text
+replaced, the guard is gone, and each of the tests must fail. ``run.py`` tries that, row
+by row; ``tests/project/test_guards.py`` only checks that texts and tests still exist.
 
-Add a row when a mistake would be silent or dangerous: limits, secrets, locks, verification.
-Everything else is sampled by ``tests/mutants``.  The text must occur exactly once in its file,
-so keep it short.
+Add a row when a mistake would be silent or dangerous: limits, secrets, locks,
+verification. Everything else is sampled by ``tests/mutants``. The text must occur
+exactly once in its file, so keep it short.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -23,7 +23,7 @@ GUARDS = []
 
 
 def G(topic, name, file, old, new, *tests):
-    """Add one row; tests are written as ``file::function`` without ``test_`` and ``.py``."""
+    """Add one row; tests are ``file::function`` without ``test_`` and ``.py``."""
     names = []
     for test in tests:
         test_file, _, function = test.partition('::')
@@ -31,7 +31,7 @@ def G(topic, name, file, old, new, *tests):
     GUARDS.append(Guard(topic, name, file, old, new, tuple(names)))
 
 
-# -- The closing handshake ---------------------------------------------------------------------
+# -- The closing handshake ---------------------------------------------------------
 
 G('close', 'the close frame of the server is echoed', 'protocol/connection.py',
   'elif core.state is states.REMOTE_CLOSING:', 'elif False:',
@@ -55,7 +55,7 @@ G('close', 'a forced end is not a graceful end', 'driver/lifecycle.py',
   'if self.ending is not None and self.stopped is not None:', 'if False:',
   'lifecycle::forced_end_wins_over_a_clean_one', 'sequences::force_disconnect_in_the_last_handler')
 
-# -- Limits: sizes and memory --------------------------------------------------------------------
+# -- Limits: sizes and memory ------------------------------------------------------
 
 G('limits', 'a message above max_message_size', 'protocol/frame_parser.py',
   'elif length > limit:', 'elif False:',
@@ -101,7 +101,7 @@ G('limits', 'the backlog shrinks as it is consumed', 'driver/reader.py',
   'self._kept -= len(part[0]) + PART_COST', 'pass',
   'backlog::size_goes_down_as_the_backlog_is_consumed')
 
-# -- Locks, interrupts, descriptors ----------------------------------------------------------------
+# -- Locks, interrupts, descriptors ------------------------------------------------
 
 G('locks', 'check, encode and write are one act under one lock', 'driver/writer.py',
   '            self._wait_for_lock()\n', '            pass\n',
@@ -125,16 +125,16 @@ G('locks', 'an exception within a frame ends the connection', 'driver/writer.py'
 G('locks', 'a descriptor is closed by its last user', 'driver/writer.py',
   'if self._holder in (None, get_ident()) and not self._closed:', 'if not self._closed:',
   'writer::descriptor_is_closed_by_whoever_still_writes')
-G('locks', 'reads of TLS are serialized', 'network/stream.py',
+G('locks', 'reads of TLS are serialized', 'network/tls_stream.py',
   'with self._lock:\n                    count = self._read_records(view)',
   'if True:\n                    count = self._read_records(view)',
-  'stream::tls_object_is_in_one_threads_hands')
-G('locks', 'writes of TLS are serialized', 'network/stream.py',
+  'tls_stream::tls_object_is_in_one_threads_hands')
+G('locks', 'writes of TLS are serialized', 'network/tls_stream.py',
   'with self._lock:\n                    count = self._write(data)',
   'if True:\n                    count = self._write(data)',
-  'stream::tls_object_is_in_one_threads_hands')
+  'tls_stream::tls_object_is_in_one_threads_hands')
 
-# -- Masks -----------------------------------------------------------------------------------------
+# -- Masks -------------------------------------------------------------------------
 
 G('masks', 'the client masks its frames', 'protocol/connection.py',
   "Role('client', masks_outgoing=True,", "Role('client', masks_outgoing=False,",
@@ -152,7 +152,7 @@ G('masks', 'a forked child has keys of its own', '_compat.py',
   'os.register_at_fork(after_in_child=stock.clear)', 'pass',
   'masking::forked_child_has_other_keys')
 
-# -- Secrets (SECURITY.md) -------------------------------------------------------------------------
+# -- Secrets (SECURITY.md) ---------------------------------------------------------
 
 G('secrets', 'headers stay with their origin', 'client/attempt.py',
   "(b'authorization', b'cookie', b'host')", '()',
@@ -179,7 +179,7 @@ G('secrets', 'an error of the codec does not show a password', 'auth.py',
   'except UnicodeError:\n        pass', 'except UnicodeError:\n        raise',
   'secrets::refusals', 'auth::half_a_surrogate_pair')
 
-# -- Time limits -----------------------------------------------------------------------------------
+# -- Time limits -------------------------------------------------------------------
 
 G('time', 'connect_timeout ends an attempt that hangs', 'session.py',
   'if self._deadline is not None and self._waiting.monotonic() >= self._deadline:', 'if False:',
@@ -212,7 +212,7 @@ G('time', 'nothing is written after a failed send', 'driver/writer.py',
   'if self.error is not None or self._closing:\n                self._refuse()', 'pass',
   'writer::dead_wire_is_left_alone')
 
-# -- TLS -------------------------------------------------------------------------------------------
+# -- TLS ---------------------------------------------------------------------------
 
 G('tls', '1.2 or newer', 'network/tls_context.py',
   'context.minimum_version = ssl.TLSVersion.TLSv1_2', 'context.minimum_version = ssl.TLSVersion.TLSv1',
@@ -227,11 +227,11 @@ G('tls', 'a fingerprint is compared', 'network/tls_context.py',
   'if digest != parse_fingerprint(fingerprint):', 'if False:',
   'tls_context::wrong_fingerprint')
 G('tls', 'the peer is verified after the handshake', 'network/dialer.py',
-  'if route.wrap is None or not is_server:', 'if False:',
+  'if not is_overridden:', 'if False:',
   'tls::fingerprint')
 G('tls', 'bytes of a proxy before TLS are refused', 'network/dialer.py',
   'if self.surplus:', 'if False:',
   'proxies::bytes_before_tls_are_refused')
-G('tls', 'ending our direction sends no clear text', 'network/stream.py',
+G('tls', 'ending our direction sends no clear text', 'network/tls_stream.py',
   'return super(self._ssl.SSLSocket, self.sock).shutdown', 'return self.sock.shutdown',
-  'stream::tls_shutdown_leaves_no_clear_text')
+  'tls_stream::tls_shutdown_leaves_no_clear_text')

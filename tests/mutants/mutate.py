@@ -1,8 +1,8 @@
 """All mutants of a module: small changes of its source that a test should notice.
 
-Each is a replacement of a few bytes, so that line numbers stay as they are.  What cannot
-matter to a test is left alone: docstrings, ``__slots__``, ``__repr__``, log records and the
-texts of exceptions.
+Each is a replacement of a few bytes, so that line numbers stay as they are. What cannot
+matter to a test is left alone: docstrings, ``__slots__``, ``__repr__``, log records and
+the texts of exceptions.
 """
 
 import ast

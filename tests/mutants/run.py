@@ -1,23 +1,25 @@
 """Change the library in small ways, and list the changes that no test notices.
 
-    python tests/mutants/run.py                             a sample of 60, about 40 minutes
-    python tests/mutants/run.py --minutes 10                as many as fit
-    python tests/mutants/run.py --only lomond/driver        modules below one path
-    python tests/mutants/run.py --seed 7 --count 20         a certain sample
-    python tests/mutants/run.py --seed 7 --number 3         one mutant of it again
-    python tests/mutants/run.py --list                      print the sample and run nothing
+    python tests/mutants/run.py                        60 mutants, about 40 minutes
+    python tests/mutants/run.py --minutes 10           as many as fit
+    python tests/mutants/run.py --only lomond/driver   modules below one path
+    python tests/mutants/run.py --seed 7 --count 20    a certain sample
+    python tests/mutants/run.py --seed 7 --number 3    one mutant of it again
+    python tests/mutants/run.py --list                 print the sample, run nothing
 
-A seeded sample of mutants is spread evenly over the folders of the library.  Each is made in a
-copy of the checkout, where the tests of its folder (``TESTS``) run until one fails.  A mutant
-that makes the tests hang is killed, too.  Survivors are printed with the change and the tests
-that were run; ``equivalents.py`` lists those that make no difference, with a reason each.
+A seeded sample of mutants is spread evenly over the folders of the library. Each is
+made in a copy of the checkout, where the tests of its folder (``TESTS``) run until one
+fails. A mutant that makes the tests hang is killed, too. Survivors are printed with the
+change and the tests that were run; ``equivalents.py`` lists those that make no
+difference, with a reason each.
 
-Known tools do not fit: mutmut wraps functions in trampolines, which breaks the tests that look
-at frames, reference counts and timing, and cosmic-ray runs one test command in a fresh
-interpreter for all modules; neither draws a seeded sample.
+Known tools do not fit: mutmut wraps functions in trampolines, which breaks the tests
+that look at frames, reference counts and timing, and cosmic-ray runs one test command
+in a fresh interpreter for all modules; neither draws a seeded sample.
 
-Needs Python 3.8, the requirements of the tests, and a system with fork.  The last line is ``N
-passed, N failed``: killed mutants, and survivors that are not in ``equivalents.py``.
+Needs Python 3.8, the requirements of the tests, and a system with fork. The last line
+is ``N passed, N failed``: killed mutants, and survivors that are not in
+``equivalents.py``.
 """
 
 import argparse
@@ -37,10 +39,10 @@ sys.path.insert(0, HERE)
 
 from equivalents import EQUIVALENTS  # noqa: E402
 from mutate import apply_mutant, changed_lines, find_mutants  # noqa: E402
-from support.checkout import GREEN, HUNG, TEST_LIMIT, Copy, preload  # noqa: E402
+from support.checkout import GREEN, HUNG, Copy, preload  # noqa: E402
 from support.paths import CHECKOUT  # noqa: E402
 
-#: Path of modules -> tests that should notice a change of them; the first that fits counts.
+#: Path of modules -> tests that should notice a change of them; the first match counts.
 #: The test file of the same name goes first.
 TESTS = (
     ('lomond/protocol/', ('protocol',)),
@@ -57,8 +59,11 @@ TESTS = (
 LEFT_OUT = ('protocol/test_model.py', 'protocol/test_mutated_streams.py')
 #: Modules whose branches are for other Pythons.
 NOT_MUTATED = ('lomond/_compat.py', 'lomond/_version.py', 'lomond/__main__.py')
-#: A run with a mutant may take this many times as long as one without, and at least LEAST_LIMIT.
+#: A run with a mutant may take this many times as long as one without, and at least
+#: LEAST_LIMIT (seconds).
 PATIENCE, LEAST_LIMIT = 4, 20
+#: Seconds for one test, with and without a mutant; the machine may be busy.
+TEST_LIMIT, LONGEST_TEST = 60, 300
 #: pytest's exit status when no test was selected.
 NO_TESTS = 5
 _sources = {}
@@ -76,7 +81,7 @@ def list_modules(checkout, package, only):
 
 
 def read_bytes(checkout, path):
-    """Return the source of a module, as it was when it was first asked for: it may be edited."""
+    """Return the source of a module as it was at the first call: it may be edited."""
     path = os.path.join(checkout, path)
     if path not in _sources:
         with open(path, 'rb') as file:
@@ -116,7 +121,7 @@ def tests_for(path, checkout, chosen=()):
 
 
 class Runner(object):
-    """Tries mutants in a copy of the checkout, and remembers how tests behave without one."""
+    """Tries mutants in a copy of the checkout."""
 
     def __init__(self, folder, options):
         self._copy = Copy(folder, options.checkout)
@@ -148,11 +153,14 @@ class Runner(object):
         return failed[0] if failed else 'exit status %d' % status, files
 
     def _without_mutant(self, files):
-        """Run the tests once as they are: ``(time limit, options that leave out failing ones)``."""
+        """Run the tests without a mutant, once.
+
+        :returns: ``(time limit, options that leave out the failing tests)``
+        """
         key = tuple(sorted(files))
         if key not in self._limits:
             begun = time.time()
-            status, failed, output = self._copy.run(files)
+            status, failed, output = self._copy.run(files, test_limit=LONGEST_TEST)
             if status != GREEN and not failed:
                 raise RuntimeError('the tests cannot be run\n' + output)
             for name in failed:

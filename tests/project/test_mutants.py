@@ -66,7 +66,7 @@ def run(checkout, *options):
 
 
 def number_of(checkout, line, change):
-    """Return the number of a mutant in the sample, by its line and the line after the change."""
+    """Find a mutant in the sample by its line and the text after the change."""
     if checkout not in _listings:
         _listings[checkout] = run(checkout, '--seed', '1', '--list')[1].splitlines()
     lines = _listings[checkout]

@@ -1,7 +1,7 @@
 """A copy of the checkout in which the library is changed and tests are run.
 
-Shared by ``tests/guards`` and ``tests/mutants``.  Needs a system with fork: what takes long to
-import is imported once, and each test run is a child of this process.
+Shared by ``tests/guards`` and ``tests/mutants``. Needs a system with fork: what takes
+long to import is imported once, and each test run is a child of this process.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -89,10 +89,11 @@ class Copy(object):
         :param options: further words for pytest
         :param limit: seconds for all of them; None for no limit
         :param test_limit: seconds for each of them
-        :returns: ``(status, names of failed tests, output)``; the status is pytest's exit status,
-            HUNG after ``limit``, or the negative number of the signal that ended the child
+        :returns: ``(status, names of failed tests, output)``; the status is pytest's
+            exit status, HUNG after ``limit``, or the negative number of the signal that
+            ended the child
         """
-        # The method 'thread' ends the whole process: a test that hangs may not react to signals.
+        # The method 'thread' ends the process: a test that hangs may ignore signals.
         arguments = ['-q', '-p', 'no:cacheprovider', '-W', 'ignore::pytest.PytestAssertRewriteWarning',
                      '-rfE', '--tb', 'line', '--timeout', str(test_limit), '--timeout-method', 'thread']
         arguments += list(options) + [os.path.join('tests', test) for test in tests]
