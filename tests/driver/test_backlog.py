@@ -161,3 +161,10 @@ def test_reading_pauses_when_it_is_full(is_full, monkeypatch):
     driver = Driver(Connection(CLIENT), Stream(), Deadlines(), waiting, None)
     assert not driver.wait_in_send(WRITE, 1.0)
     assert waiting.asked == {5: WRITE if is_full else READ | WRITE, 6: READ}
+
+
+def test_what_poll_cannot_see_is_read_before_a_send_waits():
+    """TLS may hold bytes already; nothing would say so during the wait."""
+    driver = Driver(Connection(CLIENT), Stream(b'held by TLS'), Deadlines(), Waiting(), None)
+    driver.wait_in_send(WRITE, 1.0)
+    assert [data for data, _ in driver.reader.parts] == [b'held by TLS']
