@@ -117,7 +117,7 @@ def tests_for(path, checkout, chosen=()):
                                 if re.match(r'test_.*\.py\Z', name)))
     own = 'test_' + os.path.basename(path)
     files.sort(key=lambda file: os.path.basename(file) != own)
-    return [file for file in files if file not in LEFT_OUT]
+    return [file for file in collections.OrderedDict.fromkeys(files) if file not in LEFT_OUT]
 
 
 class Runner(object):
@@ -150,7 +150,9 @@ class Runner(object):
             raise RuntimeError('no tests were run\n' + output)
         if status == HUNG:
             return 'the time limit of %d s' % limit, files
-        return failed[0] if failed else 'exit status %d' % status, files
+        if failed:
+            return failed[0], files
+        return 'a test that hung' if '+ Timeout +' in output else 'exit status %d' % status, files
 
     def _without_mutant(self, files):
         """Run the tests without a mutant, once.
