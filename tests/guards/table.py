@@ -154,7 +154,7 @@ G('masks', 'a forked child has keys of its own', '_compat.py',
 
 # -- Secrets (SECURITY.md) ---------------------------------------------------------
 
-G('secrets', 'headers stay with their origin', 'client/attempt.py',
+G('secrets', 'headers stay with their origin', 'client/request.py',
   "(b'authorization', b'cookie', b'host')", '()',
   'attempt::secrets_and_origins', 'http_answers::secrets_stay_with_their_origin')
 G('secrets', 'a redirect from wss to ws is refused', 'client/attempt.py',
