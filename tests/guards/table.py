@@ -58,10 +58,10 @@ G('close', 'a forced end is not a graceful end', 'driver/lifecycle.py',
 # -- Limits: sizes and memory ------------------------------------------------------
 
 G('limits', 'a message above max_message_size', 'protocol/frame_parser.py',
-  'elif length > limit:', 'elif False:',
+  'elif length <= limit:', 'elif True:',
   'frame_parser::exactly_the_limit_passes')
 G('limits', 'the announced length is enough to refuse', 'protocol/frame_parser.py',
-  'message.check_length(length)', 'pass',
+  'message.check_length(length)\n                receive_buffer.start', 'receive_buffer.start',
   'frame_parser::decided_on_the_announced_length')
 G('limits', 'fragments are added up', 'protocol/message.py',
   'if self._size + payload_length > limit:', 'if payload_length > limit:',
@@ -73,7 +73,7 @@ G('limits', 'an announced length allocates nothing yet', 'protocol/message.py',
   'min(count, STEP)', 'count',
   'message::reserve_is_not_believed_at_once')
 G('limits', 'inflated bytes count, in one frame', 'protocol/frame_parser.py',
-  'codec.inflate(payload, True, max_message_size)', 'codec.inflate(payload, True, None)',
+  'codec.inflate(view[start:stop], True, max_message_size)', 'codec.inflate(view[start:stop], True, None)',
   'frame_parser::limit_holds_after_inflating')
 G('limits', 'a compression bomb is not inflated', 'protocol/permessage_deflate.py',
   'limit + 1 if limit is not None and limit < sys.maxsize else 0)\n            if inflater',
@@ -82,12 +82,12 @@ G('limits', 'a compression bomb is not inflated', 'protocol/permessage_deflate.p
 G('limits', 'pongs that cannot be written do not pile up', 'protocol/send_queue.py',
   '<= MAX_QUEUED_PONGS', '<= 1 << 40',
   'send_queue::pong_queue_is_bounded', 'connection::pongs_are_bounded_when_they_cannot_be_written')
-G('limits', 'the headers of the answer', 'response.py',
+G('limits', 'the headers of the answer', '_http11.py',
   'if end > self._limit:', 'if False:',
-  'response::head_limit_without_an_end', 'sequences::no_http')
-G('limits', 'the body of a rejection', 'response.py',
+  'http11::head_limit_without_an_end', 'sequences::no_http')
+G('limits', 'the body of a rejection', '_http11.py',
   'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]',
-  'response::body_limit')
+  'http11::body_limit')
 G('limits', 'the answer of a proxy', 'network/proxy_handshake.py',
   'HeadReader(_ANSWER_LIMIT)', 'HeadReader(1 << 30)',
   'proxy_handshake::connect_fails')
@@ -140,7 +140,7 @@ G('masks', 'the client masks its frames', 'protocol/connection.py',
   "Role('client', masks_outgoing=True,", "Role('client', masks_outgoing=False,",
   'connection::client_masks_and_server_does_not')
 G('masks', 'a masked frame of a server is refused', 'protocol/frame_parser.py',
-  'if is_masked and not expects_masked:', 'if False:',
+  '[(4, 126), (10, 127)] + _WRONG', '[(4, 126), (10, 127)] + [(6, n) for n in range(126)] + [(8, 126), (14, 127)]',
   'frame_parser::wrong[masked]', 'frame_parser::wrong[masked ping]')
 G('masks', 'keys are unpredictable', 'protocol/masking.py',
   'os.urandom(STOCK_SIZE)', "b'abcd' * (STOCK_SIZE // 4)",
@@ -163,9 +163,9 @@ G('secrets', 'a redirect from wss to ws is refused', 'client/attempt.py',
 G('secrets', 'another host is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = scheme, port',
   'url::same_origin')
-G('secrets', 'no header is injected', 'protocol/handshake.py',
+G('secrets', 'no header is injected', '_http11.py',
   'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
-  'handshake::bad_headers', 'http_answers::injection')
+  'http11::bad_headers', 'http_answers::injection')
 G('secrets', 'the password of a URL is hidden', 'network/url.py',
   "return text[:colon] + ':***' + text[at:]", 'return text',
   'url::mask_password', 'secrets::userinfo[me:hunter2@]')
