@@ -33,7 +33,8 @@ def test_interrupt_in_the_clean_up_leads_to_a_second_one():
         session.waiting = waiting
         return session
 
-    websocket = WebSocket('ws://example.org/', proxies={}, trace=lambda record: stages.append(record['stage']))
+    websocket = WebSocket('ws://example.org/', proxies={},
+                          trace=lambda record: stages.append(record['stage']))
     with pytest.raises(KeyboardInterrupt):
         for _ in websocket.connect(session_class=session_class, ping_rate=0):
             pass

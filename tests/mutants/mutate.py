@@ -9,8 +9,9 @@ import ast
 import collections
 import re
 
-#: One change: bytes ``start`` to ``end`` of a file become ``new``.
-Mutant = collections.namedtuple('Mutant', 'file line start end old new')
+#: One change: bytes ``start`` to ``end`` of a file become ``new``. ``function`` is the
+#: name of the function around them, or ''.
+Mutant = collections.namedtuple('Mutant', 'file function line start end old new')
 
 _COMPARISONS = {
     ast.Lt: ('<', '<='), ast.LtE: ('<=', '<'), ast.Gt: ('>', '>='), ast.GtE: ('>=', '>'),
@@ -50,7 +51,7 @@ class _Visitor(ast.NodeVisitor):
         line = self._source.count(b'\n', 0, start) + 1
         old = self._source[start:end].decode('utf-8')
         if old != new:
-            self.found.append(Mutant(self._file, line, start, end, old, new))
+            self.found.append(Mutant(self._file, self._function or '', line, start, end, old, new))
 
     def _replace(self, node, new):
         self._add(self._start(node), self._end(node), new)

@@ -136,7 +136,7 @@ class Runner(object):
 
         :returns: ``(what noticed it, or None; the tests that were run)``
         """
-        files = tests_for(mutant.file, self._checkout, self._chosen)
+        files = tests_for(mutant.file, self._copy.folder, self._chosen)
         limit, options = self._without_mutant(files)
         source = read_bytes(self._checkout, mutant.file)
         restore = self._copy.replace(mutant.file, apply_mutant(mutant, source).decode('utf-8'))
@@ -175,8 +175,8 @@ class Runner(object):
 
 def reason_of(mutant, lines):
     """Why a survivor makes no difference; None if it is not known to be equivalent."""
-    for file, before, after, reason in EQUIVALENTS:
-        if (file, before, after) == (mutant.file,) + lines:
+    for file, function, before, after, reason in EQUIVALENTS:
+        if (file, function, before, after) == (mutant.file, mutant.function) + lines:
             return reason
     return None
 
