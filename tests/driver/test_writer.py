@@ -416,3 +416,25 @@ def test_interrupt_amid_a_reply(takes):
         assert b''.join(encoded).startswith(stream.written)
         assert writer.error is not None or writer._lock.locked() or len(payloads(stream)) == 2
     assert 20 < number < 1000
+
+
+def test_broken_wire_ends_a_sender_that_waits_for_the_lock():
+    """Within a look, though the holder of the lock is still busy."""
+    stuck = Stuck()
+    writer, _, loop, _ = make(send_timeout=None, takes=stuck)
+    holder = in_thread(writer.send, TEXT, b'x')
+    assert stuck.entered.wait(10)
+    begun, real = loop.now, loop.wait_in_send
+
+    def wait_in_send(mask, deadline):
+        if loop.now > begun + 5:
+            writer.error = errors.TransportFail('socket fail; broken pipe')
+        if loop.now > begun + 20:
+            stuck.go_on.set()
+        return real(mask, deadline)
+    loop.wait_in_send = wait_in_send
+    with pytest.raises(errors.TransportFail) as caught:
+        writer.send(TEXT, b'y')
+    assert 'broken pipe' in '{}'.format(caught.value) and loop.now < begun + 7
+    stuck.go_on.set()
+    holder.join()
