@@ -1,4 +1,4 @@
-"""The order in which the driver writes, ends its direction and reads, over a scripted stream."""
+"""The order in which the driver writes, ends its direction and reads."""
 
 from __future__ import absolute_import, division, unicode_literals
 
