@@ -126,7 +126,7 @@ class Driver(object):
     def waits(self):
         """Return ``((fileno, mask), (wake-up, READ))``, identical until it changes."""
         stream = self.stream
-        mask = stream.recv_wants
+        mask = stream.recv_wants if self.reader.end is None else 0     # an end stays readable
         if self.writer.wants_write():
             mask |= stream.send_wants
         if (stream.fileno(), mask) != self._waits[0]:
@@ -200,6 +200,8 @@ class Driver(object):
                 writer.try_flush()
             if core.close_received or lifecycle.is_ending:
                 self._end_our_direction(now)
+                if lifecycle.ending is not None:
+                    return
             if lifecycle.stopped is not None:
                 lifecycle.end_as_told()
                 return
@@ -223,7 +225,8 @@ class Driver(object):
             source = reader.next_events(now)
             if source is None:
                 deadlines.oldest_ping = core.pings.oldest
-                if reader.end_was_fed:
+                if reader.end_was_fed and (
+                        not lifecycle.writes_on(reader.end, writer.error) or writer.is_done()):
                     lifecycle.stream_ended(reader.end, writer.error, writer.reset)
                     return
                 if lifecycle.ready_at is None or deadlines.due(now) is not None:
@@ -274,9 +277,13 @@ class Driver(object):
 
     def _end_our_direction(self, now):
         """End the sending half of TCP, if it is due and everything is written."""
-        if self.lifecycle.fin_is_due(now) and self.writer.is_done():
+        if not self.lifecycle.fin_is_due(now):
+            return
+        if self.writer.is_done():
             self.lifecycle.fin_was_sent(now)
             self.stream.shutdown_write()
+        else:
+            self.lifecycle.fin_must_wait(now)
 
     def _act(self, now):
         """Do what is due, while there may be more to read."""

@@ -250,6 +250,28 @@ class Lifecycle(object):
             self.is_ending = self._ends_first
         return self.is_ending and not self._fin_is_sent
 
+    def fin_must_wait(self, now):
+        """Our direction is to be ended, but not everything is written yet.
+
+        The answer of a refusal has a time limit of its own, which also holds for a
+        client that never stops sending.
+        """
+        if self._core.state is states.REJECTED and self._deadline is not None and (
+                now >= self._deadline):
+            self._give_up_answer()
+
+    def writes_on(self, end, write_error):
+        """Say whether to go on writing though the stream has ended.
+
+        A client may end its direction as soon as it has asked, and still take the
+        answer.
+
+        :param end: as for :meth:`stream_ended`
+        :param write_error: as for :meth:`stream_ended`
+        """
+        return (self._ends_first and self.is_ending and not self._fin_is_sent and end == 0
+                and write_error is None)
+
     def fin_was_sent(self, now):
         """Our direction has ended."""
         self._fin_is_sent = True
@@ -279,9 +301,7 @@ class Lifecycle(object):
         if core.state is not states.REJECTED:
             self.ending = (self._deadline_reason, False, None)
         elif self.is_ending:
-            error = SendTimeout('socket fail; the client did not take the answer within {}s '
-                                '(send_timeout)', self._send_timeout)
-            self.ending = (text_type(error), False, error)
+            self._give_up_answer()
         else:
             self._deadline = None
             core.finish_body()
@@ -291,6 +311,11 @@ class Lifecycle(object):
                 if self.before(event):
                     yield event
                 self.after(event)
+
+    def _give_up_answer(self):
+        error = SendTimeout('socket fail; the client did not take the answer within {}s '
+                            '(send_timeout)', self._send_timeout)
+        self.ending = (text_type(error), False, error)
 
     def stream_ended(self, end, write_error=None, reset=None):
         """The stream has ended, or the wire is dead: the state says what that means.

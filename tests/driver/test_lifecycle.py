@@ -279,6 +279,41 @@ def test_refused_client_that_takes_nothing():
     assert not graceful and isinstance(error, SendTimeout)
 
 
+def test_refused_client_that_takes_nothing_and_sends_on():
+    life = Life(SERVER, is_ready=False, send_timeout=7.0)
+    end_server(life, 'rejected')
+    life.clock.now = 106.9
+    assert life.it.fin_is_due(106.9)
+    life.it.fin_must_wait(106.9)
+    assert life.it.ending is None
+    life.it.fin_must_wait(107.0)
+    assert isinstance(life.it.ending[2], SendTimeout)
+
+
+@pytest.mark.parametrize('how', ['echo', 'closed'])
+def test_close_frame_that_waits_is_not_an_answer_that_is_late(how):
+    life = Life(SERVER, send_timeout=7.0)
+    end_server(life, how)
+    assert life.it.fin_is_due(100.0)
+    life.it.fin_must_wait(1000.0)
+    assert life.it.ending is None
+
+
+@pytest.mark.parametrize('role, end, write_error, writes_on', [
+    (SERVER, 0, None, True), (CLIENT, 0, None, False), (SERVER, OSError(104, 'reset'), None, False),
+    (SERVER, 0, TransportFail('socket fail; broken pipe'), False)])
+def test_client_that_ends_its_direction_still_gets_the_answer(role, end, write_error, writes_on):
+    life = Life(role, is_ready=False)
+    assert not life.it.writes_on(end, write_error)      # nothing is to be said before the end
+    life.core.move(states.REJECT)
+    event = Rejected(FOUND, 'no')
+    life.it.before(event)
+    life.it.after(event)
+    assert life.it.writes_on(end, write_error) is writes_on
+    life.it.fin_was_sent(100.0)
+    assert not life.it.writes_on(end, write_error)
+
+
 @pytest.mark.parametrize('role', [CLIENT, SERVER])
 def test_failure_ends_our_direction_and_discards_for_half_a_second(role):
     life = Life(role)
