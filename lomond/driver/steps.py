@@ -1,0 +1,174 @@
+"""The steps of one connection, for a loop of any kind; client and server share them.
+
+``waits()``, ``next_deadline()``, ``process(ready, now)``, ``is_over``
+    what to wait for, until when, what came of it, and whether that was all
+``send``, ``queue_message``, ``write``, ``close``, ``force_disconnect``
+    for any thread; what they cannot do at once, the loop completes
+
+A subclass brings the connection's life as a generator: it says how the stream comes about, and
+what happens before and after the driver.
+
+Knows nothing of: how a stream comes about, options, events.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from .. import errors
+from .._compat import monotonic
+from ..network.poller import Waiting
+from ..opcode import Opcode
+
+
+class Steps(object):
+    """The base of the sessions of both sides.
+
+    A subclass has ``_live``, which returns a generator of events, and of None whenever it has
+    to wait; and ``_finish``, which closes everything, and may be called again.  It sets
+    ``_driver``, ``_deadlines`` and ``_waiting`` when it has them.
+
+    :param core: the :class:`~lomond.protocol.connection.Connection`
+    :ivar is_over: True once nothing more will happen
+    """
+
+    waiting = Waiting       #: clock, waiting and wake-up; tests put their own here
+
+    def __init__(self, core):
+        # No lock guards these: the loop's thread writes them, unless noted; others read.
+        self._core = core
+        self._driver = None             # the Driver, once there is a stream
+        self._deadlines = None
+        self._waiting = None
+        self._life = None
+        self._ended_time = None         # session_time at the end
+        self._stopped = None            # the reason of a forced end; one store, by any thread
+        self._now = 0.0
+        self._ready = ()
+        self.is_over = False
+
+    # -- the loop
+
+    def monotonic(self):
+        """Return the time of the clock of :meth:`next_deadline` and :meth:`process`."""
+        return monotonic() if self._waiting is None else self._waiting.monotonic()
+
+    def process(self, ready, now):
+        """Do what can be done now; exhaust the result before the next call.
+
+        :param ready: which of :meth:`waits` are ready, in the same shape
+        :param now: seconds of the monotonic clock
+        :returns: a lazy iterator of events
+        """
+        if self._life is None and not self.is_over:
+            self._life = self._live()
+        self._resume(ready, now)
+        over = True
+        try:
+            for event in self._life or ():
+                if event is None:
+                    over = False
+                    return
+                yield event
+        finally:
+            if over:
+                self._clean_up()
+
+    def _resume(self, ready, now):
+        self._ready, self._now = ready, now
+        if self._waiting is not None:
+            for fd, _ in ready or ():
+                if fd == self._waiting.fileno():
+                    self._waiting.clear()
+
+    # -- for any thread
+
+    def send(self, opcode, payload, compress=False):
+        """Check the state, compress, encode and write, as one act.
+
+        :param opcode: of a message, ping or pong; a close frame is queued, and never waits or
+            raises
+        :param payload: bytes or memoryview
+        :param compress: if true, the message is compressed if that was agreed on
+        :raises WebSocketUnavailable: the state forbids it, also as one of its subclasses
+        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
+        :raises TransportFail: the connection is broken
+        """
+        driver = self._driver
+        if opcode == Opcode.CLOSE:
+            if driver is not None and self._deadlines.closed_at is None:
+                self._deadlines.closed_at = driver.clock()
+            self._queue(opcode, payload)
+            return
+        if driver is None:
+            self._core.check_send()
+            raise errors.WebSocketUnavailable('nothing can be sent without a connection')
+        driver.writer.send(opcode, payload, compress)
+        if opcode == Opcode.PING and self._deadlines.ping_timeout is not None:
+            self.wake()                     # the loop has a new deadline
+
+    def queue_message(self, opcode, payload, compress=False):
+        """Queue a message without waiting; :meth:`process` writes it as the peer takes it.
+
+        :param opcode: ``Opcode.TEXT`` or ``BINARY``
+        :param payload: bytes
+        :param compress: if true, the message is compressed if that was agreed on
+        :returns: the number of bytes of messages that wait now, for a high-water mark
+        :raises WebSocketUnavailable: the state forbids it, also as one of its subclasses
+        """
+        self._core.check_send()
+        self._core.send_queue.queue_message(opcode, payload, compress)
+        self._flush()
+        return self._core.send_queue.queued_messages
+
+    def write(self, data):
+        """Write encoded frames as they are, behind what is queued already; never wait.
+
+        :param data: bytes
+        """
+        self._queue(None, data)
+
+    def _queue(self, opcode, payload):
+        self._core.send_queue.queue(opcode, payload)
+        self._flush()
+
+    def _flush(self):
+        driver = self._driver
+        if driver is not None:
+            driver.writer.try_flush()
+        self.wake()
+
+    def close(self):
+        """Close the socket without a close frame; the loop ends."""
+        self._stop('closed')
+
+    def force_disconnect(self):
+        """Drop the connection at once; the loop ends.  Also for signal handlers."""
+        self._stop('disconnected; force_disconnect')
+
+    def _stop(self, reason):
+        if self._stopped is None:
+            self._stopped = reason
+        self._core.disconnect()
+        driver = self._driver
+        if driver is not None:
+            driver.stop(reason)
+        self.wake()
+
+    def wake(self):
+        """Wake the event loop.  Also for signal handlers."""
+        waiting = self._waiting
+        if waiting is not None:
+            waiting.wake()
+
+    @property
+    def session_time(self):
+        """Seconds since Ready; 0.0 before it.  It stands still after the end."""
+        if self._ended_time is not None:
+            return self._ended_time
+        driver = self._driver
+        return 0.0 if driver is None else driver.session_time
+
+    # -- the end
+
+    def _clean_up(self):
+        """Give everything back: the iterator is over, however it ended."""
+        raise NotImplementedError

@@ -1,0 +1,283 @@
+"""One accepted connection: TLS as the server, the opening handshake, and then the driver.
+
+:class:`AcceptedSession` has the steps of :class:`~lomond.session.WebsocketSession`, beginning
+with an accepted socket; nothing in it blocks except :meth:`AcceptedSession.wait`.  What it
+drives is an :class:`Acceptance`, the counterpart of the client's attempt.
+
+The first event is ``Ready`` or ``Rejected``, unless the client breaks off before or sends
+something that is not HTTP; the last one is always ``Disconnected``.
+
+Knows nothing of: how sockets are accepted, handlers, threads.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from .._compat import OS_ERRORS, without_frames
+from ..driver.deadlines import Deadlines
+from ..driver.driver import Driver, Hooks
+from ..driver.steps import Steps
+from ..events import Disconnected
+from ..network.poller import LONGEST, READ
+from ..network.tls_errors import describe_error
+from ..network.tls_stream import TlsStream, as_stream
+from ..protocol.connection import DEFAULT_MAX_MESSAGE_SIZE, SERVER, Connection
+from ..protocol.handshake import ServerHandshake
+
+
+class Acceptance(object):
+    """What a server agrees to on one connection, and who is told about it.
+
+    A subclass may replace the hooks; ``on_*`` are None where nobody listens.
+
+    :param protocols: subprotocols of the server, texts
+    :param deflate: the :class:`~lomond.compression.Deflate` to agree to; None for no compression
+    :param on_request: as for :class:`~lomond.protocol.handshake.ServerHandshake`
+    :param max_message_size: most bytes of one message, after inflating; None for no limit
+
+    :ivar core: the :class:`~lomond.protocol.connection.Connection`
+    :ivar session: the session that drives it; None before and after
+    :ivar request: the :class:`~lomond.response.Request`; None until it has come
+    """
+
+    on_event = on_sent = on_received = on_reply = None
+
+    def __init__(self, protocols=(), deflate=None, on_request=None,
+                 max_message_size=DEFAULT_MAX_MESSAGE_SIZE):
+        self.session = None
+        self.request = None
+        self.core = Connection(
+            SERVER, ServerHandshake(protocols, deflate, on_request),
+            max_message_size=max_message_size, deflate=deflate)
+
+    def begin(self, session):
+        """Note that the session has begun."""
+        self.session = session
+
+    def accepted(self, request):
+        """Note that the request was accepted."""
+        self.request = request
+
+    def follow(self, event):
+        """Note that the request was refused.
+
+        :param event: ``Rejected``
+        :returns: None: a refusal is the end
+        """
+        self.request = event.response
+
+    def end(self, session):
+        """Note that the connection is over."""
+        self.session = None
+
+
+class AcceptedSession(Steps):
+    """Drives one accepted socket.
+
+    ``send``, ``write``, ``queue_message``, ``close`` and ``force_disconnect`` may be called
+    from any thread; everything else belongs to the thread that iterates.
+
+    :param acceptance: an :class:`Acceptance`
+    :param sock: the accepted socket; it belongs to the session from now on
+    :param ssl_context: the ``ssl.SSLContext`` of a server; None for no TLS
+
+    :ivar stream: the stream, once there is one; None after the end
+    :ivar is_connected: True once TLS is set up, and the request is the next thing to come
+    """
+
+    def __init__(self, acceptance, sock, ssl_context=None):
+        super(AcceptedSession, self).__init__(acceptance.core)
+        self._acceptance = acceptance   # dropped at the end: no reference cycle stays
+        self._sock = sock
+        self._ssl_context = ssl_context
+        self._tls_wants = None          # what the TLS handshake waits for, while it goes on
+        self.stream = None
+        self.is_connected = False
+        self.start()
+
+    def start(self, poll=LONGEST, ping_rate=None, ping_timeout=None, auto_pong=True,
+              open_timeout=10.0, close_timeout=10.0, send_timeout=30.0):
+        """Set the times; before the first :meth:`process`.
+
+        :param poll: seconds between two ``Poll`` events, above 0; the first one follows ``Ready``
+        :param ping_rate: seconds between two pings; None or 0 for no pings
+        :param ping_timeout: seconds without a sign of the client after a ping; None or 0 for no limit
+        :param auto_pong: if true, pings are answered
+        :param open_timeout: seconds from the first :meth:`process` to the last byte of the
+            request, TLS included; None or 0 for no limit
+        :param close_timeout: seconds to wait for the answer to a close frame; None or 0 for no limit
+        :param send_timeout: seconds that the client may take nothing; None or 0 for no limit
+        """
+        self._core.auto_pong = auto_pong
+        self._open_timeout = open_timeout or None
+        self._send_timeout = send_timeout or None
+        self._deadline = None           # of the opening handshake; monotonic
+        self._deadlines = Deadlines(poll, ping_rate, ping_timeout, close_timeout)
+
+    # -- the loop
+
+    def waits(self):
+        """Return what to wait for, as ``((fileno, READ | WRITE), ...)``.
+
+        The result can change after each :meth:`process`.
+        """
+        if self._waiting is None or self.is_over:
+            return ()
+        if self._driver is not None:
+            return self._driver.waits()
+        wake_up = (self._waiting.fileno(), READ)
+        if self._tls_wants is None:
+            return (wake_up,)
+        return (self.stream.fileno(), self._tls_wants), wake_up
+
+    def next_deadline(self):
+        """Return when to call :meth:`process` at the latest (monotonic); None for no limit."""
+        driver = self._driver
+        if self.is_over:
+            return None
+        if driver is not None:
+            return self._now if driver.is_busy else driver.lifecycle.next_deadline()
+        return self._now if self._tls_wants is None else self._deadline
+
+    def wait(self, waits, deadline):
+        """Block until something is ready, the session is woken, or the time has come.
+
+        For a connection that has a thread of its own.
+
+        :param waits: what to wait for, besides the wake-up
+        :param deadline: monotonic seconds, or None
+        :returns: what is ready, for :meth:`process`
+        """
+        waiting = self._waiting
+        wake_up = waiting.fileno()
+        if (wake_up, READ) not in waits:
+            waits = tuple(waits) + ((wake_up, READ),)
+        ready = waiting.wait(waits, deadline)
+        if any(fd == wake_up for fd, _ in ready):
+            waiting.clear()
+        return ready
+
+    @property
+    def driver(self):
+        """The :class:`~lomond.driver.driver.Driver`; None before ``is_connected``."""
+        return self._driver
+
+    @property
+    def is_lingering(self):
+        """True once the closing handshake is done, and only the client's end of TCP is missing."""
+        return self._deadlines.finished_at is not None
+
+    # -- the life of a connection
+
+    def _live(self):
+        self._acceptance.begin(self)
+        failure = None
+        try:
+            self._waiting = self.waiting()
+            self._now = self._waiting.monotonic()
+            if self._open_timeout is not None:
+                self._deadline = self._now + self._open_timeout
+            self._open_stream()
+            for wants in self._shake_tls():
+                self._tls_wants = wants
+                yield None
+                failure = self._find_failure()
+                if failure is not None:
+                    break
+        except OS_ERRORS as error:          # of TLS: the client does not trust us, or has gone
+            failure = 'disconnected; ' + describe_error(error), without_frames(error)
+        if failure is None:
+            driver = self._begin_driver()
+            driver.is_busy = True           # a TLS handshake is expensive: let others have their turn
+            yield None
+            driver.is_busy = False
+            for event in driver.live():
+                yield event
+            reason, graceful, error = driver.lifecycle.ending
+        else:
+            (reason, error), graceful = failure, False
+        self._finish()
+        yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
+
+    def _open_stream(self):
+        context, self._ssl_context = self._ssl_context, None
+        if context is None:
+            self.stream = as_stream(self._sock)
+            return
+        self._sock.setblocking(False)
+        self._sock = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+        self.stream = TlsStream(self._sock)
+
+    def _shake_tls(self):
+        """Shake hands as the TLS server; yields what to wait for."""
+        if self.stream.is_tls:
+            while True:
+                wants = self.stream.handshake()
+                if wants is None:
+                    return
+                yield wants
+
+    def _find_failure(self):
+        """Return ``(reason, exception)`` if TLS was stopped, or has taken too long; else None."""
+        if self._stopped is not None:
+            return self._stopped, None
+        if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
+            return 'disconnected; no TLS handshake within {}s (open_timeout)'.format(
+                self._open_timeout), None
+        return None
+
+    def _begin_driver(self):
+        record = self._acceptance
+        hooks = Hooks(record.on_event, record.on_sent, record.on_received, record.on_reply,
+                      record.accepted, record.follow)
+        driver = self._driver = Driver(
+            self._core, self.stream, self._deadlines, self._waiting, self._send_timeout,
+            self._deadline, 'disconnected; no request within {}s (open_timeout)'.format(
+                self._open_timeout), hooks)
+        self._tls_wants = None
+        self.is_connected = True
+        if self._stopped is not None:       # by another thread that found no driver yet
+            driver.stop(self._stopped)
+        return driver
+
+    # -- the end
+
+    def end(self):
+        """Close the socket and give everything back; the loop's thread only."""
+        self._clean_up()
+
+    def _finish(self):
+        """Close everything; the state is DISCONNECTED before the last event is handed out."""
+        if self.is_over:
+            return
+        self._ended_time = self.session_time
+        self._core.disconnect()
+        self._acceptance.end(self)
+        if self._driver is not None:
+            self._driver.close()
+        elif self.stream is not None:
+            self.stream.shutdown()
+            self.stream.close()
+        elif self._sock is not None:
+            self._sock.close()
+        # On 2.7 a socket is closed when nothing refers to it any more.
+        self._sock = self.stream = None
+        self.is_over = True             # last: what Ctrl-C has cut off is done again
+
+    def _clean_up(self):
+        life = self._life
+        try:
+            self._let_go(life)
+        except BaseException:           # Ctrl-C in the middle of it: once more, to its end
+            self._let_go(life)
+            raise
+        self._life = self._acceptance = None
+
+    def _let_go(self, life):
+        if self._acceptance is None:
+            return
+        self._finish()
+        if life is not None:
+            life.close()
+        self._core.release()
+        if self._waiting is not None:
+            self._waiting.close()
