@@ -158,7 +158,7 @@ class AcceptedSession(Steps):
 
     @property
     def driver(self):
-        """The :class:`~lomond.driver.driver.Driver`; None before ``is_connected``."""
+        """The :class:`~lomond.driver.driver.Driver`; None before ``is_connected`` and after the end."""
         return self._driver
 
     @property
@@ -279,5 +279,6 @@ class AcceptedSession(Steps):
         if life is not None:
             life.close()
         self._core.release()
+        self._driver = None             # its buffers may be large
         if self._waiting is not None:
             self._waiting.close()

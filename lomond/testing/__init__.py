@@ -25,10 +25,9 @@ from .handlers import (  # noqa: F401
     stall_reads,
     unresponsive,
 )
-from .link import ReceiveTimeout  # noqa: F401
 from .scripted_transport import ScriptedTransport, session_class  # noqa: F401
 from .server import Server, ServerError  # noqa: F401
-from .server_connection import ServerConnection  # noqa: F401
+from .server_connection import ReceiveTimeout, ServerConnection  # noqa: F401
 from .steps import (  # noqa: F401
     ACCEPT,
     EOF,

@@ -14,10 +14,9 @@ from .handlers import (
     stall_reads,
     unresponsive,
 )
-from .link import ReceiveTimeout
 from .scripted_transport import ScriptedTransport, session_class
 from .server import Server, ServerError
-from .server_connection import ServerConnection
+from .server_connection import ReceiveTimeout, ServerConnection
 from .steps import (
     ACCEPT,
     EOF,

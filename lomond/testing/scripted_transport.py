@@ -13,8 +13,7 @@ import socket
 from .._compat import BYTES_LIKE, integer_types, to_bytes
 from ..compression import Deflate
 from ..network.poller import READ, WRITE
-from ..protocol.connection import SERVER, Connection
-from ..protocol.handshake import ServerHandshake
+from ..server.accepted import Acceptance
 from ..session import WebsocketSession
 from .clock import FakeClock, FakeWaiting, ScriptError, new_descriptor
 from .steps import ACCEPT, EOF, Room, SendsFail, Until
@@ -91,8 +90,7 @@ class ScriptedTransport(object):
         self._send_error = None
         self._fd = new_descriptor()
         # What the client sends is read by a server core; ACCEPT and ``answers`` are its replies.
-        self._core = Connection(SERVER, ServerHandshake(
-            protocols, Deflate() if deflate is True else deflate))
+        self._core = Acceptance(protocols, Deflate() if deflate is True else deflate).core
         self._core.auto_pong = answers
         self._answers = answers
         self._acceptance = None

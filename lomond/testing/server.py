@@ -15,7 +15,6 @@ from .._compat import OS_ERRORS, error_text, monotonic, reraise, set_cloexec
 from ..client.options import check_protocols
 from ..compression import Deflate
 from ..network.poller import READ, Waiting
-from ..protocol.connection import DEFAULT_MAX_MESSAGE_SIZE
 from .handlers import echo
 from .server_connection import ServerConnection
 
@@ -84,7 +83,7 @@ class Server(object):
     """
 
     def __init__(self, handler=echo, protocols=(), deflate=True, ssl_context=None, on_request=None,
-                 host='127.0.0.1', port=0, max_message_size=DEFAULT_MAX_MESSAGE_SIZE, timeout=10.0,
+                 host='127.0.0.1', port=0, max_message_size=64 * 1024 * 1024, timeout=10.0,
                  raise_errors=True, record_limit=64 * 1024 * 1024):
         for name, value in (('handler', handler), ('on_request', on_request)):
             if not callable(value) and not (value is None and name == 'on_request'):
@@ -273,7 +272,7 @@ class Server(object):
         self._listener.close()
         running = self._running()
         for connection in running.values():
-            connection.stop()
+            connection.stop_waiting()
         self._join(running, GRACE)
         running = self._running()
         for connection in running.values():

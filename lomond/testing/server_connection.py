@@ -1,40 +1,86 @@
 """One connection of the test server: what a handler is called with.
 
-It must not know how connections are accepted, nor which handler runs.
+It is an accepted session in the thread of its handler, plus what tests need: everything
+that the client did is recorded, receiving has a timeout, and a handler can go behind the
+back of the protocol (raw bytes, any frame, an end of TCP without a word).
+
+Knows nothing of: how connections are accepted, which handler runs.
 """
 
 from __future__ import absolute_import, division, unicode_literals
+
+import collections
+import socket
+import struct
+import threading
 
 from .. import errors
 from .._compat import BYTES_LIKE, OS_ERRORS, encode_utf8, flat_view, get_ident, text_type, to_bytes
 from ..opcode import Opcode
 from ..protocol.frames import encode_frame
-from .link import Link
+from ..server.accepted import Acceptance, AcceptedSession
 
 _DEFAULT = object()
 
+#: Events of a session that are neither recorded nor handed to a handler.
+_UNSEEN = frozenset(('ready', 'rejected', 'poll', 'disconnected'))
 
-class ServerConnection(Link):
+
+class ReceiveTimeout(errors.WebSocketError):
+    """The client sent nothing for as long as a handler was willing to wait."""
+
+
+class ServerConnection(object):
     """One accepted connection; made by :class:`~lomond.testing.Server`.
 
-    Iterating it gives the client's events (``Text``, ``Binary``, ``Ping``, ``Pong``,
-    ``Closing``, ``Closed``, ``ProtocolError``) until the connection is over.  Pings are answered,
-    and closes echoed, by themselves: the echo of a close is sent when the handler asks for the next
-    event, or returns.
+    Iterating it yields the client's events (``Text``, ``Binary``, ``Ping``, ``Pong``,
+    ``Closing``, ``Closed``, ``ProtocolError``) until the connection is over.  Pings are
+    answered and closes echoed automatically: the echo of a close is sent when the
+    handler asks for the next event, or returns.
 
-    Threads: ``receive``, ``receive_raw``, ``pause`` and the iteration belong to the handler's
-    thread; ``send_*``, ``close`` and ``drop`` may be called from any thread; what is recorded may
-    be read by any thread.
+    Threads: ``receive``, ``receive_raw``, ``pause`` and the iteration belong to the
+    handler's thread; ``send_*``, ``close`` and ``drop`` may be called from any thread;
+    what is recorded may be read by any thread.
 
-    :ivar number: int: 1 for the first connection of the server
-    :ivar address: the address of the client, as of ``socket.accept``
-    :ivar request: :class:`~lomond.response.Request`; None before it has come
+    :param server: the :class:`~lomond.testing.Server`
+    :param sock: the accepted socket
+    :param address: the address of the client, as returned by ``socket.accept``
+    :param number: int: 1 for the first connection of the server
+
+    :ivar number: as given
+    :ivar address: as given
+    :ivar request: the :class:`~lomond.response.Request`; None until it has come
     :ivar protocol: text: the subprotocol agreed on, or None
     :ivar extensions: set of text: the extensions agreed on
-    :ivar error: the exception that ended the handler, or None; also one that does not count as a
-        failure because the client had gone
+    :ivar error: the exception that ended the handler, or None; also one that does not
+        count as a failure because the client had gone
     :ivar is_over: True once the handler has ended and the socket is closed
     """
+
+    def __init__(self, server, sock, address, number):
+        self.number = number
+        self.address = address
+        self.request = None
+        self.protocol = None
+        self.extensions = set()
+        self.error = None
+        self.is_over = False
+        self.recorded = collections.deque()     # guarded by a lock of the server's
+        self._server = server           # until the end: it refers to us
+        self._timeout = timeout = server.timeout
+        self._is_raw = False
+        self._ended = False             # no further event will come
+        self._is_stopping = False       # nothing is waited for any more (set by any thread)
+        self._drop = None               # how to drop it: 'end' or 'reset' (set by any thread)
+        self._stop_pausing = threading.Event()
+        self._thread_ident = None
+        self._ready = ()                # what the newest wait has found
+        self._events = None             # the rest of what the newest step gave
+        acceptance = Acceptance(server.protocols, server.deflate, server.answer_request,
+                                server.max_message_size)
+        self._core = acceptance.core
+        self._session = AcceptedSession(acceptance, sock, server.ssl_context)
+        self._session.start(open_timeout=timeout, close_timeout=timeout, send_timeout=timeout)
 
     def __repr__(self):
         return str('<ServerConnection {} {}>').format(self.number, self._core.state.name)
@@ -75,16 +121,171 @@ class ServerConnection(Link):
         """True while messages may be sent."""
         return self._core.state.may_send
 
+    # -- the life of a connection, in its thread
+
+    def run(self, handler):
+        """Shake hands, call the handler, close; the body of the connection's thread."""
+        self._thread_ident = get_ident()
+        try:
+            try:
+                self._is_raw = getattr(handler, 'is_raw', False)
+                if self._open():
+                    handler(self)
+            except (errors.WebSocketUnavailable, errors.TransportFail) as error:
+                self.error = error
+                if isinstance(error, errors.SendTimeout):
+                    self._server.fail(self, error)
+            except BaseException as error:      # pytest.fail() raises no Exception
+                self.error = error
+                self._server.fail(self, error)
+                self.close(1011, 'the handler raised {}'.format(type(error).__name__))
+            try:
+                self._finish()
+            except (errors.WebSocketError,) + OS_ERRORS as error:
+                self.error = self.error or error
+        finally:
+            self._shut()
+            self._server = None
+            self.is_over = True
+
+    def _open(self):
+        """TLS and the opening handshake; return True if the handler is to be called."""
+        session = self._session
+        while not self._ended and self._drop is None:
+            event = self._step()
+            if event is None:
+                if self._is_raw and session.is_connected:
+                    return True
+                if not self._ended:
+                    self._wait(session.waits(), None)
+            elif event.name == 'ready':
+                self.request, self.protocol = event.response, event.protocol
+                self.extensions = event.extensions
+                self._server.record_request(self.request)
+                return True
+            elif event.name == 'rejected':
+                self.request = event.response
+                self._server.record_request(self.request)
+            elif event.name == 'disconnected':
+                if isinstance(event.error, errors.SendTimeout):     # of a refusal
+                    raise event.error
+                if not session.is_connected:
+                    self.error = event.error
+            else:
+                self._server.record(self, event)
+        return False
+
+    def _step(self):
+        """Return the session's next event; None if it has to wait, or is over."""
+        session = self._session
+        if self._events is None:
+            ready, self._ready = self._ready, ()
+            self._events = session.process(ready, session.monotonic())
+        event = next(self._events, None)
+        if event is None:
+            self._events = None
+            self._ended = self._ended or session.is_over
+        return event
+
+    def _next_event(self, timeout, deadline):
+        """Return the client's next event, or None at the end."""
+        self._check_thread()
+        session = self._session
+        has_waited = False
+        while not self._ended:
+            if self._drop is not None:
+                self._end()
+                break
+            event = self._step()
+            if event is not None:
+                if event.name not in _UNSEEN:
+                    self._server.record(self, event)
+                    return event
+            elif session.is_lingering:      # the rest is for _finish
+                break
+            elif not self._ended:
+                # What has arrived is looked for once, even if there is no time to wait.
+                self._wait(session.waits(), timeout, deadline, has_waited)
+                has_waited = True
+        return None
+
+    def _wait(self, waits, timeout, deadline=None, raises=True):
+        """Wait for the client; end the connection instead if the server stops.
+
+        :raises ReceiveTimeout: if the deadline has passed, unless ``raises`` is false
+        """
+        session = self._session
+        if self._is_stopping:
+            self._ended = True
+            return
+        if raises and deadline is not None and session.monotonic() >= deadline:
+            raise ReceiveTimeout('connection {}: the client sent nothing for {}s (timeout)'.format(
+                self.number, timeout))
+        until = None if self._is_raw else session.next_deadline()
+        if until is None or (deadline is not None and deadline < until):
+            until = deadline
+        self._ready = session.wait(waits, until)
+
+    def _check_thread(self):
+        if self._thread_ident != get_ident():
+            raise errors.WebSocketError(
+                "connection {}: only its handler's thread may receive".format(self.number))
+
+    def _finish(self):
+        """Do what is left when the handler has ended: the closing handshake, and TCP."""
+        session = self._session
+        if self._is_raw or self._drop is not None:
+            return
+        if self._is_stopping:
+            self.close(1001, 'the server stops')
+        elif self.is_open:
+            self.close(1000)
+        while self._next_event(None, None) is not None:
+            pass
+        while not self._ended and self._drop is None:       # only the end of TCP is missing
+            if self._step() is None and not self._ended:
+                self._wait(session.waits(), None)
+        if self._drop is None and not session.is_over:      # the server stops
+            _discard(session.stream)
+
+    def stop_waiting(self):
+        """Wait for nothing any more; what has arrived is still handled.  Any thread."""
+        self._is_stopping = True
+        self._stop_pausing.set()
+        self._session.wake()
+
+    def abort(self):
+        """Shut the socket down, so that a blocked send ends.  Any thread."""
+        self._session.force_disconnect()
+
+    def _end(self):
+        self._ended = True
+        self._core.disconnect()
+
+    def _shut(self):
+        """Close the socket; the state stays."""
+        self._end()
+        session = self._session
+        stream = session.stream
+        if stream is not None and self._drop == 'reset':
+            # Closed without an end before it: with this option the kernel sends a reset.
+            stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(str('ii'), 1, 0))
+            stream.shutdown = _do_nothing
+        elif stream is not None and self._drop == 'end':
+            _discard(stream)
+        session.end()
+        self._events = None             # not before: it would close the socket
+
     # -- receiving
 
     def receive(self, timeout=_DEFAULT):
-        """The next event of the client; waits for it.
+        """Wait for the client's next event.
 
-        :param timeout: seconds; None: until the client or the server ends; default: the
-            ``timeout`` of the server
-        :returns: an :class:`~lomond.events.Event`; None when the connection is over, or the server
-            stops and nothing is left to read
-        :raises ReceiveTimeout: nothing came in time; the connection is still there
+        :param timeout: seconds; None waits until the client or the server ends; the
+            default is the ``timeout`` of the server
+        :returns: an :class:`~lomond.events.Event`; None if the connection is over, or if
+            the server stops and nothing is left to read
+        :raises ReceiveTimeout: if nothing comes in time; the connection stays open
         """
         self._check_thread()
         if self._is_raw:
@@ -96,26 +297,28 @@ class ServerConnection(Link):
         return iter(self.receive, None)
 
     def receive_raw(self, timeout=_DEFAULT):
-        """The next bytes as they come, behind the back of the protocol; waits for them.
+        """Wait for the next bytes, as they are, bypassing the protocol.
 
-        For a handler that is :func:`~lomond.testing.raw`, or one that shall neither answer pings
-        nor see closes from now on.
+        For a handler that is :func:`~lomond.testing.raw`, or one that from now on should
+        neither answer pings nor see closes.
 
         :param timeout: as for :meth:`receive`
-        :returns: bytes; empty when the connection is over, or the server stops
-        :raises ReceiveTimeout: nothing came in time
+        :returns: bytes; empty if the connection is over, or the server stops
+        :raises ReceiveTimeout: if nothing comes in time
         """
         self._check_thread()
         timeout, deadline = self._deadline(timeout)
+        session = self._session
         place = bytearray(64 * 1024)
         while not self._ended and self._drop is None:
             try:
-                count = self._stream.recv_into(memoryview(place))
+                count = session.stream.recv_into(memoryview(place))
             except OS_ERRORS as error:
                 self.error = error
                 count = 0
             if count is None:
-                self._wait(timeout, deadline)
+                session.driver.writer.try_flush()       # of send_raw in another thread
+                self._wait(session.driver.waits(), timeout, deadline)
                 continue
             if not count:
                 self._end()
@@ -125,16 +328,20 @@ class ServerConnection(Link):
     def pause(self, seconds=None):
         """Wait without reading.
 
-        :param seconds: None: until the server stops
-        :returns: False when the server stops, or :meth:`drop` was called
+        :param seconds: how long; None waits until the server stops
+        :returns: False if the server stops, or :meth:`drop` was called
         """
         self._check_thread()
-        clock = self._waiting.monotonic
-        deadline = None if seconds is None else clock() + seconds
+        session = self._session
+        deadline = None if seconds is None else session.monotonic() + seconds
         while not self._is_stopping and self._drop is None:
-            if deadline is not None and clock() >= deadline:
+            left = None if deadline is None else deadline - session.monotonic()
+            if left is not None and left <= 0:
                 return True
-            self._wait_for(0, deadline)
+            if session.is_over:
+                self._stop_pausing.wait(left)
+            else:
+                session.wait((), deadline)
         return False
 
     def _deadline(self, timeout):
@@ -142,7 +349,7 @@ class ServerConnection(Link):
             timeout = self._timeout
         if timeout is None:
             return None, None
-        return timeout, self._waiting.monotonic() + timeout
+        return timeout, self._session.monotonic() + timeout
 
     # -- sending
 
@@ -213,55 +420,66 @@ class ServerConnection(Link):
         :raises SendTimeout: as in :meth:`send_text`
         """
         self._check_bytes(data)
-        driver = self._driver
-        if driver is None or self._drop is not None:
+        session = self._session
+        if session.is_over or self._drop is not None:
             raise errors.WebSocketClosed('nothing can be sent, the connection is over')
-        self._core.send_queue.queue(None, to_bytes(data))
-        driver.writer.try_flush()
+        session.write(to_bytes(data))
         if self._thread_ident == get_ident():
             self._flush()
-        else:
-            driver.wake()
+
+    def _flush(self):
+        """Wait until everything is out."""
+        session, timeout = self._session, self._timeout
+        driver, stream = session.driver, session.stream
+        writer, clock = driver.writer, session.monotonic
+        deadline = None if timeout is None else clock() + timeout
+        while ((self._core.send_queue.pending or writer.has_tail()) and writer.error is None
+               and not self._is_stopping):
+            if deadline is not None and clock() >= deadline:
+                raise errors.SendTimeout('socket fail; the client did not take everything within '
+                                         '{}s (timeout)'.format(timeout))
+            if self._is_raw:
+                session.wait(((stream.fileno(), stream.send_wants),), deadline)
+            else:
+                driver.wait_in_send(stream.send_wants, deadline)    # reads meanwhile
+            writer.try_flush()
+        if writer.error is not None:
+            raise errors.TransportFail(text_type(writer.error))
 
     def close(self, code=1000, reason=''):
-        """Begin the closing handshake, or answer the client's (RFC 6455, 5.5.1); it does not wait.
+        """Begin the closing handshake, or answer the client's (RFC 6455, 5.5.1); never wait.
 
-        The client's answer is the event ``Closed``.  A handler that returns without it waits for it,
-        at most the ``timeout`` of the server.
+        The client's answer is the event ``Closed``.  If a handler returns without having
+        received it, the server waits for it, at most for its ``timeout``.
 
-        :param code: a close code that may be sent; None: an empty close frame
+        :param code: a close code that may be sent; None for an empty close frame
         :param reason: text or UTF-8 bytes, cut to 123 bytes
-        :raises TypeError: a code that is no integer, a reason that is neither text nor bytes
-        :raises ValueError: for what may not be sent (:meth:`send_frame` sends anything)
+        :raises TypeError: if the code is not an integer, or the reason neither text nor bytes
+        :raises ValueError: if the code may not be sent (:meth:`send_frame` sends anything)
         """
         payload = self._core.close(code, reason)
-        driver = self._driver
-        if payload is None or driver is None:
-            return
-        self._deadlines.closed_at = driver.clock()
-        self._core.send_queue.queue(Opcode.CLOSE, payload)
-        driver.writer.try_flush()
-        driver.wake()
+        if payload is not None:
+            self._session.send(Opcode.CLOSE, payload)
 
     def drop(self, reset=False):
         """End the TCP connection without a close frame.
 
-        Called by another thread than the handler's, it happens when the handler next receives or
-        pauses, or ends; without ``reset`` at once.
+        If called by another thread than the handler's, a reset happens when the handler
+        next receives or pauses, or ends; without ``reset``, the end comes at once.
 
-        :param reset: True: the client gets a reset (ECONNRESET) in place of the end of the stream
+        :param reset: if true, the client gets a reset (ECONNRESET) instead of the end of
+            the stream
         """
         if self._drop is None:
             self._drop = 'reset' if reset else 'end'
+        self._stop_pausing.set()
         self._core.disconnect()
-        driver = self._driver
         if self._thread_ident == get_ident():
-            self._end()
             self._shut()
-        elif driver is not None and not reset:
-            driver.stop('dropped')
+        elif not reset:
+            self._session.force_disconnect()
         else:
-            self._waiting.wake()
+            self._session.wake()
 
     def _check_bytes(self, data):
         if not isinstance(data, BYTES_LIKE):
@@ -269,9 +487,19 @@ class ServerConnection(Link):
                             'text'.format(type(data).__name__))
 
     def _send(self, opcode, payload, compress=False):
-        driver = self._driver
-        if driver is None:
-            self._core.check_send()
-            raise errors.WebSocketClosed('nothing can be sent, the connection is over')
-        driver.writer.send(opcode, payload, compress)
+        self._session.send(opcode, payload, compress)
 
+
+def _discard(stream):
+    """End our direction, and read what is there: unread data would make closing a reset."""
+    stream.shutdown_write()
+    place = memoryview(bytearray(64 * 1024))
+    try:
+        while stream.recv_into(place):
+            pass
+    except OS_ERRORS:       # the reset came from the client
+        pass
+
+
+def _do_nothing():
+    """Takes the place of ``shutdown``, which would announce an end before the reset."""

@@ -1,11 +1,28 @@
 # Types of lomond.testing.server_connection.
 
-from collections.abc import Iterator
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from ..errors import WebSocketError
 from ..events import AnyEvent
-from .link import Link
+from ..response import Request
+from .server import Server
 
-class ServerConnection(Link):
+class ReceiveTimeout(WebSocketError): ...
+
+class ServerConnection:
+    number: int
+    address: Any
+    # None before the request has come, which a handler sees only if it is raw: so it is not said.
+    request: Request
+    protocol: str | None
+    extensions: set[str]
+    error: BaseException | None
+    is_over: bool
+    recorded: deque[AnyEvent]
+    def __init__(self, server: Server, sock: socket.socket, address: Any, number: int) -> None: ...
     @property
     def events(self) -> list[AnyEvent]: ...
     @property
@@ -36,3 +53,7 @@ class ServerConnection(Link):
     def send_raw(self, data: bytes | bytearray | memoryview) -> None: ...
     def close(self, code: int | None = 1000, reason: str | bytes = "") -> None: ...
     def drop(self, reset: bool = False) -> None: ...
+    # For the server.
+    def run(self, handler: Callable[[ServerConnection], object]) -> None: ...
+    def stop_waiting(self) -> None: ...
+    def abort(self) -> None: ...

@@ -33,6 +33,8 @@ PUBLIC = ('websocket', 'events', 'errors', 'persist', 'session', 'response', 'st
 INTERNAL = frozenset((
     'testing.Server.record', 'testing.Server.record_request', 'testing.Server.answer_request',
     'testing.Server.fail',
+    'testing.ServerConnection.run', 'testing.ServerConnection.stop_waiting',
+    'testing.ServerConnection.abort',
     # For the session, which uses it as a socket; tests do not call these.
     'testing.ScriptedTransport.begin', 'testing.ScriptedTransport.next_times',
     'testing.ScriptedTransport.find_ready', 'testing.ScriptedTransport.fileno',

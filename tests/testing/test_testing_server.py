@@ -407,6 +407,72 @@ def test_receive_timeout():
     assert monotonic() - begun < 2
 
 
+@pytest.mark.parametrize('ends_by', ['stop', 'drop'])
+def test_pause_after_the_end(ends_by):
+    paused = []
+
+    def handler(connection):
+        assert [event.name for event in connection] == ['closing']
+        paused.append(connection.pause(0.01))
+        ended.set()
+        paused.append(connection.pause())
+
+    ended = threading.Event()
+    with Server(handler) as server:
+        play(server.url, {'ready': lambda websocket, event: websocket.close()})
+        assert ended.wait(10)
+        if ends_by == 'drop':
+            server.drop_connections()
+            while not server.connections[0].is_over:
+                threading.Event().wait(0.01)
+    assert paused == [True, False]
+
+
+def test_looks_for_what_has_arrived_without_waiting():
+    """receive(0) finds what has arrived, and nothing else."""
+    found = []
+
+    def handler(connection):
+        connection.receive()
+        sent.wait(10)
+        for _ in range(3):
+            found.append(connection.receive(0).text)
+        with pytest.raises(ReceiveTimeout):
+            connection.receive(0)
+
+    def ready(websocket, event):
+        for text in ('begin', 'one', 'two', 'three'):
+            websocket.send_text(text)
+        sent.set()
+
+    sent = threading.Event()
+    with Server(handler) as server:
+        play(server.url, {'ready': ready})
+    assert found == ['one', 'two', 'three']
+
+
+def test_raw_handler_sleeps_while_it_waits():
+    """Neither time limits nor what another thread has left to send make it spin."""
+    waits = []
+
+    @raw
+    def handler(connection):
+        wait = connection._session.wait
+        connection._session.wait = lambda *args: waits.append(args) or wait(*args)
+        assert connection.receive_raw(None)
+        connection._session.write(b'x' * 20000000)      # as send_raw of another thread
+        assert connection.receive_raw(None)
+
+    with Server(handler, timeout=0.05) as server:
+        client = socket.create_connection(('127.0.0.1', server.port))
+        time.sleep(0.3)
+        client.sendall(b'late')
+        time.sleep(0.3)
+        client.sendall(b'later')
+        client.close()
+    assert len(waits) < 20
+
+
 def test_other_threads_send_and_close():
     def handler(connection):
         def work(number):
