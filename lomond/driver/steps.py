@@ -5,8 +5,8 @@
 ``send``, ``queue_message``, ``write``, ``close``, ``force_disconnect``
     for any thread; what they cannot do at once, the loop completes
 
-A subclass brings the connection's life as a generator: it says how the stream comes about, and
-what happens before and after the driver.
+A subclass brings the connection's life as a generator: it says how the stream comes
+about, and what happens before and after the driver.
 
 Knows nothing of: how a stream comes about, options, events.
 """
@@ -22,9 +22,9 @@ from ..opcode import Opcode
 class Steps(object):
     """The base of the sessions of both sides.
 
-    A subclass has ``_live``, which returns a generator of events, and of None whenever it has
-    to wait; and ``_finish``, which closes everything, and may be called again.  It sets
-    ``_driver``, ``_deadlines`` and ``_waiting`` when it has them.
+    A subclass has ``_live``, which returns a generator of events, and of None whenever
+    it has to wait; and ``_finish``, which closes everything, and may be called again.
+    It sets ``_driver``, ``_deadlines`` and ``_waiting`` when it has them.
 
     :param core: the :class:`~lomond.protocol.connection.Connection`
     :ivar is_over: True once nothing more will happen
@@ -33,7 +33,7 @@ class Steps(object):
     waiting = Waiting       #: clock, waiting and wake-up; tests put their own here
 
     def __init__(self, core):
-        # No lock guards these: the loop's thread writes them, unless noted; others read.
+        # Without a lock: the loop's thread writes these, unless noted; others read.
         self._core = core
         self._driver = None             # the Driver, once there is a stream
         self._deadlines = None
@@ -48,15 +48,18 @@ class Steps(object):
     # -- the loop
 
     def monotonic(self):
-        """Return the time of the clock of :meth:`next_deadline` and :meth:`process`."""
+        """Read the clock of all deadlines.
+
+        :returns: seconds
+        """
         return monotonic() if self._waiting is None else self._waiting.monotonic()
 
     def process(self, ready, now):
-        """Do what can be done now; exhaust the result before the next call.
+        """Do what can be done now.
 
-        :param ready: which of :meth:`waits` are ready, in the same shape
-        :param now: seconds of the monotonic clock
-        :returns: a lazy iterator of events
+        :param ready: those of :meth:`waits` that are ready, in the same shape
+        :param now: the time, from :meth:`monotonic`
+        :returns: a lazy iterator of events; exhaust it before the next call
         """
         if self._life is None and not self.is_over:
             self._life = self._live()
@@ -82,15 +85,16 @@ class Steps(object):
     # -- for any thread
 
     def send(self, opcode, payload, compress=False):
-        """Check the state, compress, encode and write, as one act.
+        """Check the state, compress, encode and write, as one act; from any thread.
 
-        :param opcode: of a message, ping or pong; a close frame is queued, and never waits or
-            raises
+        A close frame is queued instead: it is not checked, and never waits or raises.
+
+        :param opcode: that of a message, ping, pong or close frame
         :param payload: bytes or memoryview
-        :param compress: if true, the message is compressed if that was agreed on
-        :raises WebSocketUnavailable: the state forbids it, also as one of its subclasses
-        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
-        :raises TransportFail: the connection is broken
+        :param compress: if true, the message is compressed where that was agreed on
+        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
+        :raises SendTimeout: if the peer takes nothing for ``send_timeout`` seconds
+        :raises TransportFail: if the connection is broken
         """
         driver = self._driver
         if opcode == Opcode.CLOSE:
@@ -106,13 +110,14 @@ class Steps(object):
             self.wake()                     # the loop has a new deadline
 
     def queue_message(self, opcode, payload, compress=False):
-        """Queue a message without waiting; :meth:`process` writes it as the peer takes it.
+        """Queue a message without waiting; :meth:`process` writes it bit by bit.
 
-        :param opcode: ``Opcode.TEXT`` or ``BINARY``
+        :param opcode: ``Opcode.TEXT`` or ``Opcode.BINARY``
         :param payload: bytes
-        :param compress: if true, the message is compressed if that was agreed on
-        :returns: the number of bytes of messages that wait now, for a high-water mark
-        :raises WebSocketUnavailable: the state forbids it, also as one of its subclasses
+        :param compress: if true, the message is compressed where that was agreed on
+        :returns: the number of bytes of messages in the queue, to compare with a
+            high-water mark
+        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
         """
         self._core.check_send()
         self._core.send_queue.queue_message(opcode, payload, compress)

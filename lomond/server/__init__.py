@@ -1,4 +1,4 @@
-"""The server's side of a connection: an accepted socket and what drives it; internal for now.
+"""The server side of a connection: what drives an accepted socket; internal for now.
 
 Knows nothing of: recording, scripts, ``lomond.testing``.
 """

@@ -1,11 +1,12 @@
-"""One accepted connection: TLS as the server, the opening handshake, and then the driver.
+"""One accepted connection: TLS as the server, opening handshake, and then the driver.
 
-:class:`AcceptedSession` has the steps of :class:`~lomond.session.WebsocketSession`, beginning
-with an accepted socket; nothing in it blocks except :meth:`AcceptedSession.wait`.  What it
-drives is an :class:`Acceptance`, the counterpart of the client's attempt.
+:class:`AcceptedSession` has the steps of :class:`~lomond.session.WebsocketSession`,
+beginning with an accepted socket; nothing in it blocks except
+:meth:`AcceptedSession.wait`.  What it drives is an :class:`Acceptance`, the counterpart
+of the client's attempt.
 
-The first event is ``Ready`` or ``Rejected``, unless the client breaks off before or sends
-something that is not HTTP; the last one is always ``Disconnected``.
+The first event is ``Ready`` or ``Rejected``, unless the client breaks off before or
+sends something that is not HTTP; the last one is always ``Disconnected``.
 
 Knows nothing of: how sockets are accepted, handlers, threads.
 """
@@ -30,9 +31,11 @@ class Acceptance(object):
     A subclass may replace the hooks; ``on_*`` are None where nobody listens.
 
     :param protocols: subprotocols of the server, texts
-    :param deflate: the :class:`~lomond.compression.Deflate` to agree to; None for no compression
+    :param deflate: the :class:`~lomond.compression.Deflate` to agree to; None for no
+        compression
     :param on_request: as for :class:`~lomond.protocol.handshake.ServerHandshake`
-    :param max_message_size: most bytes of one message, after inflating; None for no limit
+    :param max_message_size: most bytes of one message, after inflating; None for no
+        limit
 
     :ivar core: the :class:`~lomond.protocol.connection.Connection`
     :ivar session: the session that drives it; None before and after
@@ -61,7 +64,7 @@ class Acceptance(object):
         """Note that the request was refused.
 
         :param event: ``Rejected``
-        :returns: None: a refusal is the end
+        :returns: None, which means that a refusal is the end
         """
         self.request = event.response
 
@@ -73,15 +76,16 @@ class Acceptance(object):
 class AcceptedSession(Steps):
     """Drives one accepted socket.
 
-    ``send``, ``write``, ``queue_message``, ``close`` and ``force_disconnect`` may be called
-    from any thread; everything else belongs to the thread that iterates.
+    ``send``, ``write``, ``queue_message``, ``close`` and ``force_disconnect`` may be
+    called from any thread; everything else belongs to the thread that iterates.
 
     :param acceptance: an :class:`Acceptance`
     :param sock: the accepted socket; it belongs to the session from now on
     :param ssl_context: the ``ssl.SSLContext`` of a server; None for no TLS
 
     :ivar stream: the stream, once there is one; None after the end
-    :ivar is_connected: True once TLS is set up, and the request is the next thing to come
+    :ivar is_connected: True once TLS is set up, and the request is the next thing to
+        come
     """
 
     def __init__(self, acceptance, sock, ssl_context=None):
@@ -98,14 +102,18 @@ class AcceptedSession(Steps):
               open_timeout=10.0, close_timeout=10.0, send_timeout=30.0):
         """Set the times; before the first :meth:`process`.
 
-        :param poll: seconds between two ``Poll`` events, above 0; the first one follows ``Ready``
+        :param poll: seconds between two ``Poll`` events, above 0; the first one follows
+            ``Ready``
         :param ping_rate: seconds between two pings; None or 0 for no pings
-        :param ping_timeout: seconds without a sign of the client after a ping; None or 0 for no limit
+        :param ping_timeout: seconds without a sign of the client after a ping; None or
+            0 for no limit
         :param auto_pong: if true, pings are answered
-        :param open_timeout: seconds from the first :meth:`process` to the last byte of the
-            request, TLS included; None or 0 for no limit
-        :param close_timeout: seconds to wait for the answer to a close frame; None or 0 for no limit
-        :param send_timeout: seconds that the client may take nothing; None or 0 for no limit
+        :param open_timeout: seconds from the first :meth:`process` to the last byte of
+            the request, TLS included; None or 0 for no limit
+        :param close_timeout: seconds to wait for the answer to a close frame; None or 0
+            for no limit
+        :param send_timeout: seconds that the client may take nothing; None or 0 for no
+            limit
         """
         self._core.auto_pong = auto_pong
         self._open_timeout = open_timeout or None
@@ -116,9 +124,10 @@ class AcceptedSession(Steps):
     # -- the loop
 
     def waits(self):
-        """Return what to wait for, as ``((fileno, READ | WRITE), ...)``.
+        """Return what to poll.
 
-        The result can change after each :meth:`process`.
+        :returns: file descriptors as ``((fileno, READ | WRITE), ...)``; the set can
+            change after each :meth:`process` call
         """
         if self._waiting is None or self.is_over:
             return ()
@@ -130,7 +139,7 @@ class AcceptedSession(Steps):
         return (self.stream.fileno(), self._tls_wants), wake_up
 
     def next_deadline(self):
-        """Return when to call :meth:`process` at the latest (monotonic); None for no limit."""
+        """Return the latest time at which :meth:`process` must be called, or None."""
         driver = self._driver
         if self.is_over:
             return None
@@ -158,12 +167,12 @@ class AcceptedSession(Steps):
 
     @property
     def driver(self):
-        """The :class:`~lomond.driver.driver.Driver`; None before ``is_connected`` and after the end."""
+        """The :class:`~lomond.driver.driver.Driver`; None unless ``is_connected``."""
         return self._driver
 
     @property
     def is_lingering(self):
-        """True once the closing handshake is done, and only the client's end of TCP is missing."""
+        """True once only the client's end of TCP is missing; no message will follow."""
         return self._deadlines.finished_at is not None
 
     # -- the life of a connection
@@ -217,7 +226,7 @@ class AcceptedSession(Steps):
                 yield wants
 
     def _find_failure(self):
-        """Return ``(reason, exception)`` if TLS was stopped, or has taken too long; else None."""
+        """Return ``(reason, None)`` if TLS was stopped or takes too long, else None."""
         if self._stopped is not None:
             return self._stopped, None
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
@@ -246,7 +255,7 @@ class AcceptedSession(Steps):
         self._clean_up()
 
     def _finish(self):
-        """Close everything; the state is DISCONNECTED before the last event is handed out."""
+        """Close everything; the state is DISCONNECTED before the last event."""
         if self.is_over:
             return
         self._ended_time = self.session_time
@@ -259,7 +268,7 @@ class AcceptedSession(Steps):
             self.stream.close()
         elif self._sock is not None:
             self._sock.close()
-        # On 2.7 a socket is closed when nothing refers to it any more.
+        # 2.7: a socket is closed once nothing refers to it.
         self._sock = self.stream = None
         self.is_over = True             # last: what Ctrl-C has cut off is done again
 

@@ -1,6 +1,6 @@
-"""What tests of WebSocket programs need: a server with scripts, a clock and a wire without waiting.
+"""Tools for testing WebSocket programs: a server with scripts, a fake clock and wire.
 
-It must not need anything that is not installed with lomond, nor a test framework.
+They need nothing that is not installed with lomond, and no test framework.
 
 >>> from lomond import WebSocket
 >>> from lomond.testing import Server, close_with

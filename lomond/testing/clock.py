@@ -1,6 +1,6 @@
-"""A clock that tests set, and sessions that wait by it without waiting.
+"""A clock that tests set, and the waiting of sessions that follow it.
 
-It must not know what arrives on a wire, only when something does.
+Knows nothing of: what arrives on a wire, only when something does.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -9,28 +9,28 @@ import itertools
 
 from ..network.poller import READ
 
-#: Far above any descriptor: a call that reaches the system by mistake fails there.
+#: Far above any descriptor, so that a system call made by mistake fails.
 _descriptors = itertools.count(1 << 30)
 
 
 def new_descriptor():
-    """A number for ``fileno()`` that no other fake has."""
+    """Return a number for ``fileno()`` that no other fake has."""
     return next(_descriptors)
 
 
 class ScriptError(Exception):
-    """A script cannot be played: nothing of it is left, and the session would wait for ever."""
+    """A script cannot be played: it is over, and the session would wait forever."""
 
 
 class FakeClock(object):
-    """A clock that stands still, but for :meth:`advance` and for sessions that wait.
+    """A clock that advances only by :meth:`advance`, or when a session waits.
 
     It belongs to the thread that iterates the events.
 
     :param epoch: seconds since 1970 when it starts; the default is in September 2020
     """
 
-    #: What :meth:`monotonic` begins with; not 0, which is easily taken for "none".
+    #: The first value of :meth:`monotonic`; not 0, which is easily mistaken for "none".
     START = 1024.0
 
     def __init__(self, epoch=1600000000.0):
@@ -39,20 +39,20 @@ class FakeClock(object):
 
     @property
     def elapsed(self):
-        """Seconds since the clock was made."""
+        """Seconds since the clock was created."""
         return self._now - self.START
 
     def monotonic(self):
-        """As ``time.monotonic()``: seconds, a float; 1024.0 at first.
+        """Return the monotonic time, like ``time.monotonic()``; 1024.0 at first.
 
-        :returns: a float
+        :returns: seconds, a float
         """
         return self._now
 
     def time(self):
-        """As ``time.time()``: seconds since 1970.
+        """Return the time of day, like ``time.time()``.
 
-        :returns: a float
+        :returns: seconds since 1970, a float
         """
         return self._epoch + self.elapsed
 
@@ -60,32 +60,32 @@ class FakeClock(object):
         """Let time pass, as a slow handler would.
 
         :param seconds: 0 or more
-        :raises ValueError: below 0
+        :raises ValueError: if ``seconds`` is below 0
         """
         if seconds < 0:
             raise ValueError('seconds is {}; a clock does not go back'.format(seconds))
         self._now += seconds
 
     def advance_to(self, when):
-        """Let time pass until a moment; nothing happens if that is over.
+        """Let time pass until a moment; do nothing if it is in the past.
 
         :param when: seconds of :meth:`monotonic`
         """
         self._now = max(self._now, when)
 
     def event(self):
-        """Make an event for ``persist(exit_event=..)`` whose ``wait`` takes fake time only.
+        """Make an event for ``persist(exit_event=...)`` that waits in fake time.
 
-        :returns: an object with ``set()``, ``is_set()``, ``wait(timeout)`` and ``waited``, the list of
-            the seconds that were waited for
+        :returns: an object with ``set()``, ``is_set()``, ``wait(timeout)`` and
+            ``waited``, a list of the timeouts that were waited for
         """
         return FakeEvent(self)
 
 
 class FakeEvent(object):
-    """Like ``threading.Event`` for one thread; ``wait`` advances a :class:`FakeClock`.
+    """A ``threading.Event`` for one thread; ``wait`` advances a :class:`FakeClock`.
 
-    :ivar waited: list of the seconds that were waited for
+    :ivar waited: list of the timeouts that were waited for, in seconds
     """
 
     def __init__(self, clock):
@@ -100,7 +100,7 @@ class FakeEvent(object):
         self._is_set = True
 
     def wait(self, timeout=None):
-        """Whether it is set, after ``timeout`` seconds of the clock if it is not."""
+        """Return whether it is set; if not, let ``timeout`` seconds pass first."""
         if not self._is_set:
             if timeout is None:
                 raise ScriptError('waiting for an event that nobody sets')
@@ -110,10 +110,10 @@ class FakeEvent(object):
 
 
 class FakeWaiting(object):
-    """What a session waits with: time goes to what comes first, and nothing waits.
+    """Takes the place of a session's waiting: the clock jumps to what comes first.
 
     :param FakeClock clock: the clock
-    :ivar transport: the :class:`ScriptedTransport` of now, or None
+    :ivar transport: the current :class:`ScriptedTransport`, or None
     """
 
     def __init__(self, clock):
@@ -125,9 +125,9 @@ class FakeWaiting(object):
         self.time = clock.time
 
     def wait(self, waits, deadline):
-        """As :meth:`lomond.network.poller.Waiting.wait`.
+        """Do what :meth:`lomond.network.poller.Waiting.wait` does, without waiting.
 
-        :raises ScriptError: it would last for ever
+        :raises ScriptError: if it would last forever
         """
         while True:
             ready = tuple(found for found in (
@@ -138,8 +138,8 @@ class FakeWaiting(object):
             if self.transport is not None:
                 times.extend(self.transport.next_times())
             if not times:
-                raise ScriptError('the session would wait for ever: it has no deadline, and nothing is '
-                                  'left of the script')
+                raise ScriptError('the session would wait forever: it has no deadline, and the script '
+                                  'is over')
             self._clock.advance_to(min(times))
 
     def _find(self, fd):
@@ -157,4 +157,4 @@ class FakeWaiting(object):
         self._is_woken = False
 
     def close(self):
-        """There is nothing to let go of."""
+        """Do nothing: no descriptor is held."""

@@ -1,9 +1,11 @@
-"""Handlers for :class:`~lomond.testing.Server` that are ready to use; they know one connection.
+"""Ready-made handlers for :class:`~lomond.testing.Server`.
 
-A handler is a function of a :class:`~lomond.testing.ServerConnection`, called in a thread of its
-own after the opening handshake.  It may have two attributes: ``on_request``, a function of the
-request that answers it (as the parameter of :class:`~lomond.testing.Server`), and ``is_raw``
-(:func:`raw`).
+A handler is a function that takes a :class:`~lomond.testing.ServerConnection`.  It is
+called in a thread of its own after the opening handshake.  It may have two attributes:
+``on_request``, which has the meaning of the parameter of
+:class:`~lomond.testing.Server`, and ``is_raw`` (see :func:`raw`).
+
+Knows nothing of: the server, other connections.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -15,11 +17,12 @@ from ..protocol.frames import encode_close_payload
 
 
 def raw(handler):
-    """Decorate a handler that gets the TCP (or TLS) connection without an opening handshake.
+    """Decorate a handler that wants the bare TCP or TLS connection.
 
-    It has ``receive_raw``, ``send_raw``, ``pause`` and ``drop`` to play with.
+    It is called without an opening handshake, and can use ``receive_raw``,
+    ``send_raw``, ``pause`` and ``drop``.
 
-    :param handler: function of a :class:`~lomond.testing.ServerConnection`
+    :param handler: a function that takes a :class:`~lomond.testing.ServerConnection`
     :returns: the same function
     """
     handler.is_raw = True
@@ -27,9 +30,9 @@ def raw(handler):
 
 
 def echo(connection):
-    """Send each message back until the client closes; pings are answered.
+    """Send each message back until the client closes; answer pings.
 
-    Text comes back as text, binary as binary, both compressed if that was agreed on.
+    Text comes back as text and binary as binary, both compressed if that was agreed on.
 
     :param connection: the :class:`~lomond.testing.ServerConnection`
     """
@@ -43,25 +46,25 @@ def echo(connection):
             elif event.name == 'binary':
                 connection.send_binary(event.data)
     except errors.SendTimeout:
-        connection.drop()           # a client that does not read is no failure of the handler
+        connection.drop()           # it is not the handler's fault if the client does not read
 
 
 def reject(status=403, headers=(), body=b''):
-    """Make a handler that answers the request with a status in place of 101.
+    """Make a handler that answers the request with a status other than 101.
 
     :param status: int, 100 - 599
     :param headers: pairs (name, value) of text or bytes; or a dict
-    :param bytes body: body of the answer
+    :param bytes body: the body of the answer
     :returns: a handler
-    :raises TypeError: a wrong type
-    :raises ValueError: for what cannot be sent
+    :raises TypeError: if a parameter has the wrong type
+    :raises ValueError: if the answer could not be sent
     """
     headers = list(headers.items() if isinstance(headers, dict) else headers)
     body = to_bytes(body)
-    encode_answer(status, headers, body)        # a mistake shows here, not in a thread
+    encode_answer(status, headers, body)        # raise here, not in a thread
 
     def rejecting(connection):
-        """Never called: no request is accepted."""
+        """Never called, because no request is accepted."""
 
     rejecting.on_request = lambda request: (status, headers, body)
     return rejecting
@@ -70,7 +73,7 @@ def reject(status=403, headers=(), body=b''):
 def redirect(url, status=302):
     """Make a handler that answers the request with a redirect.
 
-    :param url: text: value of ``Location``, absolute or relative
+    :param url: text: the value of ``Location``, absolute or relative
     :param status: 301, 302, 303, 307 or 308
     :returns: a handler
     """
@@ -79,7 +82,7 @@ def redirect(url, status=302):
 
 @raw
 def silent(connection):
-    """Take everything and say nothing, not even an answer to the request.
+    """Read everything and send nothing, not even an answer to the request.
 
     :param connection: the :class:`~lomond.testing.ServerConnection`
     """
@@ -88,7 +91,7 @@ def silent(connection):
 
 
 def unresponsive(connection):
-    """Shake hands, then take everything and say nothing: no message, no pong, no close frame.
+    """Shake hands, then read everything and send nothing: no pong, no close frame.
 
     :param connection: the :class:`~lomond.testing.ServerConnection`
     """
@@ -97,9 +100,9 @@ def unresponsive(connection):
 
 
 def stall_reads(connection):
-    """Shake hands, then read nothing: what is sent piles up until nothing more can be sent.
+    """Shake hands, then read nothing, so that in the end the client cannot send either.
 
-    The kernels of both sides keep some megabytes before that.
+    Before that happens, the kernels of both sides buffer a few megabytes.
 
     :param connection: the :class:`~lomond.testing.ServerConnection`
     """
@@ -108,32 +111,33 @@ def stall_reads(connection):
 
 @raw
 def garbage(connection):
-    """Answer the request with something that is no HTTP.
+    """Answer the request with something that is not HTTP.
 
     :param connection: the :class:`~lomond.testing.ServerConnection`
     """
     connection.receive_raw(None)
-    connection.send_raw(b'\x16\x03\x01 this is no HTTP\r\n\r\n')
+    connection.send_raw(b'\x16\x03\x01 this is not HTTP\r\n\r\n')
     silent(connection)
 
 
 def bad_frames(connection):
-    """Shake hands, then send something that is no frame.
+    """Shake hands, then send something that is not a frame.
 
     :param connection: the :class:`~lomond.testing.ServerConnection`
     """
-    connection.send_raw(b'\xff\xff this is no frame')
+    connection.send_raw(b'\xff\xff this is not a frame')
     for _ in iter(lambda: connection.receive(None), None):
         pass
 
 
 def drop_after(messages, reset=False):
-    """Make a handler that echoes so many messages, and then ends TCP without a close frame.
+    """Make a handler that echoes some messages, then ends TCP without a close frame.
 
-    :param int messages: 0 or more; 0: right after the opening handshake
-    :param reset: True: with a reset
+    :param int messages: how many; 0 ends it right after the opening handshake
+    :param reset: if true, the client gets a reset instead of the end of the stream
     :returns: a handler
-    :raises ValueError: below 0
+    :raises TypeError: if ``messages`` is not a number
+    :raises ValueError: if ``messages`` is below 0
     """
     if not isinstance(messages, integer_types):
         raise TypeError('messages must be a number, not {}'.format(type(messages).__name__))
@@ -159,15 +163,16 @@ def drop_after(messages, reset=False):
 
 
 def close_with(code=1000, reason=''):
-    """Make a handler that begins the closing handshake right after the opening handshake.
+    """Make a handler that starts the closing handshake at once.
 
-    :param code: a close code that may be sent; None: an empty close frame
+    :param code: a close code that may be sent; None for an empty close frame
     :param reason: text or UTF-8 bytes, cut to 123 bytes
     :returns: a handler
-    :raises TypeError: a code that is no integer, a reason that is neither text nor bytes
-    :raises ValueError: for what may not be sent
+    :raises TypeError: if the code is not an integer, or the reason neither text nor
+        bytes
+    :raises ValueError: if the code may not be sent
     """
-    encode_close_payload(code, reason)          # a mistake shows here, not in a thread
+    encode_close_payload(code, reason)          # raise here, not in a thread
 
     def closing(connection):
         connection.close(code, reason)

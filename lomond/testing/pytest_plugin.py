@@ -1,6 +1,6 @@
 """The pytest fixture ``wsserver``; loaded by pytest itself (entry point ``pytest11``).
 
-It must not import more than pytest before the fixture is used.
+It imports nothing but pytest before the fixture is used.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -12,11 +12,11 @@ import pytest
 
 @pytest.fixture
 def wsserver():
-    """A factory of test servers, as a fixture.
+    """A factory of test servers.
 
-    ``wsserver(handler, **options)`` gives a started :class:`~lomond.testing.Server`; without a handler
-    it is an echo server.  All are stopped at the end of the test, which fails when a handler has
-    raised.
+    ``wsserver(handler, **options)`` returns a started :class:`~lomond.testing.Server`;
+    without a handler, it is an echo server.  All servers are stopped at the end of the
+    test, which fails if a handler has raised an exception.
     """
     from .._compat import reraise
     from . import Server, echo
@@ -32,7 +32,7 @@ def wsserver():
     for server in servers:
         try:
             server.__exit__(None, None, None)
-        except Exception:       # of a handler; the other servers are to be stopped, too
+        except Exception:       # of a handler; the other servers must be stopped, too
             first = first or sys.exc_info()
     if first is not None:
         reraise(*first)

@@ -1,7 +1,9 @@
-"""A wire that a test plays by a script: sessions without sockets.
+"""A connection that follows a script: sessions without sockets, network or waiting.
 
-It must not know how a session works, apart from the two places where it can be plugged:
-``waiting`` and ``_connect`` of :class:`~lomond.session.WebsocketSession`.
+It replaces two methods of :class:`~lomond.session.WebsocketSession`, ``waiting`` and
+``_connect``.
+
+Knows nothing of: what else a session does.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -34,39 +36,44 @@ class ScriptedTransport(object):
     >>> [when for when, event in wire.events if event.name == 'ping']
     [0.0, 30.0, 60.0]
 
-    The script is a list (or any iterable, a generator for instance) of steps:
+    The script is an iterable of steps, such as a list or a generator:
 
-    ======================== ======================================================================
+    ======================== =========================================================
     bytes                    arrive, as one read
-    a number                 so many seconds pass before the next step
-    an exception             receiving raises it, once what came before has been received
+    a number                 that number of seconds passes before the next step
+    an exception             receiving raises it, once everything before was received
     ``EOF``                  the end of the stream
-    ``ACCEPT``               waits for the request and answers it as a good server
-    ``until('ping')``        waits until the client sends such an event, from now on
-    ``until(condition)``     waits until ``condition(transport)``; asked after each send
-    ``room(n)``              from now on only so many bytes can be sent; ``room(None)``: any number
-    ``sends_fail(error)``    from now on sending raises it
+    ``ACCEPT``               waits for the request and accepts it
+    ``until('ping')``        waits until the client sends such an event from now on
+    ``until(condition)``     waits until ``condition(transport)`` is true; it is called
+                             now and after each send
+    ``room(n)``              from now on only n bytes can be sent; ``room(None)``
+                             removes the limit
+    ``sends_fail(error)``    from now on sending raises the exception
     a callable               is called with the transport; bytes that it returns arrive
-    ======================== ======================================================================
+    ======================== =========================================================
 
-    When the script is over nothing arrives any more, and time goes from deadline to deadline of
-    the session for at most ``patience`` seconds; then :class:`ScriptError` is raised.  Everything
-    happens in the thread that iterates the events.
+    When the script is over, nothing more arrives.  The clock then jumps from one
+    deadline of the session to the next, for at most ``patience`` seconds; after that,
+    :class:`ScriptError` is raised.  Everything happens in the thread that iterates the
+    events.
 
     :param script: the steps
-    :param clock: a :class:`FakeClock` to share; None: a new one
-    :param protocols: list of subprotocols of the server, text, for ``ACCEPT``
-    :param deflate: True or a :class:`~lomond.compression.Deflate`: ``ACCEPT`` agrees to
-        permessage-deflate; None: it does not
-    :param answers: True: pings and close frames of the client are answered at once, after a
-        closing handshake the stream ends; False: the script does it
-    :param connect_error: an exception: connecting raises it; None: it succeeds
+    :param clock: a :class:`FakeClock` to share; None creates one
+    :param protocols: list of text: the subprotocols of the server, for ``ACCEPT``
+    :param deflate: True, or a :class:`~lomond.compression.Deflate`, lets ``ACCEPT``
+        agree to permessage-deflate; None does not
+    :param answers: if true, the client's pings and close frames are answered at once,
+        and the stream ends after the closing handshake; if false, that is left to the
+        script
+    :param connect_error: an exception that connecting raises; None lets it succeed
     :param patience: seconds of the clock, 0 or more
 
     :ivar clock: the clock
-    :ivar sent: list of ``(seconds, bytes)``: what was sent, by the clock's ``elapsed``
-    :ivar events: list of ``(seconds, event)``: the same as events: pings, texts, closes ...
-    :ivar request: :class:`~lomond.response.Request`; None before it has come
+    :ivar sent: list of ``(seconds, bytes)``: what was sent, and the clock's ``elapsed``
+    :ivar events: list of ``(seconds, event)``: the same as events (pings, texts,
+        closes...)
+    :ivar request: the :class:`~lomond.response.Request`; None until it has come
     :ivar is_closed: True once the socket was closed
     """
 
@@ -80,16 +87,17 @@ class ScriptedTransport(object):
         self.is_closed = False
         self._steps = iter(script)
         self._step = None               # the one that waits: a time or an Until
-        self._step_time = None          # when the last step was done; None before the beginning
-        self._event_mark = 0            # how many events there were when the step began to wait
+        self._step_time = None          # when the last step was done; None before the first
+        self._event_mark = 0            # the number of events when the step began to wait
         self._broken = None             # the exception of a step
-        self._is_played = False         # nothing is left of the script
+        self._is_played = False         # the script is over
         self._connect_error = connect_error
         self._incoming = collections.deque()    # bytes, EOF or an exception
         self._room = None
         self._send_error = None
         self._fd = new_descriptor()
-        # What the client sends is read by a server core; ACCEPT and ``answers`` are its replies.
+        # A server core reads what the client sends; ACCEPT and ``answers`` use its
+        # replies.
         self._core = Acceptance(protocols, Deflate() if deflate is True else deflate).core
         self._core.auto_pong = answers
         self._answers = answers
@@ -97,16 +105,16 @@ class ScriptedTransport(object):
 
     @property
     def session_class(self):
-        """For ``WebSocket.connect(session_class=..)``; good for one connection."""
+        """A class for ``WebSocket.connect(session_class=...)``, for one connection."""
         return session_class(self)
 
     def encode_message(self, opcode, payload, compress=True, fin=True):
         """Make the bytes of a message, compressed if that was agreed on.
 
-        :param opcode: ``Opcode.TEXT`` or ``BINARY``
+        :param opcode: ``Opcode.TEXT`` or ``Opcode.BINARY``
         :param payload: bytes
-        :param compress: False: not compressed in any case
-        :param fin: False: a first fragment, others follow
+        :param compress: if false, the message is never compressed
+        :param fin: if false, this is a first fragment, and others follow
         :returns: bytes
         """
         return b''.join(to_bytes(chunk) for chunk in self._core.send_message(
@@ -115,18 +123,19 @@ class ScriptedTransport(object):
     # -- playing the script
 
     def begin(self):
-        """It is connected now (called by the session).
+        """Begin the script (called by the session).
 
-        :raises ScriptError: a second time
+        :raises ScriptError: if it was played before
         """
         if self._step_time is not None:
-            raise ScriptError('the script was played already; session_class(..) takes several transports')
+            raise ScriptError('the script was played already; session_class(...) takes several '
+                              'transports')
         self._step_time = self.clock.monotonic()
         if self._connect_error is not None:
             raise self._connect_error
 
     def _play(self):
-        """Do all steps that are due; what one of them raises, raises from then on."""
+        """Do all steps that are due; if one raises, raise the same from then on."""
         if self._broken is not None:
             raise self._broken
         try:
@@ -149,14 +158,14 @@ class ScriptedTransport(object):
             raise
 
     def _play_quietly(self):
-        """The same in a send: what it raises would be taken for a send that failed."""
+        """Play in a send, where an exception would be taken for a failed send."""
         try:
             self._play()
-        except Exception:           # kept: the next wait raises it
+        except Exception:           # kept, and raised by the next wait
             pass
 
     def _do(self, step):
-        """One step; False: its time has not come."""
+        """Do one step; return False if it has to wait."""
         now = self.clock.monotonic()
         if isinstance(step, float):
             if now < step:
@@ -181,7 +190,7 @@ class ScriptedTransport(object):
             if found:
                 self._incoming.append(found)
         else:
-            raise ScriptError('{!r} is no step of a script'.format(step))
+            raise ScriptError('{!r} is not a step of a script'.format(step))
         if isinstance(step, Until) or step is ACCEPT:
             self._step_time = now
         return True
@@ -192,17 +201,17 @@ class ScriptedTransport(object):
         return any(event.name == condition for _, event in self.events[self._event_mark:])
 
     def next_times(self):
-        """When the script goes on by itself, or runs out of patience: one time or none."""
+        """Return when the script continues by itself: a list of one time, or none."""
         self._play()
         if isinstance(self._step, float):
             return [self._step]
         if self._is_played and self.clock.monotonic() > self._step_time + self.patience:
-            raise ScriptError('the script has been over for {}s (patience), and the session still '
-                              'runs'.format(self.patience))
+            raise ScriptError('the script has been over for {}s (patience), and the session is '
+                              'still running'.format(self.patience))
         return []
 
     def find_ready(self):
-        """``READ`` and ``WRITE``, if that would not block."""
+        """Return READ, WRITE or both: what would not block."""
         self._play()
         return (READ if self._incoming or self.is_closed else 0) | (
             WRITE if self._room is None or self._room > 0 or self._send_error else 0)
@@ -210,11 +219,11 @@ class ScriptedTransport(object):
     # -- the socket
 
     def fileno(self):
-        """No descriptor: a number that no system call takes."""
+        """Return a number that is not a descriptor, so that any system call fails."""
         return self._fd
 
     def recv(self, size):
-        """The next bytes of the script, at most ``size``."""
+        """Return the next bytes of the script, at most ``size``."""
         self._check_open()
         self._play()
         if not self._incoming:
@@ -247,14 +256,14 @@ class ScriptedTransport(object):
         return len(data)
 
     def shutdown(self, how):
-        """Nothing more can be sent, or received."""
+        """End the sending direction, or both."""
         if how != socket.SHUT_WR:
             self._incoming.clear()
             self._incoming.append(EOF)
         self._send_error = socket.error(errno.EPIPE, 'the stream was shut down')
 
     def close(self):
-        """The end."""
+        """Close the socket."""
         self.is_closed = True
 
     def _check_open(self):
@@ -262,7 +271,7 @@ class ScriptedTransport(object):
             raise socket.error(errno.EBADF, 'the socket was closed')
 
     def _read(self, data):
-        """What the client sends, as events."""
+        """Turn what the client sends into events, and queue the answers."""
         core = self._core
         for event in core.receive(data, self.clock.time(), self.clock.monotonic()):
             if event.name == 'ready':
@@ -278,14 +287,14 @@ class ScriptedTransport(object):
 
 
 def session_class(*transports):
-    """Make a class for ``connect(session_class=..)`` and ``persist(session_class=..)``.
+    """Make a ``session_class`` for ``connect()`` or ``persist()`` from transports.
 
-    Each connection that is made (a redirect makes one, too) takes the next transport; all go by
-    the clock of the first.
+    Each connection takes the next transport; so does a redirect, which connects again.
+    All of them share the clock of the first one.
 
     :param transports: one :class:`ScriptedTransport` for each connection
     :returns: a class
-    :raises ValueError: without a transport
+    :raises ValueError: if no transport is given
     """
     if not transports:
         raise ValueError('at least one transport is needed')
@@ -293,7 +302,7 @@ def session_class(*transports):
     left = collections.deque(transports)
 
     class ScriptedSession(WebsocketSession):
-        """Connected to a script."""
+        """A session that is connected to a script."""
 
         def waiting(self):
             return FakeWaiting(clock)

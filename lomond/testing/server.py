@@ -1,6 +1,9 @@
-"""A WebSocket server in threads of this process, for tests; it must not know the protocol.
+"""A WebSocket server for tests, in threads of the test process.
 
-Each connection is a :class:`~lomond.testing.server_connection.ServerConnection` with a thread of its own.
+It accepts connections, keeps what they record, and stops them.  Each one is a
+:class:`~lomond.testing.ServerConnection` in a thread of its own.
+
+Knows nothing of: the protocol.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -18,18 +21,18 @@ from ..network.poller import READ, Waiting
 from .handlers import echo
 from .server_connection import ServerConnection
 
-#: How long handlers may go on with what they have, once the server stops (seconds), ...
+#: How long handlers may continue with what has arrived when the server stops (seconds).
 GRACE = 0.5
-#: ... and how long they may take to end after their sockets were shut down.
+#: How long handlers may take to end after their sockets were shut down (seconds).
 LAST_WAIT = 1.0
-#: What one record costs besides its payload, roughly.
+#: Approximate cost of one record besides its payload (bytes).
 RECORD_SIZE = 200
-#: Connections and requests that are remembered.
+#: At most this many connections and requests are remembered.
 MOST_RECORDS = 1000
 
 
 class ServerError(Exception):
-    """The server could not do its work: handlers that do not end."""
+    """The server was misused, or some of its handlers do not end."""
 
 
 class Server(object):
@@ -47,39 +50,46 @@ class Server(object):
     >>> [str(text) for text in server.connections[0].messages]
     ['hello']
 
-    It listens from construction on, on the loopback interface unless told otherwise, and accepts from
-    :meth:`start` on, or from ``with``.  :meth:`stop`, or the end of ``with``, leaves no thread and
-    no descriptor; what was recorded stays.
+    It listens as soon as it is constructed, by default on the loopback interface, and
+    accepts connections from :meth:`start` on, or inside of ``with``.  :meth:`stop`, or
+    the end of ``with``, leaves no thread and no descriptor; what was recorded stays.
 
-    Errors: a handler that raises ends its connection with close code 1011, and leaving ``with``
-    raises the same exception, unless the block has raised one itself (then the handler's traceback
-    goes to standard error).  Exceptions out of a send because the client has gone do not count.
+    Errors: if a handler raises an exception, its connection is closed with code 1011,
+    and leaving ``with`` raises the same exception, unless the block has raised one
+    itself (then the handler's traceback goes to standard error).  An exception from a
+    send does not count if its cause is that the client has gone.
 
     Threads: all methods may be called from any thread.
 
-    :param handler: function of a :class:`ServerConnection`, called in a thread for each connection;
-        one of the scripts of :mod:`lomond.testing`
-    :param protocols: list of subprotocols this server has, text
-    :param deflate: True: agree to permessage-deflate; a :class:`~lomond.compression.Deflate`: with
-        these options; False or None: never
-    :param ssl_context: an ``ssl.SSLContext`` with a certificate: TLS; None: no TLS
-    :param on_request: function of the :class:`~lomond.response.Request`, called before it is
-        accepted; returns None: accept; ``(status, [(name, value)..], body)``: answer with that;
-        ``('accept', protocol or None, [(name, value)..])``: accept with this
-    :param host: address to listen on
-    :param port: 1 - 65535; 0: any free one
-    :param max_message_size: most bytes of a message of the client, 64 MiB; None: no limit
-    :param timeout: seconds: how long a handler waits for the client, unless it says otherwise; also for
-        the opening and the closing handshake; None: no limit
-    :param raise_errors: False: leaving ``with`` raises nothing; ``errors`` tells
-    :param record_limit: most bytes of messages that are kept, of all connections, 64 MiB; the
-        oldest are forgotten first
-    :raises TypeError: a value of a wrong type
-    :raises ValueError: a value that cannot be used
-    :raises OSError: when nobody can listen there (``socket.error`` on 2.7)
+    :param handler: a function that takes a :class:`ServerConnection`, called in a
+        thread for each connection; or one of the ready-made handlers of
+        :mod:`lomond.testing`
+    :param protocols: list of text: the subprotocols of this server
+    :param deflate: True agrees to permessage-deflate; a
+        :class:`~lomond.compression.Deflate` does so with these options; False or None
+        never agrees
+    :param ssl_context: an ``ssl.SSLContext`` with a certificate; None for no TLS
+    :param on_request: a function that takes the :class:`~lomond.response.Request`,
+        called before it is accepted.  It returns None to accept it; ``(status, headers,
+        body)`` to answer with that instead; or ``('accept', protocol, headers)`` to
+        accept it with this subprotocol (or None) and these additional headers.  Headers
+        are a list of pairs (name, value)
+    :param host: the address to listen on
+    :param port: 1 - 65535; 0 takes any free port
+    :param max_message_size: most bytes of one message of the client, 64 MiB; None for
+        no limit
+    :param timeout: seconds that a handler waits for the client unless it says
+        otherwise; also the limit of the opening and of the closing handshake; None for
+        no limit
+    :param raise_errors: if false, leaving ``with`` raises nothing; see ``errors``
+    :param record_limit: most bytes of messages that are kept, of all connections
+        together, 64 MiB; the oldest are forgotten first
+    :raises TypeError: if a value has the wrong type
+    :raises ValueError: if a value cannot be used
+    :raises OSError: if listening there is not possible (``socket.error`` on 2.7)
 
     :ivar errors: list of the exceptions of handlers
-    :ivar connection_count: how many connections were accepted
+    :ivar connection_count: the number of connections that were accepted
     """
 
     def __init__(self, handler=echo, protocols=(), deflate=True, ssl_context=None, on_request=None,
@@ -132,11 +142,14 @@ class Server(object):
 
     @property
     def url(self):
-        """``ws://127.0.0.1:<port>/``; with TLS ``wss://localhost:<port>/``, for the certificate."""
+        """The URL of ``/``: ``ws://127.0.0.1:<port>/``, or ``wss://localhost:<port>/``.
+
+        With TLS it contains ``localhost`` because of the certificate.
+        """
         return self.url_of('/')
 
     def url_of(self, path):
-        """Make the URL of a path of this server.
+        """Return the URL of a path of this server.
 
         :param path: text: path and query
         :returns: text
@@ -156,12 +169,16 @@ class Server(object):
 
     @property
     def connections(self):
-        """A list of the connections so far, :class:`ServerConnection` (the newest 1000)."""
+        """A list of the connections so far (the newest 1000), as
+        :class:`ServerConnection`.
+        """
         return list(self._connections)
 
     @property
     def requests(self):
-        """A list of the requests so far, :class:`~lomond.response.Request` (the newest 1000)."""
+        """A list of the requests so far (the newest 1000), as
+        :class:`~lomond.response.Request`.
+        """
         return list(self._requests)
 
     def record(self, connection, event):
@@ -184,7 +201,7 @@ class Server(object):
         self._requests.append(request)
 
     def answer_request(self, request):
-        """What to do with a request that is otherwise good (called by the connection)."""
+        """Say what to do with a valid request (called by the connection)."""
         for ask in (self._on_request, getattr(self.handler, 'on_request', None)):
             answer = None if ask is None else ask(request)
             if answer is not None:
@@ -192,7 +209,7 @@ class Server(object):
         return None
 
     def fail(self, connection, error):
-        """A handler has failed (called by the connection, while it handles the exception)."""
+        """Note that a handler has failed (called while the exception is handled)."""
         self.errors.append(error)
         self._failures.append((connection, sys.exc_info()))
 
@@ -202,7 +219,7 @@ class Server(object):
         """Accept connections from now on.
 
         :returns: the server
-        :raises ServerError: it was started before
+        :raises ServerError: if it was started before
         """
         if self._acceptor is not None or self._is_stopping:
             raise ServerError('the server was started already; a stopped one cannot be started again')
@@ -219,12 +236,12 @@ class Server(object):
             waiting.wait(((fd, READ), (wake_fd, READ)), None)
             try:
                 sock, address = listener.accept()
-            except OS_ERRORS:       # nobody there any more, or no descriptor left: try again
+            except OS_ERRORS:       # the client has gone, or no descriptor is free: try again
                 continue
             set_cloexec(sock.fileno())
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._begin(sock, address)
-            sock = None         # 2.7: a socket under TLS is open as long as anybody refers to it
+            sock = None         # 2.7: under TLS a socket stays open while anything refers to it
 
     def _begin(self, sock, address):
         with self._lock:
@@ -245,9 +262,9 @@ class Server(object):
                 self._threads.pop(threading.current_thread(), None)
 
     def drop_connections(self, reset=False):
-        """End the TCP connections that there are, without a close frame.
+        """End all open TCP connections without a close frame.
 
-        :param reset: as of :meth:`ServerConnection.drop`
+        :param reset: as for :meth:`ServerConnection.drop`
         """
         for connection in self._running().values():
             connection.drop(reset)
@@ -259,10 +276,11 @@ class Server(object):
     def stop(self):
         """Stop listening and end all connections.
 
-        Handlers go on with what has arrived already, for at most 0.5 s; ``receive`` gives them None
-        when nothing is left.  Their clients get close code 1001.
+        Handlers continue with what has already arrived, for at most 0.5 s; when nothing
+        is left, ``receive`` returns None.  Their clients get close code 1001.
 
-        :raises ServerError: a handler does not end within 1.5 s; its thread is left behind
+        :raises ServerError: if a handler does not end within 1.5 s; its thread is left
+            behind
         """
         self._is_stopping = True
         acceptor = self._acceptor
@@ -288,7 +306,7 @@ class Server(object):
 
     @staticmethod
     def _join(running, seconds):
-        """Wait for threads; the pairs of those that are still there."""
+        """Wait for threads; return the pairs of those that are still running."""
         deadline = monotonic() + seconds
         alive = []
         for thread, connection in running.items():
@@ -321,11 +339,11 @@ class Server(object):
 
 
 def _place(thread):
-    """Where a thread is, as text."""
+    """Say where a thread is."""
     frame = sys._current_frames().get(thread.ident)
     if frame is None:
         return 'an unknown place'
-    # Not in lomond itself: the line of the handler that does not come back.
+    # Leave out lomond itself: name the line of the handler that does not return.
     innermost = frame
     while frame is not None and '/lomond/' in frame.f_code.co_filename.replace('\\', '/'):
         frame = frame.f_back

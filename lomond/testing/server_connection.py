@@ -1,8 +1,8 @@
 """One connection of the test server: what a handler is called with.
 
-It is an accepted session in the thread of its handler, plus what tests need: everything
-that the client did is recorded, receiving has a timeout, and a handler can go behind the
-back of the protocol (raw bytes, any frame, an end of TCP without a word).
+It is an accepted session in the thread of its handler, plus what tests need: it records
+what the client does, receiving has a timeout, and a handler can bypass the protocol
+(raw bytes, invalid frames, an end of TCP without a close frame).
 
 Knows nothing of: how connections are accepted, which handler runs.
 """
@@ -89,21 +89,21 @@ class ServerConnection(object):
 
     @property
     def events(self):
-        """A list of the events so far, :class:`~lomond.events.Event`, also of those that the
-        handler did not take.  What the server's ``record_limit`` does not allow is missing at
-        the front.
+        """A list of the events so far, as :class:`~lomond.events.Event`; it includes
+        those that the handler did not receive.  If the server's ``record_limit`` is
+        exceeded, the oldest are missing.
         """
         return list(self.recorded)
 
     @property
     def messages(self):
-        """A list of the messages so far: text, or bytes of the binary ones."""
+        """A list of the messages so far: text, or bytes for binary messages."""
         return [event.text if event.name == 'text' else event.data for event in self.events
                 if event.name in ('text', 'binary')]
 
     @property
     def close_code(self):
-        """The code of the client's close frame, int; None when it sent none."""
+        """The code of the client's close frame, int; None if it sent none."""
         return self._core.close_code
 
     @property
@@ -113,7 +113,7 @@ class ServerConnection(object):
 
     @property
     def supports_compression(self):
-        """True when permessage-deflate was agreed on."""
+        """True if permessage-deflate was agreed on."""
         return self._core.supports_compression
 
     @property
@@ -232,7 +232,7 @@ class ServerConnection(object):
                 "connection {}: only its handler's thread may receive".format(self.number))
 
     def _finish(self):
-        """Do what is left when the handler has ended: the closing handshake, and TCP."""
+        """Do what is left after the handler: the closing handshake, the end of TCP."""
         session = self._session
         if self._is_raw or self._drop is not None:
             return
@@ -249,13 +249,13 @@ class ServerConnection(object):
             _discard(session.stream)
 
     def stop_waiting(self):
-        """Wait for nothing any more; what has arrived is still handled.  Any thread."""
+        """Stop waiting; what has arrived is still handled.  From any thread."""
         self._is_stopping = True
         self._stop_pausing.set()
         self._session.wake()
 
     def abort(self):
-        """Shut the socket down, so that a blocked send ends.  Any thread."""
+        """Shut the socket down, so that a blocked send ends.  From any thread."""
         self._session.force_disconnect()
 
     def _end(self):
@@ -268,7 +268,7 @@ class ServerConnection(object):
         session = self._session
         stream = session.stream
         if stream is not None and self._drop == 'reset':
-            # Closed without an end before it: with this option the kernel sends a reset.
+            # With this option, closing sends a reset, unless an end was sent before.
             stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(str('ii'), 1, 0))
             stream.shutdown = _do_nothing
         elif stream is not None and self._drop == 'end':
@@ -283,8 +283,8 @@ class ServerConnection(object):
 
         :param timeout: seconds; None waits until the client or the server ends; the
             default is the ``timeout`` of the server
-        :returns: an :class:`~lomond.events.Event`; None if the connection is over, or if
-            the server stops and nothing is left to read
+        :returns: an :class:`~lomond.events.Event`; None if the connection is over, or
+            if the server stops and nothing is left to read
         :raises ReceiveTimeout: if nothing comes in time; the connection stays open
         """
         self._check_thread()
@@ -299,8 +299,8 @@ class ServerConnection(object):
     def receive_raw(self, timeout=_DEFAULT):
         """Wait for the next bytes, as they are, bypassing the protocol.
 
-        For a handler that is :func:`~lomond.testing.raw`, or one that from now on should
-        neither answer pings nor see closes.
+        For a handler that is :func:`~lomond.testing.raw`, or one that from now on
+        should neither answer pings nor see closes.
 
         :param timeout: as for :meth:`receive`
         :returns: bytes; empty if the connection is over, or the server stops
@@ -354,15 +354,15 @@ class ServerConnection(object):
     # -- sending
 
     def send_text(self, text, compress=True):
-        """Send a text message; waits for the client to take it.
+        """Send a text message; wait until the client takes it.
 
         :param text: text
-        :param compress: True: it is compressed if that was agreed on
-        :raises TypeError: for anything else
+        :param compress: if false, the message is sent uncompressed in any case
+        :raises TypeError: if it is not text
         :raises WebSocketClosing: after a close frame
         :raises WebSocketClosed: after the end
-        :raises SendTimeout: the client took nothing for ``timeout`` seconds of the server
-        :raises TransportFail: the connection is broken
+        :raises SendTimeout: if the client takes nothing for the server's ``timeout``
+        :raises TransportFail: if the connection is broken
         """
         if not isinstance(text, text_type):
             raise TypeError('text must be text, not {}; use send_binary for bytes'.format(
@@ -370,26 +370,27 @@ class ServerConnection(object):
         self._send(Opcode.TEXT, encode_utf8(text), compress)
 
     def send_binary(self, data, compress=True):
-        """Send a binary message; errors as in :meth:`send_text`.
+        """Send a binary message; errors as for :meth:`send_text`.
 
-        :param data: bytes, bytearray or memoryview; it must not change until this returns
-        :param compress: True: it is compressed if that was agreed on
+        :param data: bytes, bytearray or memoryview; it must not change until this
+            returns
+        :param compress: as for :meth:`send_text`
         """
         self._check_bytes(data)
         self._send(Opcode.BINARY, data if isinstance(data, bytes) else flat_view(data),
                    compress)
 
     def send_ping(self, data=b''):
-        """Send a ping (RFC 6455, 5.5.2); errors as in :meth:`send_text`.
+        """Send a ping (RFC 6455, 5.5.2); errors as for :meth:`send_text`.
 
         :param data: bytes, bytearray or memoryview, at most 125 bytes
-        :raises ValueError: more than that
+        :raises ValueError: if ``data`` is too long
         """
         self._check_bytes(data)
         self._send(Opcode.PING, to_bytes(data))
 
     def send_pong(self, data=b''):
-        """Send a pong that nobody asked for (RFC 6455, 5.5.3).
+        """Send an unsolicited pong (RFC 6455, 5.5.3).
 
         :param data: as for :meth:`send_ping`
         """
@@ -397,27 +398,27 @@ class ServerConnection(object):
         self._send(Opcode.PONG, to_bytes(data))
 
     def send_frame(self, opcode, payload=b'', fin=True, rsv1=False):
-        """Send one frame whatever the protocol says about it: fragments, reserved opcodes ...
+        """Send any frame, even one that the protocol forbids.
 
         :param opcode: 0 - 15
         :param payload: bytes, bytearray or memoryview
-        :param fin: False: the message goes on
-        :param rsv1: True: the payload is compressed (it must be so already)
-        :raises TransportFail: the connection is broken
-        :raises SendTimeout: as in :meth:`send_text`
+        :param fin: if false, more fragments follow
+        :param rsv1: if true, the payload is marked as compressed; compress it yourself
+        :raises TransportFail: if the connection is broken
+        :raises SendTimeout: as for :meth:`send_text`
         """
         self._check_bytes(payload)
         self.send_raw(encode_frame(opcode, payload, None, fin, rsv1))
 
     def send_raw(self, data):
-        """Send bytes as they are, behind what was sent before; waits for the client to take them.
+        """Send bytes as they are, and wait until the client takes them.
 
-        In another thread than the handler's it only leaves them to be sent.
+        In a thread other than the handler's, they are only queued.
 
         :param data: bytes, bytearray or memoryview
         :raises WebSocketClosed: after the end
-        :raises TransportFail: the connection is broken
-        :raises SendTimeout: as in :meth:`send_text`
+        :raises TransportFail: if the connection is broken
+        :raises SendTimeout: as for :meth:`send_text`
         """
         self._check_bytes(data)
         session = self._session
@@ -447,15 +448,18 @@ class ServerConnection(object):
             raise errors.TransportFail(text_type(writer.error))
 
     def close(self, code=1000, reason=''):
-        """Begin the closing handshake, or answer the client's (RFC 6455, 5.5.1); never wait.
+        """Begin the closing handshake, or answer the client's (RFC 6455, 5.5.1).
 
-        The client's answer is the event ``Closed``.  If a handler returns without having
-        received it, the server waits for it, at most for its ``timeout``.
+        This never waits.  The client's answer is the event ``Closed``.  If a handler
+        returns without having received it, the server waits for it, at most for its
+        ``timeout``.
 
         :param code: a close code that may be sent; None for an empty close frame
         :param reason: text or UTF-8 bytes, cut to 123 bytes
-        :raises TypeError: if the code is not an integer, or the reason neither text nor bytes
-        :raises ValueError: if the code may not be sent (:meth:`send_frame` sends anything)
+        :raises TypeError: if the code is not an integer, or the reason neither text nor
+            bytes
+        :raises ValueError: if the code may not be sent (:meth:`send_frame` sends
+            anything)
         """
         payload = self._core.close(code, reason)
         if payload is not None:
@@ -464,11 +468,11 @@ class ServerConnection(object):
     def drop(self, reset=False):
         """End the TCP connection without a close frame.
 
-        If called by another thread than the handler's, a reset happens when the handler
-        next receives or pauses, or ends; without ``reset``, the end comes at once.
+        In a thread other than the handler's, a reset is sent when the handler next
+        receives or pauses, or ends; without ``reset``, the connection ends at once.
 
-        :param reset: if true, the client gets a reset (ECONNRESET) instead of the end of
-            the stream
+        :param reset: if true, the client gets a reset (ECONNRESET) instead of the end
+            of the stream
         """
         if self._drop is None:
             self._drop = 'reset' if reset else 'end'
@@ -491,7 +495,7 @@ class ServerConnection(object):
 
 
 def _discard(stream):
-    """End our direction, and read what is there: unread data would make closing a reset."""
+    """End our direction, and read what is there: unread data would cause a reset."""
     stream.shutdown_write()
     place = memoryview(bytearray(64 * 1024))
     try:

@@ -1,6 +1,6 @@
-"""Steps of the scripts of :class:`~lomond.testing.ScriptedTransport`, and frames of a server.
+"""Steps of the scripts of ``ScriptedTransport``, and frames of a server.
 
-It must not know who plays them.
+Knows nothing of: how scripts are played.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -13,7 +13,7 @@ from ..protocol.frames import encode_close_payload, encode_frame
 
 
 class _Mark(object):
-    """A step that is known by its identity."""
+    """A step that is recognized by its identity."""
 
     def __init__(self, name):
         self._name = name
@@ -22,7 +22,7 @@ class _Mark(object):
         return native(self._name)
 
 
-#: The request is waited for, and answered as a good server does.
+#: Wait for the request, and answer it as a well-behaved server does.
 ACCEPT = _Mark('ACCEPT')
 #: The end of the stream.
 EOF = _Mark('EOF')
@@ -33,19 +33,20 @@ SendsFail = collections.namedtuple(str('SendsFail'), 'error')
 
 
 def until(condition):
-    """Make a step that waits until something is so.
+    """Make a step that waits for a condition.
 
-    :param condition: name of an event (``'ping'``, ``'text'``, ``'closing'`` ...) that the client is
-        to send from now on; or a callable with the transport, asked now and after each send
+    :param condition: the name of an event (``'ping'``, ``'text'``, ``'closing'``...)
+        that the client has to send from now on; or a callable that takes the transport,
+        called now and after each send
     :returns: a step of a script
     """
     return Until(condition)
 
 
 def room(size):
-    """Make a step after which so many bytes can be sent.
+    """Make a step that limits how much the client can send from now on.
 
-    :param size: 0: nothing can be sent; None: any number
+    :param size: the number of bytes, 0 or more; None for no limit
     :returns: a step of a script
     """
     return Room(size)
@@ -61,20 +62,24 @@ def sends_fail(error):
 
 
 def text_frame(text, fin=True):
-    """Make the frame of a server's text message, or of its first fragment (RFC 6455, 5.6).
+    """Make the frame of a server's text message, or of its first fragment.
+
+    See RFC 6455, 5.6.
 
     :param text: text
-    :param fin: False: fragments follow
+    :param fin: if false, more fragments follow
     :returns: bytes
     """
     return encode_frame(Opcode.TEXT, encode_utf8(text), fin=fin)
 
 
 def binary_frame(data, fin=True):
-    """Make the frame of a server's binary message, or of its first fragment (RFC 6455, 5.6).
+    """Make the frame of a server's binary message, or of its first fragment.
+
+    See RFC 6455, 5.6.
 
     :param data: bytes
-    :param fin: False: fragments follow
+    :param fin: if false, more fragments follow
     :returns: bytes
     """
     return encode_frame(Opcode.BINARY, data, fin=fin)
@@ -83,8 +88,8 @@ def binary_frame(data, fin=True):
 def continuation_frame(data, fin=True):
     """Make the frame of a further fragment (RFC 6455, 5.4).
 
-    :param data: bytes, of a text's UTF-8 too
-    :param fin: False: it is not the last
+    :param data: bytes; for a text message, a piece of its UTF-8
+    :param fin: if false, more fragments follow
     :returns: bytes
     """
     return encode_frame(Opcode.CONTINUATION, data, fin=fin)
@@ -111,7 +116,7 @@ def pong_frame(data=b''):
 def close_frame(code=1000, reason=''):
     """Make a server's close frame (RFC 6455, 5.5.1).
 
-    :param code: a close code that may be sent; None: an empty frame
+    :param code: a close code that may be sent; None for an empty frame
     :param reason: text or UTF-8 bytes
     :returns: bytes
     """

@@ -295,13 +295,13 @@ def test_never_ending_session_is_stopped():
 
 
 def test_session_without_a_deadline():
-    with pytest.raises(ScriptError, match='for ever'):
+    with pytest.raises(ScriptError, match='forever'):
         Played(ScriptedTransport([until(lambda transport: False)]), connect_timeout=None)
 
 
 def test_no_step():
     for script in (['text'], [ACCEPT, 5, object()]):
-        with pytest.raises(ScriptError, match='is no step of a script'):
+        with pytest.raises(ScriptError, match='is not a step of a script'):
             Played(ScriptedTransport(script))
 
 
