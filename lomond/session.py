@@ -1,6 +1,7 @@
 """The session: connects one WebSocket and drives its connection in a thread that waits.
 
-There are two layers, so that other loops can drive the same code:
+There are two layers, so that other loops can drive the same code; the first one is that
+of :mod:`lomond.driver.steps`:
 
 ``waits()``, ``next_deadline()``, ``process(ready, now)``, ``is_over``
     the steps: what to wait for, until when, what came of it, and whether that was all
@@ -16,19 +17,18 @@ Knows nothing of: ``WebSocket``, which hands in an attempt (what to connect to).
 
 from __future__ import absolute_import, division, unicode_literals
 
-from . import errors
-from ._compat import OS_ERRORS, error_text, monotonic, text_type, without_frames
+from ._compat import OS_ERRORS, error_text, text_type, without_frames
 from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
+from .driver.steps import Steps
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .network.dialer import Dial, DialFail
-from .network.poller import LONGEST, READ, WRITE, Waiting  # noqa: F401 - WRITE is for users
+from .network.poller import LONGEST, READ, WRITE  # noqa: F401 - WRITE is for users
 from .network.tls_errors import describe_error
 from .network.tls_stream import as_stream
-from .opcode import Opcode
 
 
-class WebsocketSession(object):
+class WebsocketSession(Steps):
     """Drives one connection of a :class:`~lomond.websocket.WebSocket`.
 
     Subclasses may override ``_connect`` and ``_wrap_socket``.  ``send``, ``write``,
@@ -37,29 +37,18 @@ class WebsocketSession(object):
 
     :param websocket: the WebSocket to connect
     """
-    waiting = Waiting       #: makes the clock, the waiting and the wake-up of a connection
 
     def __init__(self, websocket):
-        # Without a lock: the loop's thread writes these, unless noted otherwise; others
-        # read.
-        self._attempt = websocket.state    # dropped at the end, so that no cycle stays
-        self._core = self._attempt.core
+        # Without a lock, like the fields of Steps: the loop's thread writes them.
+        super(WebsocketSession, self).__init__(websocket.state.core)
+        self._attempt = websocket.state     # dropped at the end, so that no cycle stays
         self._sock = None               # the connected socket, while there is one
         self._stream = None
         self._dial = None
-        self._driver = None             # once connected
-        self._deadlines = None
-        self._waiting = None
-        self._life = None
-        self._ended_time = None         # session_time at the end
-        self._stopped = None            # the reason of a forced end; one store, by any thread
         self._deadline = None           # of connecting, upgrade included; monotonic
-        self._now = 0.0
-        self._ready = ()
         self._proxy = None
         self._surplus = b''             # bytes behind a proxy's answer
         self._failure = None            # (reason, exception, stage) of a failed attempt
-        self.is_over = False            #: True once nothing more will happen
 
     # -- what WebSocket calls
 
@@ -118,132 +107,6 @@ class WebsocketSession(object):
         if driver is not None:
             return self._now if driver.is_busy else driver.lifecycle.next_deadline()
         return self._now if self._dial is None else earliest(self._dial.deadline, self._deadline)
-
-    def monotonic(self):
-        """Read the clock of all deadlines.
-
-        :returns: seconds
-        """
-        return monotonic() if self._waiting is None else self._waiting.monotonic()
-
-    def process(self, ready, now):
-        """Do what can be done now.
-
-        :param ready: those of :meth:`waits` that are ready, in the same shape
-        :param now: the time, from :meth:`monotonic`
-        :returns: a lazy iterator of events; exhaust it before the next call
-        """
-        if self._life is None and not self.is_over:
-            self._life = self._live()
-        self._resume(ready, now)
-        over = True
-        try:
-            for event in self._life or ():
-                if event is None:
-                    over = False
-                    return
-                yield event
-        finally:
-            if over:
-                self._clean_up()
-
-    def _resume(self, ready, now):
-        self._ready, self._now = ready, now
-        if self._waiting is not None:
-            for fd, _ in ready or ():
-                if fd == self._waiting.fileno():
-                    self._waiting.clear()
-
-    def send(self, opcode, payload, compress=False):
-        """Check the state, compress, encode and write, as one act; from any thread.
-
-        A close frame is queued instead: it is not checked, and never waits or raises.
-
-        :param opcode: that of a message, ping, pong or close frame
-        :param payload: bytes or memoryview
-        :param compress: if true, the message is compressed where that was agreed on
-        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
-        :raises SendTimeout: if the peer takes nothing for ``send_timeout`` seconds
-        :raises TransportFail: if the connection is broken
-        """
-        driver = self._driver
-        if opcode == Opcode.CLOSE:
-            if driver is not None and self._deadlines.closed_at is None:
-                self._deadlines.closed_at = driver.clock()
-            self._queue(opcode, payload)
-            return
-        if driver is None:
-            self._core.check_send()
-            raise errors.WebSocketUnavailable('nothing can be sent without a connection')
-        driver.writer.send(opcode, payload, compress)
-        if opcode == Opcode.PING and self._deadlines.ping_timeout is not None:
-            self.wake()                     # the loop has a new deadline
-
-    def queue_message(self, opcode, payload, compress=False):
-        """Queue a message without waiting; :meth:`process` writes it bit by bit.
-
-        :param opcode: ``Opcode.TEXT`` or ``Opcode.BINARY``
-        :param payload: bytes
-        :param compress: if true, the message is compressed where that was agreed on
-        :returns: the number of bytes of messages in the queue, to compare with a
-            high-water mark
-        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
-        """
-        self._core.check_send()
-        self._core.send_queue.queue_message(opcode, payload, compress)
-        self._flush()
-        return self._core.send_queue.queued_messages
-
-    def write(self, data):
-        """Write encoded frames as they are, after what is queued already; never waits.
-
-        :param data: bytes
-        """
-        self._queue(None, data)
-
-    def _queue(self, opcode, payload):
-        self._core.send_queue.queue(opcode, payload)
-        self._flush()
-
-    def _flush(self):
-        driver = self._driver
-        if driver is not None:
-            driver.writer.try_flush()
-        self.wake()
-
-    def close(self):
-        """Close the socket without a close frame, and end the loop; from any thread."""
-        self._stop('closed')
-
-    def force_disconnect(self):
-        """Drop the connection at once, and end the loop.
-
-        Safe from any thread and from signal handlers.
-        """
-        self._stop('disconnected; force_disconnect')
-
-    def _stop(self, reason):
-        if self._stopped is None:
-            self._stopped = reason
-        self._core.disconnect()
-        driver = self._driver
-        if driver is not None:
-            driver.stop(reason)
-        self.wake()
-
-    def wake(self):
-        """Wake the event loop.  Safe from any thread and from signal handlers."""
-        waiting = self._waiting
-        if waiting is not None:
-            waiting.wake()
-
-    @property
-    def session_time(self):
-        """Seconds since Ready; 0.0 before it.  After the end it stands still."""
-        if self._ended_time is not None:
-            return self._ended_time
-        driver = self._driver
-        return 0.0 if driver is None else driver.session_time
 
     # -- the life of a connection
 

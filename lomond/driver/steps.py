@@ -27,10 +27,9 @@ class Steps(object):
     It sets ``_driver``, ``_deadlines`` and ``_waiting`` when it has them.
 
     :param core: the :class:`~lomond.protocol.connection.Connection`
-    :ivar is_over: True once nothing more will happen
     """
 
-    waiting = Waiting       #: clock, waiting and wake-up; tests put their own here
+    waiting = Waiting       #: makes the clock, the waiting and the wake-up of a connection
 
     def __init__(self, core):
         # Without a lock: the loop's thread writes these, unless noted; others read.
@@ -43,7 +42,7 @@ class Steps(object):
         self._stopped = None            # the reason of a forced end; one store, by any thread
         self._now = 0.0
         self._ready = ()
-        self.is_over = False
+        self.is_over = False            #: True once nothing more will happen
 
     # -- the loop
 
@@ -125,7 +124,7 @@ class Steps(object):
         return self._core.send_queue.queued_messages
 
     def write(self, data):
-        """Write encoded frames as they are, behind what is queued already; never wait.
+        """Write encoded frames as they are, after what is queued already; never waits.
 
         :param data: bytes
         """
@@ -142,11 +141,14 @@ class Steps(object):
         self.wake()
 
     def close(self):
-        """Close the socket without a close frame; the loop ends."""
+        """Close the socket without a close frame, and end the loop; from any thread."""
         self._stop('closed')
 
     def force_disconnect(self):
-        """Drop the connection at once; the loop ends.  Also for signal handlers."""
+        """Drop the connection at once, and end the loop.
+
+        Safe from any thread and from signal handlers.
+        """
         self._stop('disconnected; force_disconnect')
 
     def _stop(self, reason):
@@ -159,14 +161,14 @@ class Steps(object):
         self.wake()
 
     def wake(self):
-        """Wake the event loop.  Also for signal handlers."""
+        """Wake the event loop.  Safe from any thread and from signal handlers."""
         waiting = self._waiting
         if waiting is not None:
             waiting.wake()
 
     @property
     def session_time(self):
-        """Seconds since Ready; 0.0 before it.  It stands still after the end."""
+        """Seconds since Ready; 0.0 before it.  After the end it stands still."""
         if self._ended_time is not None:
             return self._ended_time
         driver = self._driver
