@@ -28,7 +28,8 @@ from ..protocol.handshake import ServerHandshake
 class Acceptance(object):
     """What a server agrees to on one connection, and who is told about it.
 
-    A subclass may replace the hooks; ``on_*`` are None where nobody listens.
+    A subclass may replace the hooks; ``on_*`` are None where nobody listens.  It is
+    also the ``state`` of a :class:`~lomond.driver.sender.Sender`.
 
     :param protocols: subprotocols of the server, texts
     :param deflate: the :class:`~lomond.compression.Deflate` to agree to; None for no
@@ -38,11 +39,13 @@ class Acceptance(object):
         limit
 
     :ivar core: the :class:`~lomond.protocol.connection.Connection`
-    :ivar session: the session that drives it; None before and after
+    :ivar session: the session that drives it, or has done so; None before
     :ivar request: the :class:`~lomond.response.Request`; None until it has come
     """
 
     on_event = on_sent = on_received = on_reply = None
+    observer = None
+    has_custom_session = False
 
     def __init__(self, protocols=(), deflate=None, on_request=None,
                  max_message_size=DEFAULT_MAX_MESSAGE_SIZE):
@@ -70,7 +73,6 @@ class Acceptance(object):
 
     def end(self, session):
         """Note that the connection is over."""
-        self.session = None
 
 
 class AcceptedSession(Steps):

@@ -20,6 +20,7 @@ from support.frames import BINARY, CLOSE, KEY, PING, PONG, TEXT, Reader, close_f
 from lomond import WebSocket
 from lomond._compat import OS_ERRORS, monotonic, would_block
 from lomond.compression import Deflate
+from lomond.driver.sender import Sender
 from lomond.errors import SendTimeout, WebSocketClosed, WebSocketUnavailable
 from lomond.network.poller import READ, Waiting
 from lomond.opcode import Opcode
@@ -208,7 +209,7 @@ def test_messages_and_a_close():
         b'101', [(TEXT, b'one'), (BINARY, b'two'), (PONG, b'?'), (CLOSE, code(1000))])
     assert client.ended_at == 3.0 and client.clock.elapsed == 3.5
     assert client.acceptance.told == ['begin', 'accepted', 'end']
-    assert client.acceptance.request.target == '/chat' and client.acceptance.session is None
+    assert client.acceptance.request.target == '/chat' and client.acceptance.session is session
     assert session.session_time == 3.5
 
 
@@ -230,6 +231,25 @@ def test_hooks_hear_of_everything():
     drive(session)
     assert heard == ['received {}'.format(len(REQUEST)), (None, b'HTTP/1.1 101'), 'sent', 'ready',
                      'received 7', (PONG, b'?'), 'sent', 'ping', 'received 0']
+
+
+def test_sender_over_an_acceptance():
+    """The sending half of the client's WebSocket works on an accepted connection, too."""
+    class ServerSide(Sender):
+        def __init__(self, state):
+            self.state = state
+
+    client = Client([(0, REQUEST), (1, close_frame(1000, key=KEY)), (2, END)])
+    session = client.connect()
+    sender = ServerSide(client.acceptance)
+    with pytest.raises(WebSocketUnavailable):
+        sender.send_text('early')
+    drive(session, {'ready': lambda event: (sender.send_text('one'), sender.send_ping(b'?'),
+                                            sender.close(1001, 'bye'))})
+    assert client.status_and_frames()[1] == [(TEXT, b'one'), (PING, b'?'), (CLOSE, code(1001) + b'bye')]
+    assert sender.is_closed and sender.sent_close_time == 0.0
+    with pytest.raises(WebSocketClosed):
+        sender.send_text('late')
 
 
 def test_auto_pong_can_be_off():
