@@ -261,8 +261,7 @@ def test_trace(quiet):
     response = answer('403')
     for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.Ping(b'1'), events.Pong(b'12'),
                   events.Poll(), events.Closing(1000, 'bye'), events.Closed(None, ''),
-                  events.Rejected(response, 'no'),
-                  events.Ready(response, 'chat', set(['b', 'a']))):
+                  events.Rejected(response, 'no'), events.Ready(response, 'chat', set(['b', 'a']))):
         attempt.on_event(event)
     url = 'ws://me:***@example.test/chat'
     assert records == [dict(record, url=url) for record in (

@@ -25,24 +25,13 @@ HOSTILE = ['', ' ', '-1', '-0', '+5', '1.5', '1e3', 'nan', 'inf', '-inf', 'NaN',
 
 
 @pytest.mark.parametrize('text, expected', [
-    ('0', 0.0),
-    ('000', 0.0),
-    ('120', 120.0),
-    (' \t120 ', 120.0),
-    (str('120'), 120.0),
-    ('9' * 30, backoff.LONGEST_DELAY),
-    ('9' * 5000, backoff.LONGEST_DELAY),
-    ('0' * 5000 + '7', 7.0),
-    ('Sun, 06 Nov 1994 08:49:37 GMT', 0.0),
-    ('Sun, 06 Nov 1994 08:50:37 GMT', 60.0),
-    ('Sunday, 06-Nov-94 08:50:37 GMT', 60.0),
-    ('Sun Nov  6 08:50:37 1994', 60.0),
-    ('Sun Nov 06 08:50:37 1994', 60.0),
-    ('Wed Nov 16 08:49:37 1994', 864000.0),
-    ('Sun, 06 Nov 1994 08:49:60 GMT', 23.0),
-    ('Thu, 01 Jan 1970 00:00:00 GMT', 0.0),
-    ('Mon, 01 Jan 0001 00:00:00 GMT', 0.0),
-    ('Fri, 31 Dec 9999 23:59:59 GMT', backoff.LONGEST_DELAY),
+    ('0', 0.0), ('000', 0.0), ('120', 120.0), (' \t120 ', 120.0), (str('120'), 120.0),
+    ('9' * 30, backoff.LONGEST_DELAY), ('9' * 5000, backoff.LONGEST_DELAY), ('0' * 5000 + '7', 7.0),
+    ('Sun, 06 Nov 1994 08:49:37 GMT', 0.0), ('Sun, 06 Nov 1994 08:50:37 GMT', 60.0),
+    ('Sunday, 06-Nov-94 08:50:37 GMT', 60.0), ('Sun Nov  6 08:50:37 1994', 60.0),
+    ('Sun Nov 06 08:50:37 1994', 60.0), ('Wed Nov 16 08:49:37 1994', 864000.0),
+    ('Sun, 06 Nov 1994 08:49:60 GMT', 23.0), ('Thu, 01 Jan 1970 00:00:00 GMT', 0.0),
+    ('Mon, 01 Jan 0001 00:00:00 GMT', 0.0), ('Fri, 31 Dec 9999 23:59:59 GMT', backoff.LONGEST_DELAY),
     ('Thursday, 29-Feb-96 00:00:00 GMT', backoff.LONGEST_DELAY),
     ('Monday, 01-Jan-44 00:00:00 GMT', backoff.LONGEST_DELAY),      # 2044: 50 years ahead
     ('Sunday, 01-Jan-45 00:00:00 GMT', 0.0),                        # 1945, not 2045
@@ -66,22 +55,12 @@ def test_two_digit_years_move_with_the_clock():
 
 
 @pytest.mark.parametrize('retries, random, min_wait, max_wait, expected', [
-    (0, 0.0, 5, 30, 5.0),
-    (0, 0.5, 5, 30, 5.5),
-    (1, 0.0, 5, 30, 5.0),
-    (1, 0.5, 5, 30, 6.0),
-    (2, 0.5, 5, 30, 7.0),
-    (3, 0.5, 5, 30, 9.0),
-    (4, 0.5, 5, 30, 13.0),
+    (0, 0.0, 5, 30, 5.0), (0, 0.5, 5, 30, 5.5), (1, 0.0, 5, 30, 5.0), (1, 0.5, 5, 30, 6.0),
+    (2, 0.5, 5, 30, 7.0), (3, 0.5, 5, 30, 9.0), (4, 0.5, 5, 30, 13.0),
     (5, 0.5, 5, 30, 17.5),      # 25, not 32
-    (6, 0.5, 5, 30, 17.5),
-    (10 ** 9, 0.5, 5, 30, 17.5),
-    (3, 0.5, 0, 0, 0.0),
-    (3, 0.5, 10, 10, 10.0),
+    (6, 0.5, 5, 30, 17.5), (10 ** 9, 0.5, 5, 30, 17.5), (3, 0.5, 0, 0, 0.0), (3, 0.5, 10, 10, 10.0),
     (3, 0.5, 10, 4, 7.0),       # 0.3.4's formula: between the two
-    (10 ** 9, 0.999, 5, float('inf'), backoff.LONGEST_DELAY),
-    (1, 0.5, 1e300, 1e300, backoff.LONGEST_DELAY),
-])
+    (10 ** 9, 0.999, 5, float('inf'), backoff.LONGEST_DELAY), (1, 0.5, 1e300, 1e300, backoff.LONGEST_DELAY)])
 def test_delay(retries, random, min_wait, max_wait, expected):
     """min_wait + random() * min(max_wait - min_wait, 2**retries)"""
     delay = back_off_delay(retries, random, min_wait, max_wait)
@@ -89,20 +68,11 @@ def test_delay(retries, random, min_wait, max_wait, expected):
 
 
 @pytest.mark.parametrize('header, min_wait, max_wait, expected', [
-    ('0', 5, 30, 5.0),
-    ('4', 5, 30, 5.0),
-    ('7', 5, 30, 7.0),
-    ('120', 5, 30, 120.0),
-    ('3601', 5, 30, 3600.0),
-    ('9' * 30, 5, 30, 3600.0),
-    ('9' * 30, 5, 7200, 7200.0),
-    ('9' * 30, 5, float('inf'), backoff.LONGEST_DELAY),
-    ('7200', 5, 7200, 7200.0),
-    ('10', 4000, 30, 4000.0),
-    ('Sun, 06 Nov 1994 08:50:37 GMT', 5, 30, 60.0),
-    ('Sun, 06 Nov 1994 08:48:37 GMT', 5, 30, 5.0),
-    ('Fri, 31 Dec 9999 23:59:59 GMT', 5, 30, 3600.0),
-])
+    ('0', 5, 30, 5.0), ('4', 5, 30, 5.0), ('7', 5, 30, 7.0), ('120', 5, 30, 120.0), ('3601', 5, 30, 3600.0),
+    ('9' * 30, 5, 30, 3600.0), ('9' * 30, 5, 7200, 7200.0),
+    ('9' * 30, 5, float('inf'), backoff.LONGEST_DELAY), ('7200', 5, 7200, 7200.0), ('10', 4000, 30, 4000.0),
+    ('Sun, 06 Nov 1994 08:50:37 GMT', 5, 30, 60.0), ('Sun, 06 Nov 1994 08:48:37 GMT', 5, 30, 5.0),
+    ('Fri, 31 Dec 9999 23:59:59 GMT', 5, 30, 3600.0)])
 def test_delay_that_was_asked_for(header, min_wait, max_wait, expected):
     """Retry-After replaces the delay, within min_wait .. max(max_wait, 3600)."""
     delay = back_off_delay(3, 0.5, min_wait, max_wait, header, NOW)
@@ -133,8 +103,7 @@ class Response(object):
 @pytest.mark.parametrize('status, expected', [
     (408, True), (425, True), (429, True), (500, True), (502, True), (503, True), (599, True),
     (101, False), (200, False), (301, False), (400, False), (401, False), (403, False), (404, False),
-    (407, False), (426, False), (600, False), (None, False),
-])
+    (407, False), (426, False), (600, False), (None, False)])
 def test_transient_answers(status, expected):
     """HTTP 408, 425, 429 and 5xx."""
     assert transient(events.Rejected(Response(status), 'no')) is expected
@@ -148,8 +117,7 @@ def test_transient_without_response():
 @pytest.mark.parametrize('code, expected', [
     (None, True), (1001, True), (1005, True), (1006, True), (1011, True), (1012, True), (1013, True),
     (1014, True), (1000, False), (1002, False), (1003, False), (1007, False), (1008, False),
-    (1009, False), (1010, False), (1015, False), (3000, False), (4000, False), (4401, False),
-])
+    (1009, False), (1010, False), (1015, False), (3000, False), (4000, False), (4401, False)])
 @pytest.mark.parametrize('graceful', [True, False])
 def test_transient_close_codes(code, expected, graceful):
     """1001, none, lost, 1011 - 1014."""
@@ -157,12 +125,9 @@ def test_transient_close_codes(code, expected, graceful):
 
 
 @pytest.mark.parametrize('error, expected', [
-    (None, True),
-    (errors.TransportFail('socket fail; connection lost'), True),
-    (errors.ProtocolError('bad frame'), False),
-    (errors.PayloadTooLarge('too large'), False),
-    (errors.CriticalProtocolError('bad text'), False),
-])
+    (None, True), (errors.TransportFail('socket fail; connection lost'), True),
+    (errors.ProtocolError('bad frame'), False), (errors.PayloadTooLarge('too large'), False),
+    (errors.CriticalProtocolError('bad text'), False)])
 def test_transient_ends(error, expected):
     """A lost connection is transient; a violation of the protocol is not."""
     assert transient(events.Disconnected('x', error=error)) is expected
@@ -175,8 +140,7 @@ CERTIFICATE_ERROR = ssl.CertificateError('hostname mismatch')
     ('unable to connect; 127.0.0.1:9 connection refused', 'connect', None, True),
     ('unable to connect; certificate.test:9 connection refused', 'connect', None, True),
     ('unable to connect; Name or service not known', 'resolve', socket.gaierror(-2, 'x'), True),
-    ('unable to connect; timed out', 'tls', None, True),
-    ('unable to connect', None, None, True),
+    ('unable to connect; timed out', 'tls', None, True), ('unable to connect', None, None, True),
     (str('unable to connect'), None, None, True),
     ('unable to connect; certificate verify failed: self signed certificate', 'tls', None, False),
     ('unable to connect; CERTIFICATE_VERIFY_FAILED', None, None, False),
@@ -188,8 +152,7 @@ CERTIFICATE_ERROR = ssl.CertificateError('hostname mismatch')
     ('unable to connect to proxy; certificate verify failed', 'proxy', None, False),
     ('unable to connect to proxy; connection refused', 'proxy', None, True),
     ('proxy fail; 407 Proxy Authentication Required', 'proxy', None, False),
-    ('proxy fail; 403 Forbidden', 'proxy', None, False),
-    ('proxy fail; 502 Bad Gateway', 'proxy', None, True),
+    ('proxy fail; 403 Forbidden', 'proxy', None, False), ('proxy fail; 502 Bad Gateway', 'proxy', None, True),
     ('proxy fail; 503', 'proxy', None, True),
     ('proxy fail; SOCKS5 authentication failed', 'proxy', None, False),
     ('proxy fail; SOCKS5 no acceptable authentication method', 'proxy', None, False),
@@ -200,13 +163,11 @@ CERTIFICATE_ERROR = ssl.CertificateError('hostname mismatch')
     ('proxy fail; SOCKS4 request rejected or failed', 'proxy', None, True),
     ('proxy fail; the proxy closed the connection before its HTTP answer was complete', 'proxy', None, True),
     ('upgrade timed out after 30.0s', 'upgrade', None, True),
-    ('bad url', 'prepare', ValueError('bad url'), False),
-    ('nothing known', 'prepare', None, False),
+    ('bad url', 'prepare', ValueError('bad url'), False), ('nothing known', 'prepare', None, False),
     ('ca.pem: no such file', 'prepare', IOError(errno.ENOENT, 'No such file', 'ca.pem'), False),
     ('ca.pem: permission denied', 'prepare', OSError(errno.EACCES, 'Permission denied'), False),
     ('ca.pem: no PEM', 'prepare', ssl.SSLError('no certificate found'), False),
-    ('url(): the token server is away', 'prepare', socket.error(errno.ECONNREFUSED, 'refused'), True),
-])
+    ('url(): the token server is away', 'prepare', socket.error(errno.ECONNREFUSED, 'refused'), True)])
 def test_transient_connect_fail(reason, stage, error, expected):
     """Network errors are transient; bad certificates, refusals and settings are not."""
     assert transient(events.ConnectFail(reason, error=error, stage=stage)) is expected

@@ -47,10 +47,8 @@ def test_without_a_jar(cookies, expected):
 
 
 @pytest.mark.parametrize('url, expected', [
-    ('ws://example.test/chat/', [b'path=2', b'top=1']),
-    ('ws://example.test:8000/', [b'top=1']),
-    ('wss://example.test/chat/x', [b'path=2', b'secure=3', b'top=1']),
-    ('ws://other.test/chat/', [b''])])
+    ('ws://example.test/chat/', [b'path=2', b'top=1']), ('ws://example.test:8000/', [b'top=1']),
+    ('wss://example.test/chat/x', [b'path=2', b'secure=3', b'top=1']), ('ws://other.test/chat/', [b''])])
 def test_rules_of_the_jar(url, expected):
     jar = jar_of(b'top=1; Path=/', b'path=2; Path=/chat', b'secure=3; Path=/; Secure', b'old=5; Max-Age=0',
                  b'other=6; Domain=elsewhere.test')

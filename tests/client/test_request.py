@@ -9,10 +9,7 @@ from lomond import WebSocket
 
 @pytest.mark.parametrize('added, given, sent', [
     ([], [('Authorization', 'a'), ('authorization', 'b')], [b'b']),
-    ([b'x', b'y'], [('Authorization', 'a')], [b'y']),
-    ([b'x'], [], [b'x']),
-    ([], [], [b'Basic djpx']),
-])
+    ([b'x', b'y'], [('Authorization', 'a')], [b'y']), ([b'x'], [], [b'x']), ([], [], [b'Basic djpx'])])
 def test_one_authorization(added, given, sent):
     """The last one of add_header, else of headers, else that of auth."""
     ws = WebSocket('ws://u:p@example.test/', headers=given, auth=('v', 'q'))

@@ -17,8 +17,7 @@ from lomond.response import Response
 @pytest.mark.parametrize('user, password, value', [
     ('Aladdin', 'open sesame', 'Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=='),       # RFC 7617, 2
     ('test', '123£', 'Basic dGVzdDoxMjPCow=='),                             # RFC 7617, 2.1
-    ('', '', 'Basic Og=='),
-    ('a', 'b:c:', 'Basic YTpiOmM6'),
+    ('', '', 'Basic Og=='), ('a', 'b:c:', 'Basic YTpiOmM6'),
     ('ü' * 100, 'p', 'Basic ' + base64.b64encode(('ü' * 100 + ':p').encode('utf-8')).decode('ascii')),
     (str('native'), str('text'), 'Basic bmF0aXZlOnRleHQ=')])
 def test_basic(user, password, value):
@@ -31,11 +30,9 @@ BAD = [
     ('us\ner', 'secret', ValueError, 'user has control characters'),
     ('user', 'sec\x00ret', ValueError, 'password has control characters'),
     ('user', 'sec\x7fret', ValueError, 'password has control characters'),
-    (None, 'secret', TypeError, 'user must be text'),
-    ('user', 7, TypeError, 'password must be text'),
+    (None, 'secret', TypeError, 'user must be text'), ('user', 7, TypeError, 'password must be text'),
     (b'\xe9', 'secret', TypeError, 'user must be text'),
-    ('user', bytearray(b'secret'), TypeError, 'password must be text'),
-]
+    ('user', bytearray(b'secret'), TypeError, 'password must be text')]
 
 
 @pytest.mark.parametrize('make', [basic, DigestAuth])
@@ -60,11 +57,8 @@ def test_half_a_surrogate_pair():
 # --- challenges ---
 
 CHALLENGES = [
-    ([], []),
-    (['', ' , ', '\t'], []),
-    (['Basic'], [('basic', {})]),
-    (['Basic realm="x"'], [('basic', {'realm': 'x'})]),
-    (['BASIC REALM="X"'], [('basic', {'realm': 'X'})]),
+    ([], []), (['', ' , ', '\t'], []), (['Basic'], [('basic', {})]),
+    (['Basic realm="x"'], [('basic', {'realm': 'x'})]), (['BASIC REALM="X"'], [('basic', {'realm': 'X'})]),
     # RFC 7235, 4.1
     (['Newauth realm="apps", type=1, title="Login to \\"apps\\"", Basic realm="simple"'],
      [('newauth', {'realm': 'apps', 'type': '1', 'title': 'Login to "apps"'}),
@@ -89,10 +83,8 @@ CHALLENGES = [
     (['Digest realm="x\\'], [('digest', {'realm': 'x'})]),
     (['Digest realm="a", nonce=', 'Basic realm=b'], [('digest', {'realm': 'a'}), ('basic', {'realm': 'b'})]),
     (['Digest realm="a", nonce=@, opaque=x'], [('digest', {'realm': 'a'})]),
-    (['Digest realm="a"; nonce="b"'], [('digest', {'realm': 'a'})]),
-    (['@', '"', '= x'], []),
-    (['Digest realm="caf\xe9"'], [('digest', {'realm': 'caf\xe9'})]),
-]
+    (['Digest realm="a"; nonce="b"'], [('digest', {'realm': 'a'})]), (['@', '"', '= x'], []),
+    (['Digest realm="caf\xe9"'], [('digest', {'realm': 'caf\xe9'})])]
 
 
 @pytest.mark.parametrize('lines, challenges', CHALLENGES)

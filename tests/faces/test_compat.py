@@ -66,8 +66,7 @@ class Numbered(Exception):
 
 @pytest.mark.parametrize('error, number', [
     (OSError(), None), (OSError('text'), None), (ValueError('x'), None),
-    (Numbered(errno.EINTR, 'x'), errno.EINTR),
-    (Numbered('5'), None)])
+    (Numbered(errno.EINTR, 'x'), errno.EINTR), (Numbered('5'), None)])
 def test_errors_without_a_number(error, number):
     assert error_number(error) == number
 
@@ -81,8 +80,7 @@ class Broken(Exception):
     (OSError(errno.ENOENT, 'No such\n file'), 'No such file'), (OSError('text'), 'text'),
     (ValueError('\u2603 x'), '\u2603 x'),
     (ValueError(), 'ValueError'), (KeyError('k'), repr('k')), (OSError(1, b'b\xc3\xbc'), 'b\xfc'),
-    (ValueError(' \r\n'), 'ValueError'),
-    (Broken(), 'bytes \ufffd'), (OSError(1, b'b\xff'), 'b\ufffd')])
+    (ValueError(' \r\n'), 'ValueError'), (Broken(), 'bytes \ufffd'), (OSError(1, b'b\xff'), 'b\ufffd')])
 def test_error_text(error, text):
     assert error_text(error) == text
     assert isinstance(error_text(error), type(''))

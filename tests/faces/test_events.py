@@ -61,8 +61,7 @@ EVENTS = [
      'BackOff(delay=0.1)'),
     ('BackOff', 'back_off', (3,), {'delay': 3}, 'BackOff(delay=3.0)'),
     ('BackOff', 'back_off', (None,), {'delay': None}, 'BackOff(delay=None)'),
-    ('GaveUp', 'gave_up', (7, 3), {'cause': 7, 'attempts': 3}, 'GaveUp(cause=7, attempts=3)'),
-]
+    ('GaveUp', 'gave_up', (7, 3), {'cause': 7, 'attempts': 3}, 'GaveUp(cause=7, attempts=3)')]
 
 CLASSES = sorted(set(row[0] for row in EVENTS))
 
@@ -141,8 +140,7 @@ def test_copies(cls, name, args, attributes, shown):
     (events.Disconnected('r' * 256), "Disconnected(reason={u}'" + 'r' * 256 + "', graceful=False)"),
     (events.Disconnected('r' * 1000),
      "Disconnected(reason={u}'" + 'r' * 256 + "' + 744 chars, graceful=False)"),
-    (events.Connecting('ws://' + 'h' * 1000), "Connecting(url={u}'ws://" + 'h' * 251 + "' + 749 chars)"),
-])
+    (events.Connecting('ws://' + 'h' * 1000), "Connecting(url={u}'ws://" + 'h' * 251 + "' + 749 chars)")])
 def test_repr_is_cut(event, shown):
     assert repr(event) == shown.format(u=U, b=B)
 
@@ -156,8 +154,7 @@ def test_repr_is_cut(event, shown):
      "Redirected(url={u}'ws://***@h/', location={u}'ws://***@i/', response=None)"),
     (events.Redirected('ws://h/?a=b', 'ws://i/?code=4711', None),
      "Redirected(url={u}'ws://h/?a=b', location={u}'ws://i/?...', response=None)"),
-    (events.Connecting(None), 'Connecting(url=None)'),
-])
+    (events.Connecting(None), 'Connecting(url=None)')])
 def test_repr_hides_credentials(event, shown):
     assert repr(event) == shown.format(u=U)
 
@@ -179,10 +176,8 @@ class Odd(object):
     events.ConnectFail('caf\xe9'), events.ProtocolError('caf\xe9', False),
     events.Connecting('ws://caf\xe9/'), events.Connecting('ws://caf\xe9/'.encode('utf-8')),
     events.Rejected(Odd('caf\xe9'), 'x'), events.Ready(Odd(str('x')), 'caf\xe9', {'\xe9'}),
-    events.Rejected(Odd('caf\xe9'.encode('latin-1') if PY2 else 'x'), 'x'),
-    events.Rejected(Odd(None), 'x'),
-    events.GaveUp(events.Disconnected('caf\xe9'), 1), events.BackOff('caf\xe9'), events.Text(None),
-])
+    events.Rejected(Odd('caf\xe9'.encode('latin-1') if PY2 else 'x'), 'x'), events.Rejected(Odd(None), 'x'),
+    events.GaveUp(events.Disconnected('caf\xe9'), 1), events.BackOff('caf\xe9'), events.Text(None)])
 def test_repr_never_fails(event):
     assert isinstance(repr(event), str)
     assert isinstance(str(event), str)

@@ -13,15 +13,10 @@ from lomond.response import Response
 # --- HeadReader ---
 
 HEADS = [
-    ('response', b'HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n'),
-    ('response', b'HTTP/1.1 101\r\n\r\n'),
-    ('response', b'HTTP/1.1 101\n\n'),
-    ('response', b'HTTP/1.1 101\nA: b\r\nC: d\n\r\n'),
-    ('response', b'HTTP/1.1 101\r\nA: b\r\n\n'),
-    ('response', b'HTTP/\r\r\n\r\n'),
-    ('request', b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
-    ('request', b'M-SEARCH * HTTP/1.1\n\n'),
-]
+    ('response', b'HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n'), ('response', b'HTTP/1.1 101\r\n\r\n'),
+    ('response', b'HTTP/1.1 101\n\n'), ('response', b'HTTP/1.1 101\nA: b\r\nC: d\n\r\n'),
+    ('response', b'HTTP/1.1 101\r\nA: b\r\n\n'), ('response', b'HTTP/\r\r\n\r\n'),
+    ('request', b'GET / HTTP/1.1\r\nHost: x\r\n\r\n'), ('request', b'M-SEARCH * HTTP/1.1\n\n')]
 
 
 @pytest.mark.parametrize('kind, head', HEADS)
@@ -125,11 +120,8 @@ def body_of(headers, data, size, status=404, limit=65536):
 CHUNKED = b'Transfer-Encoding: chunked\r\n'
 BODIES = [
     # headers, data, body, whole before the end of the stream
-    (b'', b'abc', b'abc', False),
-    (b'', b'', b'', False),
-    (b'Content-Length: 3\r\n', b'abc', b'abc', True),
-    (b'Content-Length: 3\r\n', b'abcdef', b'abc', True),
-    (b'Content-Length: 3\r\n', b'ab', b'ab', False),
+    (b'', b'abc', b'abc', False), (b'', b'', b'', False), (b'Content-Length: 3\r\n', b'abc', b'abc', True),
+    (b'Content-Length: 3\r\n', b'abcdef', b'abc', True), (b'Content-Length: 3\r\n', b'ab', b'ab', False),
     (b'Content-Length: 0\r\n', b'abc', b'', True),
     (b'Content-Length: 3\r\nContent-Length: 3\r\n', b'abcd', b'abc', True),
     (b'Content-Length: 3, 3\r\n', b'abcd', b'abc', True),
@@ -138,36 +130,26 @@ BODIES = [
     (b'Content-Length: -3\r\n', b'abcd', b'abcd', False),
     (b'Content-Length: +3\r\n', b'abcd', b'abcd', False),
     (b'Content-Length: 1_0\r\n', b'abcd', b'abcd', False),
-    (b'Content-Length: x\r\n', b'abcd', b'abcd', False),
-    (b'Content-Length:\r\n', b'abcd', b'abcd', False),
+    (b'Content-Length: x\r\n', b'abcd', b'abcd', False), (b'Content-Length:\r\n', b'abcd', b'abcd', False),
     (b'Content-Length: ' + b'9' * 5000 + b'\r\n', b'abcd', b'abcd', False),
     (b'Transfer-Encoding: gzip\r\n', b'abcd', b'abcd', False),
     (b'Transfer-Encoding: chunked, gzip\r\n', b'abcd', b'abcd', False),
     # chunks
-    (CHUNKED, b'3\r\nabc\r\n0\r\n\r\n', b'abc', True),
-    (CHUNKED, b'3\r\nabc\r\n0\r\n\r\nmore', b'abc', True),
+    (CHUNKED, b'3\r\nabc\r\n0\r\n\r\n', b'abc', True), (CHUNKED, b'3\r\nabc\r\n0\r\n\r\nmore', b'abc', True),
     (b'Transfer-Encoding: gzip, Chunked\r\n', b'1\r\na\r\n0\r\n\r\n', b'a', True),
     (CHUNKED + b'Content-Length: 5\r\n', b'3\r\nabc\r\n0\r\n\r\n', b'abc', True),
     (CHUNKED, b'3\nabc\n0\n\n', b'abc', True),
     (CHUNKED, b'3;a=b;c="d\te"\r\nabc\r\n00a \r\n0123456789\r\n000;x\r\n\r\n', b'abc0123456789', True),
     (CHUNKED, b'B\r\n\r\n0\r\n\r\n\r\n\r\n\r\n0\r\n\r\n', b'\r\n0\r\n\r\n\r\n\r\n', True),
     (CHUNKED, b'1\r\na\r\n0\r\nTrailer: x\r\nOther: y\r\n\r\nmore', b'a', True),
-    (CHUNKED, b'1\r\na\r\n0\r\nTrailer: x\r\n', b'a', False),
-    (CHUNKED, b'3\r\nabc\r\n', b'abc', False),
-    (CHUNKED, b'5\r\nabc', b'abc', False),
-    (CHUNKED, b'0\r\n\r\n', b'', True),
+    (CHUNKED, b'1\r\na\r\n0\r\nTrailer: x\r\n', b'a', False), (CHUNKED, b'3\r\nabc\r\n', b'abc', False),
+    (CHUNKED, b'5\r\nabc', b'abc', False), (CHUNKED, b'0\r\n\r\n', b'', True),
     # broken chunks end it
-    (CHUNKED, b'3\r\nabcd\r\n2\r\nef\r\n', b'abc', True),
-    (CHUNKED, b'\r\nabc', b'', True),
-    (CHUNKED, b'x\r\nabc', b'', True),
-    (CHUNKED, b'-1\r\nabc', b'', True),
-    (CHUNKED, b'0x3\r\nabc', b'', True),
-    (CHUNKED, b'1\r\na\r\nabc\xe9\r\n', b'a', True),
-    (CHUNKED, b'1' * 16 + b'\r\nabc', b'', True),
-    (CHUNKED, b'f' * 15 + b'\r\nabc', b'abc', False),
-    (CHUNKED, b'1' * 5000, b'', True),
-    (CHUNKED, b'1\r\na\r\n0\r\n' + b'x' * 5000, b'a', True),
-]
+    (CHUNKED, b'3\r\nabcd\r\n2\r\nef\r\n', b'abc', True), (CHUNKED, b'\r\nabc', b'', True),
+    (CHUNKED, b'x\r\nabc', b'', True), (CHUNKED, b'-1\r\nabc', b'', True),
+    (CHUNKED, b'0x3\r\nabc', b'', True), (CHUNKED, b'1\r\na\r\nabc\xe9\r\n', b'a', True),
+    (CHUNKED, b'1' * 16 + b'\r\nabc', b'', True), (CHUNKED, b'f' * 15 + b'\r\nabc', b'abc', False),
+    (CHUNKED, b'1' * 5000, b'', True), (CHUNKED, b'1\r\na\r\n0\r\n' + b'x' * 5000, b'a', True)]
 
 
 @pytest.mark.parametrize('headers, data, body, is_complete', BODIES)
@@ -278,8 +260,7 @@ def test_encode_answer(arguments, answer):
 @pytest.mark.parametrize('arguments, error', [
     ((99,), ValueError), ((600,), ValueError), (('200',), ValueError), ((None,), ValueError),
     ((200, [('A', 'b\r\nEvil: yes')]), ValueError), ((200, [('A:', 'b')]), ValueError),
-    ((200, [(7, 'b')]), TypeError),
-    ((200, [('A', 7)]), TypeError)])
+    ((200, [(7, 'b')]), TypeError), ((200, [('A', 7)]), TypeError)])
 def test_bad_answers(arguments, error):
     with pytest.raises(error):
         encode_answer(*arguments)

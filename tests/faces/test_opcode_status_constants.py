@@ -32,8 +32,7 @@ def test_status():
     upper = dict((name, value) for name, value in vars(Status).items() if name.isupper())
     assert upper == {
         'NORMAL': 1000, 'GOING_AWAY': 1001, 'PROTOCOL_ERROR': 1002, 'DATA_NOT_UNDERSTOOD': 1003,
-        'BAD_DATA': 1007,
-        'POLICY_VIOLATION': 1008, 'MESSAGE_TOO_LARGE': 1009, 'EXTENSION_FAILED': 1010,
+        'BAD_DATA': 1007, 'POLICY_VIOLATION': 1008, 'MESSAGE_TOO_LARGE': 1009, 'EXTENSION_FAILED': 1010,
         'UNEXPECTED_CONDITION': 1011}
     assert status.Status is Status
 

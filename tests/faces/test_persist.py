@@ -198,16 +198,9 @@ def test_endless_seconds(clock):
 
 
 @pytest.mark.parametrize('options, error', [
-    ({'max_retries': 0}, ValueError),
-    ({'max_retries': -1}, ValueError),
-    ({'max_retries': 1.0}, TypeError),
-    ({'max_retries': True}, TypeError),
-    ({'max_retries': '3'}, TypeError),
-    ({'retry_on': 5}, TypeError),
-    ({'retry_on': [FAIL]}, TypeError),
-    ({'exit_event': 5}, TypeError),
-    ({'exit_event': False}, TypeError),
-])
+    ({'max_retries': 0}, ValueError), ({'max_retries': -1}, ValueError), ({'max_retries': 1.0}, TypeError),
+    ({'max_retries': True}, TypeError), ({'max_retries': '3'}, TypeError), ({'retry_on': 5}, TypeError),
+    ({'retry_on': [FAIL]}, TypeError), ({'exit_event': 5}, TypeError), ({'exit_event': False}, TypeError)])
 def test_bad_options(clock, options, error):
     """The error comes at the call and names option, value and what is allowed."""
     with pytest.raises(error) as info:
@@ -265,8 +258,7 @@ def test_all_events_then_back_off(clock):
 
 
 @pytest.mark.parametrize('script', [
-    FAILS, DROPS, REFUSES,
-    [CONNECTING, CONNECTED, LOST],
+    FAILS, DROPS, REFUSES, [CONNECTING, CONNECTED, LOST],
     [CONNECTING, CONNECTED, READY, GONE],               # graceful, but nothing was said
     [CONNECTING, CONNECTED, READY, PONG, GONE],
     [CONNECTING, CONNECTED, READY, TEXT, LOST],         # something was said, not graceful
@@ -274,9 +266,7 @@ def test_all_events_then_back_off(clock):
     [CONNECTING, 60, CONNECTED, READY, LOST],           # not the time before Ready
     [CONNECTING, 60, FAIL],
     [CONNECTING],                                       # doubles
-    [],
-    ['what', 'ever'],
-])
+    [], ['what', 'ever']])
 def test_failures(clock, script):
     """Each failure in a row doubles the range of the pause, until max_wait."""
     websocket = Scripted(clock, script)
@@ -290,12 +280,9 @@ def test_failures(clock, script):
 
 
 @pytest.mark.parametrize('script', [
-    [CONNECTING, CONNECTED, READY, TEXT, GONE],
-    [CONNECTING, CONNECTED, READY, BINARY, GONE],
-    [CONNECTING, CONNECTED, READY, 10, LOST],
-    [CONNECTING, CONNECTED, READY, TEXT, 10, LOST],
-    [CONNECTING, CONNECTED, READY, 3, PONG, 8, GONE],
-])
+    [CONNECTING, CONNECTED, READY, TEXT, GONE], [CONNECTING, CONNECTED, READY, BINARY, GONE],
+    [CONNECTING, CONNECTED, READY, 10, LOST], [CONNECTING, CONNECTED, READY, TEXT, 10, LOST],
+    [CONNECTING, CONNECTED, READY, 3, PONG, 8, GONE]])
 def test_good_connections(clock, script):
     """After a stable or graceful connection, the count of failures restarts."""
     exit_event = Pauses(6)
@@ -1011,8 +998,7 @@ def test_live_refused():
 @pytest.mark.parametrize('phase, limit, expected', [
     ('silent', 1, ['connecting', 'connected', 'disconnected']),
     ('mute', 1, ['connecting', 'connected', 'ready', 'disconnected']),
-    ('greet', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected']),
-])
+    ('greet', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected'])])
 def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
     """In each phase, whether or not close() is answered: no BackOff."""
     def silent(peer):

@@ -50,15 +50,10 @@ def test_escape(value, shown):
 
 @pytest.mark.parametrize('value, elements', [
     ('', []), (' , ,', []), ('a', ['a']), ('a,b', ['a', 'b']), (' a ,\tb ', ['a', 'b']),
-    ('"a,b",c', ['"a,b"', 'c']),
-    ('x; p="1, 2, 3", y', ['x; p="1, 2, 3"', 'y']),
-    ('"a\\",b",c', ['"a\\",b"', 'c']),
-    ('"a\\\\",b', ['"a\\\\"', 'b']),
-    ('a, "b" "c", d', ['a', '"b" "c"', 'd']),
-    ('"a, "b", "c', ['"a, "b", "c']),
-    ('"a, b", "c, d', ['"a, b"', '"c', 'd']),
-    ('"a, b, c', ['"a', 'b', 'c']),
-    ('a, b", c', ['a', 'b"', 'c'])])
+    ('"a,b",c', ['"a,b"', 'c']), ('x; p="1, 2, 3", y', ['x; p="1, 2, 3"', 'y']),
+    ('"a\\",b",c', ['"a\\",b"', 'c']), ('"a\\\\",b', ['"a\\\\"', 'b']),
+    ('a, "b" "c", d', ['a', '"b" "c"', 'd']), ('"a, "b", "c', ['"a, "b", "c']),
+    ('"a, b", "c, d', ['"a, b"', '"c', 'd']), ('"a, b, c', ['"a', 'b', 'c']), ('a, b", c', ['a', 'b"', 'c'])])
 def test_split_list(value, elements):
     assert split_list(value) == elements
 
@@ -75,27 +70,18 @@ def test_status_line():
 
 
 @pytest.mark.parametrize('line, parts', [
-    (b'HTTP/1.1 404', ('HTTP/1.1', 404, '')),
-    (b'HTTP/1.1 404 ', ('HTTP/1.1', 404, '')),
+    (b'HTTP/1.1 404', ('HTTP/1.1', 404, '')), (b'HTTP/1.1 404 ', ('HTTP/1.1', 404, '')),
     (b'HTTP/1.0 200 All is \t well ', ('HTTP/1.0', 200, 'All is \t well')),
-    (b'HTTP/2 7 x', ('HTTP/2', 7, 'x')),
-    (b'HTTP/1.1 0 x', ('HTTP/1.1', 0, 'x')),
-    (b'', ('', None, '')),
-    (b'garbage', ('garbage', None, '')),
-    (b'HTTP/1.1', ('HTTP/1.1', None, '')),
-    (b'HTTP/1.1  101 x', ('HTTP/1.1', None, '101 x')),
-    (b'HTTP/1.1\t101 x', ('HTTP/1.1\t101', None, '')),
-    (b'HTTP/1.1 101\tx', ('HTTP/1.1', None, '')),
-    (b'HTTP/1.1 abc x', ('HTTP/1.1', None, 'x')),
-    (b'HTTP/1.1 +101 x', ('HTTP/1.1', None, 'x')),
-    (b'HTTP/1.1 -1 x', ('HTTP/1.1', None, 'x')),
-    (b'HTTP/1.1 1_01 x', ('HTTP/1.1', None, 'x')),
-    (b'HTTP/1.1 0101 x', ('HTTP/1.1', None, 'x')),
+    (b'HTTP/2 7 x', ('HTTP/2', 7, 'x')), (b'HTTP/1.1 0 x', ('HTTP/1.1', 0, 'x')), (b'', ('', None, '')),
+    (b'garbage', ('garbage', None, '')), (b'HTTP/1.1', ('HTTP/1.1', None, '')),
+    (b'HTTP/1.1  101 x', ('HTTP/1.1', None, '101 x')), (b'HTTP/1.1\t101 x', ('HTTP/1.1\t101', None, '')),
+    (b'HTTP/1.1 101\tx', ('HTTP/1.1', None, '')), (b'HTTP/1.1 abc x', ('HTTP/1.1', None, 'x')),
+    (b'HTTP/1.1 +101 x', ('HTTP/1.1', None, 'x')), (b'HTTP/1.1 -1 x', ('HTTP/1.1', None, 'x')),
+    (b'HTTP/1.1 1_01 x', ('HTTP/1.1', None, 'x')), (b'HTTP/1.1 0101 x', ('HTTP/1.1', None, 'x')),
     (b'HTTP/1.1 101.0 x', ('HTTP/1.1', None, 'x')),
     (b'HTTP/1.1 ' + b'9' * 6000 + b' x', ('HTTP/1.1', None, 'x')),
     (b'HTTP/1.1 500 caf\xe9', ('HTTP/1.1', 500, 'caf\ufffd')),
-    (b'HTTP/1.1 \xd9\xa1 x', ('HTTP/1.1', None, 'x')),
-])
+    (b'HTTP/1.1 \xd9\xa1 x', ('HTTP/1.1', None, 'x'))])
 @pytest.mark.parametrize('end', [b'\r\n\r\n', b'\n\n', b'\r\n', b''])
 def test_status_lines(line, parts, end):
     response = Response(line + end)
@@ -154,8 +140,7 @@ def test_header_data_must_be_bytes(data):
 
 
 @pytest.mark.parametrize('lines, headers, defect', [
-    (b'X: y\n', {'x': 'y'}, None),
-    (b'X: y\r\nZ:a\rb\r\n', {'x': 'y', 'z': 'a b'}, None),
+    (b'X: y\n', {'x': 'y'}, None), (b'X: y\r\nZ:a\rb\r\n', {'x': 'y', 'z': 'a b'}, None),
     (b'no colon\r\n folded\r\nA: b\r\n', {'a': 'b'}, "header line 'no colon' has no name before a colon"),
     (b': nothing\r\n:\r\nA: b\r\n', {'a': 'b'}, "header line '' has no name before a colon"),
     (b' : nothing\r\nA: b\r\n', {'a': 'b'}, 'folded line without a header'),
@@ -163,8 +148,7 @@ def test_header_data_must_be_bytes(data):
     (b'Upgrade : websocket\r\n', {'upgrade': 'websocket'},
      "header line 'Upgrade ' has no name before a colon"),
     (b'\xe9\x00: v\r\n', {'\ufffd\x00': 'v'}, "header line '\\xe9\\x00' has no name before a colon"),
-    (b'A: \x0b\x1cv\r\n', {'a': '\x0b\x1cv'}, None),
-])
+    (b'A: \x0b\x1cv\r\n', {'a': '\x0b\x1cv'}, None)])
 def test_odd_lines(lines, headers, defect):
     response = Response(b'HTTP/1.1 200 OK\r\n' + lines + b'\r\n')
     assert response.headers == headers

@@ -157,8 +157,7 @@ REFUSED = [
     (dict(socket_options=[(1, 'x', 2)]), TypeError, 'socket option'),
     (dict(socket_options=[(1, 2, 'x')]), TypeError, 'socket option'),
     (dict(uds=5), TypeError, 'uds'), (dict(uds=''), ValueError, 'uds'),
-    (dict(uds='/a\0b'), ValueError, 'uds'),
-]
+    (dict(uds='/a\0b'), ValueError, 'uds')]
 
 
 @pytest.mark.parametrize('values, kind, word', REFUSED)
@@ -178,8 +177,7 @@ def test_refused(values, kind, word):
 @pytest.mark.parametrize('secret', [
     dict(auth=('user:with colon', 'hunter2')), dict(url='ws://user:hunter2@x:99999/'),
     dict(proxies={'http': 'ftp://user:hunter2@p:1/'}), dict(cookies='session=hunter2\n'),
-    dict(headers={'Authorization': 'hunter2\n'}),
-])
+    dict(headers={'Authorization': 'hunter2\n'})])
 def test_refusals_keep_secrets(secret):
     with pytest.raises(ValueError) as caught:
         WebSocket(**dict(dict(url=URL), **secret))
@@ -194,13 +192,10 @@ def test_refusals_keep_secrets(secret):
     dict(cookies={}),
     dict(max_message_size=0), dict(max_redirects=0), dict(source_address=('::1', 0)), dict(socket_options=()),
     dict(uds=b'/tmp/x'), dict(trace=True), dict(trace=0), dict(proxies={'all': None}),
-    dict(proxies={'ws': 'p:1'}),
-    dict(ssl_cert=('a', 'b')), dict(ssl_cert=['a', 'b', 'c']),
+    dict(proxies={'ws': 'p:1'}), dict(ssl_cert=('a', 'b')), dict(ssl_cert=['a', 'b', 'c']),
     dict(ssl_fingerprint='sha256:' + 'AB:' * 31 + 'AB'),
     dict(url='http://x'), dict(url='https://x'), dict(url='ws://\u2603.test/\u2603?q=a b'),
-    dict(url=CALLABLE),
-    dict(url='ws://x:80?q#fragment'),
-])
+    dict(url=CALLABLE), dict(url='ws://x:80?q#fragment')])
 def test_accepted(values):
     ws = WebSocket(**dict(dict(url=URL), **values))
     assert ws.is_active and repr(ws).startswith('WebSocket(')
@@ -216,8 +211,7 @@ def test_files_are_not_opened():
 
 def test_native_text_of_2_7():
     ws = WebSocket(str(URL), protocols=[str('a')], agent=str('me'), origin=str('o'),
-                   headers={str('X'): str('y')},
-                   auth=(str('u'), str('p')), cookies={str('a'): str('b')})
+                   headers={str('X'): str('y')}, auth=(str('u'), str('p')), cookies={str('a'): str('b')})
     for value in (ws.url, ws.protocols[0], ws.agent, ws.origin, ws.host, ws.scheme, ws.resource):
         assert isinstance(value, text_type)
     assert b'\r\nX: y\r\n' in ws.build_request()
@@ -293,8 +287,7 @@ def lines(ws):
 
 def test_request():
     ws = WebSocket('ws://example.test:8080/a?b', ['x'] and None, ['p', 'q'], 'me', True, origin='o',
-                   auth=('u', 'p'),
-                   cookies={'a': 'b'}, headers=[('X-Mine', 'y')])
+                   auth=('u', 'p'), cookies={'a': 'b'}, headers=[('X-Mine', 'y')])
     ws.add_header(b'X-Added', b'z')
     found = lines(ws)
     assert found[0] == b'GET /a?b HTTP/1.1' and found[1] == b'X-Added: z'
@@ -308,8 +301,7 @@ def test_request():
 @pytest.mark.parametrize('url, host', [
     ('ws://x/', b'x'), ('ws://x:80/', b'x'), ('wss://x:443/', b'x'), ('ws://x:443/', b'x:443'),
     ('ws://[::1]/', b'[::1]'), ('wss://[::1]:80/', b'[::1]:80'),
-    ('ws://b\xfccher.test/', b'xn--bcher-kva.test'),
-    ('ws://user:secret@x:81/', b'x:81')])
+    ('ws://b\xfccher.test/', b'xn--bcher-kva.test'), ('ws://user:secret@x:81/', b'x:81')])
 def test_host(url, host):
     assert b'Host: ' + host in lines(WebSocket(url))
 
@@ -737,8 +729,7 @@ def test_sends_go_through_the_session():
     found = sent(ws)
     assert [(opcode, bytes(bytearray(payload))) for opcode, payload, _ in found] == [
         (TEXT, b'\xe2\x98\x83'), (TEXT, b'a'), (BINARY, b'b'), (BINARY, b'c'), (BINARY, b'dd'), (PING, b''),
-        (PING, b'p'),
-        (PONG, b'q' * 125)]
+        (PING, b'p'), (PONG, b'q' * 125)]
     assert [compress for _, _, compress in found] == [True, False, True, False, True, False, False, False]
     for _, payload, _ in found:
         assert isinstance(payload, (bytes, memoryview))
@@ -778,8 +769,7 @@ def test_strange_memoryviews():
     (lambda ws: ws.close(2999), ValueError),
     (lambda ws: ws.close(5000), ValueError), (lambda ws: ws.close('1000'), TypeError),
     (lambda ws: ws.close(1000, b'\xff'), ValueError), (lambda ws: ws.close(1000, 5), TypeError),
-    (lambda ws: ws.close(1000.0), TypeError), (lambda ws: ws.close(True), TypeError),
-])
+    (lambda ws: ws.close(1000.0), TypeError), (lambda ws: ws.close(True), TypeError)])
 def test_arguments_that_are_refused(call, kind):
     """In every state."""
     closed = ready()
@@ -795,11 +785,9 @@ def test_arguments_that_are_refused(call, kind):
 
 @pytest.mark.parametrize('args, kwargs, expected', [
     (([1, 'a'],), {}, [b'[1, "a"]']), ((None,), {}, [b'null']), ((), {}, [b'{}']),
-    ((), {'a': 1}, [b'{"a": 1}']),
-    ((), {'compress': True}, [b'{"compress": true}']),
+    ((), {'a': 1}, [b'{"a": 1}']), ((), {'compress': True}, [b'{"compress": true}']),
     (({},), {}, [b'{}']), ((False,), {}, [b'false']),
-    (('\u2603',), {}, [b'"\\u2603"', b'"\xe2\x98\x83"']), (([],), {}, [b'[]']),
-])
+    (('\u2603',), {}, [b'"\\u2603"', b'"\xe2\x98\x83"']), (([],), {}, [b'[]'])])
 def test_send_json(args, kwargs, expected):
     ws = ready()
     ws.send_json(*args, **dict((str(name), value) for name, value in kwargs.items()))
@@ -811,8 +799,7 @@ def test_send_json(args, kwargs, expected):
     ((), close_payload(1000, b'goodbye')), ((1001, ''), close_payload(1001)),
     ((4000, b'bytes'), close_payload(4000, b'bytes')),
     ((None,), b''), ((1000, '\u2603' * 50), close_payload(1000, b'\xe2\x98\x83' * 41)),
-    ((3000, 'x' * 124), close_payload(3000, b'x' * 123)), ((1014, '\xe9'), close_payload(1014, b'\xc3\xa9')),
-])
+    ((3000, 'x' * 124), close_payload(3000, b'x' * 123)), ((1014, '\xe9'), close_payload(1014, b'\xc3\xa9'))])
 def test_close(args, payload):
     ws = ready()
     ws.close(*args)
@@ -837,8 +824,7 @@ MOMENTS = {
     'never connected': errors.WebSocketUnavailable, 'connecting': errors.WebSocketUnavailable,
     'connected': errors.WebSocketUnavailable, 'after close()': errors.WebSocketClosing,
     'protocol_error': errors.WebSocketClosing, 'closed': errors.WebSocketClosed,
-    'disconnected': errors.WebSocketClosed,
-    'afterwards': errors.WebSocketClosed}
+    'disconnected': errors.WebSocketClosed, 'afterwards': errors.WebSocketClosed}
 
 
 def all_sends(ws):
@@ -968,8 +954,7 @@ def test_feed_that_is_abandoned():
     assert list(ws.feed(frame(TEXT, b'3'))) == []
 
 
-@pytest.mark.parametrize('data, code', [
-    (frame(TEXT, b'x', rsv=1), 1002), (frame(TEXT, b'\xff'), 1007)])
+@pytest.mark.parametrize('data, code', [(frame(TEXT, b'x', rsv=1), 1002), (frame(TEXT, b'\xff'), 1007)])
 def test_feed_ends_with_a_protocol_error(data, code):
     """The close frame is written while it is handled; when feed() is done, so is the connection."""
     ws = ready()
@@ -1000,10 +985,8 @@ def test_signatures():
     spec = (inspect.getargspec if PY2 else inspect.getfullargspec)
     assert spec(WebSocket.__init__).args[1:] == [
         'url', 'proxies', 'protocols', 'agent', 'compress', 'ssl_verify', 'ssl_cafile', 'ssl_context',
-        'trace',
-        'headers', 'origin', 'auth', 'cookies', 'ssl_cert', 'ssl_fingerprint', 'max_message_size',
-        'max_redirects',
-        'source_address', 'socket_options', 'uds']
+        'trace', 'headers', 'origin', 'auth', 'cookies', 'ssl_cert', 'ssl_fingerprint', 'max_message_size',
+        'max_redirects', 'source_address', 'socket_options', 'uds']
     assert spec(WebSocket.connect).args[1:] == [
         'session_class', 'poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout',
         'connect_timeout', 'send_timeout']
