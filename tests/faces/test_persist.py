@@ -9,15 +9,15 @@ import logging
 import os
 import random
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from support.frames import CLOSE
-from support.peer import Server
+from support.client import in_thread
+from support.frames import CLOSE, close_payload
+from support.peer import Peer, Server
 
 from lomond import WebSocket, _compat, events
 from lomond import persist as module
@@ -125,8 +125,20 @@ def names(found):
     return [event.name for event in found]
 
 
-def of(found, name):
-    return [event for event in found if event.name == name]
+class Played(object):
+    """What persist() makes of scripts: its events, the delays, and the calls of the double.
+
+    :param pauses: the exit_event is set after so many
+    """
+
+    def __init__(self, clock, *scripts, **options):
+        websocket, exit_event = Scripted(clock, *scripts), Pauses(options.pop('pauses', 100))
+        iterator = persist(websocket, exit_event=exit_event, **options)
+        self.events = list(iterator)
+        assert list(iterator) == []
+        self.delays, self.calls, self.closed = exit_event.delays, websocket.calls, websocket.closed
+        self.pauses = [event for event in self.events if isinstance(event, events.BackOff)]
+        self.last = self.events[-1]
 
 
 # -- the interface
@@ -152,25 +164,15 @@ def test_is_lazy(clock):
     assert websocket.calls == []
 
 
-@pytest.mark.parametrize('options', [
-    {}, {'auto_pong': True, 'close_timeout': 30, 'connect_timeout': 30.0, 'send_timeout': 30,
-         'session_class': None}])
-def test_connect_keywords(clock, options):
-    """Only poll, ping_rate and ping_timeout, if the others have their defaults."""
-    websocket = Scripted(clock, FAILS)
-    list(persist(websocket, exit_event=Pauses(1), **options))
-    assert websocket.calls == [UNCHANGED]
-
-
-@pytest.mark.parametrize('options', [
-    {'poll': 1}, {'ping_rate': 0}, {'ping_rate': None}, {'ping_timeout': 7}, {'auto_pong': False},
-    {'close_timeout': 1}, {'close_timeout': None}, {'connect_timeout': None}, {'send_timeout': 0},
-    {'session_class': Scripted}, {'poll': 2, 'ping_timeout': 3, 'auto_pong': False, 'send_timeout': 4}])
-def test_connect_keywords_that_differ(clock, options):
-    """Values that differ are passed on."""
-    websocket = Scripted(clock, FAILS)
-    list(persist(websocket, exit_event=Pauses(2), **options))
-    assert websocket.calls == [dict(UNCHANGED, **options)] * 2
+@pytest.mark.parametrize('options, passed_on', [
+    ({}, {}), ({'auto_pong': True, 'close_timeout': 30, 'connect_timeout': 30.0, 'send_timeout': 30,
+                'session_class': None}, {})] + [(options, options) for options in (
+        {'poll': 1}, {'ping_rate': 0}, {'ping_rate': None}, {'ping_timeout': 7}, {'auto_pong': False},
+        {'close_timeout': 1}, {'close_timeout': None}, {'connect_timeout': None}, {'send_timeout': 0},
+        {'session_class': Scripted}, {'poll': 2, 'ping_timeout': 3, 'auto_pong': False, 'send_timeout': 4})])
+def test_connect_keywords(clock, options, passed_on):
+    """Besides poll, ping_rate and ping_timeout, only what differs from its default."""
+    assert Played(clock, FAILS, pauses=2, **options).calls == [dict(UNCHANGED, **passed_on)] * 2
 
 
 NO_SECONDS = [None, '5', b'5', [], object()]
@@ -191,10 +193,8 @@ def test_endless_seconds(clock):
     """A shortest wait must be finite; a longest wait and stable_after need not be."""
     with pytest.raises(ValueError):
         persist(Scripted(clock, FAILS), min_wait=float('inf'))
-    exit_event = Pauses(40)
-    list(persist(Scripted(clock, FAILS), max_wait=float('inf'), stable_after=float('inf'),
-                 exit_event=exit_event))
-    assert exit_event.delays[-1] == 5 + 2.0 ** 22 / 2
+    played = Played(clock, FAILS, pauses=40, max_wait=float('inf'), stable_after=float('inf'))
+    assert played.delays[-1] == 5 + 2.0 ** 22 / 2
 
 
 @pytest.mark.parametrize('options, error', [
@@ -202,7 +202,7 @@ def test_endless_seconds(clock):
     ({'max_retries': True}, TypeError), ({'max_retries': '3'}, TypeError), ({'retry_on': 5}, TypeError),
     ({'retry_on': [FAIL]}, TypeError), ({'exit_event': 5}, TypeError), ({'exit_event': False}, TypeError)])
 def test_bad_options(clock, options, error):
-    """The error comes at the call and names option, value and what is allowed."""
+    """The error comes at the call and names the option, its value, and what is allowed."""
     with pytest.raises(error) as info:
         persist(Scripted(clock, FAILS), **options)
     (name, value), = options.items()
@@ -234,13 +234,8 @@ def test_bugs_propagate(clock):
 def test_default_event_is_made_of_threading(clock, monkeypatch):
     """Users of 0.3.4 patch lomond.persist.threading.Event."""
     made = []
-
-    def make():
-        made.append(Pauses(2))
-        return made[-1]
-    monkeypatch.setattr(module.threading, 'Event', make)
-    found = list(persist(Scripted(clock, FAILS)))
-    assert names(found) == ['connecting', 'connect_fail', 'back_off'] * 2
+    monkeypatch.setattr(module.threading, 'Event', lambda: made.append(Pauses(2)) or made[-1])
+    assert names(persist(Scripted(clock, FAILS))) == ['connecting', 'connect_fail', 'back_off'] * 2
     assert made[0].delays == [6.0, 7.0] and len(made) == 1
 
 
@@ -248,13 +243,12 @@ def test_default_event_is_made_of_threading(clock, monkeypatch):
 
 def test_all_events_then_back_off(clock):
     """The events of the connection, BackOff, one wait."""
-    exit_event = Pauses(1)
-    found = list(persist(Scripted(clock, [CONNECTING, CONNECTED, READY, TEXT, BINARY, PONG, LOST]),
-                         exit_event=exit_event))
-    assert found[:-1] == [CONNECTING, CONNECTED, READY, TEXT, BINARY, PONG, LOST]
-    assert found[-1].name == 'back_off'
-    assert (found[-1].delay, found[-1].attempt, found[-1].cause) == (6.0, 1, LOST)
-    assert exit_event.delays == [6.0]
+    script = [CONNECTING, CONNECTED, READY, TEXT, BINARY, PONG, LOST]
+    played = Played(clock, script, pauses=1)
+    assert played.events[:-1] == script
+    assert played.last.name == 'back_off'
+    assert (played.last.delay, played.last.attempt, played.last.cause) == (6.0, 1, LOST)
+    assert played.delays == [6.0]
 
 
 @pytest.mark.parametrize('script', [
@@ -269,14 +263,11 @@ def test_all_events_then_back_off(clock):
     [], ['what', 'ever']])
 def test_failures(clock, script):
     """Each failure in a row doubles the range of the pause, until max_wait."""
-    websocket = Scripted(clock, script)
-    exit_event = Pauses(7)
-    found = list(persist(websocket, exit_event=exit_event))
-    assert exit_event.delays == [6.0, 7.0, 9.0, 13.0, 17.5, 17.5, 17.5]
-    pauses = [event for event in found if isinstance(event, events.BackOff)]
-    assert [event.attempt for event in pauses] == [1, 2, 3, 4, 5, 6, 7]
-    assert [event.delay for event in pauses] == exit_event.delays
-    assert len(websocket.calls) == websocket.closed == 7
+    played = Played(clock, script, pauses=7)
+    assert played.delays == [6.0, 7.0, 9.0, 13.0, 17.5, 17.5, 17.5]
+    assert [event.attempt for event in played.pauses] == [1, 2, 3, 4, 5, 6, 7]
+    assert [event.delay for event in played.pauses] == played.delays
+    assert len(played.calls) == played.closed == 7
 
 
 @pytest.mark.parametrize('script', [
@@ -285,25 +276,22 @@ def test_failures(clock, script):
     [CONNECTING, CONNECTED, READY, 3, PONG, 8, GONE]])
 def test_good_connections(clock, script):
     """After a stable or graceful connection, the count of failures restarts."""
-    exit_event = Pauses(6)
-    found = list(persist(Scripted(clock, FAILS, FAILS, FAILS, script, FAILS, FAILS), exit_event=exit_event))
-    assert exit_event.delays == [6.0, 7.0, 9.0, 5.5, 6.0, 7.0]
-    assert [event.attempt for event in of(found, 'back_off')] == [1, 2, 3, 0, 1, 2]
-    assert of(found, 'back_off')[3].cause is script[-1]
+    played = Played(clock, FAILS, FAILS, FAILS, script, FAILS, FAILS, pauses=6)
+    assert played.delays == [6.0, 7.0, 9.0, 5.5, 6.0, 7.0]
+    assert [event.attempt for event in played.pauses] == [1, 2, 3, 0, 1, 2]
+    assert played.pauses[3].cause is script[-1]
 
 
 @pytest.mark.parametrize('stable_after, ready, attempts', [(0, 0, [0, 0]), (3, 2.9, [1, 2]), (3, 3, [0, 0])])
 def test_stable_after(clock, stable_after, ready, attempts):
     """The time from Ready to the end, in seconds."""
-    found = list(persist(Scripted(clock, [CONNECTING, CONNECTED, READY, ready, LOST]),
-                         stable_after=stable_after, exit_event=Pauses(2)))
-    assert [event.attempt for event in of(found, 'back_off')] == attempts
+    played = Played(clock, [CONNECTING, CONNECTED, READY, ready, LOST], pauses=2, stable_after=stable_after)
+    assert [event.attempt for event in played.pauses] == attempts
 
 
 def test_the_consumer_may_be_slow(clock):
     """The time that a handler spends on Disconnected does not count."""
-    iterator = persist(Scripted(clock, DROPS), exit_event=Pauses(1))
-    for event in iterator:
+    for event in persist(Scripted(clock, DROPS), exit_event=Pauses(1)):
         if event is LOST:
             clock.sleep(60)
     assert event.attempt == 1
@@ -311,22 +299,20 @@ def test_the_consumer_may_be_slow(clock):
 
 def test_rejected_is_the_cause(clock):
     """The cause is not the Disconnected that follows."""
-    found = list(persist(Scripted(clock, REFUSES), exit_event=Pauses(1)))
-    assert found[-1].cause is REFUSES[2]
+    assert Played(clock, REFUSES, pauses=1).last.cause is REFUSES[2]
 
 
 def test_no_cause(clock):
     """A double that just stops gives no cause; retry_on is not asked."""
-    found = list(persist(Scripted(clock, [CONNECTING]), exit_event=Pauses(1), retry_on=lambda event: False))
-    assert names(found) == ['connecting', 'back_off'] and found[-1].cause is None
+    played = Played(clock, [CONNECTING], pauses=1, retry_on=lambda event: False)
+    assert names(played.events) == ['connecting', 'back_off'] and played.last.cause is None
 
 
 def test_connection_may_be_any_iterable(clock):
-    """A list, say."""
     class Listed(Scripted):
         def connect(self, **settings):
             return list(FAILS)
-    found = list(persist(Listed(clock), exit_event=Pauses(2)))
+    found = persist(Listed(clock), exit_event=Pauses(2))
     assert names(found) == ['connecting', 'connect_fail', 'back_off'] * 2
     for _event in persist(Listed(clock)):
         break       # nothing to close
@@ -334,9 +320,8 @@ def test_connection_may_be_any_iterable(clock):
 
 def test_a_year_of_failures(clock):
     """No number grows without bound."""
-    exit_event = Pauses(3000)
-    pauses = of(persist(Scripted(clock, FAILS), exit_event=exit_event), 'back_off')
-    assert exit_event.delays[-1] == 17.5 and pauses[-1].attempt == 3000
+    played = Played(clock, FAILS, pauses=3000)
+    assert played.delays[-1] == 17.5 and played.last.attempt == 3000
 
 
 @pytest.mark.parametrize('seed', range(40))
@@ -357,28 +342,20 @@ def test_flapping_server(clock, monkeypatch, seed):
 def test_retry_after(clock, header, delay):
     """It counts for one Rejected, unless respect_retry_after is false."""
     refusal = [CONNECTING, CONNECTED, events.Rejected(Response(503, retry_after=header), 'no'), GONE]
-    exit_event = Pauses(2)
-    list(persist(Scripted(clock, refusal, FAILS), exit_event=exit_event))
-    assert exit_event.delays == [delay, 7.0]
-    exit_event = Pauses(2)
-    list(persist(Scripted(clock, refusal, FAILS), exit_event=exit_event, respect_retry_after=False))
-    assert exit_event.delays == [6.0, 7.0]
+    assert Played(clock, refusal, FAILS, pauses=2).delays == [delay, 7.0]
+    assert Played(clock, refusal, FAILS, pauses=2, respect_retry_after=False).delays == [6.0, 7.0]
 
 
 def test_retry_after_date(clock, monkeypatch):
     """A date is compared with the wall clock."""
     monkeypatch.setattr(time, 'time', lambda: 784111777.0)
     refusal = [CONNECTING, events.Rejected(Response(503, retry_after='Sun, 06 Nov 1994 08:50:37 GMT'), 'no')]
-    exit_event = Pauses(1)
-    list(persist(Scripted(clock, refusal), exit_event=exit_event))
-    assert exit_event.delays == [60.0]
+    assert Played(clock, refusal, pauses=1).delays == [60.0]
 
 
 def test_rejected_of_a_double(clock):
     """Its response may be anything."""
-    exit_event = Pauses(1)
-    list(persist(Scripted(clock, [events.Rejected(None, 'no')]), exit_event=exit_event))
-    assert exit_event.delays == [6.0]
+    assert Played(clock, [events.Rejected(None, 'no')], pauses=1).delays == [6.0]
 
 
 # -- giving up
@@ -386,23 +363,18 @@ def test_rejected_of_a_double(clock):
 @pytest.mark.parametrize('count', [1, 2, 5])
 def test_max_retries(clock, count):
     """N attempts, N-1 BackOff, GaveUp, the end."""
-    exit_event = Pauses(100)
-    websocket = Scripted(clock, FAILS)
-    iterator = persist(websocket, max_retries=count, exit_event=exit_event)
-    found = list(iterator)
-    assert names(found) == (['connecting', 'connect_fail', 'back_off'] * count)[:-1] + ['gave_up']
-    assert (found[-1].cause, found[-1].attempts) == (FAIL, count)
-    assert len(websocket.calls) == count and len(exit_event.delays) == count - 1
-    assert list(iterator) == []
+    played = Played(clock, FAILS, max_retries=count)
+    assert names(played.events) == (['connecting', 'connect_fail', 'back_off'] * count)[:-1] + ['gave_up']
+    assert (played.last.cause, played.last.attempts) == (FAIL, count)
+    assert len(played.calls) == count and len(played.delays) == count - 1
 
 
 def test_max_retries_are_in_a_row(clock):
     """A good connection resets the count."""
     good = [CONNECTING, CONNECTED, READY, TEXT, GONE]
-    websocket = Scripted(clock, FAILS, FAILS, good, FAILS, FAILS, DROPS)
-    found = list(persist(websocket, max_retries=3, exit_event=Pauses(100)))
-    assert len(websocket.calls) == 6
-    assert names(found)[-2:] == ['disconnected', 'gave_up'] and found[-1].attempts == 3
+    played = Played(clock, FAILS, FAILS, good, FAILS, FAILS, DROPS, max_retries=3)
+    assert len(played.calls) == 6
+    assert names(played.events)[-2:] == ['disconnected', 'gave_up'] and played.last.attempts == 3
 
 
 def test_retry_on(clock):
@@ -413,17 +385,14 @@ def test_retry_on(clock):
     def retry_on(event):
         asked.append(event)
         return answers[len(asked) - 1]
-    exit_event = Pauses(100)
-    websocket = Scripted(clock, FAILS, DROPS, REFUSES, FAILS)
-    found = list(persist(websocket, retry_on=retry_on, exit_event=exit_event))
+    played = Played(clock, FAILS, DROPS, REFUSES, FAILS, retry_on=retry_on)
     assert asked == [FAIL, LOST, REFUSES[2], FAIL, FAIL, FAIL]
-    assert exit_event.delays == [6.0, 0.25, 0.0, module.LONGEST_DELAY, 17.5]
-    assert [event.delay for event in of(found, 'back_off')] == exit_event.delays
-    assert found[-1].name == 'gave_up' and (found[-1].cause, found[-1].attempts) == (FAIL, 6)
+    assert played.delays == [6.0, 0.25, 0.0, module.LONGEST_DELAY, 17.5]
+    assert [event.delay for event in played.pauses] == played.delays
+    assert played.last.name == 'gave_up' and (played.last.cause, played.last.attempts) == (FAIL, 6)
 
 
 def test_retry_on_may_raise(clock):
-    """Exceptions of retry_on pass through."""
     def retry_on(event):
         raise KeyError('policy')
     iterator = persist(Scripted(clock, FAILS), retry_on=retry_on)
@@ -444,32 +413,40 @@ def test_retry_on_nonsense(clock, answer, error):
 def test_transient(clock):
     """lomond.persist.transient retries after 503 and gives up after 404."""
     rejected = events.Rejected(Response(404), 'no')
-    websocket = Scripted(clock, REFUSES, FAILS, DROPS, [CONNECTING, CONNECTED, rejected, GONE])
-    found = list(persist(websocket, retry_on=module.transient, exit_event=Pauses(100)))
-    assert names(found)[-3:] == ['rejected', 'disconnected', 'gave_up']
-    assert found[-1].cause is rejected and len(websocket.calls) == 4
+    played = Played(clock, REFUSES, FAILS, DROPS, [CONNECTING, CONNECTED, rejected, GONE],
+                    retry_on=module.transient)
+    assert names(played.events)[-3:] == ['rejected', 'disconnected', 'gave_up']
+    assert played.last.cause is rejected and len(played.calls) == 4
 
 
 # -- leaving the loop
 
-@pytest.mark.parametrize('leave', ['close', 'throw', 'del'])
-def test_leaving_closes_the_connection(clock, leave):
+def leave_by(how, iterators):
+    """Leave an iterator, the only one in a list; ``del`` drops it."""
+    if how == 'throw':
+        with pytest.raises(KeyboardInterrupt):
+            iterators[0].throw(KeyboardInterrupt())
+    elif how == 'close':
+        iterators[0].close()
+    else:
+        if how == 'break':
+            for _ in iterators[0]:
+                break
+        del iterators[:]
+        gc.collect()
+
+
+@pytest.mark.parametrize('how', ['close', 'throw', 'del'])
+def test_leaving_closes_the_connection(clock, how):
     """It closes at once, although a reference to the iterator is left."""
     websocket = Scripted(clock, DROPS)
     kept = []
     play = websocket._play
     websocket._play = lambda script: kept.append(play(script)) or kept[-1]
-    iterator = persist(websocket)
-    assert [next(iterator), next(iterator)] == DROPS[:2]
+    iterators = [persist(websocket)]
+    assert [next(iterators[0]), next(iterators[0])] == DROPS[:2]
     assert websocket.closed == 0
-    if leave == 'throw':
-        with pytest.raises(KeyboardInterrupt):
-            iterator.throw(KeyboardInterrupt())
-    elif leave == 'close':
-        iterator.close()
-    else:
-        del iterator
-        gc.collect()
+    leave_by(how, iterators)
     assert websocket.closed == 1
 
 
@@ -489,7 +466,7 @@ def test_leaving_in_a_pause(clock):
 def test_logging(clock, caplog):
     """Nothing is logged above DEBUG, and all of it under lomond."""
     with caplog.at_level(logging.DEBUG):
-        list(persist(Scripted(clock, FAILS), exit_event=Pauses(2)))
+        Played(clock, FAILS, pauses=2)
     assert [(record.name, record.levelname) for record in caplog.records] == [('lomond.persist', 'DEBUG')] * 2
     assert 'unable to connect; x' in caplog.records[0].getMessage()
 
@@ -514,9 +491,6 @@ class Live(object):
 
     def connect(self, poll, ping_rate, ping_timeout):
         self.connects += 1
-        return self._play()
-
-    def _play(self):
         for event in self.phase:
             yield event
         self.stuck.set()
@@ -544,10 +518,7 @@ def set_when(condition, exit_event):
         assert condition.wait(LIMIT)
         times.append(time.time())
         exit_event.set()
-    thread = threading.Thread(target=target)
-    thread.daemon = True
-    thread.start()
-    return thread, times
+    return in_thread(target), times
 
 
 @pytest.fixture
@@ -593,11 +564,8 @@ def test_exit_event_in_a_connection(make, phase, answers, no_threads_left):
     assert websocket.connects == 1
     moments = [call[2] - times[0] for call in websocket.calls]
     assert moments[0] < 0.25 + 1.5      # the slack of a busy machine
-    if answers:
-        assert ended - times[0] < 0.25 + 1.5
-    else:
-        assert 0.7 < moments[1] < 1 + 1.5
-        assert ended - times[0] < 1 + 1.5
+    assert ended - times[0] < (0.25 if answers else 1) + 1.5
+    assert answers or 0.7 < moments[1] < 1 + 1.5
 
 
 def test_exit_event_in_a_pause(no_threads_left):
@@ -652,33 +620,21 @@ def test_exit_event_that_is_set_already():
     assert websocket.calls == [] and threading.active_count() == before
 
 
-@pytest.mark.parametrize('event', [CONNECTING, FAIL])
-def test_exit_event_set_by_the_handler(event, no_threads_left):
-    """All events of the connection are handed out, no BackOff."""
-    exit_event = threading.Event()
-    found = []
-    for found_event in persist(Scripted(Clock(), FAILS), exit_event=exit_event):
-        found.append(found_event)
-        if found_event is event:
-            exit_event.set()
-    assert found == FAILS
-
-
-def test_exit_event_set_after_back_off(no_threads_left):
-    """In the handler of BackOff."""
-    exit_event = threading.Event()
-    found = []
+@pytest.mark.parametrize('name, rest', [
+    ('connecting', []), ('connect_fail', []), ('back_off', ['back_off'])])
+def test_exit_event_set_by_the_handler(name, rest, no_threads_left):
+    """All events of the connection are handed out, and no BackOff follows."""
+    exit_event, found = threading.Event(), []
     for event in persist(Scripted(Clock(), FAILS), exit_event=exit_event):
-        found.append(event.name)
-        if event.name == 'back_off':
+        found.append(event)
+        if event.name == name:
             exit_event.set()
-    assert found == ['connecting', 'connect_fail', 'back_off']
+    assert found[:2] == FAILS and names(found[2:]) == rest
 
 
 def test_exit_event_while_a_handler_is_busy(no_threads_left):
     """The watch closes and drops even if the consumer's handler does not return."""
-    websocket, exit_event = Live(PHASES[2], answers=False), threading.Event()
-    found = []
+    websocket, exit_event, found = Live(PHASES[2], answers=False), threading.Event(), []
     for event in persist(websocket, exit_event=exit_event):
         found.append(event.name)
         if event is READY:
@@ -690,8 +646,7 @@ def test_exit_event_while_a_handler_is_busy(no_threads_left):
 
 def test_close_by_the_handler_itself(no_threads_left):
     """The way gateways stop: exit_event.set(), then ws.close()."""
-    websocket, exit_event = Live(PHASES[2]), threading.Event()
-    found = []
+    websocket, exit_event, found = Live(PHASES[2]), threading.Event(), []
     for event in persist(websocket, exit_event=exit_event):
         found.append(event.name)
         if event is READY:
@@ -728,24 +683,15 @@ def test_exit_event_with_a_double(no_threads_left):
     assert event.name == 'poll' and websocket.closed
 
 
-@pytest.mark.parametrize('leave', ['break', 'close', 'throw'])
-def test_the_thread_ends_with_the_generator(leave, no_threads_left):
+@pytest.mark.parametrize('how', ['break', 'close', 'throw'])
+def test_the_thread_ends_with_the_generator(how, no_threads_left):
     """One named daemon thread, only while there is something to watch."""
     websocket = Endless()
-    iterator = persist(websocket, exit_event=threading.Event())
-    next(iterator)
+    iterators = [persist(websocket, exit_event=threading.Event())]
+    next(iterators[0])
     watches = [thread for thread in threading.enumerate() if thread.name == 'lomond-persist']
     assert len(watches) == 1 and watches[0].daemon
-    if leave == 'throw':
-        with pytest.raises(KeyError):
-            iterator.throw(KeyError('x'))
-    elif leave == 'close':
-        iterator.close()
-    else:
-        for _ in iterator:
-            break
-        del iterator
-        gc.collect()
+    leave_by(how, iterators)
     assert websocket.closed
 
 
@@ -929,57 +875,46 @@ def refuse(peer):
     peer.send(b'HTTP/1.1 503 Later\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n')
 
 
-def drop(peer):
-    peer.accept()
-
-
-def mute(peer):
-    peer.accept()
+def silent(peer, has_request):
+    peer.read_head()
+    has_request.set()
     peer.wait_gone()
 
 
-def greet(peer):
+def mute(peer, _=None):
     peer.accept()
-    peer.text('hi')
+    peer.read_end()
+
+
+def greet(peer, _=None):
+    peer.accept(also=b'\x81\x02hi')
     peer.answer_close()
-
-
-def close_codes(server):
-    return [struct.unpack(str('!H'), payload[:2])[0] for peer in server.peers
-            for _, _, opcode, _, payload in peer.frames if opcode == CLOSE]
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(*scripts):
-        servers.append(Server(*scripts, is_strict=False))
-        return servers[-1]
-    yield start
-    for server in servers:
-        server.stop()
 
 
 def shown(found):
     return [event.name for event in found if event.name != 'poll']
 
 
-def test_live_reconnects(serve):
+def close_codes(server):
+    """What came in close frames, without the reasons."""
+    return [item[4][:2] for peer in server.peers for item in peer.frames if item[2] == CLOSE]
+
+
+def test_live_reconnects():
     """Refused, dropped, closed after a message, and from the beginning."""
-    server = serve(refuse, drop, greet)
-    websocket = WebSocket(server.url(), proxies={})
     found = []
-    for event in persist(websocket, min_wait=0, max_wait=0, ping_rate=0, exit_event=Pauses(3)):
-        found.append(event)
-        if event.name == 'text':
-            websocket.close()
+    with Server(refuse, Peer.accept, greet) as server:
+        websocket = WebSocket(server.url(), proxies={})
+        for event in persist(websocket, min_wait=0, max_wait=0, ping_rate=0, exit_event=Pauses(3)):
+            found.append(event)
+            if event.name == 'text':
+                websocket.close()
     assert shown(found) == [
         'connecting', 'connected', 'rejected', 'disconnected', 'back_off',
         'connecting', 'connected', 'ready', 'disconnected', 'back_off',
         'connecting', 'connected', 'ready', 'text', 'closed', 'disconnected', 'back_off']
-    assert [event.attempt for event in of(found, 'back_off')] == [1, 2, 0]
-    assert close_codes(server) == [1000]
+    assert [event.attempt for event in found if event.name == 'back_off'] == [1, 2, 0]
+    assert close_codes(server) == [close_payload(1000)]
 
 
 def test_live_refused():
@@ -995,29 +930,24 @@ def test_live_refused():
     assert module.transient(found[-1].cause)
 
 
-@pytest.mark.parametrize('phase, limit, expected', [
-    ('silent', 1, ['connecting', 'connected', 'disconnected']),
-    ('mute', 1, ['connecting', 'connected', 'ready', 'disconnected']),
-    ('greet', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected'])])
-def test_live_exit_event(serve, no_threads_left, phase, limit, expected):
+@pytest.mark.parametrize('script, at, limit, expected', [
+    (silent, None, 1, ['connecting', 'connected', 'disconnected']),
+    (mute, 'ready', 1, ['connecting', 'connected', 'ready', 'disconnected']),
+    (greet, 'text', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected'])])
+def test_live_exit_event(no_threads_left, script, at, limit, expected):
     """In each phase, whether or not close() is answered: no BackOff."""
-    def silent(peer):
-        peer.read_head()
-        reached.set()
-        peer.wait_gone()
-    reached, exit_event = threading.Event(), threading.Event()
-    server = serve({'mute': mute, 'greet': greet}.get(phase, silent))
-    websocket = WebSocket(server.url(), proxies={})
+    reached, exit_event, found = threading.Event(), threading.Event(), []
     thread, times = set_when(reached, exit_event)
-    found = []
-    for event in persist(websocket, poll=30, ping_rate=0, exit_event=exit_event):
-        found.append(event)
-        if event.name == {'mute': 'ready', 'greet': 'text'}.get(phase):
-            reached.set()
-    assert times and time.time() - times[0] < limit + 1.5
-    thread.join(LIMIT)
-    assert shown(found) == expected and found[-1].graceful is (phase == 'greet')
-    assert close_codes(server) == ([1001] if phase == 'greet' else [])
+    with Server(lambda peer: script(peer, reached)) as server:
+        websocket = WebSocket(server.url(), proxies={})
+        for event in persist(websocket, poll=30, ping_rate=0, exit_event=exit_event):
+            found.append(event)
+            if event.name == at:
+                reached.set()
+        assert times and time.time() - times[0] < limit + 1.5
+        thread.join(LIMIT)
+    assert shown(found) == expected and found[-1].graceful is (script is greet)
+    assert close_codes(server) == ([] if script is silent else [close_payload(1001)])
     assert websocket.is_closed
 
 
@@ -1039,13 +969,13 @@ def test_live_exit_event_while_resolving(monkeypatch, no_threads_left):
     assert shown(found) == ['connecting', 'connect_fail'] and ended - times[0] < 0.25 + 1.5
 
 
-def test_live_leaving(serve, no_threads_left):
+def test_live_leaving(no_threads_left):
     """break closes the socket even if the WebSocket is kept."""
-    server = serve(mute)
-    websocket = WebSocket(server.url(), proxies={})
-    iterator = persist(websocket, exit_event=threading.Event())
-    for event in iterator:
-        if event.name == 'ready':
-            break
-    iterator.close()
-    assert not websocket.is_active and websocket.session._sock is None
+    with Server(mute) as server:
+        websocket = WebSocket(server.url(), proxies={})
+        iterator = persist(websocket, exit_event=threading.Event())
+        for event in iterator:
+            if event.name == 'ready':
+                break
+        iterator.close()
+        assert not websocket.is_active and websocket.session._sock is None
