@@ -7,12 +7,15 @@ import pytest
 from lomond import WebSocket
 
 
-@pytest.mark.parametrize('added, given, sent', [
-    ([], [('Authorization', 'a'), ('authorization', 'b')], [b'b']),
-    ([b'x', b'y'], [('Authorization', 'a')], [b'y']), ([b'x'], [], [b'x']), ([], [], [b'Basic djpx'])])
-def test_one_authorization(added, given, sent):
-    """The last one of add_header, else of headers, else that of auth."""
-    ws = WebSocket('ws://u:p@example.test/', headers=given, auth=('v', 'q'))
+@pytest.mark.parametrize('added, given, auth, sent', [
+    ([], [('Authorization', 'a'), ('authorization', 'b')], ('v', 'q'), [b'b']),
+    ([b'x', b'y'], [('Authorization', 'a')], ('v', 'q'), [b'y']), ([b'x'], [], ('v', 'q'), [b'x']),
+    ([], [], ('v', 'q'), [b'Basic djpx']), ([], [], None, [b'Basic dTpw']),
+    ([], {'authorization': 'Bearer h'}, ('v', 'q'), [b'Bearer h']),
+    ([b'Bearer a'], {'authorization': 'Bearer h'}, ('v', 'q'), [b'Bearer a'])])
+def test_one_authorization(added, given, auth, sent):
+    """The last one of add_header, else of headers, else that of auth, else that of the URL."""
+    ws = WebSocket('ws://u:p@example.test/', headers=given, auth=auth)
     for value in added:
         ws.add_header(b'Authorization', value)
     lines = [line for line in ws.build_request().split(b'\r\n') if line.lower().startswith(b'authorization')]
