@@ -17,28 +17,7 @@ import types
 import pytest
 
 from lomond import _compat
-from lomond._compat import (
-    PY2,
-    Pattern,
-    acquire,
-    encode_utf8,
-    error_number,
-    error_text,
-    flat_view,
-    fork_id,
-    is_in_progress,
-    join_bytes,
-    monotonic,
-    native,
-    native_octets,
-    set_cloexec,
-    text_str,
-    to_bytes,
-    to_text,
-    utf_8_decode,
-    was_interrupted,
-    would_block,
-)
+from lomond._compat import PY2
 
 # --- errors of the system ---
 
@@ -54,10 +33,10 @@ def test_error_number(number):
         assert isinstance(error, _compat.OS_ERRORS)
         if isinstance(error, socket.timeout) and PY2:
             continue
-        assert error_number(error) == number
-        assert would_block(error) == (number == errno.EAGAIN)
-        assert was_interrupted(error) == (number == errno.EINTR)
-        assert is_in_progress(error) == (number in (errno.EINPROGRESS, errno.EAGAIN))
+        assert _compat.error_number(error) == number
+        assert _compat.would_block(error) == (number == errno.EAGAIN)
+        assert _compat.was_interrupted(error) == (number == errno.EINTR)
+        assert _compat.is_in_progress(error) == (number in (errno.EINPROGRESS, errno.EAGAIN))
 
 
 class Numbered(Exception):
@@ -68,7 +47,7 @@ class Numbered(Exception):
     (OSError(), None), (OSError('text'), None), (ValueError('x'), None),
     (Numbered(errno.EINTR, 'x'), errno.EINTR), (Numbered('5'), None)])
 def test_errors_without_a_number(error, number):
-    assert error_number(error) == number
+    assert _compat.error_number(error) == number
 
 
 class Broken(Exception):
@@ -82,8 +61,8 @@ class Broken(Exception):
     (ValueError(), 'ValueError'), (KeyError('k'), repr('k')), (OSError(1, b'b\xc3\xbc'), 'b\xfc'),
     (ValueError(' \r\n'), 'ValueError'), (Broken(), 'bytes \ufffd'), (OSError(1, b'b\xff'), 'b\ufffd')])
 def test_error_text(error, text):
-    assert error_text(error) == text
-    assert isinstance(error_text(error), type(''))
+    assert _compat.error_text(error) == text
+    assert isinstance(_compat.error_text(error), type(''))
 
 
 # --- text and bytes ---
@@ -91,32 +70,32 @@ def test_error_text(error, text):
 @pytest.mark.parametrize('kind', [bytes, bytearray, memoryview])
 def test_to_bytes(kind):
     for data in (b'', b'abc', b'\x00\xff'):
-        found = to_bytes(kind(data))
+        found = _compat.to_bytes(kind(data))
         assert found == data and type(found) is bytes
     assert isinstance(kind(b''), _compat.BYTES_LIKE)
-    assert join_bytes([kind(b'a'), b'', kind(b'b')]) == b'ab'
+    assert _compat.join_bytes([kind(b'a'), b'', kind(b'b')]) == b'ab'
 
 
 def test_to_text():
-    assert to_text('text') == 'text' and to_text(None) is None and to_text(5) == 5
-    assert to_text(bytearray(b'x')) == bytearray(b'x')
+    assert _compat.to_text('text') == 'text' and _compat.to_text(None) is None and _compat.to_text(5) == 5
+    assert _compat.to_text(bytearray(b'x')) == bytearray(b'x')
     if PY2:
-        assert to_text(b'ascii') == 'ascii' and isinstance(to_text(b'ascii'), type(''))
-        assert to_text(b'\xff') == b'\xff'
+        assert _compat.to_text(b'ascii') == 'ascii' and isinstance(_compat.to_text(b'ascii'), type(''))
+        assert _compat.to_text(b'\xff') == b'\xff'
     else:
-        assert to_text(b'ascii') == b'ascii'
+        assert _compat.to_text(b'ascii') == b'ascii'
 
 
 def test_native():
-    assert native(str('x')) == str('x')
-    assert isinstance(native('x\u2603'), str)
-    assert native('x\u2603') == (str('x\\u2603') if PY2 else 'x\u2603')
-    assert isinstance(native_octets('x\xff'), str)
-    assert native_octets('x\xff') == (str(b'x\xff') if PY2 else 'x\xff')
+    assert _compat.native(str('x')) == str('x')
+    assert isinstance(_compat.native('x\u2603'), str)
+    assert _compat.native('x\u2603') == (str('x\\u2603') if PY2 else 'x\u2603')
+    assert isinstance(_compat.native_octets('x\xff'), str)
+    assert _compat.native_octets('x\xff') == (str(b'x\xff') if PY2 else 'x\xff')
 
 
 def test_text_str():
-    @text_str
+    @_compat.text_str
     class Shown(object):
         def __str__(self):
             return '\u2603'
@@ -131,7 +110,7 @@ def test_text_str():
     ('\u2603\U0001f600'.encode('utf-8'), True, ('\u2603\U0001f600', 7)),
     (b'a\xe2\x98', False, ('a', 1)), (b'\xed\x9f\xbf', True, ('\ud7ff', 3))])
 def test_utf_8_decode(kind, data, final, expected):
-    assert utf_8_decode(kind(data), 'strict', final) == expected
+    assert _compat.utf_8_decode(kind(data), 'strict', final) == expected
 
 
 @pytest.mark.parametrize('data, final, start', [
@@ -141,25 +120,32 @@ def test_utf_8_decode(kind, data, final, expected):
 def test_utf_8_decode_refuses(data, final, start):
     """Surrogates are no UTF-8, on 2.7 too."""
     with pytest.raises(UnicodeDecodeError) as caught:
-        utf_8_decode(data, 'strict', final)
+        _compat.utf_8_decode(data, 'strict', final)
     assert caught.value.start == start
 
 
-@pytest.mark.parametrize('text', ['', 'x', '\u2603', '\U0001f600', '\ud7ff\ue000'])
-def test_encode_utf8(text):
-    assert encode_utf8(text).decode('utf-8') == text
+@pytest.mark.parametrize('text', ['', 'x', 'Hello', '\u2603', '\U0001f600', '\ud7ff\ue000',
+                                  '\u2603\ud7ff\ue000\U0001f600'])
+def test_utf_8_both_ways(text):
+    data = _compat.encode_utf8(text)
+    assert data == text.encode('utf-8')
+    found = _compat.decode_bytearray(bytearray(data))
+    assert found == text and isinstance(found, _compat.text_type)
 
 
-def test_encode_utf8_refuses_surrogates():
-    surrogate = b'\\ud800'.decode('unicode_escape')
-    with pytest.raises(ValueError):
-        encode_utf8('x' + surrogate)
+def test_surrogates_are_no_utf_8():
+    for text in ('x\ud800', 'a\ud800', b'x\\ud800'.decode('unicode_escape')):
+        with pytest.raises(ValueError):
+            _compat.encode_utf8(text)
+    for data in (b'\xed\xa0\x80', b'a\xed\xbf\xbf', b'\xed', b'\xff'):
+        with pytest.raises(ValueError):
+            _compat.decode_bytearray(bytearray(data))
 
 
 # --- time ---
 
 def test_monotonic():
-    values = [monotonic() for _ in range(1000)]
+    values = [_compat.monotonic() for _ in range(1000)]
     assert values == sorted(values)
 
 
@@ -177,15 +163,15 @@ def test_backward_steps_of_the_clock_are_no_time(monkeypatch):
 
 def test_acquire():
     lock = threading.Lock()
-    assert acquire(lock, None) is True
+    assert _compat.acquire(lock, None) is True
     start = time.time()
-    assert acquire(lock, 0.05) is False
+    assert _compat.acquire(lock, 0.05) is False
     assert 0.04 <= time.time() - start < 5
-    assert acquire(lock, 0) is False and acquire(lock, -1) is False
+    assert _compat.acquire(lock, 0) is False and _compat.acquire(lock, -1) is False
     lock.release()
-    assert acquire(lock, 0) is True
+    assert _compat.acquire(lock, 0) is True
     threading.Timer(0.02, lock.release).start()
-    assert acquire(lock, 20) is True
+    assert _compat.acquire(lock, 20) is True
 
 
 # --- threads, descriptors, processes ---
@@ -202,7 +188,7 @@ def test_set_cloexec():
     fcntl = pytest.importorskip('fcntl')
     for fd in os.pipe():
         fcntl.fcntl(fd, fcntl.F_SETFD, 0)
-        set_cloexec(fd)
+        _compat.set_cloexec(fd)
         assert fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
         os.close(fd)
 
@@ -210,31 +196,31 @@ def test_set_cloexec():
 def test_set_cloexec_without_fcntl(monkeypatch):
     """Windows has none."""
     monkeypatch.setitem(sys.modules, str('fcntl'), None)
-    assert set_cloexec(0) is None
+    assert _compat.set_cloexec(0) is None
 
 
 def test_fork_id():
     if not hasattr(os, 'fork'):
         pytest.skip('no fork here')
-    before = fork_id()
-    assert before == fork_id()
+    before = _compat.fork_id()
+    assert before == _compat.fork_id()
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        os.write(write, b'y' if fork_id() != before else b'n')
+        os.write(write, b'y' if _compat.fork_id() != before else b'n')
         os._exit(0)
     assert os.read(read, 1) == b'y'
     os.waitpid(child, 0)
     os.close(read)
     os.close(write)
-    assert fork_id() == before
+    assert _compat.fork_id() == before
 
 
 @pytest.mark.skipif(not hasattr(_compat, '_forked'), reason='os.getpid is used before 3.7')
 def test_forks_are_counted(monkeypatch):
     monkeypatch.setattr(_compat, '_forks', 7)
     _compat._forked()
-    assert fork_id() == 8
+    assert _compat.fork_id() == 8
 
 
 def test_python_name():
@@ -245,14 +231,14 @@ def test_versions():
     assert _compat.PY2 == (sys.version_info[0] == 2)
     assert _compat.HAS_MODULE_GETATTR == (sys.version_info >= (3, 7))
     assert _compat.IS_WINDOWS == (sys.platform == 'win32')
-    assert _compat.text_type is type('') and isinstance('', _compat.string_types) and isinstance(5,
-        _compat.integer_types)
+    assert _compat.text_type is type('') and isinstance('', _compat.string_types)
+    assert isinstance(5, _compat.integer_types) and isinstance(1 << 70, _compat.integer_types)
+    assert not isinstance(5.0, _compat.integer_types)
 
 
 def test_an_exception_is_raised_again_with_its_traceback():
     def fail():
         raise ValueError('once')
-
     with pytest.raises(ValueError) as first:
         fail()
     with pytest.raises(ValueError) as second:
@@ -260,28 +246,19 @@ def test_an_exception_is_raised_again_with_its_traceback():
     assert second.value is first.value and second.traceback[-1].name == 'fail'
 
 
-def test_integers():
-    assert isinstance(5, _compat.integer_types) and isinstance(1 << 70, _compat.integer_types)
-    assert not isinstance(5.0, _compat.integer_types)
-
-
 # --- regular expressions ---
 
 def test_a_pattern_is_compiled_once_when_it_is_used(monkeypatch):
-    compiled = []
-    compile_now = _compat._compile
+    compiled, compile_now = [], _compat._compile
     monkeypatch.setattr(_compat, '_compile', lambda text: compiled.append(text) or compile_now(text))
-    text, octets = Pattern('(?s)a(.)'), Pattern(b'[0-9]+')
+    text, octets = _compat.Pattern('(?s)a(.)'), _compat.Pattern(b'[0-9]+')
     assert compiled == []
     for _ in range(3):
         assert text.match('a\n').group(1) == '\n' and text.match('b') is None
     assert compiled == ['(?s)a(.)']
     assert octets.sub(b'n', b'a1b22') == b'anbn' and octets.pattern == b'[0-9]+'
-
-
-def test_a_pattern_has_what_a_regular_expression_has():
     with pytest.raises(AttributeError):
-        assert Pattern('a').nothing
+        assert text.nothing
 
 
 # --- urllib's proxies ---
@@ -322,14 +299,11 @@ def nowhere(monkeypatch):
     return monkeypatch
 
 
-def test_proxy_exceptions_of_nobody(nowhere):
-    assert _compat._proxy_exceptions() == []
-
-
 @pytest.mark.parametrize('settings, expected', [
     ({}, []), ({'exceptions': None}, []), ({'exceptions': ('a', 'b')}, ['a', 'b']),
     ({'exceptions': ('a',), 'exclude_simple': True}, ['a', '<local>'])])
 def test_proxy_exceptions_of_macos(nowhere, settings, expected):
+    assert _compat._proxy_exceptions() == []
     nowhere.setitem(sys.modules, str('_scproxy'), module('_scproxy', _get_proxy_settings=lambda: settings))
     assert _compat._proxy_exceptions() == expected
 
@@ -341,27 +315,11 @@ def test_proxy_exceptions_of_windows(nowhere, name):
     def query(key, value):
         asked.append(value)
         return 'a;<local>', 1
-
     made = module(name, OpenKey=lambda root, path: Key(), HKEY_CURRENT_USER=1, QueryValueEx=query)
     nowhere.setitem(sys.modules, str(name), made)
     assert _compat._proxy_exceptions() == ['a', '<local>'] and asked == ['ProxyOverride']
     made.OpenKey = no_key
     assert _compat._proxy_exceptions() == []
-
-
-@pytest.mark.parametrize('data', [b'', b'Hello', '\u2603\ud7ff\ue000\U0001f600'.encode('utf-8')])
-def test_utf_8_both_ways(data):
-    text = _compat.decode_bytearray(bytearray(data))
-    assert text == data.decode('utf-8') and isinstance(text, _compat.text_type)
-    assert _compat.encode_utf8(text) == data
-
-
-def test_surrogates_are_no_utf_8():
-    with pytest.raises(ValueError):
-        _compat.encode_utf8('a\ud800')
-    for data in (b'\xed\xa0\x80', b'a\xed\xbf\xbf', b'\xed', b'\xff'):
-        with pytest.raises(ValueError):
-            _compat.decode_bytearray(bytearray(data))
 
 
 def test_without_frames():
@@ -392,7 +350,6 @@ def test_fspath():
     class Path(object):
         def __fspath__(self):
             return 'a/b'
-
     assert _compat.fspath(Path()) == 'a/b'
     assert _compat.fspath(b'a') == b'a' and _compat.fspath(None) is None
 
@@ -400,11 +357,11 @@ def test_fspath():
 def test_flat_view():
     """Bytes one after the other, without a copy where that is possible."""
     data = bytearray(b'abcdef')
-    view = flat_view(data)
+    view = _compat.flat_view(data)
     assert isinstance(view, memoryview) and view.tobytes() == data
     data[0] = 120
     assert view.tobytes() == b'xbcdef'
     if not PY2:             # its memoryview has neither steps nor arrays
-        assert bytes(flat_view(memoryview(b'abcdef')[::2])) == b'ace'
+        assert bytes(_compat.flat_view(memoryview(b'abcdef')[::2])) == b'ace'
         numbers = array.array('H', [1, 2])
-        assert bytes(flat_view(memoryview(numbers))) == numbers.tobytes()
+        assert bytes(_compat.flat_view(memoryview(numbers))) == numbers.tobytes()
