@@ -146,9 +146,8 @@ def hashed(name, *parts):
 @pytest.mark.parametrize('qop', [None, '', 'auth', 'auth-int,auth', ' AUTH '])
 def test_by_the_book(algorithm, name, qop):
     """RFC 7616, 3.4.1-3.4.3; without qop RFC 2069."""
-    challenge = 'Digest realm="r", nonce="n"'
-    challenge += ', algorithm=' + algorithm if algorithm else ''
-    challenge += ', qop="' + qop + '"' if qop is not None else ''
+    challenge = 'Digest realm="r", nonce="n"' + (', algorithm=' + algorithm if algorithm else '') + (
+        ', qop="' + qop + '"' if qop is not None else '')
     answer = fields(DigestAuth('u', 'p').answer([challenge], 'CONNECT', 'example.test:443', 'c'))
     a1 = hashed(name, 'u', 'r', 'p')
     is_session = 'sess' in (algorithm or '').lower()
@@ -235,11 +234,8 @@ def test_user_beyond_ascii(more, username):
     assert value.endswith(', userhash=true') == ('userhash=t' in more.lower())
     assert 'response="%s"' % hashed('md5', hashed('md5', USER, 'r', 'Secret, or not?'), 'n',
                                     hashed('md5', 'GET', '/')) in value
-
-
-def test_ascii_user_and_charset():
-    value = DigestAuth('u', 'p').answer(['Digest realm=r, nonce=n, charset=UTF-8'], 'GET', '/')
-    assert 'username="u"' in value
+    ascii_value = DigestAuth('u', 'p').answer(['Digest realm=r, nonce=n, charset=UTF-8'], 'GET', '/')
+    assert 'username="u"' in ascii_value
 
 
 def test_uses_of_a_nonce_are_counted():
