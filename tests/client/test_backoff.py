@@ -6,6 +6,8 @@ from __future__ import absolute_import, division, unicode_literals
 import errno
 import socket
 import ssl
+import sys
+import threading
 
 import pytest
 
@@ -43,8 +45,9 @@ def test_retry_after(text, expected):
 
 @pytest.mark.parametrize('text', HOSTILE + [None, 120, 1.5, b'\xff', object(), ['120']])
 def test_retry_after_unreadable(text):
-    """Anything else is None."""
+    """Anything else is None, and the delay is as if the header were not there."""
     assert parse_retry_after(text, NOW) is None
+    assert back_off_delay(3, 0.5, 5, 30, text, NOW) == 9.0
 
 
 def test_two_digit_years_move_with_the_clock():
@@ -79,15 +82,8 @@ def test_delay_that_was_asked_for(header, min_wait, max_wait, expected):
     assert delay == expected and isinstance(delay, float)
 
 
-@pytest.mark.parametrize('header', HOSTILE)
-def test_delay_ignores_the_unreadable(header):
-    """As if the header were not there."""
-    assert back_off_delay(3, 0.5, 5, 30, header, NOW) == 9.0
-
-
 def test_event_can_wait_for_the_longest():
     """threading.Event.wait() accepts LONGEST_DELAY."""
-    import threading
     event = threading.Event()
     event.set()
     assert event.wait(backoff.LONGEST_DELAY)
@@ -107,11 +103,7 @@ class Response(object):
 def test_transient_answers(status, expected):
     """HTTP 408, 425, 429 and 5xx."""
     assert transient(events.Rejected(Response(status), 'no')) is expected
-
-
-def test_transient_without_response():
-    """A Rejected made by a user's double may contain anything."""
-    assert transient(events.Rejected(None, 'no')) is False
+    assert transient(events.Rejected(None, 'no')) is False      # a user's double may contain anything
 
 
 @pytest.mark.parametrize('code, expected', [
@@ -175,7 +167,6 @@ def test_transient_connect_fail(reason, stage, error, expected):
 
 def test_transient_without_ssl(monkeypatch):
     """It works without importing ssl, as in a program that never used TLS."""
-    import sys
     monkeypatch.delitem(sys.modules, 'ssl')
     assert transient(events.ConnectFail('x', error=ValueError('x'), stage='connect')) is True
     assert transient(events.ConnectFail('x', error=ValueError('x'), stage='prepare')) is False
