@@ -20,20 +20,19 @@ CHALLENGE = b'WWW-Authenticate: Digest realm="x", nonce="n", qop="auth"'
 
 
 def websocket_of(url='ws://me:pw@example.test/chat', **options):
-    options.setdefault('proxies', {})
-    return WebSocket(url, **options)
+    return WebSocket(url, proxies={}, **options)
 
 
-def attempt_of(url='ws://me:pw@example.test/chat', **options):
+def attempt_of(*args, **options):
     """An attempt that is ready to go, and its WebSocket."""
-    websocket = websocket_of(url, **options)
+    websocket = websocket_of(*args, **options)
     assert websocket.state.prepare() is None
     return websocket.state, websocket
 
 
-def listening(url='ws://me:pw@example.test/chat', **options):
+def listening(*args, **options):
     """An attempt as ``connect()`` makes it."""
-    attempt = websocket_of(url, **options).state
+    attempt = websocket_of(*args, **options).state
     attempt.listen()
     return attempt
 
@@ -52,8 +51,10 @@ def follow(attempt, response):
     return step, event.reason
 
 
-def lines_of(websocket):
-    return websocket.build_request().decode('utf-8').split('\r\n')[:-2]
+def lines_of(websocket, *names):
+    """Lines of the request; those that begin with a name, if there are names."""
+    lines = websocket.build_request().decode('utf-8').split('\r\n')[:-2]
+    return [line for line in lines if not names or line.startswith(names)]
 
 
 # -- what an answer leads to
@@ -85,10 +86,8 @@ def test_redirects_are_not_asked_for():
     (b'ws://example.test/', 'redirect from wss to ws refused: ws://example.test/')])
 def test_redirects_that_are_refused(location, words):
     attempt, websocket = attempt_of('wss://example.test/', max_redirects=5)
-    lines = [] if location is None else [b'Location: ' + location]
-    step, reason = follow(attempt, answer('302', *lines))
-    assert step is None
-    assert re.match('no; ' + words, reason)
+    step, reason = follow(attempt, answer('302', *[b'Location: ' + location] if location else []))
+    assert step is None and re.match('no; ' + words, reason)
     assert websocket.resource == '/'
 
 
@@ -100,13 +99,13 @@ def test_digest_is_answered_once_for_each_request():
     assert not attempt.shows_connected
     assert attempt.restart() is None
     assert websocket.key != key
-    authorization, = [line for line in lines_of(websocket) if line.startswith('Authorization')]
+    authorization, = lines_of(websocket, 'Authorization')
     assert 'uri="/chat?x=1"' in authorization and 'nc=00000001' in authorization
     assert follow(attempt, answer('401', CHALLENGE)) == (None, 'no')
     # Another resource of the same server may be challenged anew.
     assert follow(attempt, answer('302', b'Location: /y'))[0] == 'ws://example.test/y'
     assert attempt.shows_connected
-    assert not [line for line in lines_of(websocket) if line.startswith('Authorization')]
+    assert not lines_of(websocket, 'Authorization')
     assert follow(attempt, answer('401', CHALLENGE))[0] == Attempt.SILENT
 
 
@@ -135,13 +134,12 @@ def test_digest_is_not_for_strangers():
 def test_secrets_and_origins(locations, has_secrets, options):
     url = 'ws://example.test/' if options else 'ws://me:pw@example.test/'
     attempt, websocket = attempt_of(url, max_redirects=9, **options)
-    before = [line for line in lines_of(websocket) if line.startswith(('Authorization', 'Cookie'))]
+    before = lines_of(websocket, 'Authorization', 'Cookie')
     assert before
     for location in locations:
         assert follow(attempt, answer('302', b'Location: ' + location.encode('ascii')))[0]
         attempt.restart()
-    after = [line for line in lines_of(websocket) if line.startswith(('Authorization', 'Cookie'))]
-    assert after == (before if has_secrets else [])
+    assert lines_of(websocket, 'Authorization', 'Cookie') == (before if has_secrets else [])
 
 
 @pytest.mark.parametrize('hops', [
@@ -207,11 +205,10 @@ def test_one_at_a_time():
     with pytest.raises(errors.WebSocketError):
         attempt.begin(first)               # a later connect() has taken its place
     attempt.begin(second)
-    with pytest.raises(errors.WebSocketError):
-        attempt.begin(second)
-    attempt.end(first)                     # not the session that is running
-    with pytest.raises(errors.WebSocketError):
-        attempt.begin(second)
+    for _ in range(2):
+        with pytest.raises(errors.WebSocketError):
+            attempt.begin(second)
+        attempt.end(first)                 # not the session that is running
     attempt.end(second)
     attempt.begin(second)
 
