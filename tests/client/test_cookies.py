@@ -63,9 +63,7 @@ def test_domain_cookie():
 
 def test_addresses_and_single_names():
     for url in ('ws://127.0.0.1:81/', 'ws://[::1]:81/', 'ws://localhost:81/'):
-        jar = CookieJar()
-        take_cookies(jar, answer(b'a=1'), parse_url(url))
-        assert sent(jar, url) == [b'a=1']
+        assert sent(jar_of(b'a=1', url=parse_url(url)), url) == [b'a=1']
 
 
 def test_octets_go_back_as_they_came():
@@ -90,12 +88,11 @@ def test_jar_of_somebody_else():
             assert not request.has_header('Cookie')
             assert request.get_header('Cookie', 'no') == 'no' and request.header_items() == []
             assert (request.type, request.host, request.origin_req_host) == (
-                'https', 'example.test', 'example.test')
-            assert (request.get_type(), request.get_host(), request.get_origin_req_host()) == (
+                request.get_type(), request.get_host(), request.get_origin_req_host()) == (
                 'https', 'example.test', 'example.test')
             assert request.unverifiable is request.is_unverifiable() is False
-            assert all(isinstance(value, str) for value in (
-                request.type, request.host, request.get_full_url()))
+            for value in (request.type, request.host, request.get_full_url()):
+                assert isinstance(value, str)
             request.add_unredirected_header('Cookie2', '$Version="1"')
             request.add_unredirected_header('Cookie', 'a=b')
 
