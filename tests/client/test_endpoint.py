@@ -15,8 +15,7 @@ REDIRECT = Response(b'HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n')
 
 def endpoint_of(url='ws://example.test/chat', **options):
     """The endpoint of a WebSocket with these options."""
-    options.setdefault('proxies', {})
-    return WebSocket(url, **options)._endpoint
+    return WebSocket(url, proxies={}, **options)._endpoint
 
 
 def test_attempt_needs_only_an_endpoint():

@@ -105,9 +105,7 @@ def test_bad(check, arguments, kind, words):
 
 
 def test_objects_are_kept():
-    digest = DigestAuth('user', 'password')
-    assert options.check_auth(digest) is digest
-    deflate = Deflate(level=1)
-    assert options.check_compress(deflate) is deflate
+    digest, deflate = DigestAuth('user', 'password'), Deflate(level=1)
+    assert options.check_auth(digest) is digest and options.check_compress(deflate) is deflate
     for true in (True, 1):
         assert isinstance(options.check_compress(true), Deflate)
