@@ -176,10 +176,12 @@ def test_every_answer_to_the_default_offer(flags, server_bits, client_bits):
         assert values(parameters) == (bool(flags & 1), bool(flags & 2), server_bits or 15, client_bits or 15)
 
 
-def test_no_extension():
+def test_no_extension_and_junk():
     for options in (None, Deflate()):
         for answer in ([], [''], [' ,']):
             assert negotiate_client(options, answer) == (set(), None)
+        with pytest.raises(HandshakeError):
+            negotiate_client(options, [NAME + ';'])
 
 
 @pytest.mark.parametrize('options, answer, expected', [
@@ -243,12 +245,6 @@ def test_not_offered(options, answer, name):
     with pytest.raises(HandshakeError) as caught:
         negotiate_client(options, [answer])
     assert type(caught.value) is HandshakeError and str(caught.value) == NOT_OFFERED % name
-
-
-def test_junk_is_refused():
-    for options in (None, Deflate()):
-        with pytest.raises(HandshakeError):
-            negotiate_client(options, [NAME + ';'])
 
 
 # -- the server
