@@ -15,10 +15,9 @@ PARENTS = {
     'WebSocketError': 'Exception', 'FrameBuildError': 'WebSocketError', 'HandshakeError': 'WebSocketError',
     'CompressionParameterError': 'HandshakeError', 'ProtocolError': 'WebSocketError',
     'PayloadTooLarge': 'ProtocolError', 'CriticalProtocolError': 'WebSocketError',
-    'ConnectFail': 'WebSocketError',
-    'ProxyFail': 'ConnectFail', 'TransportFail': 'WebSocketError', 'SendTimeout': 'TransportFail',
-    'WebSocketUnavailable': 'WebSocketError', 'WebSocketClosing': 'WebSocketUnavailable',
-    'WebSocketClosed': 'WebSocketUnavailable'}
+    'ConnectFail': 'WebSocketError', 'ProxyFail': 'ConnectFail', 'TransportFail': 'WebSocketError',
+    'SendTimeout': 'TransportFail', 'WebSocketUnavailable': 'WebSocketError',
+    'WebSocketClosing': 'WebSocketUnavailable', 'WebSocketClosed': 'WebSocketUnavailable'}
 ALL = sorted(PARENTS)
 
 
@@ -36,8 +35,8 @@ def test_tree():
 
 @pytest.mark.parametrize('name', ALL)
 @pytest.mark.parametrize('arguments, keywords, message', [
-    ((), {}, ''), (('finished',), {}, 'finished'), (('braces {} {0} {x} }{ are harmless',), {},
-                                                    'braces {} {0} {x} }{ are harmless'),
+    ((), {}, ''), (('finished',), {}, 'finished'),
+    (('braces {} {0} {x} }{ are harmless',), {}, 'braces {} {0} {x} }{ are harmless'),
     (('{} of {!r}', 1, 2), {}, '1 of 2'), (('{x}',), {'x': 'y'}, 'y'), (('{0} {x}', 1), {'x': 2}, '1 2'),
     (('\xfcber \u2603',), {}, '\xfcber \u2603'), (('{}', '\u2603'), {}, '\u2603')])
 def test_message(name, arguments, keywords, message):
@@ -54,10 +53,6 @@ def test_odd_messages(value):
     error = errors.WebSocketError(value)
     assert error.args == (value,)
     assert text_of(error) in ('\xfc', 'plain', '5', 'None')
-
-
-def test_no_arguments_left():
-    error = errors.WebSocketError('x')
     error.args = ()
     assert text_of(error) == ''
 
