@@ -34,7 +34,7 @@ ROWS = [
     ('no extension header when off',
      'test_one_header_of_each handshake:test_request'),
     ('no userinfo anywhere but in Authorization',
-     'test_userinfo_is_nowhere_else websocket:test_one_authorization_is_sent'),
+     'test_userinfo_is_nowhere_else request:test_one_authorization'),
     # the response
     ('names, websocket and upgrade in any case; Connection lists; no reason phrase; white space; '
      'octet by octet; 8 KB; repeated Set-Cookie',
