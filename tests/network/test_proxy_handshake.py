@@ -94,22 +94,17 @@ def request(place, more=''):
 
 
 @pytest.mark.parametrize('host, port, place', [
-    ('target.test', 80, 'target.test:80'),
-    ('target.test', 443, 'target.test:443'),
-    ('xn--bcher-kva.test', 8123, 'xn--bcher-kva.test:8123'),
-    ('10.0.0.1', 81, '10.0.0.1:81'),
-    ('2001:db8::1', 81, '[2001:db8::1]:81'),
-    ('fe80::1%eth0', 81, '[fe80::1]:81'),
-])
+    ('target.test', 80, 'target.test:80'), ('target.test', 443, 'target.test:443'),
+    ('xn--bcher-kva.test', 8123, 'xn--bcher-kva.test:8123'), ('10.0.0.1', 81, '10.0.0.1:81'),
+    ('2001:db8::1', 81, '[2001:db8::1]:81'), ('fe80::1%eth0', 81, '[fe80::1]:81')])
 def test_connect_request(host, port, place):
     check(lambda: HttpConnect(host, port), [b'HTTP/1.1 200 OK\r\n\r\n'], [request(place)])
 
 
 @pytest.mark.parametrize('user, password, credentials', [
     ('user', 'secret', b'user:secret'), ('user', '', b'user:'), ('user', None, b'user:'),
-    ('u', 'p:q', b'u:p:q'),
-    ('me@work', 'p w', b'me@work:p w'), ('j\xf6rg', '\u2603', 'j\xf6rg:\u2603'.encode('utf-8')),
-    ('', 'x', b':x')])
+    ('u', 'p:q', b'u:p:q'), ('me@work', 'p w', b'me@work:p w'),
+    ('j\xf6rg', '\u2603', 'j\xf6rg:\u2603'.encode('utf-8')), ('', 'x', b':x')])
 def test_connect_authorization(user, password, credentials):
     value = base64.b64encode(credentials).decode('ascii')
     check(lambda: HttpConnect('h', 80, user, password), [b'HTTP/1.1 200 OK\r\n\r\n'],
@@ -126,11 +121,9 @@ def test_connect_user_agent():
     lambda: HttpConnect('a b', 80), lambda: HttpConnect('', 80), lambda: HttpConnect('a' * 64, 80),
     lambda: HttpConnect('.'.join(['a' * 60] * 5), 80), lambda: HttpConnect('h', 80, 'u:x', 'p'),
     lambda: HttpConnect('h', 80, 'u', 'p\n'), lambda: Socks4('h', 80),
-    lambda: Socks4('10.0.0.1', 80, 'u\x00'),
-    lambda: Socks4('.'.join(['a' * 60] * 5), 80, remote_dns=True),
-    lambda: Socks5('.'.join(['a' * 60] * 5), 80),
-    lambda: Socks5('h\x00', 80), lambda: Socks5('h', 80, 'u' * 256, 'p'),
-    lambda: Socks5('h', 80, 'u', '\u2603' * 86)])
+    lambda: Socks4('10.0.0.1', 80, 'u\x00'), lambda: Socks4('.'.join(['a' * 60] * 5), 80, remote_dns=True),
+    lambda: Socks5('.'.join(['a' * 60] * 5), 80), lambda: Socks5('h\x00', 80),
+    lambda: Socks5('h', 80, 'u' * 256, 'p'), lambda: Socks5('h', 80, 'u', '\u2603' * 86)])
 def test_bad_values(make):
     with pytest.raises(ValueError) as caught:
         make()
@@ -138,17 +131,13 @@ def test_bad_values(make):
 
 
 @pytest.mark.parametrize('answer', [
-    b'HTTP/1.1 200 Connection established\r\n\r\n',
-    b'HTTP/1.0 200 OK\r\nVia: 1.1 me\r\nX: y\r\n\r\n',
-    b'HTTP/1.1 204 No Content\r\n\r\n',
-    b'HTTP/1.1 299\r\n\r\n',
-    b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n',
-    b'HTTP/1.0 200 OK\n\n',
+    b'HTTP/1.1 200 Connection established\r\n\r\n', b'HTTP/1.0 200 OK\r\nVia: 1.1 me\r\nX: y\r\n\r\n',
+    b'HTTP/1.1 204 No Content\r\n\r\n', b'HTTP/1.1 299\r\n\r\n',
+    b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n', b'HTTP/1.0 200 OK\n\n',
     b'HTTP/1.1 200 caf\xe9\r\nX-Odd: \xff\xfe\r\n\r\n',
     b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
     b'HTTP/1.1 102 Processing\r\nX: y\r\n\r\n' * 5 + b'HTTP/1.1 200 OK\r\n\r\n',
-    b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 60000 + b'\r\n\r\n',
-])
+    b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 60000 + b'\r\n\r\n'])
 def test_connect_succeeds(answer):
     check(lambda: HttpConnect('h', 80), [answer], [request('h:80')])
 
@@ -157,12 +146,10 @@ def test_connect_succeeds(answer):
     (b'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n',
      '407 Proxy Authentication Required'),
     (b'HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nabc', '502 Bad Gateway'),
-    (b'HTTP/1.0 403 Forbidden\r\n\r\n', '403 Forbidden'),
-    (b'HTTP/1.1 503\r\n\r\n', '503'),
+    (b'HTTP/1.0 403 Forbidden\r\n\r\n', '403 Forbidden'), (b'HTTP/1.1 503\r\n\r\n', '503'),
     (b'HTTP/1.1 301 {} {x}\r\n\r\n', '301 {} {x}'),
     (b'HTTP/1.1 101 Switching Protocols\r\n\r\n', '101 Switching Protocols'),
-    (b'HTTP/1.1 999 x\r\n\r\n', '999 x'),
-])
+    (b'HTTP/1.1 999 x\r\n\r\n', '999 x')])
 def test_connect_refused(answer, reason):
     assert failure(lambda: HttpConnect('h', 80), [answer]) == 'proxy fail; ' + reason
 
@@ -175,14 +162,12 @@ def test_connect_refused(answer, reason):
     (b'HTTP/1.1 +200 OK\r\n\r\n', 'not an HTTP status line'),
     (b'HTTP/1.1 2000 OK\r\n\r\n', 'not an HTTP status line'),
     (b'HTTP/1.1 99999999999999999999 OK\r\n\r\n', 'not an HTTP status line'),
-    (b'HTTP/\r\n\r\n', 'not an HTTP status line'),
-    (b'', 'closed the connection'),
+    (b'HTTP/\r\n\r\n', 'not an HTTP status line'), (b'', 'closed the connection'),
     (b'HTTP/1.1 200 OK\r\n', 'closed the connection'),
     (b'HTTP/1.1 200 OK\r\nX: y\r\n', 'closed the connection'),
     (b'HTTP/1.1 100 Continue\r\n\r\n', 'closed the connection'),
     (b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000, 'KiB'),
-    (b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000 + b'\r\n\r\n', 'KiB'),
-])
+    (b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 70000 + b'\r\n\r\n', 'KiB')])
 def test_connect_fails(answer, words):
     assert words in failure(lambda: HttpConnect('h', 80), [answer])
 
@@ -222,8 +207,7 @@ GRANTED = b'\x00\x5a\x00\x00\x00\x00\x00\x00'
     (lambda: Socks4('10.0.0.1', 65535, 'j\xf6rg'), b'\x04\x01\xff\xff\x0a\x00\x00\x01j\xc3\xb6rg\x00'),
     (lambda: Socks4('10.0.0.1', 80, remote_dns=True), b'\x04\x01\x00\x50\x0a\x00\x00\x01\x00'),
     (lambda: Socks4('h.test', 443, remote_dns=True), b'\x04\x01\x01\xbb\x00\x00\x00\x01\x00h.test\x00'),
-    (lambda: Socks4('h.test', 443, 'Fred', True), b'\x04\x01\x01\xbb\x00\x00\x00\x01Fred\x00h.test\x00'),
-])
+    (lambda: Socks4('h.test', 443, 'Fred', True), b'\x04\x01\x01\xbb\x00\x00\x00\x01Fred\x00h.test\x00')])
 def test_socks4(make, said):
     check(make, [GRANTED], [said])
     check(make, [b'\x00\x5a\xff\xff\xff\xff\xff\xff'], [said])
@@ -234,13 +218,11 @@ def test_socks4(make, said):
     (b'\x00\x5b', 'SOCKS4 request rejected or failed'),
     (b'\x00\x5c', 'SOCKS4 request rejected: no identd answers here'),
     (b'\x00\x5d', 'SOCKS4 request rejected: identd names another user'),
-    (b'\x00\x00', 'SOCKS4 unknown reply 0'),
-    (b'\x00\xff', 'SOCKS4 unknown reply 255'),
+    (b'\x00\x00', 'SOCKS4 unknown reply 0'), (b'\x00\xff', 'SOCKS4 unknown reply 255'),
     (b'\x05\x00', 'not a SOCKS4 answer: got 0x05, expected 0x00'),
     (b'HTTP/1.1 400 Bad Request\r\n\r\n', 'not a SOCKS4 answer: got 0x48, expected 0x00'),
     (b'', 'the proxy closed the connection before its SOCKS4 answer was complete'),
-    (GRANTED[:7], 'the proxy closed the connection before its SOCKS4 answer was complete'),
-])
+    (GRANTED[:7], 'the proxy closed the connection before its SOCKS4 answer was complete')])
 def test_socks4_fails(answer, words):
     assert failure(lambda: Socks4('10.0.0.1', 80), [answer]) == 'proxy fail; ' + words
 
@@ -261,28 +243,20 @@ DONE = b'\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00'
     ('10.0.0.1', 80, b'\x05\x01\x00\x01\x0a\x00\x00\x01\x00\x50'),
     ('2001:db8::1', 443, b'\x05\x01\x00\x04' + V6 + b'\x01\xbb'),
     ('2001:db8::1%eth0', 443, b'\x05\x01\x00\x04' + V6 + b'\x01\xbb'),
-    ('h.test', 65535, b'\x05\x01\x00\x03\x06h.test\xff\xff'),
-])
+    ('h.test', 65535, b'\x05\x01\x00\x03\x06h.test\xff\xff')])
 @pytest.mark.parametrize('answer', [
-    DONE,
-    b'\x05\x00\x00\x01\x7f\x00\x00\x01\x1f\x90',
-    b'\x05\x00\xff\x04' + V6 + b'\x1f\x90',
-    b'\x05\x00\x00\x03\x05proxy\x1f\x90',
-    b'\x05\x00\x00\x03\x00\x1f\x90',
-    b'\x05\x00\x00\x03\xff' + b'x' * 255 + b'\x1f\x90',
-])
+    DONE, b'\x05\x00\x00\x01\x7f\x00\x00\x01\x1f\x90', b'\x05\x00\xff\x04' + V6 + b'\x1f\x90',
+    b'\x05\x00\x00\x03\x05proxy\x1f\x90', b'\x05\x00\x00\x03\x00\x1f\x90',
+    b'\x05\x00\x00\x03\xff' + b'x' * 255 + b'\x1f\x90'])
 def test_socks5(host, port, said, answer):
     check(lambda: Socks5(host, port), [b'\x05\x00', answer], [b'\x05\x01\x00', said])
 
 
 @pytest.mark.parametrize('user, password, said', [
-    ('user', 'secret', b'\x01\x04user\x06secret'),
-    ('user', '', b'\x01\x04user\x00'),
-    ('user', None, b'\x01\x04user\x00'),
-    (None, 'x', b'\x01\x00\x01x'),
+    ('user', 'secret', b'\x01\x04user\x06secret'), ('user', '', b'\x01\x04user\x00'),
+    ('user', None, b'\x01\x04user\x00'), (None, 'x', b'\x01\x00\x01x'),
     ('j\xf6rg', '\u2603', b'\x01\x05j\xc3\xb6rg\x03\xe2\x98\x83'),
-    ('u' * 255, 'p' * 255, b'\x01\xff' + b'u' * 255 + b'\xff' + b'p' * 255),
-])
+    ('u' * 255, 'p' * 255, b'\x01\xff' + b'u' * 255 + b'\xff' + b'p' * 255)])
 def test_socks5_authentication(user, password, said):
     wanted = b'\x05\x01\x00\x03\x01h\x00\x50'
     for good in (b'\x01\x00', b'\x05\x00'):
@@ -296,15 +270,12 @@ CLOSED = 'the proxy closed the connection before its SOCKS5 answer was complete'
 
 
 @pytest.mark.parametrize('answers, words', [
-    ([b''], CLOSED),
-    ([b'\x05'], CLOSED),
-    ([b'\x05\xff'], 'SOCKS5 no acceptable authentication method'),
+    ([b''], CLOSED), ([b'\x05'], CLOSED), ([b'\x05\xff'], 'SOCKS5 no acceptable authentication method'),
     ([b'\x05\x02'], 'SOCKS5 authentication method 2 was chosen, but not offered'),
     ([b'\x05\x01'], 'SOCKS5 authentication method 1 was chosen, but not offered'),
     ([b'\x04\x00'], 'not a SOCKS5 answer: got 0x04, expected 0x05'),
     ([b'HTTP/1.1 400 Bad Request\r\n\r\n'], 'not a SOCKS5 answer: got 0x48, expected 0x05'),
-    ([b'\x05\x00', b''], CLOSED),
-    ([b'\x05\x00', DONE[:9]], CLOSED),
+    ([b'\x05\x00', b''], CLOSED), ([b'\x05\x00', DONE[:9]], CLOSED),
     ([b'\x05\x00', b'\x05\x00\x00\x03\xff' + b'x' * 256], CLOSED),
     ([b'\x05\x00', b'\x05\x01'], 'SOCKS5 general failure'),
     ([b'\x05\x00', b'\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00'], 'SOCKS5 connection not allowed by ruleset'),
@@ -317,8 +288,7 @@ CLOSED = 'the proxy closed the connection before its SOCKS5 answer was complete'
     ([b'\x05\x00', b'\x05\x09'], 'SOCKS5 unknown reply 9'),
     ([b'\x05\x00', b'\x05\xff'], 'SOCKS5 unknown reply 255'),
     ([b'\x05\x00', b'\x00\x00'], 'not a SOCKS5 answer: got 0x00, expected 0x05'),
-    ([b'\x05\x00', b'\x05\x00\x00\x02\x00'], 'not a SOCKS5 answer: got 0x02, expected 0x01'),
-])
+    ([b'\x05\x00', b'\x05\x00\x00\x02\x00'], 'not a SOCKS5 answer: got 0x02, expected 0x01')])
 def test_socks5_fails(answers, words):
     assert failure(lambda: Socks5('h', 80), answers) == 'proxy fail; ' + words
 
@@ -329,9 +299,7 @@ def test_socks5_fails(answers, words):
     ([b'\x05\x02', b'\x01\x01'], 'SOCKS5 authentication failed'),
     ([b'\x05\x02', b'\x05\xff'], 'SOCKS5 authentication failed'),
     ([b'\x05\x02', b'\x00\x00'], 'not a SOCKS5 answer: got 0x00, expected 0x01'),
-    ([b'\x05\x02', b'\x01'], CLOSED),
-    ([b'\x05\x02', b''], CLOSED),
-])
+    ([b'\x05\x02', b'\x01'], CLOSED), ([b'\x05\x02', b''], CLOSED)])
 def test_socks5_authentication_fails(answers, words):
     reason = failure(lambda: Socks5('h', 80, 'user', 'Secret'), answers)
     assert reason == 'proxy fail; ' + words and 'Secret' not in reason
@@ -340,15 +308,12 @@ def test_socks5_authentication_fails(answers, words):
 # -- all of them
 
 @pytest.mark.parametrize('proxy, host, first', [
-    ('http://p', 'h', request('h:80')),
-    ('p', '::1', request('[::1]:80')),
+    ('http://p', 'h', request('h:80')), ('p', '::1', request('[::1]:80')),
     ('https://u:p@p', 'h', request('h:80', 'Proxy-Authorization: Basic dTpw\r\n')),
     ('socks4://u:p@p', '10.0.0.1', b'\x04\x01\x00\x50\x0a\x00\x00\x01u\x00'),
     ('socks4a://u@p', 'h', b'\x04\x01\x00\x50\x00\x00\x00\x01u\x00h\x00'),
-    ('socks5://p', '10.0.0.1', b'\x05\x01\x00'),
-    ('socks5h://p', 'h', b'\x05\x01\x00'),
-    ('socks5h://u:p@p', 'h', b'\x05\x02\x00\x02'),
-])
+    ('socks5://p', '10.0.0.1', b'\x05\x01\x00'), ('socks5h://p', 'h', b'\x05\x01\x00'),
+    ('socks5h://u:p@p', 'h', b'\x05\x02\x00\x02')])
 def test_make_proxy_handshake(proxy, host, first):
     assert make_proxy_handshake(parse_proxy(proxy), host, 80).take_outgoing() == first
 
