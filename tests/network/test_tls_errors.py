@@ -36,8 +36,7 @@ from lomond.network.tls_errors import describe_error, is_certificate_error
      'EOF occurred in violation of protocol', False),
     ('The handshake operation timed out', 'The handshake operation timed out', False),
     ('[X509] PEM lib (_ssl.c:3905)', 'PEM lib', False),
-    ('odd \x1b\u2603 words\nof the peer', 'odd \\x1b\\u2603 words of the peer', False),
-])
+    ('odd \x1b\u2603 words\nof the peer', 'odd \\x1b\\u2603 words of the peer', False)])
 def test_describe(words, text, about_certificate):
     error = ssl.SSLError(1, words)
     assert describe_error(error, 'h') == text
@@ -58,9 +57,7 @@ def test_describe_mismatch_of_old_ssl():
     (OSError(errno.ECONNREFUSED, 'Connection refused'), 'Connection refused'),
     (ValueError('check_hostname requires server_hostname (_ssl.c:1)'),
      'check_hostname requires server_hostname (_ssl.c:1)'),
-    (errors.ConnectFail('caf\xe9'), 'caf\xe9'),
-    (KeyError(), 'KeyError'),
-])
+    (errors.ConnectFail('caf\xe9'), 'caf\xe9'), (KeyError(), 'KeyError')])
 def test_describe_others(error, text):
     assert describe_error(error) == text
     assert is_certificate_error(error) is False
