@@ -36,10 +36,18 @@ needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS
 
 # -- proxies: each scheme, ws and wss, whatever the proxy does
 
-def proxy_setup(kind, secure, certs):
-    """Return ``(TLS of the proxy, TLS of the target, scheme of the target)``."""
-    return (server_context(certs.server) if kind == 'https' else None,
-            server_context(certs.server) if secure else None, 'wss' if secure else 'ws')
+def tls_of_proxy(kind, certs):
+    return server_context(certs.server) if kind == 'https' else None
+
+
+def tls_of_target(secure, certs):
+    return server_context(certs.server) if secure else None
+
+
+def via(script, kind, certs, secure=False, **options):
+    """Connect through a proxy that follows the script, while it runs."""
+    with Server(script, tls_of_proxy(kind, certs)) as proxy:
+        return through(kind, proxy.port, secure, certs, **options)
 
 
 def through(kind, port, secure, certs, credentials='', host=None, **options):
@@ -69,10 +77,9 @@ def names(monkeypatch):
 @pytest.mark.parametrize('auth', [False, True])
 def test_proxy(certs, names, kind, secure, auth):
     """It works with and without a password, percent-encoded in the URL."""
-    outer, inner, _ = proxy_setup(kind, secure, certs)
-    with Server(bye, inner) as target:
+    with Server(bye, tls_of_target(secure, certs)) as target:
         script = Proxy(kind, target.port, (b'us@er', b'p:w/\xc3\xa9') if auth else None)
-        with Server(script, outer) as proxy:
+        with Server(script, tls_of_proxy(kind, certs)) as proxy:
             got = through(kind, proxy.port, secure, certs, 'us%40er:p%3Aw%2F%C3%A9@' if auth else '')
     succeeds(got)
     asked = b'127.0.0.1' if kind in ('socks4', 'socks5') else b'target.test'
@@ -89,10 +96,9 @@ def test_proxy(certs, names, kind, secure, auth):
 @pytest.mark.parametrize('credentials', ['', 'user:wrong@'])
 def test_proxy_wants_a_password(certs, names, kind, secure, credentials):
     """No password, or a wrong one: the reason has the proxy's own words."""
-    outer, inner, _ = proxy_setup(kind, secure, certs)
-    with Server(bye, inner) as target:
-        with Server(Proxy(kind, target.port, (b'other', b'right')), outer) as proxy:
-            got = through(kind, proxy.port, secure, certs, credentials)
+    with Server(bye, tls_of_target(secure, certs)) as target:
+        script = Proxy(kind, target.port, (b'other', b'right'))
+        got = via(script, kind, certs, secure, credentials=credentials)
         assert target.accepted == 0
     words = '407 Proxy Authentication Required'
     if kind.startswith('socks4'):
@@ -114,9 +120,7 @@ def test_proxy_is_down(certs, kind, secure):
 
 @matrix
 def test_proxy_cannot_reach_the_target(certs, names, kind, secure):
-    outer = proxy_setup(kind, secure, certs)[0]
-    with Server(Proxy(kind, free_port()), outer) as proxy:
-        got = through(kind, proxy.port, secure, certs)
+    got = via(Proxy(kind, free_port()), kind, certs, secure)
     words = {'http': '502 Bad Gateway', 'socks4': 'SOCKS4 request rejected or failed',
              'socks5': 'SOCKS5 connection refused'}[re.match('http|socks[45]', kind).group()]
     fails(got, 'proxy', 'proxy fail; ' + words)
@@ -125,9 +129,7 @@ def test_proxy_cannot_reach_the_target(certs, names, kind, secure):
 @matrix
 def test_proxy_is_silent(certs, names, kind, secure):
     """The proxy accepts the connection (and TLS), and then stays silent."""
-    outer = proxy_setup(kind, secure, certs)[0]
-    with Server(silent, outer) as proxy:
-        got = through(kind, proxy.port, secure, certs, connect_timeout=LIMIT)
+    got = via(silent, kind, certs, secure, connect_timeout=LIMIT)
     fails(got, 'proxy', 'proxy fail; proxy timed out after 0.25s', LIMIT)
 
 
@@ -136,16 +138,13 @@ def test_proxy_is_silent(certs, names, kind, secure):
     (b'SSH-2.0-OpenSSH_9.2\r\n\r\n', {'http': ".*not HTTP.*'SSH-2.0-OpenSSH_9.2.*",
                                       'socks': 'not a SOCKS. answer: got 0x53, expected 0x0.'}),
     (b'\x05', {'http': '.*closed.*|.*not HTTP.*',
-               'socks': 'not a SOCKS4 answer.*|the proxy closed the connection before its SOCKS. .*'}),
-])
+               'socks': 'not a SOCKS4 answer.*|the proxy closed the connection before its SOCKS. .*'})])
 def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
     def script(peer):
         peer.send(data)
         peer.sock.shutdown(socket.SHUT_WR)      # keep reading, to avoid a reset
         peer.wait_gone()
-    outer = proxy_setup(kind, secure, certs)[0]
-    with Server(script, outer) as proxy:
-        got = through(kind, proxy.port, secure, certs)
+    got = via(script, kind, certs, secure)
     assert got.names == ['connecting', 'connect_fail']
     assert got.last.stage == 'proxy'
     assert re.match('proxy fail; (?:{})$'.format(words[re.match('http|socks', kind).group()]),
@@ -154,13 +153,8 @@ def test_proxy_talks_garbage(certs, names, kind, secure, data, words):
 
 @matrix
 def test_proxy_hangs_up(certs, names, kind, secure):
-    def script(peer):
-        peer.fill()
-    outer = proxy_setup(kind, secure, certs)[0]
-    with Server(script, outer) as proxy:
-        got = through(kind, proxy.port, secure, certs)
-    fails(got, 'proxy', 'proxy fail; the proxy closed the connection before its (HTTP|SOCKS[45]) answer was '
-          'complete')
+    fails(via(lambda peer: peer.fill(), kind, certs, secure), 'proxy',
+          'proxy fail; the proxy closed the connection before its (HTTP|SOCKS[45]) answer was complete')
 
 
 @pytest.mark.parametrize('kind, data', [
@@ -169,9 +163,8 @@ def test_proxy_hangs_up(certs, names, kind, secure):
     ('socks4', b'\0'), ('socks5', b'\5'), ('socks5h', b'\5\0\5\0\0\3\xff' + b'x' * 100)])
 def test_proxy_that_answers_a_byte_at_a_time(certs, names, kind, data):
     """The limit is for all bytes together, not for each."""
-    outer = proxy_setup(kind, False, certs)[0]
-    with Server(lambda peer: (peer.fill(), peer.trickle(data), peer.wait_gone()), outer) as proxy:
-        got = through(kind, proxy.port, False, certs, connect_timeout=LIMIT)
+    got = via(lambda peer: (peer.fill(), peer.trickle(data), peer.wait_gone()), kind, certs,
+              connect_timeout=LIMIT)
     fails(got, 'proxy', 'proxy fail; proxy timed out after 0.25s', LIMIT)
 
 
@@ -180,9 +173,7 @@ def test_proxy_resets(certs):
         peer.fill()
         peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(str('ii'), 1, 0))
         peer.sock.close()
-    with Server(script) as proxy:
-        got = through('http', proxy.port, False, certs)
-    fails(got, 'proxy', 'proxy fail; Connection reset by peer')
+    fails(via(script, 'http', certs), 'proxy', 'proxy fail; Connection reset by peer')
 
 
 @pytest.mark.parametrize('answer, words', [
@@ -191,41 +182,35 @@ def test_proxy_resets(certs):
     (b'HTTP/1.1 407 Proxy Authentication Required\r\nConnection: close\r\n\r\n',
      '407 Proxy Authentication Required'),
     (b'HTTP/1.1 302 Found\r\nLocation: http://login.test/\r\n\r\n', '302 Found'),
-    (b'<html>\r\n\r\n', ".*not HTTP.*'<html>.*"),
-])
+    (b'<html>\r\n\r\n', ".*not HTTP.*'<html>.*")])
 def test_answers_of_http_proxies(certs, answer, words):
-    with Server(reply(answer)) as proxy:
-        got = through('http', proxy.port, False, certs)
-    fails(got, 'proxy', 'proxy fail; ' + words)
+    fails(via(reply(answer), 'http', certs), 'proxy', 'proxy fail; ' + words)
 
 
 def test_old_proxy(certs):
     """HTTP/1.0, and a 1xx answer first."""
     with Server(bye) as target:
-        with Server(Proxy('http', target.port, version=b'HTTP/1.1 102 Wait\r\n\r\nHTTP/1.0')) as proxy:
-            assert through('http', proxy.port, False, certs).names == GOOD
+        script = Proxy('http', target.port, version=b'HTTP/1.1 102 Wait\r\n\r\nHTTP/1.0')
+        succeeds(via(script, 'http', certs))
 
 
 def test_bytes_behind_the_answer_are_kept(certs):
     """The target speaks first: its bytes arrive together with the proxy's answer."""
-    with Server(reply(b'HTTP/1.1 200 OK\r\n\r\n'
-                      b'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')) as proxy:
-        got = through('http', proxy.port, False, certs)
+    got = via(reply(b'HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno'),
+              'http', certs)
     assert got.names == ['connecting', 'connected', 'rejected', 'disconnected']
     assert got['rejected'].response.body == b'no'
 
 
 def test_bytes_before_tls_are_refused(certs):
-    with Server(reply(b'HTTP/1.1 200 OK\r\n\r\nhello')) as proxy:
-        got = through('http', proxy.port, True, certs)
+    got = via(reply(b'HTTP/1.1 200 OK\r\n\r\nhello'), 'http', certs, secure=True)
     fails(got, 'tls', 'unable to connect; 5 bytes came from the proxy before TLS began')
 
 
 @pytest.mark.parametrize('kind', ['http', 'socks5h'])
 def test_tunnel_leads_to_no_tls(certs, kind):
     with Server(reply(b'')) as target:
-        with Server(Proxy(kind, target.port)) as proxy:
-            got = through(kind, proxy.port, True, certs, connect_timeout=LIMIT)
+        got = via(Proxy(kind, target.port), kind, certs, secure=True, connect_timeout=LIMIT)
     fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
 
 
@@ -253,9 +238,7 @@ def test_https_proxy_whose_tls_is_silent(certs):
 
 def test_fingerprint_is_of_the_server_not_of_the_proxy(certs):
     with Server(bye) as target:
-        with Server(Proxy('https', target.port), server_context(certs.server)) as proxy:
-            got = through('https', proxy.port, False, certs, ssl_fingerprint='sha256:' + 'ab' * 32)
-    succeeds(got)
+        succeeds(via(Proxy('https', target.port), 'https', certs, ssl_fingerprint='sha256:' + 'ab' * 32))
 
 
 @pytest.mark.skipif(hasattr(ssl, 'MemoryBIO'), reason='this Python can do TLS in TLS')
@@ -288,15 +271,14 @@ def test_tls_in_tls_carries_messages(certs, size):
     outer, inner = server_context(certs.server), server_context(certs.server)
     for context in (outer, inner):
         note_names(context, names)
-    with Server(echo_once, inner) as target:
-        with Server(Proxy('https', target.port), outer) as proxy:
-            websocket = WebSocket('wss://target.test/', ssl_cafile=certs.ca, proxies={
-                'https': 'https://localhost:{}'.format(proxy.port)})
-            for event in websocket.connect(connect_timeout=4, ping_rate=0):
-                if event.name == 'ready':
-                    websocket.send_binary(data)
-                elif event.name == 'binary':
-                    got.append(event.data)
+    with Server(echo_once, inner) as target, Server(Proxy('https', target.port), outer) as proxy:
+        websocket = WebSocket('wss://target.test/', ssl_cafile=certs.ca, proxies={
+            'https': 'https://localhost:{}'.format(proxy.port)})
+        for event in websocket.connect(connect_timeout=4, ping_rate=0):
+            if event.name == 'ready':
+                websocket.send_binary(data)
+            elif event.name == 'binary':
+                got.append(event.data)
     assert got == [data]
     assert names == ['localhost', 'target.test']
     assert event.name == 'disconnected' and event.graceful
@@ -305,12 +287,10 @@ def test_tls_in_tls_carries_messages(certs, size):
 @needs_memory_bio
 @pytest.mark.parametrize('inner, options, words', [
     ('elsewhere', {}, '.*(target.test|elsewhere.test).*'),
-    ('server', {'ssl_fingerprint': 'sha256:' + 'ab' * 32}, 'fingerprint mismatch: the server has sha256:.*'),
-])
+    ('server', {'ssl_fingerprint': 'sha256:' + 'ab' * 32}, 'fingerprint mismatch: the server has sha256:.*')])
 def test_tls_in_tls_checks_the_server(certs, inner, options, words):
     with Server(bye, server_context(getattr(certs, inner))) as target:
-        with Server(Proxy('https', target.port), server_context(certs.server)) as proxy:
-            got = through('https', proxy.port, True, certs, **options)
+        got = via(Proxy('https', target.port), 'https', certs, secure=True, **options)
         assert target.heads == []
     fails(got, 'tls', 'unable to connect; ' + words)
 
@@ -323,20 +303,17 @@ def test_tls_in_tls_that_is_slow(certs):
         peer.send(b'HTTP/1.1 200 OK\r\n\r\n')
         peer.fill()
         peer.trickle(b'\x16\x03\x03\x00\x7a\x02' + b'\0' * 100)
-    with Server(script, server_context(certs.server)) as proxy:
-        got = through('https', proxy.port, True, certs, connect_timeout=LIMIT)
+    got = via(script, 'https', certs, secure=True, connect_timeout=LIMIT)
     fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
 
 
 @pytest.mark.parametrize('kind, problem', [
-    ('socks4', 'proxy fail; SOCKS4 can reach IPv4 addresses only, not .*'),
-    ('socks5', None)])
+    ('socks4', 'proxy fail; SOCKS4 can reach IPv4 addresses only, not .*'), ('socks5', None)])
 def test_socks_and_ipv6(certs, monkeypatch, kind, problem):
     monkeypatch.setattr(socket, 'getaddrinfo', Names({'target.test': ['2001:db8::1']}))
     with Server(bye) as target:
         script = Proxy(kind, target.port)
-        with Server(script) as proxy:
-            got = through(kind, proxy.port, False, certs)
+        got = via(script, kind, certs)
     if problem:
         fails(got, 'proxy', problem)
     else:
@@ -347,9 +324,7 @@ def test_socks_and_ipv6(certs, monkeypatch, kind, problem):
 @pytest.mark.parametrize('kind', ['socks4', 'socks5'])
 def test_name_that_the_proxy_does_not_resolve(certs, monkeypatch, kind):
     monkeypatch.setattr(socket, 'getaddrinfo', Names({'target.test': socket.gaierror(-2, 'no such name')}))
-    with Server(silent) as proxy:
-        got = through(kind, proxy.port, False, certs)
-    fails(got, 'resolve', 'unable to connect; no such name')
+    fails(via(silent, kind, certs), 'resolve', 'unable to connect; no such name')
 
 
 def test_name_of_the_proxy_does_not_resolve(certs, monkeypatch):
@@ -360,14 +335,11 @@ def test_name_of_the_proxy_does_not_resolve(certs, monkeypatch):
 
 @pytest.mark.parametrize('host, place', [
     ('[2001:db8::1]', b'[2001:db8::1]:81'), ('[fe80::1%25lo]', b'[fe80::1]:81'),
-    ('192.0.2.7', b'192.0.2.7:81'),
-    ('b\xfccher.test', b'xn--bcher-kva.test:81')])
+    ('192.0.2.7', b'192.0.2.7:81'), ('b\xfccher.test', b'xn--bcher-kva.test:81')])
 def test_connect_line(host, place):
-    with Server(bye) as target:
-        with Server(Proxy('http', target.port)) as proxy:
-            got = run('ws://{}:81/'.format(host), proxies={'http': proxy.url('http')})
-            succeeds(got)
-            assert proxy.heads[0].startswith(b'CONNECT ' + place + b' HTTP/1.1\r\nHost: ' + place + CRLF)
+    with Server(bye) as target, Server(Proxy('http', target.port)) as proxy:
+        succeeds(run('ws://{}:81/'.format(host), proxies={'http': proxy.url('http')}))
+        assert proxy.heads[0].startswith(b'CONNECT ' + place + b' HTTP/1.1\r\nHost: ' + place + CRLF)
     assert b'\r\nHost: ' + place + CRLF in target.heads[0]
 
 
@@ -375,17 +347,16 @@ def test_connect_line(host, place):
     ('', False), ('*', True), ('127.0.0.1', True), ('127.0.0.0/8', True), ('10.0.0.0/8, 127.0.0.1', True),
     ('127.0.0.1:{port}', True), ('127.0.0.1:1', False), ('example.com', False)])
 def test_no_proxy(monkeypatch, excepted, is_direct):
-    with Server(bye) as target:
-        with Server(Proxy('http', target.port)) as proxy:
-            monkeypatch.setenv(str('http_proxy'), str(proxy.url('http')))
-            monkeypatch.setenv(str('no_proxy'), str(excepted.format(port=target.port)))
-            got = run(target.url(), proxies=None)
-            succeeds(got)
-            assert len(proxy.heads) == (0 if is_direct else 1)
-            assert (got['connected'].proxy is None) == is_direct
-            # no_proxy is from the environment and applies only to proxies from there.
-            got = run(target.url(), proxies={'http': proxy.url('http')})
-            assert got['connected'].proxy == proxy.url('http')
+    with Server(bye) as target, Server(Proxy('http', target.port)) as proxy:
+        monkeypatch.setenv(str('http_proxy'), str(proxy.url('http')))
+        monkeypatch.setenv(str('no_proxy'), str(excepted.format(port=target.port)))
+        got = run(target.url(), proxies=None)
+        succeeds(got)
+        assert len(proxy.heads) == (0 if is_direct else 1)
+        assert (got['connected'].proxy is None) == is_direct
+        # no_proxy is from the environment and applies only to proxies from there.
+        got = run(target.url(), proxies={'http': proxy.url('http')})
+        assert got['connected'].proxy == proxy.url('http')
 
 
 def test_unusable_proxy_of_the_environment(monkeypatch):
