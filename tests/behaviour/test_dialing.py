@@ -54,6 +54,10 @@ def names(monkeypatch):
     return names
 
 
+def resolver_threads():
+    return [thread for thread in threading.enumerate() if thread.name == 'lomond-resolver']
+
+
 @pytest.fixture
 def hanging(names):
     """Return the name hang.test, whose lookup never ends."""
@@ -78,8 +82,7 @@ def test_refused_first_address(names, monkeypatch):
     """A refusal starts the next attempt at once."""
     monkeypatch.setattr(happy_eyeballs, 'ATTEMPT_DELAY', 30)
     with Server(bye) as server:
-        names.names['name.test'] = [('127.0.0.1', free_port()), ('127.0.0.1', free_port()),
-                                    ('127.0.0.1', server.port)]
+        names.names['name.test'] = [('127.0.0.1', port) for port in (free_port(), free_port(), server.port)]
         got = run('ws://name.test/')
     succeeds(got)
     assert got.elapsed < SLACK
@@ -126,8 +129,7 @@ def test_late_refusal(names, monkeypatch):
 
 def test_localhost():
     with Server(bye) as server:
-        got = run(server.url(host='localhost'))
-        succeeds(got)
+        succeeds(run(server.url(host='localhost')))
         assert b'Host: localhost:' in server.heads[0]
 
 
@@ -146,15 +148,13 @@ def test_name_without_address(names):
 def test_international_name(names):
     with Server(bye) as server:
         names.names['xn--bcher-kva.test'] = ['127.0.0.1']
-        got = run('ws://b\xfccher.test:{}/'.format(server.port))
-        succeeds(got)
+        succeeds(run('ws://b\xfccher.test:{}/'.format(server.port)))
         assert 'Host: xn--bcher-kva.test:{}\r\n'.format(server.port).encode('ascii') in server.heads[0]
     assert names.asked == ['xn--bcher-kva.test']
 
 
 def test_resolver_that_hangs(hanging):
-    got = run('ws://hang.test/', connect_timeout=LIMIT)
-    fails(got, 'resolve', 'unable to connect; resolve timed out after 0.25s', LIMIT)
+    fails(run('ws://hang.test/', LIMIT), 'resolve', 'unable to connect; resolve timed out after 0.25s', LIMIT)
 
 
 def test_patched_resolver_that_hangs_on_addresses(monkeypatch):
@@ -176,11 +176,11 @@ def test_resolver_that_hangs_for_all(names):
         names.names['n{}.test'.format(number)] = event
     for number in range(8):
         fails(run('ws://n{}.test/'.format(number), connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
-    got = run('ws://n8.test/')
-    fails(got, 'resolve', 'unable to connect; 8 name lookups are hanging; no further one is started')
+    fails(run('ws://n8.test/'), 'resolve',
+          'unable to connect; 8 name lookups are hanging; no further one is started')
     # The same name does not count as another lookup.
     fails(run('ws://n0.test/', connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
-    threads = [thread for thread in threading.enumerate() if thread.name == 'lomond-resolver']
+    threads = resolver_threads()
     assert len(threads) == 8
     assert all(thread.daemon for thread in threads)
     event.set()
@@ -208,7 +208,7 @@ def test_connections_share_a_look_up(names):
                    for _ in range(3)]
         for thread in threads:
             thread.start()
-        while len([thread for thread in threading.enumerate() if thread.name == 'lomond-resolver']) < 1:
+        while not resolver_threads():
             pass
         event.set()
         for thread in threads:
@@ -282,9 +282,8 @@ def test_socket_options():
 
     def look(websocket):
         sock = websocket.session._sock
-        for level, name in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-                            (socket.IPPROTO_TCP, socket.TCP_NODELAY)):
-            found.append(bool(sock.getsockopt(level, name)))
+        for option in ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_NODELAY)):
+            found.append(bool(sock.getsockopt(*option)))
     with Server(bye) as server:
         succeeds(run(server.url(), actions=dict(connected=look)))
         succeeds(run(server.url(), actions=dict(connected=look), socket_options=[
@@ -337,12 +336,10 @@ def test_unix_socket_with_a_full_queue(tmpdir):
                     return
         accepted = []
         listener.settimeout(0.3)
-        thread = threading.Thread(target=accept)
-        start = threading.Timer(0.1, thread.start)
-        start.start()
+        timer = threading.Timer(0.1, accept)
+        timer.start()
         got = run('ws://some.test/', uds=path, connect_timeout=0.5)
-        start.join()
-        thread.join()
+        timer.join()
         for sock in accepted:
             sock.close()
         assert got.names[1] == 'connected'
@@ -356,21 +353,19 @@ def test_no_unix_sockets_here(monkeypatch):
 
 # -- time limits
 
-@pytest.mark.parametrize('data', [
-    b'HTTP/1.1 101 Switching Protocols\r\n', b'HTTP/1.1 101 OK\r\nX: ' + b'x' * 100])
-def test_answer_that_comes_a_byte_at_a_time(data):
-    with Server(lambda peer: (peer.read_head(), peer.trickle(data))) as server:
+def trickle(data):
+    return lambda peer: (peer.read_head(), peer.trickle(data))
+
+
+@pytest.mark.parametrize('script', [
+    silent, trickle(b'HTTP/1.1 101 Switching Protocols\r\n'),
+    trickle(b'HTTP/1.1 101 OK\r\nX: ' + b'x' * 100)])
+def test_answer_that_never_ends(script):
+    with Server(script) as server:
         got = run(server.url(), connect_timeout=LIMIT)
     succeeds(got, ['connecting', 'connected', 'disconnected'])
     assert got.last.reason == 'disconnected; upgrade timed out after 0.25s'
     assert got.last.graceful is False
-    assert LIMIT <= got.elapsed < LIMIT + SLACK
-
-
-def test_answer_that_never_comes():
-    with Server(silent) as server:
-        got = run(server.url(), connect_timeout=LIMIT)
-    assert got.last.reason == 'disconnected; upgrade timed out after 0.25s'
     assert LIMIT <= got.elapsed < LIMIT + SLACK
 
 
@@ -389,8 +384,7 @@ def test_request_to_one_who_hangs_up():
     fails(got, 'upgrade', 'request failed; (Connection reset by peer|Broken pipe)')
 
 
-@pytest.mark.parametrize('broken', [
-    lambda websocket: b'GET / HTTP/1.1\r\n' * None, lambda websocket: 1 // 0])
+@pytest.mark.parametrize('broken', [lambda websocket: b'GET / HTTP/1.1\r\n' * None, lambda websocket: 1 // 0])
 def test_request_that_cannot_be_made(broken):
     class Broken(WebSocket):
         build_request = broken
@@ -411,9 +405,9 @@ def force_disconnect(websocket):
 both = pytest.mark.parametrize('end', [close, force_disconnect])
 
 
-def ended(url, end, **options):
+def ended(url, end, proxies=(), **options):
     """Connect, and end the connection from another thread after a while."""
-    websocket = WebSocket(url, **options)
+    websocket = WebSocket(url, proxies=dict(proxies), **options)
     timer = threading.Timer(0.06, end, [websocket])
     timer.start()
     got = Run(websocket, connect_timeout=30)
@@ -431,14 +425,13 @@ def test_ended_at_connecting(end):
 
 @both
 def test_ended_while_resolving(hanging, end):
-    fails(ended('ws://hang.test/', end, proxies={}), 'resolve', 'unable to connect; closed')
+    fails(ended('ws://hang.test/', end), 'resolve', 'unable to connect; closed')
 
 
 @both
 def test_ended_while_connecting(names, end):
     with dead_address() as where:
-        got = ended('ws://127.0.0.1:{}/'.format(where[1]), end, proxies={})
-    fails(got, 'connect', 'unable to connect; closed')
+        fails(ended('ws://127.0.0.1:{}/'.format(where[1]), end), 'connect', 'unable to connect; closed')
 
 
 @both
@@ -452,8 +445,7 @@ def test_ended_at_the_proxy(end, kind):
 @both
 def test_ended_in_tls(end):
     with Server(silent) as server:
-        got = ended(server.url('wss'), end, proxies={}, ssl_verify=False)
-    fails(got, 'tls', 'unable to connect; closed')
+        fails(ended(server.url('wss'), end, ssl_verify=False), 'tls', 'unable to connect; closed')
 
 
 @both
@@ -472,7 +464,7 @@ def test_ended_while_the_request_is_sent(end):
     (close, 'closed'), (force_disconnect, 'disconnected; force_disconnect')])
 def test_ended_before_the_answer(end, reason):
     with Server(silent) as server:
-        got = ended(server.url(), end, proxies={})
+        got = ended(server.url(), end)
     succeeds(got, ['connecting', 'connected', 'disconnected'])
     assert (got.last.reason, got.last.graceful) == (reason, False)
     assert got.elapsed < SLACK
@@ -481,8 +473,7 @@ def test_ended_before_the_answer(end, reason):
 @both
 def test_ended_in_the_handler_of_connected(end):
     with Server(silent) as server:
-        got = run(server.url(), actions=dict(connected=end))
-    succeeds(got, ['connecting', 'connected', 'disconnected'])
+        succeeds(run(server.url(), actions=dict(connected=end)), ['connecting', 'connected', 'disconnected'])
 
 
 def test_left_while_dialing():
@@ -501,27 +492,9 @@ def test_left_while_dialing():
 
 # -- override points: _connect and _wrap_socket
 
-class Piped(WebsocketSession):
-    """A session that connects to one end of a pair of sockets."""
-
-    ends = None
-
-    def _connect(self):
-        return self.ends[0], 'pipe://'
-
-
-def talk_to(sock, thread_target=bye):
-    """Run a script on a socket; return its thread."""
-    def serve():
-        from support.peer import Gone, Peer
-        try:
-            thread_target(Peer(sock))
-        except Gone:
-            pass
-        sock.close()
-    thread = threading.Thread(target=serve)
-    thread.start()
-    return thread
+def connecting(connect):
+    """Return a session class with that _connect."""
+    return type(str('Session'), (WebsocketSession,), {str('_connect'): connect})
 
 
 class Rest(object):
@@ -536,11 +509,17 @@ class Rest(object):
 @pytest.mark.parametrize('dress', [lambda sock: sock, Rest])
 def test_connect_overridden(dress):
     ours, theirs = socket.socketpair()
-    thread = talk_to(theirs)
 
-    class Session(Piped):
-        ends = [dress(ours)]
-    got = run('ws://nowhere.test/', session_class=Session)
+    def serve():
+        from support.peer import Gone, Peer
+        try:
+            bye(Peer(theirs))
+        except Gone:
+            pass
+        theirs.close()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    got = run('ws://nowhere.test/', session_class=connecting(lambda session: (dress(ours), 'pipe://')))
     thread.join()
     succeeds(got)
     assert got['connected'].proxy == 'pipe://'
@@ -550,20 +529,16 @@ def test_connect_overridden(dress):
     (ValueError('not today'), 'not today'), (socket.error(errno.EPERM, 'No'), 'No'),
     (Exception(), 'Exception'), (socket.timeout('timed out'), 'timed out')])
 def test_connect_overridden_raises(error, words):
-    class Session(WebsocketSession):
-        def _connect(self):
-            raise error
-    got = run('ws://nowhere.test/', session_class=Session)
+    def connect(session):
+        raise error
+    got = run('ws://nowhere.test/', session_class=connecting(connect))
     fails(got, 'connect', words)
     assert got.last.error is error
 
 
 @pytest.mark.parametrize('result', [None, 5, (5,), (None, None)])
 def test_connect_overridden_returns_nonsense(result):
-    class Session(WebsocketSession):
-        def _connect(self):
-            return result
-    got = run('ws://nowhere.test/', session_class=Session)
+    got = run('ws://nowhere.test/', session_class=connecting(lambda session: result))
     assert got.names == ['connecting', 'connect_fail'] and got.last.reason
 
 
@@ -571,13 +546,12 @@ def test_connect_overridden_calls_the_base(names):
     names.names['name.test'] = ['127.0.0.1']
     results = []
 
-    class Session(WebsocketSession):
-        def _connect(self):
-            results.append(WebsocketSession._connect(self))
-            return results[0]
+    def connect(session):
+        results.append(WebsocketSession._connect(session))
+        return results[0]
+    Session = connecting(connect)
     with Server(bye) as server:
-        got = run(server.url(host='name.test'), session_class=Session)
-        succeeds(got)
+        succeeds(run(server.url(host='name.test'), session_class=Session))
         assert results[0][1] is None
         del results[:]
         fails(run('ws://127.0.0.1:{}/'.format(free_port()), session_class=Session), 'connect',
