@@ -88,12 +88,10 @@ def test_unverified(certs, host):
 
 def test_environment_names_the_authorities(certs, monkeypatch):
     with secure(certs) as server:
-        got = run(server.url('wss', 'localhost'))
-        assert got.names == FAILED
-        monkeypatch.setenv(str('SSL_CERT_FILE'), str(certs.ca))
-        succeeds(run(server.url('wss', 'localhost')))
-        monkeypatch.setenv(str('SSL_CERT_FILE'), str(certs.other_ca))
         assert run(server.url('wss', 'localhost')).names == FAILED
+        for cafile, names in ((certs.ca, GOOD), (certs.other_ca, FAILED)):
+            monkeypatch.setenv(str('SSL_CERT_FILE'), str(cafile))
+            assert run(server.url('wss', 'localhost')).names == names
 
 
 def test_fingerprint(certs):
@@ -116,18 +114,16 @@ def test_client_certificate(certs, names, scheme):
     def script(peer):
         got_name.append(peer.sock.getpeercert()['subject'])
         bye(peer)
-    with Server(script, server_context(certs.server, certs.ca)) as server:
-        with Server(Proxy('http', server.port)) as proxy:
-            proxies = {} if scheme == 'direct' else {'https': proxy.url('http')}
-            got = run(server.url('wss', 'target.test'), ssl_cafile=certs.ca, ssl_cert=certs.client,
-                      proxies=proxies)
-            succeeds(got)
-            assert len(got_name) == 1
-            # No certificate. With TLS 1.3 the server only says so after our request.
-            got = run(server.url('wss', 'target.test'), ssl_cafile=certs.ca, proxies=proxies)
-            assert 'ready' not in got.names
-            # A proxy may lose it in a reset.
-            assert 'TLS alert from the server: ' in got.last.reason or scheme == 'proxy'
+    tls = server_context(certs.server, certs.ca)
+    with Server(script, tls) as server, Server(Proxy('http', server.port)) as proxy:
+        options = dict(ssl_cafile=certs.ca, proxies={'https': proxy.url('http')} if scheme == 'proxy' else {})
+        succeeds(run(server.url('wss', 'target.test'), ssl_cert=certs.client, **options))
+        assert len(got_name) == 1
+        # No certificate. With TLS 1.3 the server only says so after our request.
+        got = run(server.url('wss', 'target.test'), **options)
+        assert 'ready' not in got.names
+        # A proxy may lose it in a reset.
+        assert 'TLS alert from the server: ' in got.last.reason or scheme == 'proxy'
 
 
 # -- bad ones
@@ -147,8 +143,7 @@ def other_words(old, new):
     ('elsewhere', '127.0.0.1', 'ca', other_words(
         "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1' but for "
         "'elsewhere.test'",
-        "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1'.*")),
-])
+        "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1'.*"))])
 def test_refused(certs, monkeypatch, name, host, cafile, words):
     """The verifier's own words; no request is sent, no further address is tried."""
     with secure(certs, name) as server, secure(certs) as second:
@@ -205,8 +200,7 @@ def test_address_of_another(certs, tmpdir):
 
 @pytest.mark.parametrize('data, words', [
     (b'HTTP/1.1 400 Bad Request\r\n\r\n', '.*; does the server speak TLS on this port.*'),
-    (b'220 mail.test ESMTP\r\n', '.*does the server speak TLS on this port.*'),
-])
+    (b'220 mail.test ESMTP\r\n', '.*does the server speak TLS on this port.*')])
 def test_server_without_tls(data, words):
     with Server(lambda peer: (peer.fill(), peer.send(data), peer.wait_gone())) as server:
         fails(run(server.url('wss')), 'tls', 'unable to connect; ' + words)
@@ -223,15 +217,13 @@ def test_server_hangs_up_in_tls():
     silent, lambda peer: peer.trickle(b'\x16\x03\x03\x00\x7a\x02' + b'\0' * 99)])
 def test_tls_that_never_ends(script):
     with Server(script) as server:
-        got = run(server.url('wss'), connect_timeout=LIMIT)
-    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
+        fails(run(server.url('wss'), LIMIT), 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
 
 
 @pytest.mark.parametrize('options, path', [
     ({'ssl_cafile': '/no/such/ca.pem'}, '/no/such/ca.pem'),
     ({'ssl_cert': '/no/such/both.pem'}, '/no/such/both.pem'),
-    ({'ssl_cert': ('/no/such/cert.pem', '/no/such/key.pem')}, '/no/such/cert.pem'),
-])
+    ({'ssl_cert': ('/no/such/cert.pem', '/no/such/key.pem')}, '/no/such/cert.pem')])
 def test_missing_files(options, path):
     """Missing files show before a packet is sent, and do not matter for ws."""
     with Server(bye) as server:
@@ -283,10 +275,8 @@ def test_context_for_an_address(certs, checks_name):
 
 def test_context_for_the_proxy_too(certs):
     context = ssl.create_default_context(cafile=certs.ca)
-    with Server(bye) as target:
-        with Server(Proxy('https', target.port), server_context(certs.server)) as proxy:
-            succeeds(run(target.url(), ssl_context=context, proxies={
-                'http': proxy.url('https', 'localhost')}))
+    with Server(bye) as target, Server(Proxy('https', target.port), server_context(certs.server)) as proxy:
+        succeeds(run(target.url(), ssl_context=context, proxies={'http': proxy.url('https', 'localhost')}))
 
 
 # -- _wrap_socket
@@ -343,8 +333,8 @@ def test_wrap_socket_without_a_handshake_that_fails(certs):
 def test_wrap_socket_without_a_handshake_that_never_ends(certs):
     Session, socks = wrapping_without_handshake(certs.ca)
     with Server(silent) as server:
-        got = run(server.url('wss', 'localhost'), session_class=Session, connect_timeout=LIMIT)
-    fails(got, 'tls', 'unable to connect; tls timed out after 0.25s', LIMIT)
+        fails(run(server.url('wss', 'localhost'), LIMIT, Session), 'tls',
+              'unable to connect; tls timed out after 0.25s', LIMIT)
     assert len(socks) == 1
 
 
@@ -404,16 +394,14 @@ def test_wrap_socket_that_blocks():
     """Its handshake may take the rest of connect_timeout."""
     Session, calls = wrapping(base)
     with Server(silent) as server:
-        got = run(server.url('wss'), session_class=Session, connect_timeout=LIMIT)
-    fails(got, 'tls', 'unable to connect; tls.* timed out.*', LIMIT)
+        fails(run(server.url('wss'), LIMIT, Session), 'tls', 'unable to connect; tls.* timed out.*', LIMIT)
 
 
 def test_wrap_socket_through_a_proxy(certs, names):
     Session, calls = wrapping(base)
-    with secure(certs) as server:
-        with Server(Proxy('socks5h', server.port)) as proxy:
-            succeeds(run('wss://target.test/', session_class=Session, ssl_cafile=certs.ca,
-                         proxies={'all': proxy.url('socks5h')}))
+    with secure(certs) as server, Server(Proxy('socks5h', server.port)) as proxy:
+        succeeds(run('wss://target.test/', session_class=Session, ssl_cafile=certs.ca,
+                     proxies={'all': proxy.url('socks5h')}))
     assert [host for _, host in calls] == ['target.test']
 
 
