@@ -6,6 +6,18 @@ import errno
 import os
 import socket
 
+import pytest
+
+
+def gives(expected, call, *args):
+    """Assert what a call returns, or raises: that exception, or one of those classes."""
+    if expected is None or isinstance(expected, int):
+        assert call(*args) == expected
+        return
+    with pytest.raises(type(expected) if isinstance(expected, Exception) else expected) as caught:
+        call(*args)
+    assert caught.value is expected or not isinstance(expected, Exception)
+
 
 def os_error(number):
     return socket.error(number, os.strerror(number))
