@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import functools
 import os
 import ssl
 import sys
@@ -9,7 +10,7 @@ import threading
 
 import pytest
 from support.certificates import server_context
-from support.streams import AGAIN, INTERRUPTED, RESET, Script, view
+from support.streams import AGAIN, INTERRUPTED, RESET, Script, gives, view
 
 from lomond._compat import OS_ERRORS
 from lomond.network.poller import READ, WRITE, wait_for
@@ -20,8 +21,13 @@ needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS
 
 
 def client_context(certs):
-    context = ssl.create_default_context(cafile=certs.ca)
-    return context
+    return ssl.create_default_context(cafile=certs.ca)
+
+
+def wrapped(certs, sock):
+    """Return that socket as one of a TLS client, before the handshake."""
+    return client_context(certs).wrap_socket(
+        sock, server_hostname=str('localhost'), do_handshake_on_connect=False)
 
 
 def connected(certs, pair):
@@ -31,8 +37,7 @@ def connected(certs, pair):
     server.settimeout(5)
     thread = threading.Thread(target=server.do_handshake)
     thread.start()
-    stream = TlsStream(client_context(certs).wrap_socket(
-        pair[0], server_hostname=str('localhost'), do_handshake_on_connect=False))
+    stream = TlsStream(wrapped(certs, pair[0]))
     shake(stream)
     thread.join()
     return stream, server
@@ -74,10 +79,7 @@ def tls(certs, pair):
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 @pytest.mark.parametrize('is_tls', [False, True])
 def test_forked_child_leaves_it_alone(certs, pair, is_tls):
-    stream, theirs = PlainStream(pair[0]), pair[1]
-    if is_tls:
-        client, server = connected(certs, pair)
-        stream, theirs = client, server
+    stream, theirs = connected(certs, pair) if is_tls else (PlainStream(pair[0]), pair[1])
     child = os.fork()
     if not child:
         stream.shutdown()
@@ -139,20 +141,19 @@ def test_tls_peer_that_reads_nothing(tls):
 def test_tls_end_with_close_notify(tls):
     stream, server = tls
     server.sendall(b'bye')
-    thread = threading.Thread(target=lambda: _unwrap(server))
+
+    def unwrap():
+        try:
+            server.unwrap()
+        except OS_ERRORS:
+            pass
+    thread = threading.Thread(target=unwrap)
     thread.start()
     assert receive(stream, 3) == b'bye'
     assert wait_for(((stream.fileno(), READ),), 5)
     assert stream.recv_into(view()) == 0
     stream.shutdown()
     thread.join()
-
-
-def _unwrap(server):
-    try:
-        server.unwrap()
-    except OS_ERRORS:
-        pass
 
 
 def test_tls_end_without_close_notify(tls, pair):
@@ -185,15 +186,10 @@ def test_tls_shutdown_leaves_no_clear_text(tls):
 
 def test_tls_handshake_that_fails(certs, pair):
     pair[1].sendall(b'HTTP/1.1 400 Bad Request\r\n\r\n')
-    stream = TlsStream(client_context(certs).wrap_socket(
-        pair[0], server_hostname=str('localhost'), do_handshake_on_connect=False))
+    stream = TlsStream(wrapped(certs, pair[0]))
     with pytest.raises(ssl.SSLError):
         shake(stream)
     stream.close()
-
-
-def ssl_error(number, text='x'):
-    return ssl.SSLError(number, text)
 
 
 class Tls(TlsBase):
@@ -213,38 +209,29 @@ class Tls(TlsBase):
         return self.script._next('write', len(data))
 
 
-WANT_READ, WANT_WRITE = (ssl_error(number) for number in (ssl.SSL_ERROR_WANT_READ, ssl.SSL_ERROR_WANT_WRITE))
-BROKEN = ssl_error(ssl.SSL_ERROR_SSL, 'bad record mac')
+WANT_READ, WANT_WRITE, EOF, ZERO_RETURN = (ssl.SSLError(number, 'x') for number in (
+    ssl.SSL_ERROR_WANT_READ, ssl.SSL_ERROR_WANT_WRITE, ssl.SSL_ERROR_EOF, ssl.SSL_ERROR_ZERO_RETURN))
+BROKEN = ssl.SSLError(ssl.SSL_ERROR_SSL, 'bad record mac')
 
 
 @pytest.mark.parametrize('step, expected', [
     (None, None), (WANT_READ, READ), (WANT_WRITE, WRITE), (BROKEN, BROKEN), (ssl.SSLError(), ssl.SSLError)])
 def test_steps_of_a_handshake(step, expected):
-    stream = Tls(step)
-    if isinstance(step, Exception) and expected not in (READ, WRITE):
-        with pytest.raises(ssl.SSLError):
-            stream.handshake()
-    else:
-        assert stream.handshake() == expected
+    gives(expected, Tls(step).handshake)
 
 
 @pytest.mark.parametrize('steps, expected, wants', [
     ([5], 5, READ), ([WANT_READ], None, READ), ([WANT_WRITE], None, WRITE), ([AGAIN], None, READ),
     ([INTERRUPTED, 5], 5, READ), ([RESET], OS_ERRORS, READ), ([BROKEN], ssl.SSLError, READ),
-    ([ssl.SSLError()], ssl.SSLError, READ),
-    ([ssl_error(ssl.SSL_ERROR_ZERO_RETURN)], 0, READ), ([ssl_error(ssl.SSL_ERROR_EOF)], 0, READ),
+    ([ssl.SSLError()], ssl.SSLError, READ), ([ZERO_RETURN], 0, READ), ([EOF], 0, READ),
     # OpenSSL 3 under older Pythons
-    ([ssl_error(ssl.SSL_ERROR_SSL, '[SSL: UNEXPECTED_EOF_WHILE_READING] unexpected eof while reading')],
+    ([ssl.SSLError(ssl.SSL_ERROR_SSL, '[SSL: UNEXPECTED_EOF_WHILE_READING] unexpected eof while reading')],
      0, READ),
-    ([ssl_error(ssl.SSL_ERROR_SYSCALL, 'EOF occurred in violation of protocol')], 0, READ),
-    ([ssl_error(ssl.SSL_ERROR_SYSCALL, 'Some I/O error occurred (_ssl.c:2309)')], 0, READ)])
+    ([ssl.SSLError(ssl.SSL_ERROR_SYSCALL, 'EOF occurred in violation of protocol')], 0, READ),
+    ([ssl.SSLError(ssl.SSL_ERROR_SYSCALL, 'Some I/O error occurred (_ssl.c:2309)')], 0, READ)])
 def test_reading_by_script(steps, expected, wants):
     stream = Tls(*steps)
-    if expected in (OS_ERRORS, ssl.SSLError):
-        with pytest.raises(expected):
-            stream.recv_into(view(7))
-    else:
-        assert stream.recv_into(view(7)) == expected
+    gives(expected, stream.recv_into, view(7))
     assert stream.recv_wants == wants
     assert stream.script.calls == [('read', 7)] * len(steps)
 
@@ -259,24 +246,19 @@ FULL = TLS_CHUNK
     ([FULL] * 5 + [1], [4 * FULL, FULL + 1]),           # a sender needs the lock, too
     ([FULL, WANT_READ, WANT_READ], [FULL, None]), ([FULL, WANT_WRITE, WANT_WRITE, 3], [FULL, None, 3]),
     ([FULL, INTERRUPTED, 5], [FULL, 5]), ([FULL, AGAIN, 5], [FULL, None, 5]),
-    ([FULL, 0, 0], [FULL, 0]),
-    ([FULL, ssl_error(ssl.SSL_ERROR_EOF)], [FULL, 0]), ([FULL, RESET], [FULL, RESET]),
-    ([FULL, FULL, BROKEN, 5], [2 * FULL, BROKEN, 5]), ([FULL, ssl.SSLError()], [FULL, ssl.SSLError()])])
+    ([FULL, 0, 0], [FULL, 0]), ([FULL, EOF], [FULL, 0]), ([FULL, RESET], [FULL, RESET]),
+    ([FULL, FULL, BROKEN, 5], [2 * FULL, BROKEN, 5]), ([FULL, ssl.SSLError()], [FULL, ssl.SSLError])])
 def test_full_records_are_read_in_a_row(steps, sizes):
     """An error after full records is raised by the next call, once."""
     stream = Tls(*steps)
     place = view(100000)
     for size in sizes:
-        if isinstance(size, Exception):
-            with pytest.raises(type(size)):
-                stream.recv_into(place)
-        else:
-            assert stream.recv_into(place) == size
+        gives(size, stream.recv_into, place)
     assert len(stream.script.calls) == len(steps)
 
 
 @pytest.mark.parametrize('second, tells_all', [
-    (5, True), (WANT_READ, True), (0, False), (RESET, False), (ssl_error(ssl.SSL_ERROR_EOF), False)])
+    (5, True), (WANT_READ, True), (0, False), (RESET, False), (EOF, False)])
 def test_end_behind_a_record_is_looked_for(second, tells_all):
     """After close_notify TCP may stay open, so the socket may never become readable."""
     stream = Tls(FULL, second)
@@ -316,11 +298,7 @@ def test_reading_wants_what_it_wanted_last():
     ([BROKEN], ssl.SSLError, WRITE), ([ssl.SSLError()], ssl.SSLError, WRITE)])
 def test_writing_by_script(steps, expected, wants):
     stream = Tls(*steps)
-    if expected in (OS_ERRORS, ssl.SSLError):
-        with pytest.raises(expected):
-            stream.send(b'1234567')
-    else:
-        assert stream.send(b'1234567') == expected
+    gives(expected, stream.send, b'1234567')
     assert stream.send_wants == wants
     assert stream.script.calls == [('write', 7)] * len(steps)
 
@@ -373,6 +351,8 @@ class Below(object):
         self.room = None            # how many bytes it accepts; None for any number
         self.at_end = False
         self.calls = []
+        self.shutdown, self.shutdown_write, self.close = (
+            functools.partial(self.calls.append, name) for name in ('shutdown', 'shutdown_write', 'close'))
 
     def fileno(self):
         return 77
@@ -397,15 +377,6 @@ class Below(object):
     def unsent(self):
         return 42
 
-    def shutdown(self):
-        self.calls.append('shutdown')
-
-    def shutdown_write(self):
-        self.calls.append('shutdown_write')
-
-    def close(self):
-        self.calls.append('close')
-
 
 class Inner(object):
     """The server inside the tunnel, in memory."""
@@ -427,11 +398,16 @@ class Inner(object):
             self.below.incoming += self.outgoing.read()
 
 
+def nest(certs):
+    """Return ``(stream, below)`` before the handshake."""
+    below = Below()
+    return TlsInTlsStream(client_context(certs), below, str('localhost')), below
+
+
 @pytest.fixture
 def nested(certs):
     """Return ``(stream, below, server)`` after the handshake."""
-    below = Below()
-    stream = TlsInTlsStream(client_context(certs), below, str('localhost'))
+    stream, below = nest(certs)
     server = Inner(certs, below)
     while stream.handshake() is not None:
         server.move(server.tls.do_handshake)
@@ -479,9 +455,8 @@ def test_nested_waits_for_the_stream_below(nested):
 
 @needs_memory_bio
 def test_nested_handshake_that_cannot_write(certs):
-    below = Below()
+    stream, below = nest(certs)
     below.room = 0
-    stream = TlsInTlsStream(client_context(certs), below, str('localhost'))
     assert stream.handshake() == WRITE
     below.room = 3
     assert stream.handshake() == WRITE
@@ -506,8 +481,7 @@ def test_nested_ends(nested):
 
 @needs_memory_bio
 def test_nested_handshake_ends(certs):
-    below = Below()
-    stream = TlsInTlsStream(client_context(certs), below, str('localhost'))
+    stream, below = nest(certs)
     assert stream.handshake() == READ
     below.at_end = True
     with pytest.raises(ssl.SSLError):
@@ -519,8 +493,7 @@ def test_nested_handshake_ends(certs):
 def test_as_stream(pair, certs):
     assert type(as_stream(pair[0])) is PlainStream
     assert type(as_stream(Script())) is PlainStream
-    sock = client_context(certs).wrap_socket(pair[0], server_hostname=str('localhost'),
-                                             do_handshake_on_connect=False)
+    sock = wrapped(certs, pair[0])
     stream = as_stream(sock)
     assert type(stream) is TlsStream and stream.sock is sock
     stream.close()
