@@ -5,6 +5,8 @@ from __future__ import absolute_import, division, unicode_literals
 import errno
 import os
 import socket
+import ssl
+import threading
 
 import pytest
 from support.addresses import Names, dead_address, free_port
@@ -111,7 +113,6 @@ def test_wake_ups_that_mean_nothing(waiting):
 
 def test_left_while_resolving(waiting, monkeypatch):
     """An abandoned lookup does not wake anybody."""
-    import threading
     event = threading.Event()
     monkeypatch.setattr(socket, 'getaddrinfo', Names({'x.test': event}))
     dial = Dial(Route(parse_url('ws://x.test/')), waiting)
@@ -133,7 +134,6 @@ def fail_of(route, waiting):
 
 
 def test_no_more_threads(waiting, monkeypatch):
-    import threading
     monkeypatch.setattr(socket, 'getaddrinfo', Names({}))
 
     class Thread(threading.Thread):
@@ -146,7 +146,6 @@ def test_no_more_threads(waiting, monkeypatch):
 
 
 def test_no_memory_bio(waiting, monkeypatch, certs):
-    import ssl
     monkeypatch.delattr(ssl, 'MemoryBIO', raising=False)
     fail = fail_of(Route(parse_url('wss://x.test/'), parse_proxy('https://127.0.0.1:1')), waiting)
     assert fail.stage == 'prepare'
@@ -173,13 +172,11 @@ def test_proxy_that_reads_slowly(waiting, monkeypatch):
         calls.append(len(data))
         return real(self, data[:7]) if len(calls) % 2 else None
     monkeypatch.setattr(dialer.PlainStream, 'send', send)
-    with Server(bye) as target:
-        script = Proxy('http', target.port)
-        with Server(script) as server:
-            dial = Dial(Route(parse_url('ws://x.test:81/'), parse_proxy(server.url('http'))), waiting)
-            waited = drive(dial, waiting)
-            dial.close()
-        assert script.asked == [(b'x.test', 81)]
+    with Server(bye) as target, Server(Proxy('http', target.port)) as server:
+        dial = Dial(Route(parse_url('ws://x.test:81/'), parse_proxy(server.url('http'))), waiting)
+        waited = drive(dial, waiting)
+        dial.close()
+    assert server.script.asked == [(b'x.test', 81)]
     assert any(waits and waits[0][1] == READ | WRITE for waits in waited)
 
 
@@ -247,29 +244,6 @@ def test_families_this_machine_does_not_know():
     assert found.details().startswith('[2001:db8::1]:80 ')
 
 
-def test_connects_at_once(monkeypatch):
-    """An immediate connect, as with Unix sockets, starts nothing else."""
-    class Quick(FakeSocket):
-        made = []
-
-        def __init__(self, *args):
-            super(Quick, self).__init__()
-            self.made.append(self)
-
-        def setblocking(self, flag):
-            pass
-        setsockopt = bind = lambda self, *args: None
-
-        def connect(self, where):
-            pass
-    monkeypatch.setattr(happy_eyeballs.socket, 'socket', Quick)
-    monkeypatch.setattr(happy_eyeballs, 'set_cloexec', lambda fd: None)
-    found = Race(monotonic)
-    assert list(found.steps([(INET, socket.SOCK_STREAM, 0, '', ('192.0.2.1', 80))] * 2)) == []
-    assert [found.winner] == Quick.made
-    assert not found.winner.closed
-
-
 class FakeSocket(object):
     """A socket whose connect is in progress and then ends as wanted."""
 
@@ -313,6 +287,15 @@ def attempts(monkeypatch):
     monkeypatch.setattr(happy_eyeballs.socket, 'socket', Attempt)
     monkeypatch.setattr(happy_eyeballs, 'set_cloexec', lambda fd: None)
     return made
+
+
+def test_connects_at_once(monkeypatch, attempts):
+    """An immediate connect, as with Unix sockets, starts nothing else."""
+    monkeypatch.setattr(happy_eyeballs.socket.socket, 'connect', lambda sock, where: None)
+    found = Race(monotonic)
+    assert list(found.steps([(INET, socket.SOCK_STREAM, 0, '', ('192.0.2.1', 80))] * 2)) == []
+    assert [found.winner] == attempts
+    assert not found.winner.closed
 
 
 class Steps(object):
