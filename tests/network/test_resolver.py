@@ -69,6 +69,14 @@ class Waker(object):
         assert self.event.wait(5)
 
 
+def looked_up():
+    """Look up x.test and wait for the answer."""
+    waker = Waker()
+    lookup = look_up('x.test', 80, waker)
+    waker.wait()
+    return lookup
+
+
 def nothing():
     raise AssertionError('nobody waits')
 
@@ -103,9 +111,7 @@ def test_addresses_of_a_patched_resolver(slow):
 def test_errors(slow, answer):
     slow.answers['x.test'] = answer
     slow.release.set()
-    waker = Waker()
-    lookup = look_up('x.test', 80, waker)
-    waker.wait()
+    lookup = looked_up()
     assert lookup.addresses is None
     if answer:
         assert lookup.error is answer
@@ -134,11 +140,8 @@ def test_joined(slow):
 def test_joined_only_when_the_resolver_is_the_same(slow, monkeypatch):
     first = look_up('x.test', 80, Waker())
     monkeypatch.setattr(socket, 'getaddrinfo', Resolver())
-    waker = Waker()
-    second = look_up('x.test', 80, waker)
-    assert first is not second
     socket.getaddrinfo.release.set()
-    waker.wait()
+    assert looked_up() is not first
 
 
 def test_more_wait_for_their_turn(slow):
@@ -208,9 +211,7 @@ def test_forked_child_asks_anew(slow):
         try:
             socket.getaddrinfo = Resolver()
             socket.getaddrinfo.release.set()
-            waker = Waker()
-            found = look_up('x.test', 80, waker)
-            waker.wait()
+            found = looked_up()
             status = 0 if found is not lookup and found.addresses == [ADDRESS] else 2
         finally:
             os._exit(status)
@@ -227,12 +228,9 @@ def test_no_cycle_stays(slow):
     gc.disable()
     try:
         for _ in range(3):
-            waker = Waker()
-            lookup = look_up('x.test', 80, waker)
-            waker.wait()
+            looked_up()
             join_workers()
         slow.answers.clear()
-        del lookup, waker
         assert not [found for found in gc.get_objects() if isinstance(found, resolver.Lookup)]
     finally:
         gc.enable()
