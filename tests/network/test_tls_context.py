@@ -721,25 +721,7 @@ def test_client_certificate_missing(paths):
         assert describe_error(error) == 'TLS alert from the server: certificate required'
 
 
-# -- a server without TLS; TLS in memory -----------------------------------------------
-
-def test_plain_server(paths):
-    left, right = socket_pair()
-
-    def answer():
-        right.recv(1000)
-        right.sendall(b'HTTP/1.1 400 Bad Request\r\n\r\n')
-        right.close()
-    thread = threading.Thread(target=answer)
-    thread.start()
-    try:
-        with pytest.raises(ssl.SSLError) as caught:
-            tls_context.make_context(cafile=paths.ca).wrap_socket(left, server_hostname=str('localhost'))
-    finally:
-        thread.join(20)
-        left.close()
-    assert describe_error(caught.value).endswith('; does the server speak TLS on this port?')
-
+# -- TLS in memory ---------------------------------------------------------------------
 
 @pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='not on 2.7')
 @pytest.mark.parametrize('host, good', [('localhost', True), ('other.test', False), ('127.0.0.1', True),
