@@ -241,14 +241,6 @@ def test_fingerprint_is_of_the_server_not_of_the_proxy(certs):
         succeeds(via(Proxy('https', target.port), 'https', certs, ssl_fingerprint='sha256:' + 'ab' * 32))
 
 
-@pytest.mark.skipif(hasattr(ssl, 'MemoryBIO'), reason='this Python can do TLS in TLS')
-def test_no_tls_in_tls(certs):
-    """One clear message, before anything is opened."""
-    got = through('https', 1, True, certs)
-    fails(got, 'prepare', r'unable to connect; wss through an https proxy needs Python 3.5 or newer '
-          r'\(TLS inside TLS\)')
-
-
 @needs_memory_bio
 @pytest.mark.parametrize('size', [0, 1, 16384, 200000])
 def test_tls_in_tls_carries_messages(certs, size):
