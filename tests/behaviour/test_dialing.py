@@ -120,9 +120,8 @@ def test_late_refusal(names, monkeypatch):
     port = free_port()
     with dead_address() as where:
         names.names['name.test'] = [where, where, ('127.0.0.1', port)]
-        got = run('ws://name.test/', connect_timeout=LIMIT)
-    fails(got, 'connect', '.*{} connection refused, .*{} no answer, .*no answer'.format(port, where[1]),
-          LIMIT)
+        fails(run('ws://name.test/', connect_timeout=LIMIT), 'connect',
+              '.*{} connection refused, .*{} no answer, .*no answer'.format(port, where[1]), LIMIT)
 
 
 # -- names
@@ -456,8 +455,7 @@ def test_ended_while_the_request_is_sent(end):
         peer.server.stopping.wait(5)
     with Server(script) as server:
         websocket = WebSocket(server.url(), proxies={}, headers=[('X-Long', 'x' * 20000000)])
-        got = Run(websocket)
-    fails(got, 'upgrade', 'request failed; closed')
+        fails(Run(websocket), 'upgrade', 'request failed; closed')
 
 
 @pytest.mark.parametrize('end, reason', [
