@@ -390,13 +390,13 @@ def test_digest_for_each_connection():
         assert [parameters[b'nc'] for parameters in server.scripts[0].seen] == [b'00000001', b'00000002']
 
 
-@pytest.mark.parametrize('auth, line', [(None, None), (('me', 'x'), None)] + [
-    (DigestAuth('me', 's3cret'), line) for line in (
+@pytest.mark.parametrize('auth, challenge', [(None, None), (('me', 'x'), None)] + [
+    (DigestAuth('me', 's3cret'), challenge) for challenge in (
         b'Basic realm="x"', b'Digest realm="x"', b'Digest realm="x", nonce="n", qop="auth-int"',
         b'Digest realm="x", nonce="n", algorithm=SHA3', b'', b'Digest realm="\x01", nonce="n"')])
-def test_digest_that_cannot_be_answered(auth, line):
+def test_digest_that_cannot_be_answered(auth, challenge):
     """Nor is Basic, or no credentials at all, tried twice."""
-    with Server(digest_server('MD5', lines=None if line is None else [line])) as server:
+    with Server(digest_server('MD5', lines=None if challenge is None else [challenge])) as server:
         succeeds(run(server.url(), auth=auth), REJECTED)
         assert len(server.heads) == 1
 
