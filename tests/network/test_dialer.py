@@ -172,11 +172,13 @@ def test_proxy_that_reads_slowly(waiting, monkeypatch):
         calls.append(len(data))
         return real(self, data[:7]) if len(calls) % 2 else None
     monkeypatch.setattr(dialer.PlainStream, 'send', send)
-    with Server(bye) as target, Server(Proxy('http', target.port)) as server:
-        dial = Dial(Route(parse_url('ws://x.test:81/'), parse_proxy(server.url('http'))), waiting)
-        waited = drive(dial, waiting)
-        dial.close()
-    assert server.script.asked == [(b'x.test', 81)]
+    with Server(bye) as target:
+        script = Proxy('http', target.port)
+        with Server(script) as server:
+            dial = Dial(Route(parse_url('ws://x.test:81/'), parse_proxy(server.url('http'))), waiting)
+            waited = drive(dial, waiting)
+            dial.close()
+        assert script.asked == [(b'x.test', 81)]
     assert any(waits and waits[0][1] == READ | WRITE for waits in waited)
 
 
