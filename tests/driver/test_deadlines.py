@@ -23,28 +23,32 @@ def started(at=100.0, **settings):
     return deadlines
 
 
+def polled(facts, poll=1000, ping_rate=None, **settings):
+    """Deadlines after the first Poll, with these facts."""
+    deadlines = started(poll=poll, ping_rate=ping_rate, **settings)
+    deadlines.polled(100)
+    for name, value in facts.items():
+        setattr(deadlines, name, value)
+    return deadlines
+
+
 def run(deadlines, times):
     """What is due at each of the times, done as the session does it."""
     done = []
     for now in times:
-        while True:
-            what = deadlines.due(now)
-            if what is None:
-                break
+        what = deadlines.due(now)
+        while what is not None:
             done.append((now, what))
-            if what == POLL:
-                deadlines.polled(now)
-            elif what == PING:
-                deadlines.pinged(now)
-            else:
+            if what not in (POLL, PING):
                 return done
+            (deadlines.polled if what == POLL else deadlines.pinged)(now)
+            what = deadlines.due(now)
     return done
 
 
 def test_nothing_before_ready():
-    deadlines = Deadlines()
-    assert deadlines.next_deadline() is None
-    assert deadlines.due(1e9) is None
+    assert Deadlines().next_deadline() is None
+    assert Deadlines().due(1e9) is None
 
 
 def test_defaults():
@@ -100,10 +104,8 @@ def test_stop_pings():
 @pytest.mark.parametrize('ping_timeout, closed_at', [(None, None), (60, None), (None, 100), (60, 100)])
 def test_next_ping_is_a_deadline(ping_timeout, closed_at):
     """Whatever else there is to wait for."""
-    deadlines = started(poll=30, ping_rate=1, ping_timeout=ping_timeout)
-    deadlines.polled(100)
+    deadlines = polled(dict(closed_at=closed_at), poll=30, ping_rate=1, ping_timeout=ping_timeout)
     deadlines.pinged(100)
-    deadlines.closed_at = closed_at
     assert deadlines.next_deadline() == 101
 
 
@@ -113,9 +115,7 @@ def test_next_ping_is_a_deadline(ping_timeout, closed_at):
     (2, 100, 100, 102), (2, 100, 90, 102), (2, 100, 101.5, 103.5), (60, 110, 105, 170)])
 def test_ping_timeout(ping_timeout, oldest, received, deadline):
     """From the oldest unanswered ping; any byte since is life."""
-    deadlines = started(poll=1000, ping_rate=None, ping_timeout=ping_timeout)
-    deadlines.polled(100)
-    deadlines.oldest_ping, deadlines.last_received = oldest, received
+    deadlines = polled(dict(oldest_ping=oldest, last_received=received), ping_timeout=ping_timeout)
     assert deadlines.ping_deadline() == deadline
     assert deadlines.next_deadline() == (1100 if deadline is None else deadline)
     if deadline is not None:
@@ -144,9 +144,7 @@ def test_download_is_life():
     (30.0, 105, 135), (.5, 105, 105.5), (None, 105, None), (0, 105, None), (30, None, None)])
 def test_close_timeout(close_timeout, closed, deadline):
     """From the call of close(); None or 0: never."""
-    deadlines = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
-    deadlines.polled(100)
-    deadlines.closed_at = closed
+    deadlines = polled(dict(closed_at=closed), close_timeout=close_timeout)
     if deadline is None:
         assert deadlines.close_deadline() == (None, None)
         assert run(deadlines, [1000]) == []
@@ -160,40 +158,27 @@ def test_close_timeout(close_timeout, closed, deadline):
 @pytest.mark.parametrize('close_timeout, deadline', [(5, 110), (None, 105 + ECHO_WAIT), (0, 105 + ECHO_WAIT)])
 def test_echo_timeout(close_timeout, deadline):
     """Our echo, TCP left open: close_timeout, and 30 s where that is no limit."""
-    deadlines = started(poll=1000, ping_rate=None, close_timeout=close_timeout)
-    deadlines.closed_at = 102
-    deadlines.echoed_at = 105
+    deadlines = polled(dict(closed_at=102, echoed_at=105), close_timeout=close_timeout)
     assert deadlines.close_deadline() == (deadline, ECHO_TIMEOUT)
 
 
 def test_discard_timeout_comes_first():
     """After a failure input is thrown away for half a second, whatever else was under way."""
-    deadlines = started(poll=1000, ping_rate=None, ping_timeout=.1, close_timeout=.1)
-    deadlines.polled(100)
-    deadlines.oldest_ping = 100
-    deadlines.closed_at = deadlines.echoed_at = 100
-    deadlines.failed_at = 200
+    deadlines = polled(dict(oldest_ping=100, closed_at=100, echoed_at=100, failed_at=200),
+                       ping_timeout=.1, close_timeout=.1)
     assert deadlines.close_deadline() == (200 + DISCARD_WAIT, DISCARD_TIMEOUT)
     assert deadlines.ping_deadline() is None
     assert run(deadlines, [200, 200.4, 200.5]) == [(200.5, DISCARD_TIMEOUT)]
 
 
-def test_missing_pong_is_no_matter_after_the_echo():
-    """The server may leave TCP open for close_timeout; its pong will not come."""
-    deadlines = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
-    deadlines.polled(100)
-    deadlines.oldest_ping = 100
-    deadlines.echoed_at = 101
-    assert run(deadlines, [110, 130.9, 131]) == [(131, ECHO_TIMEOUT)]
-
-
-def test_missing_pong_matters_after_close():
-    """While the answer to close() is awaited both limits hold."""
-    deadlines = started(poll=1000, ping_rate=None, ping_timeout=2, close_timeout=30)
-    deadlines.polled(100)
-    deadlines.oldest_ping = 100
-    deadlines.closed_at = 101
-    assert run(deadlines, [101.9, 102]) == [(102, PING_TIMEOUT)]
+@pytest.mark.parametrize('facts, times, due', [
+    # After the echo, the server may leave TCP open for close_timeout; its pong will not come.
+    (dict(echoed_at=101), [110, 130.9, 131], (131, ECHO_TIMEOUT)),
+    # While the answer to close() is awaited, both limits hold.
+    (dict(closed_at=101), [101.9, 102], (102, PING_TIMEOUT))])
+def test_missing_pong_while_closing(facts, times, due):
+    deadlines = polled(dict(facts, oldest_ping=100), ping_timeout=2, close_timeout=30)
+    assert run(deadlines, times) == [due]
 
 
 def test_most_urgent_first():
@@ -202,8 +187,7 @@ def test_most_urgent_first():
     deadlines.oldest_ping = 100
     assert run(deadlines, [101]) == [(101, POLL), (101, PING), (101, PING_TIMEOUT)]
     deadlines.closed_at = 100
-    assert deadlines.due(200) == CLOSE_TIMEOUT
-    assert deadlines.due(200, idle=False) == CLOSE_TIMEOUT
+    assert deadlines.due(200) == deadlines.due(200, idle=False) == CLOSE_TIMEOUT
 
 
 def test_polls_go_on_while_closing():
