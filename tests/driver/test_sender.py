@@ -12,8 +12,8 @@ from lomond.protocol import states
 from lomond.protocol.connection import CLIENT, SERVER, Connection
 
 
-class Session(object):
-    """Takes notes."""
+class Notes(object):
+    """A session and an observer that take notes in the same list, so that the order can be seen."""
 
     session_time = 2.5
 
@@ -23,18 +23,8 @@ class Session(object):
     def send(self, opcode, payload, compress=False):
         self._calls.append(('send', opcode, payload, compress))
 
-    def close(self):
-        self._calls.append(('close',))
-
     def force_disconnect(self):
         self._calls.append(('force_disconnect',))
-
-
-class Observer(object):
-    """Takes notes in the same list, so that the order can be seen."""
-
-    def __init__(self, calls):
-        self._calls = calls
 
     def emit(self, stage, **values):
         self._calls.append((stage, values))
@@ -60,8 +50,8 @@ class Socket(Sender):
 
     def __init__(self, role=CLIENT, observed=False, **values):
         self.calls = []
-        self.state = State(Connection(role), Session(self.calls), Observer(self.calls) if observed else None,
-                           **values)
+        notes = Notes(self.calls)
+        self.state = State(Connection(role), notes, notes if observed else None, **values)
 
     def _on_dropped(self, state):
         self.dropped += (state,)
