@@ -38,7 +38,7 @@ class Answered(Waiting):
 
 
 def meet(peer, sock=None, **settings):
-    """A WebSocket, its iterator behind Ready, and its waiting."""
+    """A WebSocket, its iterator after messages until looks are left out, and its waiting."""
     waiting = Answered(peer)
 
     class Session(WebsocketSession):
@@ -49,14 +49,10 @@ def meet(peer, sock=None, **settings):
     websocket = WebSocket('ws://looks.test/', proxies={})
     events = websocket.connect(session_class=Session, **settings)
     take(events, 'ready', 1)
-    return websocket, events, waiting
-
-
-def learn(websocket, events):
-    """Exchange messages until looks are left out."""
     for _ in range(LOOKS_IN_VAIN + 2):
         websocket.send_text('x')
         take(events, 'text', 1)
+    return websocket, events, waiting
 
 
 @pytest.fixture
@@ -68,7 +64,6 @@ def peer():
 
 def test_what_has_arrived_is_read_before_it_is_judged(peer):
     websocket, events, waiting = meet(peer, ping_rate=None, ping_timeout=2, poll=1000)
-    learn(websocket, events)
     websocket.send_ping(b'one')
     peer._sock.sendall(frame(PONG, b'one'))
     waiting.now += 4                            # a slow handler
@@ -80,7 +75,6 @@ def test_what_has_arrived_is_read_before_it_is_judged(peer):
 
 def test_late_answer_to_close(peer):
     websocket, events, waiting = meet(peer, ping_rate=None, close_timeout=2, poll=1000)
-    learn(websocket, events)
     websocket.close()
     peer._sock.sendall(frame(8, b'\x03\xe8'))
     waiting.now += 4
@@ -88,8 +82,7 @@ def test_late_answer_to_close(peer):
 
 
 def test_socket_that_a_handler_has_closed(peer):
-    websocket, events, _ = meet(peer)
-    learn(websocket, events)
+    _, events, _ = meet(peer)
     peer.ours.close()
     event = next(event for event in events if event.name != 'poll')
     assert (event.name, event.graceful) == ('disconnected', False)
@@ -104,12 +97,8 @@ class Buffered(object):
     def __init__(self, sock):
         self._sock = sock
         self._kept = b''
-
-    def fileno(self):
-        return self._sock.fileno()
-
-    def setblocking(self, blocks):
-        self._sock.setblocking(blocks)
+        self.fileno, self.setblocking = sock.fileno, sock.setblocking
+        self.send, self.close = sock.send, sock.close
 
     def recv(self, size):
         if not self._kept:
@@ -118,16 +107,9 @@ class Buffered(object):
         data, self._kept = self._kept[:size], self._kept[size:]
         return data
 
-    def send(self, data):
-        return self._sock.send(data)
-
-    def close(self):
-        self._sock.close()
-
 
 def test_no_look_is_left_out_at_an_object_that_may_keep_bytes(peer):
-    websocket, events, waiting = meet(peer, Buffered(peer.ours))
-    learn(websocket, events)
+    _, events, waiting = meet(peer, Buffered(peer.ours))
     peer._sock.sendall(frame(TEXT, b'x') * 20)
     take(events, 'text', 1)
     count = waiting.count
@@ -162,5 +144,3 @@ def test_a_stream_of_small_reads_is_looked_for_again():
     waits = waiting.waits
     take(events, 'text', 200)
     assert waiting.waits - waits <= ONE_LOOK_OF + 200 // 32 + 1
-
-
