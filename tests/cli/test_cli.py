@@ -3,10 +3,13 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import argparse
+import contextlib
+import functools
 import io
 import json
 import os
 import platform
+import select
 import shutil
 import signal
 import socket
@@ -24,6 +27,10 @@ from lomond.cli import arguments, client, console, feed, interrupts, output
 from lomond.testing import Server, close_with, drop_after, echo, reject, silent, unresponsive
 
 WINDOWS = sys.platform == 'win32'
+C_LOCALE = {'LANG': 'C', 'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
+NOWHERE = 'http://127.0.0.1:1'
+
+posix = pytest.mark.skipif(WINDOWS, reason='signals and shells of POSIX')
 
 
 def child_environ(**changes):
@@ -42,14 +49,25 @@ def _default_signals():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextlib.contextmanager
+def limited(process, seconds):
+    """Kill the process if it is still running after so many seconds."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
 class Lomond(object):
     """A running ``python -m lomond``."""
 
     def __init__(self, *words, **options):
         self.words = words
-        options.setdefault('stdin', subprocess.PIPE)
-        options.setdefault('stdout', subprocess.PIPE)
-        options.setdefault('stderr', subprocess.PIPE)
+        for name in ('stdin', 'stdout', 'stderr'):
+            options.setdefault(name, subprocess.PIPE)
         options.setdefault('bufsize', 0)        # a buffer could hide what wait_for() did not read
         if not WINDOWS:
             options.setdefault('preexec_fn', _default_signals)
@@ -68,17 +86,20 @@ class Lomond(object):
             if text in line:
                 return line
 
-    def end(self, data=None, seconds=20):
+    def end(self, data=None):
         """Send the input and wait; return ``(status, stdout, stderr as text)``."""
-        timer = threading.Timer(seconds, self.process.kill)
-        timer.start()
-        try:
+        with limited(self.process, 20):
             out, err = self.process.communicate(data)
-        finally:
-            timer.cancel()
-            timer.join()
-        assert timer.finished.is_set()
         return self.process.returncode, out, (err or b'').decode('utf-8').replace('\r\n', '\n')
+
+    def interrupt(self, number=signal.SIGINT, seconds=5):
+        """Send a signal, which must end the program in time, and without a traceback."""
+        begun = monotonic()
+        self.process.send_signal(number)
+        status, _, err = self.end()
+        assert status == 130, err
+        assert monotonic() - begun < seconds
+        assert 'Traceback' not in err
 
 
 def lomond(*words, **options):
@@ -110,12 +131,14 @@ def server():
         yield running
 
 
-posix = pytest.mark.skipif(WINDOWS, reason='signals and shells of POSIX')
-
-
 # -- demo
 
-def check_demo(out):
+@pytest.mark.parametrize('environ', [
+    {}, dict(C_LOCALE, http_proxy=NOWHERE, https_proxy=NOWHERE, all_proxy=NOWHERE, ws_proxy=NOWHERE),
+], ids=['plain', 'proxies and no locale'])
+def test_demo(environ):
+    status, out, err = lomond('demo', environ=environ)
+    assert (status, err) == (0, '')
     lines = out.decode('ascii').replace('\r\n', '\n').split('\n')
     names = [line[3:].partition('(')[0] for line in lines if line.startswith('<- ')]
     assert [name for name in names if name != 'Poll'] == [
@@ -127,26 +150,12 @@ def check_demo(out):
     assert any('18000 characters' in line and 'compressed' in line for line in lines)
 
 
-def test_demo():
-    status, out, err = lomond('demo')
-    assert (status, err) == (0, '')
-    check_demo(out)
-
-
-def test_demo_needs_no_proxy_and_no_locale():
-    nowhere = 'http://127.0.0.1:1'
-    environ = dict((name, nowhere) for name in ('http_proxy', 'https_proxy', 'all_proxy', 'ws_proxy'))
-    status, out, err = lomond('demo', environ=dict(environ, LANG='C', LC_ALL='C', PYTHONUTF8='0'))
-    assert (status, err) == (0, '')
-    check_demo(out)
-
-
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full')
-def test_demo_on_a_full_disk():
+@pytest.mark.parametrize('is_demo', [True, False])
+def test_full_disk(server, is_demo):
     with open('/dev/full', 'wb') as full:
-        status, _, err = lomond('demo', stdout=full)
-    assert status == 1
-    assert err == 'lomond: cannot write to standard output: No space left on device\n'
+        status, _, err = lomond(*['demo'] if is_demo else [server.url, '-x', 'a', '-q'], stdout=full)
+    assert (status, err) == (1, 'lomond: cannot write to standard output: No space left on device\n')
 
 
 def test_demo_whose_reader_has_left():
@@ -161,80 +170,65 @@ def test_demo_whose_reader_has_left():
 
 # -- usage
 
-USAGE = [
+@pytest.mark.parametrize('words, sentence', [
     ([], "a URL, 'demo' or 'serve' is required"),
     (['demo', 'now'], 'unrecognized arguments: now'),
-    (['serve', '--port', '65536'], "'65536' is not a port; 0 to 65535 are allowed"),
-    (['serve', '--port', '-1'], "'-1' is not a port; 0 to 65535 are allowed"),
-    (['serve', '--port', 'x' * 3], "'xxx' is not a port; 0 to 65535 are allowed"),
-    (['serve', '--tls', '/nowhere/a.pem:/nowhere/b.pem'], '--tls: /nowhere/a.pem:/nowhere/b.pem: '
-                                                          'No such file or directory'),
+    (['serve', '--tls', '/nowhere/a.pem:/nowhere/b.pem'],
+     '--tls: /nowhere/a.pem:/nowhere/b.pem: No such file or directory'),
     (['ftp://host/'], "url 'ftp://host/' has a scheme that is not allowed; ws, wss, http and https are"),
-    (['ws://host:0/'], None),
+    (['ws://host:0/'], ''),
     (['ws://h/', 'ws://i/'], 'unrecognized arguments: ws://i/'),
     (['ws://h/', 'ws://me:s3cret@i/'], 'unrecognized arguments: ws://***@i/'),
     (['ws://h/', '-H', 'Nothing'], "'Nothing' is not a header; use 'Name: value'"),
     (['ws://h/', '-H', ': value'], "'...' is not a header; use 'Name: value'"),
     (['ws://h/', '-H', 'Authorization=s3cret'], "'Authorization...' is not a header; use 'Name: value'"),
-    (['ws://h/', '-H', 'A B: c'], None),
-    (['ws://h/', '-H', 'A: c\nd'], None),
+    (['ws://h/', '-H', 'A B: c'], ''), (['ws://h/', '-H', 'A: c\nd'], ''),
     (['ws://h/', '-H', 'Upgrade: h2c'], 'belongs to the opening handshake; it cannot be given'),
-    (['ws://h/', '--protocol', 'a b'], None),
-    (['ws://h/', '--proxy', 'gopher://x/'], None),
+    (['ws://h/', '--protocol', 'a b'], ''), (['ws://h/', '--proxy', 'gopher://x/'], ''),
     (['ws://h/', '--proxy', 'http://x/', '--no-proxy'], 'not allowed with argument --proxy'),
     (['ws://h/', '--quiet', '--verbose'], 'not allowed with argument --quiet/-q'),
     (['ws://h/', '--cert', ''], "'' is neither FILE nor FILE:KEY"),
-    (['ws://h/', '--wait', 'nan'], "'nan' is not a number of seconds; 0 to 1e9 are allowed"),
-    (['ws://h/', '--wait', '-1'], "'-1' is not a number of seconds; 0 to 1e9 are allowed"),
-    (['ws://h/', '--ping-rate', 'inf'], "'inf' is not a number of seconds; 0 to 1e9 are allowed"),
-    (['ws://h/', '--ping-timeout', ''], "'' is not a number of seconds; 0 to 1e9 are allowed"),
-    (['ws://h/', '--connect-timeout', 'soon'], "'soon' is not a number of seconds; 0 to 1e9 are allowed"),
     (['ws://h/', '--frobnicate'], 'unrecognized arguments: --frobnicate'),
     (['ws://h/', '-x'], 'expected one argument'),
-]
-
-
-@pytest.mark.parametrize('words, sentence', USAGE)
+] + [
+    (['serve', '--port', port], "'%s' is not a port; 0 to 65535 are allowed" % port)
+    for port in ('65536', '-1', 'xxx')
+] + [
+    (['ws://h/', option, word], "'%s' is not a number of seconds; 0 to 1e9 are allowed" % word)
+    for option, word in (('--wait', 'nan'), ('--wait', '-1'), ('--ping-rate', 'inf'), ('--ping-timeout', ''),
+                         ('--connect-timeout', 'soon'))
+])
 def test_usage(words, sentence):
     status, out, err = lomond(*words)
     assert (status, out) == (2, b'')
     assert err.startswith('usage: lomond ')
-    assert err.splitlines()[-1].startswith('lomond: error: ')
-    if sentence is not None:
-        assert err.splitlines()[-1].endswith(sentence)
+    last = err.splitlines()[-1]
+    assert last.startswith('lomond: error: ') and last.endswith(sentence)
 
 
 @posix
 def test_usage_beyond_ascii():
     status, _, err = lomond('ws://h/', '-H', 'gr\xfc\xdfe\x1b[31m'.encode('utf-8'))
-    assert status == 2
-    assert '\x1b' not in err
-    assert 'is not a header' in err
-    status, _, err = lomond('ws://h/', '-x', b'a\xff', environ={'LC_ALL': 'C', 'PYTHONUTF8': '0'})
-    assert status == 2
-    assert err.endswith('is not UTF-8\n')
+    assert status == 2 and 'is not a header' in err and '\x1b' not in err
+    status, _, err = lomond('ws://h/', '-x', b'a\xff', environ=C_LOCALE)
+    assert status == 2 and err.endswith('is not UTF-8\n')
 
 
-@pytest.mark.parametrize('words', [['--help'], ['-h'], ['demo', '-h'], ['serve', '--help']])
-def test_help(words):
+@pytest.mark.parametrize('words, beginning', [
+    (['--help'], b'usage: lomond '), (['-h'], b'usage: lomond '), (['demo', '-h'], b'usage: lomond '),
+    (['serve', '--help'], b'usage: lomond '), (['--version'], b'lomond 1.')])
+def test_help_and_version(words, beginning):
     status, out, err = lomond(*words)
-    assert (status, err) == (0, '')
-    assert out.startswith(b'usage: lomond ')
-
-
-def test_version():
-    status, out, err = lomond('--version')
-    assert (status, err) == (0, '')
-    assert out.startswith(b'lomond 1.')
+    assert (status, err) == (0, '') and out.startswith(beginning)
 
 
 # -- messages
 
 def test_lines_of_a_pipe(server):
     data = 'hello\nw\xf6rld\r\n\n\x1b[31m\nlast'.encode('utf-8')
-    status, out, err = lomond(server.url, '--wait', '0', data=data)
-    assert (status, out) == (0, 'hello\nw\xf6rld\n\n\x1b[31m\nlast\n'.encode('utf-8'))
-    assert err == 'lomond: connected\nlomond: closed: 1000\n'
+    assert lomond(server.url, '--wait', '0', data=data) == (
+        0, 'hello\nw\xf6rld\n\n\x1b[31m\nlast\n'.encode('utf-8'),
+        'lomond: connected\nlomond: closed: 1000\n')
     assert server.connections[0].messages == ['hello', 'w\xf6rld', '', '\x1b[31m', 'last']
     assert server.connections[0].close_code == 1000
 
@@ -260,9 +254,8 @@ def test_without_wait_it_goes_on_until_the_server_closes():
         connection.close(1000, 'that is all')
 
     with Server(script) as server:
-        status, out, err = lomond(server.url, data=b'go\n')
-    assert (status, out) == (0, b'still there?\n')
-    assert err == 'lomond: connected\nlomond: closed by the server: 1000 that is all\n'
+        assert lomond(server.url, data=b'go\n') == (
+            0, b'still there?\n', 'lomond: connected\nlomond: closed by the server: 1000 that is all\n')
 
 
 def test_wait_counts_from_the_end_of_the_input(server):
@@ -276,21 +269,18 @@ def test_wait_counts_from_the_end_of_the_input(server):
 
 def test_execute(server):
     words = ['-x', 'one', '-x', 'zwei \xfc'.encode('utf-8'), '--wait', '0']
-    status, out, err = lomond(server.url, *words, data=b'three\n')
-    assert (status, out) == (0, 'one\nzwei \xfc\nthree\n'.encode('utf-8'))
+    assert lomond(server.url, *words, data=b'three\n')[:2] == (0, 'one\nzwei \xfc\nthree\n'.encode('utf-8'))
 
 
 def test_execute_in_the_c_locale(server):
-    environ = {'LANG': 'C', 'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
-    words = ['-x', '\u4e2d'.encode('utf-8'), '--wait', '0', '-v']
-    status, out, err = lomond(server.url, *words, environ=environ)
-    assert (status, out) == (0, '\u4e2d\n'.encode('utf-8'))
+    text = '\u4e2d'.encode('utf-8')
+    assert lomond(server.url, '-x', text, '--wait', '0', '-v', environ=C_LOCALE)[:2] == (0, text + b'\n')
 
 
 def test_binary(server):
     data = bytes(bytearray(range(256))) * 1000
-    status, out, err = lomond(server.url, '--binary', '--wait', '0', '-x', 'first', data=data)
-    assert (status, out) == (0, b'first' + data)
+    words = ['--binary', '--wait', '0', '-x', 'first']
+    assert lomond(server.url, *words, data=data)[:2] == (0, b'first' + data)
     assert all(isinstance(message, bytes) for message in server.connections[0].messages)
 
 
@@ -304,15 +294,12 @@ def test_binary_message_among_lines():
         assert lomond(server.url)[1] == b'\x00\xff\ntext\n'
 
 
-def test_much_input_and_output(server):
-    data = ''.join('{}\n'.format(number) for number in range(30000)).encode('ascii')
-    status, out, err = lomond(server.url, '--wait', '0', '--compress', data=data)
-    assert (status, out) == (0, data)
-
-
-def test_one_long_line(server):
-    data = b'x' * (3 * 1024 * 1024) + b'\n'
-    assert lomond(server.url, '--wait', '0', data=data)[:2] == (0, data)
+@pytest.mark.parametrize('words, data', [
+    (['--compress'], ''.join('{}\n'.format(number) for number in range(30000)).encode('ascii')),
+    ([], b'x' * (3 * 1024 * 1024) + b'\n'),
+], ids=['many lines', 'one long line'])
+def test_much_input_and_output(server, words, data):
+    assert lomond(server.url, '--wait', '0', *words, data=data)[:2] == (0, data)
 
 
 def test_input_that_is_not_utf_8(server):
@@ -324,12 +311,10 @@ def test_input_that_is_not_utf_8(server):
 
 
 def test_rest_of_the_input_when_the_server_closes():
-    running = None
     with Server(close_with(1001, 'restart')) as server:
-        running = Lomond(server.url, stdin=subprocess.PIPE)
+        running = Lomond(server.url)
         running.wait_for('closed by the server: 1001 restart')
-        status, out, err = running.end()
-    assert status == 0
+        assert running.end()[0] == 0
 
 
 def test_thread_of_the_input_ends_before_the_program():
@@ -392,21 +377,13 @@ def test_reader_has_left():
             connection.send_text('y' * 1000)
 
     with Server(script, raise_errors=False) as server:
-        process = Lomond(server.url, '-q')
-        assert process.process.stdout.readline() == b'y' * 1000 + b'\n'
-        process.process.stdout.close()
-        process.process.stdin.close()
-        with process.process.stderr as stderr:
+        process = Lomond(server.url, '-q').process
+        assert process.stdout.readline() == b'y' * 1000 + b'\n'
+        process.stdout.close()
+        process.stdin.close()
+        with process.stderr as stderr:
             err = stderr.read()
-        assert (process.process.wait(), err) == (0, b'')
-
-
-@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='no /dev/full')
-def test_full_disk(server):
-    with open('/dev/full', 'wb') as full:
-        status, _, err = lomond(server.url, '-x', 'a', '-q', stdout=full)
-    assert status == 1
-    assert err == 'lomond: cannot write to standard output: No space left on device\n'
+        assert (process.wait(), err) == (0, b'')
 
 
 # -- JSON, quiet, verbose
@@ -422,15 +399,13 @@ def test_json():
     with Server(script, protocols=['chat']) as server:
         status, out, err = lomond(server.url, '--json', '--protocol', 'chat', '--compress', '-q')
     assert (status, err) == (0, '')
-    out.decode('ascii')
     records = [json.loads(line) for line in out.decode('ascii').splitlines()]
     found = dict((record['name'], record) for record in records)
     assert set(found) - {'pong'} == {
         'connecting', 'connected', 'ready', 'text', 'binary', 'ping', 'closing', 'disconnected'}
     assert all(isinstance(record['time'], float) for record in found.values())
     assert found['connecting']['url'] == server.url
-    assert found['ready']['protocol'] == 'chat'
-    assert found['ready']['extensions'] == ['permessage-deflate']
+    assert (found['ready']['protocol'], found['ready']['extensions']) == ('chat', ['permessage-deflate'])
     assert found['ready']['response']['status_code'] == 101
     assert found['text']['text'] == 't\xe4xt\x1b'
     assert (found['binary']['data'], found['ping']['data']) == ('/wA=', 'cA==')
@@ -444,13 +419,12 @@ def test_json_of_failures():
     record = [json.loads(line) for line in out.decode('ascii').splitlines()][-2]
     assert status == 3
     assert (record['name'], record['body']) == ('rejected', 'not \ufffd you')
-    assert record['response']['status_code'] == 403
-    assert record['response']['headers']['x-why'] == 'no'
+    response = record['response']
+    assert (response['status_code'], response['headers']['x-why']) == (403, 'no')
     status, out, err = lomond('ws://user:secret@127.0.0.1:{}/'.format(closed_port()), '--json', '-q')
     record = json.loads(out.decode('ascii').splitlines()[-1])
     assert (status, record['name'], record['stage']) == (1, 'connect_fail', 'connect')
-    assert record['error']
-    assert b'secret' not in out
+    assert record['error'] and b'secret' not in out
 
 
 def test_quiet_and_verbose(server):
@@ -469,12 +443,10 @@ def test_headers_and_protocols():
         status, _, err = lomond(server.url, '-H', 'X-One: 1', '-H', 'x-two:two: 2 ', '--protocol', 'a',
                                 '--protocol', 'b', '-H', 'Authorization: Bearer s3cret', '--wait', '0', '-v')
         request = server.requests[0]
-    assert status == 0
+    assert status == 0 and 'connected (subprotocol b)' in err and 's3cret' not in err
     assert (request.get('x-one'), request.get('x-two')) == ('1', 'two: 2')
-    assert request.get_list('sec-websocket-protocol') == ['a', 'b']
-    assert 'connected (subprotocol b)' in err
     assert request.get('authorization') == 'Bearer s3cret'
-    assert 's3cret' not in err
+    assert request.get_list('sec-websocket-protocol') == ['a', 'b']
 
 
 def test_proxies(server):
@@ -483,8 +455,7 @@ def test_proxies(server):
     assert lomond(server.url, '--wait', '0', environ=environ)[0] == 1
     assert lomond(server.url, '--wait', '0', '--no-proxy', environ=environ)[0] == 0
     status, _, err = lomond(server.url, '--wait', '0', '--proxy', nowhere)
-    assert status == 1
-    assert err.startswith('lomond: unable to connect to proxy; ')
+    assert status == 1 and err.startswith('lomond: unable to connect to proxy; ')
 
 
 @pytest.fixture
@@ -513,44 +484,36 @@ def test_tls(certificates):
     both = ['--cert', certificates('client-both.pem')]
     with Server(echo, ssl_context=context, raise_errors=False) as server:
         rest = [server.url, '-x', 'a', '--wait', '0']
-        assert lomond(*rest + ca + pair)[:2] == (0, b'a\n')
-        assert lomond(*rest + ca + both)[:2] == (0, b'a\n')
-        assert lomond(*rest + ['--insecure'] + pair)[:2] == (0, b'a\n')
+        for good in (ca + pair, ca + both, ['--insecure'] + pair):
+            assert lomond(*rest + good)[:2] == (0, b'a\n')
         status, out, err = lomond(*rest + pair)
-        assert (status, out) == (1, b'')
-        assert 'certificate' in err
+        assert (status, out) == (1, b'') and 'certificate' in err
         assert lomond(*rest + ca)[0] == 1
         status, _, err = lomond(*rest + ['--cacert', '/nowhere/ca.pem'])
-        assert status == 1
-        assert '/nowhere/ca.pem' in err
+        assert status == 1 and '/nowhere/ca.pem' in err
 
 
 # -- exit statuses
 
 def test_status_of_failures():
     status, out, err = lomond('ws://127.0.0.1:{}/'.format(closed_port()))
-    assert (status, out) == (1, b'')
-    assert err.startswith('lomond: unable to connect; 127.0.0.1:')
+    assert (status, out) == (1, b'') and err.startswith('lomond: unable to connect; 127.0.0.1:')
     with Server(reject(404, body=b'no\x1b such place\n')) as server:
-        status, out, err = lomond(server.url)
-    assert (status, out) == (3, b'')
-    assert err == 'lomond: rejected; Websocket upgrade failed (code=404): no\\x1b such place\n'
+        assert lomond(server.url) == (
+            3, b'', 'lomond: rejected; Websocket upgrade failed (code=404): no\\x1b such place\n')
     with Server(drop_after(1)) as server:
         # An unread ping would turn the end of the server's connection into a reset.
-        status, out, err = lomond(server.url, '--ping-rate', '0', data=b'a\n')
-    assert (status, out) == (1, b'a\n')
-    assert err == 'lomond: connected\nlomond: connection broke; socket fail; connection lost\n'
-    with Server(silent, raise_errors=False) as server:
-        status, out, err = lomond(server.url, '--connect-timeout', '0.3')
-    assert status == 1
-    assert 'timed out after 0.3' in err
+        assert lomond(server.url, '--ping-rate', '0', data=b'a\n') == (
+            1, b'a\n', 'lomond: connected\nlomond: connection broke; socket fail; connection lost\n')
 
 
-def test_ping_timeout():
-    with Server(unresponsive, raise_errors=False) as server:
-        status, out, err = lomond(server.url, '--ping-rate', '0.1', '--ping-timeout', '0.3')
-    assert (status, out) == (1, b'')
-    assert 'ping timeout' in err
+@pytest.mark.parametrize('handler, words, reason', [
+    (silent, ['--connect-timeout', '0.3'], 'timed out after 0.3'),
+    (unresponsive, ['--ping-rate', '0.1', '--ping-timeout', '0.3'], 'ping timeout')])
+def test_status_of_timeouts(handler, words, reason):
+    with Server(handler, raise_errors=False) as server:
+        status, out, err = lomond(server.url, *words)
+    assert (status, out) == (1, b'') and reason in err
 
 
 @posix
@@ -561,28 +524,18 @@ def test_interrupt(server, number, words):
     running.wait_for('a', 'stdout')
     if '--json' in words:
         running.wait_for('text', 'stdout')
-    begun = monotonic()
-    running.process.send_signal(number)
-    status, out, err = running.end()
-    assert status == 130, err
-    assert monotonic() - begun < 5
-    assert 'Traceback' not in err
+    running.interrupt(number)
     assert server.connections[0].close_code == 1001
 
 
 @posix
-@pytest.mark.parametrize('handler, words', [
-    (unresponsive, []), (silent, []), (unresponsive, ['--persist']), (silent, ['--persist'])])
+@pytest.mark.parametrize('handler', [unresponsive, silent])
+@pytest.mark.parametrize('words', [[], ['--persist']])
 def test_interrupt_is_bounded(handler, words):
     with Server(handler, raise_errors=False) as server:
         running = Lomond(server.url, '--verbose', *words)
         running.wait_for('event: Ready' if handler is unresponsive else 'event: Connected')
-        begun = monotonic()
-        running.process.send_signal(signal.SIGINT)
-        status, out, err = running.end()
-    assert status == 130, err
-    assert monotonic() - begun < 8
-    assert 'Traceback' not in err
+        running.interrupt(seconds=8)
 
 
 @posix
@@ -600,10 +553,7 @@ def test_second_interrupt_ends_at_once():
         running.wait_for('connected')
         running.process.send_signal(signal.SIGINT)
         assert has_closed.wait(10)
-        begun = monotonic()
-        running.process.send_signal(signal.SIGTERM)
-        assert running.end()[0] == 130
-    assert monotonic() - begun < interrupts.LIMIT - 0.2
+        running.interrupt(signal.SIGTERM, interrupts.LIMIT - 0.2)
 
 
 @posix
@@ -614,57 +564,35 @@ def test_interrupt_while_nobody_reads_what_is_written():
 
     with Server(script, raise_errors=False) as server:
         running = Lomond(server.url, '-q')
-        running.process.stdout.read(1)
-        while server.connections[0].is_open and len(select_ready(running.process.stdout)) < 1:
+        process = running.process
+        process.stdout.read(1)
+        while server.connections[0].is_open and not select.select([process.stdout], [], [], 1)[0]:
             pass
-        running.process.send_signal(signal.SIGTERM)
-        status = wait_with_limit(running.process, 10)
-        running.process.stdout.close()
-        running.process.stdin.close()
-        running.process.stderr.close()
+        process.send_signal(signal.SIGTERM)
+        with limited(process, 10):          # nobody reads its output
+            status = process.wait()
+        for stream in (process.stdout, process.stdin, process.stderr):
+            stream.close()
     assert status == 130
-
-
-def select_ready(stream):
-    import select
-    return select.select([stream], [], [], 1)[0]
-
-
-def wait_with_limit(process, seconds):
-    """Return the exit status without reading the output of the process."""
-    timer = threading.Timer(seconds, process.kill)
-    timer.start()
-    try:
-        return process.wait()
-    finally:
-        timer.cancel()
-        timer.join()
 
 
 @posix
 def test_interrupt_while_waiting_to_connect_again():
     running = Lomond('ws://127.0.0.1:{}/'.format(closed_port()), '--persist')
     assert 'next attempt in ' in running.wait_for('next attempt')
-    begun = monotonic()
-    running.process.send_signal(signal.SIGINT)
-    assert running.end()[0] == 130
-    assert monotonic() - begun < 4
+    running.interrupt(seconds=4)
 
 
 @posix
 @pytest.mark.skipif(platform.python_implementation() == 'PyPy',
                     reason='PyPy installs its handler though SIGINT is ignored')
 def test_ignored_interrupts_stay_ignored(server):
-    def ignore():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    running = Lomond(server.url, preexec_fn=ignore)
+    running = Lomond(server.url, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     running.wait_for('connected')
     running.process.send_signal(signal.SIGINT)
     running.process.stdin.write(b'alive\n')
     assert running.process.stdout.readline() == b'alive\n'
-    running.process.send_signal(signal.SIGTERM)
-    assert running.end()[0] == 130
+    running.interrupt(signal.SIGTERM)
 
 
 # -- persist: in this process, with shorter delays
@@ -684,11 +612,9 @@ class Streams(console.Console):
         return [kept.getvalue().decode('utf-8') for kept in self.kept]
 
 
-@pytest.fixture
-def fast_persist(monkeypatch):
-    def persist(websocket, **settings):
-        return real(websocket, min_wait=0.05, max_wait=0.05, **settings)
-    real = client.persist
+def set_pause(monkeypatch, seconds):
+    """Set the time between two attempts."""
+    persist = functools.partial(client.persist, min_wait=seconds, max_wait=seconds)
     monkeypatch.setattr(client, 'persist', persist)
 
 
@@ -698,34 +624,27 @@ def run_client(streams, *words):
     return client.run(streams, options)
 
 
-def test_persist_sends_the_rest_again(fast_persist):
+def test_persist_sends_the_rest_again(monkeypatch):
     def script(connection):
-        limit = 2 if connection.number < 3 else None
-        while limit is None or limit > 0:
-            event = connection.receive()
+        for _ in range(2 if connection.number < 3 else 1000):
+            event = take(connection, 'text')
             if event is None:
                 return
-            if event.name == 'text':
-                connection.send_text(event.text)
-                limit = None if limit is None else limit - 1
+            connection.send_text(event.text)
         connection.close(1012)
-        while connection.receive() is not None:
-            pass
+        take(connection, None)          # the rest
 
-    streams = Streams(b'')
-    lines = iter(['1', '2', '3', '4'])
+    set_pause(monkeypatch, 0.05)
+    streams, lines = Streams(), iter([b'1\n', b'2\n', b'3\n', b'4\n'])
     with Server(script) as server:
-        # Hold back the second line until the first connection has closed.
         def read(size=0):
-            line = next(lines, None)
-            if line is None:
-                return b''
-            number = len([c for c in server.connections if c.request])
-            if line == '2':
-                deadline = monotonic() + 10
+            """Hold back the second line until the first connection has closed."""
+            line = next(lines, b'')
+            if line == b'2\n':
+                number, deadline = len([c for c in server.connections if c.request]), monotonic() + 10
                 while server.connections[-1].close_code is None and number == 1 and monotonic() < deadline:
                     time.sleep(0.01)
-            return (line + '\n').encode('ascii')
+            return line
         streams.read = read
         assert run_client(streams, server.url, '--persist', '-x', 'hello', '--wait', '0.2') == 0
         received = [connection.messages for connection in server.connections]
@@ -735,18 +654,14 @@ def test_persist_sends_the_rest_again(fast_persist):
     assert 'next attempt in 0.1 s' in streams.texts()[1] or 'next attempt in 0.0 s' in streams.texts()[1]
 
 
-def test_persist_ends_in_a_pause_when_the_input_is_over(fast_persist, monkeypatch):
-    monkeypatch.setattr(client, 'persist', lambda websocket, **settings: REAL_PERSIST(
-        websocket, min_wait=30, max_wait=30, **settings))
+def test_persist_ends_in_a_pause_when_the_input_is_over(monkeypatch):
+    set_pause(monkeypatch, 30)
     streams = Streams()
     with Server(drop_after(0)) as server:
         begun = monotonic()
         assert run_client(streams, server.url, '--persist', '--wait', '0.3') == 1
     assert monotonic() - begun < 10
     assert 'next attempt in ' in streams.texts()[1]
-
-
-REAL_PERSIST = client.persist
 
 
 # -- serve
@@ -758,20 +673,16 @@ def test_serve(number):
     url = serving.wait_for('listening at').split()[4]
     assert url.startswith('ws://127.0.0.1:')
     status, out, err = lomond(url, '-x', 'hello', '--wait', '0', '--compress')
-    assert (status, out) == (0, b'hello\n')
-    assert 'permessage-deflate' in err
+    assert (status, out) == (0, b'hello\n') and 'permessage-deflate' in err
     open_one = Lomond(url)
     open_one.wait_for('connected')
     serving.process.send_signal(number)
     status, out, err = serving.end()
     assert (status, out) == (0, b'')
-    lines = err.splitlines()
-    assert lines[0] == '1: / from 127.0.0.1, compressed'
-    assert lines[1] == '1: closed with 1000 goodbye'
-    assert lines[2] == '2: / from 127.0.0.1'
-    status, out, err = open_one.end()
-    assert status == 0
-    assert 'closed by the server: 1001' in err
+    assert err.splitlines()[:3] == [
+        '1: / from 127.0.0.1, compressed', '1: closed with 1000 goodbye', '2: / from 127.0.0.1']
+    status, _, err = open_one.end()
+    assert status == 0 and 'closed by the server: 1001' in err
 
 
 @posix
@@ -788,9 +699,8 @@ def test_serve_tls(certificates):
 def test_serve_where_somebody_is_already():
     with Server(echo) as server:
         status, out, err = lomond('serve', '--port', '{}'.format(server.port))
-    assert (status, out) == (1, b'')
-    assert err.lower() == 'lomond: cannot listen on 127.0.0.1 port {}: address already in use\n'.format(
-        server.port)
+    assert (status, out, err.lower()) == (
+        1, b'', 'lomond: cannot listen on 127.0.0.1 port {}: address already in use\n'.format(server.port))
 
 
 # -- the parts
@@ -820,10 +730,7 @@ class Terminal(io.TextIOWrapper):
 
 
 @pytest.mark.parametrize('encoding, expected', [
-    ('utf-8', '\xe4\u4e2d\n'.encode('utf-8')),
-    ('latin-1', b'\xe4\\u4e2d\n'),
-    ('ascii', b'\\xe4\\u4e2d\n'),
-])
+    ('utf-8', '\xe4\u4e2d\n'.encode('utf-8')), ('latin-1', b'\xe4\\u4e2d\n'), ('ascii', b'\\xe4\\u4e2d\n')])
 def test_terminal_gets_its_encoding(encoding, expected):
     stream = Terminal(encoding)
     console.Writer(stream).write_line('\xe4\u4e2d')
@@ -847,19 +754,16 @@ def test_stream_without_bytes():
 
 
 def test_encoding_of_the_keyboard():
-    assert console.Console(Terminal('ascii'), None, None).input_encoding == 'utf-8'
-    assert console.Console(Terminal('latin-1'), None, None).input_encoding == 'latin-1'
+    for terminal, encoding in (('ascii', 'utf-8'), ('latin-1', 'latin-1')):
+        assert console.Console(Terminal(terminal), None, None).input_encoding == encoding
     assert console.Console(None, None, None).input_encoding == 'utf-8'
     assert console.Console(None, None, None).read() == b''
 
 
 @pytest.mark.parametrize('word, has_drives, expected', [
-    ('a.pem', False, ('a.pem',)),
-    ('a.pem:b.key', False, ('a.pem', 'b.key')),
-    ('/x/a.pem:/y/b.key', False, ('/x/a.pem', '/y/b.key')),
-    ('c:/a', False, ('c', '/a')),
-    ('C:\\a.pem', True, ('C:\\a.pem',)),
-    ('C:/a.pem', True, ('C:/a.pem',)),
+    ('a.pem', False, ('a.pem',)), ('a.pem:b.key', False, ('a.pem', 'b.key')),
+    ('/x/a.pem:/y/b.key', False, ('/x/a.pem', '/y/b.key')), ('c:/a', False, ('c', '/a')),
+    ('C:\\a.pem', True, ('C:\\a.pem',)), ('C:/a.pem', True, ('C:/a.pem',)),
     ('C:\\a.pem:D:\\b.key', True, ('C:\\a.pem', 'D:\\b.key')),
     ('C:\\a.pem:b.key', True, ('C:\\a.pem', 'b.key')),
     ('a.pem:D:\\b.key', True, ('a.pem', 'D:\\b.key')),
@@ -877,11 +781,9 @@ def test_split_cert_of_nonsense(word):
 
 def test_lines_of():
     def lines(*parts):
-        return list(feed.lines_of(iter(parts + (b'',)).__next__ if hasattr(iter(()), '__next__')
-                                  else iter(parts + (b'',)).next))
-    assert lines() == []
-    assert lines(b'a') == [b'a']
-    assert lines(b'a\n') == [b'a']
+        left = list(parts) + [b'']
+        return list(feed.lines_of(lambda: left.pop(0)))
+    assert (lines(), lines(b'a'), lines(b'a\n')) == ([], [b'a'], [b'a'])
     assert lines(b'a', b'b\nc\r\n\nd', b'e', b'\r', b'\nf\r') == [b'ab', b'c', b'', b'de', b'f\r']
 
 
