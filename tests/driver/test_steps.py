@@ -78,39 +78,44 @@ def drive(sessions, on_event):
         running = [session for session in running if not session.is_over]
 
 
-class Meeting(object):
+def meeting():
     """A handler that answers when two connections are there: one after the other would never end."""
+    came, is_complete = [], threading.Event()
 
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._is_complete = threading.Event()
-        self._count = 0
-
-    def __call__(self, connection):
-        with self._lock:
-            self._count += 1
-            if self._count == 2:
-                self._is_complete.set()
-        assert self._is_complete.wait(LIMIT), 'the other connection did not come'
+    def handler(connection):
+        came.append(connection)
+        if len(came) == 2:
+            is_complete.set()
+        assert is_complete.wait(LIMIT), 'the other connection did not come'
         connection.send_text('both are here')
         echo(connection)
+    return handler
 
 
 def names(events):
     return ' '.join(event.name for event in events if event.name not in ('poll', 'pong'))
 
 
+def play(sessions, react):
+    """A list of events for each session; ``react(session, event)``."""
+    events = dict((session, []) for session in sessions)
+
+    def on_event(session, event):
+        events[session].append(event)
+        react(session, event)
+    drive(sessions, on_event)
+    return [events[session] for session in sessions]
+
+
 def test_two_at_once_in_one_thread():
-    with Server(Meeting()) as server:
+    with Server(meeting()) as server:
         sockets = [WebSocket('ws://localhost:{}/{}'.format(server.port, name), compress=True)
                    for name in ('a', 'b')]
         sessions = [begin(websocket, poll=0.05, ping_rate=0) for websocket in sockets]
-        events = dict((session, []) for session in sessions)
         seen_threads = set()
 
-        def on_event(session, event):
+        def react(session, event):
             websocket = sockets[sessions.index(session)]
-            events[session].append(event)
             seen_threads.add(threading.current_thread())
             if event.name == 'text' and event.text == 'both are here':
                 # More than the kernel takes at once, and no waiting.
@@ -119,13 +124,11 @@ def test_two_at_once_in_one_thread():
             elif event.name == 'text':
                 websocket.close()
 
-        drive(sessions, on_event)
-        for session, name in zip(sessions, 'ab'):
-            assert names(events[session]) == 'connecting connected ready text binary text closed disconnected'
-            binary, text = [event for event in events[session] if event.name in ('binary', 'text')][1:]
-            assert binary.data == b'x' * 6000000
-            assert text.text == '/' + name
-            assert events[session][-1].graceful
+        for session, events, name in zip(sessions, play(sessions, react), 'ab'):
+            assert names(events) == 'connecting connected ready text binary text closed disconnected'
+            binary, text = [event for event in events if event.name in ('binary', 'text')][1:]
+            assert (binary.data, text.text) == (b'x' * 6000000, '/' + name)
+            assert events[-1].graceful
             assert (session.waits(), session.next_deadline()) == ((), None)
             assert list(session.process((), monotonic())) == []
     assert seen_threads == {threading.current_thread()}
@@ -147,8 +150,7 @@ def test_deadlines_are_told():
         begun = monotonic()
         drive([begin(websocket, poll=0.1, ping_rate=0.05)], on_event)
         assert monotonic() - begun < 2
-    assert len(polls) == 4
-    assert polls[3] - polls[0] >= 0.29
+    assert len(polls) == 4 and polls[3] - polls[0] >= 0.29
     connection, = server.connections
     assert connection.close_code == 1001
     assert sum(event.name == 'ping' for event in connection.events) >= 4
@@ -160,34 +162,29 @@ def test_one_is_refused_while_the_other_goes_on():
         unused.bind(('127.0.0.1', 0))               # bound and not listening: refuses
         good = WebSocket(server.url)
         bad = WebSocket('ws://127.0.0.1:{}/'.format(unused.getsockname()[1]))
-        sessions = [begin(bad), begin(good)]
-        events = dict((session, []) for session in sessions)
 
-        def on_event(session, event):
-            events[session].append(event)
+        def react(session, event):
             if event.name == 'ready':
                 good.send_text('hello')
             elif event.name == 'text':
                 good.close()
 
-        drive(sessions, on_event)
+        events = play([begin(bad), begin(good)], react)
         unused.close()
-    assert names(events[sessions[0]]) == 'connecting connect_fail'
-    assert names(events[sessions[1]]) == 'connecting connected ready text closed disconnected'
+    assert [names(each) for each in events] == [
+        'connecting connect_fail', 'connecting connected ready text closed disconnected']
 
 
 def test_force_disconnect_in_another_thread_wakes_the_loop():
     with Server(echo) as server:
         websocket = WebSocket(server.url)
-        events = []
 
-        def on_event(session, event):
-            events.append(event)
-            if event.name == 'poll' and len(events) < 5:
+        def react(session, event):
+            if event.name == 'poll':
                 threading.Timer(0.05, websocket.force_disconnect).start()
 
         begun = monotonic()
-        drive([begin(websocket, poll=10, ping_rate=0)], on_event)
+        events, = play([begin(websocket, poll=10, ping_rate=0)], react)
         assert monotonic() - begun < 2
     assert names(events) == 'connecting connected ready disconnected'
     assert not events[-1].graceful
@@ -251,27 +248,32 @@ def loop():
     loop.close()
 
 
-def run(loop, server, on_event):
-    """One connection from beginning to end."""
-    _, protocol = loop.run_until_complete(loop.create_connection(
-        lambda: WebSocketProtocol('127.0.0.1', on_event), '127.0.0.1', server.port))
-    loop.run_until_complete(asyncio.wait_for(protocol.over, LIMIT))
-
-
-def test_asyncio_client_closes(loop):
+def run(loop, handler, react=lambda protocol, event: None):
+    """``(events, server)`` of one connection from beginning to end; ``react(protocol, event)``."""
     events = []
-    long_text = 'long ' * 100000
 
     def on_event(protocol, event):
         events.append(event)
+        react(protocol, event)
+
+    with Server(handler) as server:
+        _, protocol = loop.run_until_complete(loop.create_connection(
+            lambda: WebSocketProtocol('127.0.0.1', on_event), '127.0.0.1', server.port))
+        loop.run_until_complete(asyncio.wait_for(protocol.over, LIMIT))
+    return events, server
+
+
+def test_asyncio_client_closes(loop):
+    long_text = 'long ' * 100000
+
+    def react(protocol, event):
         if event.name == 'ready':
             protocol.send_text('hello')
             protocol.send_text(long_text)
         elif event.name == 'text' and event.text == long_text:
             protocol.close(1000, 'bye')
 
-    with Server(echo) as server:
-        run(loop, server, on_event)
+    events, server = run(loop, echo, react)
     assert [event.name for event in events] == ['ready', 'text', 'text', 'closed']
     assert events[0].extensions == {'permessage-deflate'}
     assert events[1].text == 'hello'
@@ -279,31 +281,23 @@ def test_asyncio_client_closes(loop):
     assert (connection.close_code, connection.close_reason) == (1000, 'bye')
 
 
-def test_asyncio_server_pings_and_closes(loop):
-    events = []
-
-    def handler(connection):
-        connection.send_ping(b'are you there')
-        assert connection.receive().data == b'are you there'
-        connection.close(1001, 'away')
-        assert connection.receive().code == 1001
-        assert connection.receive() is None
-
-    with Server(handler) as server:
-        run(loop, server, lambda protocol, event: events.append(event))
-    assert [event.name for event in events] == ['ready', 'ping', 'closing']
+def ping_and_close(connection):
+    connection.send_ping(b'are you there')
+    assert connection.receive().data == b'are you there'
+    connection.close(1001, 'away')
+    assert connection.receive().code == 1001
+    assert connection.receive() is None
 
 
-def test_asyncio_violation(loop):
-    events = []
+def violate(connection):
+    connection.send_raw(b'\x83\x00')
+    assert connection.receive().code == 1002
 
-    def handler(connection):
-        connection.send_raw(b'\x83\x00')
-        assert connection.receive().code == 1002
 
-    with Server(handler) as server:
-        run(loop, server, lambda protocol, event: events.append(event))
-    assert [event.name for event in events] == ['ready', 'protocol_error']
+@pytest.mark.parametrize('handler, expected', [
+    (ping_and_close, ['ready', 'ping', 'closing']), (violate, ['ready', 'protocol_error'])])
+def test_asyncio_server(loop, handler, expected):
+    assert [event.name for event in run(loop, handler)[0]] == expected
 
 
 @pytest.mark.parametrize('driver', [(Stepped, begin, drive), (WebSocketProtocol,)])
