@@ -3,6 +3,7 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import pytest
+from support.streams import Parts, StandingStill
 
 from lomond.driver import reader as reader_module
 from lomond.driver.deadlines import Deadlines
@@ -12,55 +13,7 @@ from lomond.network.poller import READ, WRITE
 from lomond.protocol.connection import CLIENT, Connection
 
 
-class Waiting(object):
-    """A clock that stands still, and a wait that finds nothing."""
-
-    def __init__(self):
-        self.asked = ()
-
-    def fileno(self):
-        return 6
-
-    def monotonic(self):
-        return 100.0
-
-    def time(self):
-        return 1e9
-
-    def wake(self):
-        pass
-
-    def wait(self, waits, deadline):
-        self.asked = dict(waits)
-        return ()
-
-
-class Stream(object):
-    """Gives what it was made with, then nothing yet."""
-
-    recv_wants, send_wants = READ, WRITE
-    is_tls = is_buffered = poll_tells_all = False
-
-    def __init__(self, *parts):
-        self.parts = list(parts)
-
-    def fileno(self):
-        return 5
-
-    def send(self, data):
-        return None
-
-    def recv_into(self, place):
-        if not self.parts:
-            return None
-        part = self.parts.pop(0)
-        if isinstance(part, Exception):
-            raise part
-        place[:len(part)] = part
-        return len(part)
-
-
-class Endless(Stream):
+class Endless(Parts):
     """Fills every buffer that it gets."""
 
     count = 0
@@ -72,7 +25,7 @@ class Endless(Stream):
 
 def make(stream):
     core = Connection(CLIENT)
-    return Reader(core, stream, Deadlines(), Waiting())
+    return Reader(core, stream, Deadlines(), StandingStill())
 
 
 def texts_of(reader):
@@ -88,14 +41,14 @@ def texts_of(reader):
 
 def test_at_least_64_mib_are_kept():
     """In packets of Ethernet's size, as they come from a slow network."""
-    reader, part = make(Stream()), b'x' * 1448
+    reader, part = make(Parts()), b'x' * 1448
     while reader.takes_more:
         reader.put_back(part)
     assert 64 << 20 <= len(reader.parts) * len(part) < 80 << 20
 
 
 def test_order_is_kept():
-    reader = make(Stream(b'\x81\x011', b'\x81\x012'))
+    reader = make(Parts(b'\x81\x011', b'\x81\x012'))
     reader.put_back(b'\x81\x010')
     reader.read_ahead()
     assert not reader._stream.parts
@@ -107,7 +60,7 @@ def test_size_goes_down_as_the_backlog_is_consumed(monkeypatch):
     """Otherwise a long connection would stop reading ahead for good."""
     monkeypatch.setattr(reader_module, 'BACKLOG_LIMIT', 1000)
     message = b'\x81\x7d' + b'x' * 125
-    reader = make(Stream())
+    reader = make(Parts())
     for _ in range(20):
         count = 0
         while reader.takes_more:
@@ -133,7 +86,7 @@ def test_it_does_not_read_beyond_its_limit(monkeypatch):
 
 @pytest.mark.parametrize('end, expected', [(b'', 0), (OSError(104, 'reset'), OSError)])
 def test_the_end_is_remembered_behind_what_came_before(end, expected):
-    reader = make(Stream(b'\x81\x011', end, b'\x81\x012'))
+    reader = make(Parts(b'\x81\x011', end, b'\x81\x012'))
     reader.read_ahead()
     reader.read_ahead()                 # nothing is read behind the end
     assert not reader.takes_more and len(reader._stream.parts) == 1
@@ -157,14 +110,14 @@ def test_reading_pauses_when_it_is_full(is_full, monkeypatch):
     """Then it is not waited for either: the socket is readable, and the wait would return at once."""
     if is_full:
         monkeypatch.setattr(reader_module, 'BACKLOG_LIMIT', 0)
-    waiting = Waiting()
-    driver = Driver(Connection(CLIENT), Stream(), Deadlines(), waiting, None)
+    waiting = StandingStill()
+    driver = Driver(Connection(CLIENT), Parts(), Deadlines(), waiting, None)
     assert not driver.wait_in_send(WRITE, 1.0)
     assert waiting.asked == {5: WRITE if is_full else READ | WRITE, 6: READ}
 
 
 def test_what_poll_cannot_see_is_read_before_a_send_waits():
     """TLS may hold bytes already; nothing would say so during the wait."""
-    driver = Driver(Connection(CLIENT), Stream(b'held by TLS'), Deadlines(), Waiting(), None)
+    driver = Driver(Connection(CLIENT), Parts(b'held by TLS'), Deadlines(), StandingStill(), None)
     driver.wait_in_send(WRITE, 1.0)
     assert [data for data, _ in driver.reader.parts] == [b'held by TLS']

@@ -414,8 +414,7 @@ def test_broken_wire_ends_a_sender_that_waits_for_the_lock():
     """Within a look, though the holder of the lock is still busy."""
     stuck = Stuck()
     writer, _, loop, _ = make(send_timeout=None, takes=stuck)
-    holder = in_thread(writer.send, TEXT, b'x')
-    assert stuck.entered.wait(10)
+    holder = stuck.send(writer)
     begun, real = loop.now, loop.wait_in_send
 
     def wait_in_send(mask, deadline):

@@ -8,6 +8,8 @@ import socket
 
 import pytest
 
+from lomond.network.poller import READ, WRITE
+
 
 def gives(expected, call, *args):
     """Assert what a call returns, or raises: that exception, or one of those classes."""
@@ -68,3 +70,66 @@ class FullScript(Script):
 
 def view(size=100):
     return memoryview(bytearray(size))
+
+
+class StandingStill(object):
+    """A ``Waiting`` whose clock stands still, and whose waits find nothing.
+
+    :ivar asked: what the last wait was for: descriptor -> mask
+    """
+
+    asked = ()
+
+    def fileno(self):
+        return 6
+
+    def monotonic(self):
+        return 100.0
+
+    def time(self):
+        return 1e9
+
+    def wake(self):
+        pass
+
+    def wait(self, waits, deadline):
+        self.asked = dict(waits)
+        return ()
+
+
+class Parts(object):
+    """A stream that gives some parts, which may be exceptions, then nothing yet.
+
+    It takes whatever is sent unless it is blocked.
+    """
+
+    recv_wants, send_wants = READ, WRITE
+    is_tls = is_buffered = poll_tells_all = is_blocked = False
+
+    def __init__(self, *parts):
+        self.parts = list(parts)
+        self.calls = []
+
+    def fileno(self):
+        return 5
+
+    def send(self, data):
+        if self.is_blocked:
+            return None
+        self.calls.append('send')
+        return len(data)
+
+    def flush(self):
+        return True
+
+    def recv_into(self, place):
+        if not self.parts:
+            return None
+        part = self.parts.pop(0)
+        if isinstance(part, Exception):
+            raise part
+        place[:len(part)] = part
+        return len(part)
+
+    def shutdown_write(self):
+        self.calls.append('shutdown_write')
