@@ -25,7 +25,7 @@ import traceback
 import chaos_peer
 from chaos_peer import pack, unpack
 from support.client import check_end, check_order
-from support.frames import CLOSE, PING, PONG
+from support.frames import CLOSE, PONG
 
 from lomond import WebSocket
 from lomond._compat import monotonic
@@ -56,20 +56,20 @@ class Scenario(object):
     :param group: what it belongs to
     :param name: unique
     :param bound: what is promised, in words
-    :param function: called with a :class:`World`; raises what is wrong
+    :param function: called with a :class:`World` and the arguments; raises what is wrong
     :param quick: part of the quick half
     :param limit: seconds after which the runner takes it for hanging
     """
 
-    def __init__(self, group, name, bound, function, quick=False, limit=40):
+    def __init__(self, group, name, bound, function, args, quick=False, limit=40):
         self.group, self.name, self.bound = group, name, bound
-        self.function, self.quick, self.limit = function, quick, limit
+        self.function, self.args, self.quick, self.limit = function, args, quick, limit
 
     def run(self, world):
         """Run it, and see that nothing is left behind."""
         before = descriptors(), threads()
         try:
-            self.function(world)
+            self.function(world, *self.args)
         finally:
             world.end()
         wait_until(lambda: descriptors() <= before[0], 3, lambda: 'descriptors left: %d, before %d' % (
@@ -78,16 +78,16 @@ class Scenario(object):
         assert not gc.garbage
 
 
-def add(group, name, bound, function, quick=False, limit=40):
+def add(group, name, bound, function, *args, **options):
     """Put a scenario into the table."""
     assert name not in [one.name for one in ALL], name
-    ALL.append(Scenario(group, name, bound, function, quick, limit))
+    ALL.append(Scenario(group, name, bound, function, args, **options))
 
 
 def scenario(group, bound, quick=False, limit=40):
     """The same as a decorator; the name is the function's."""
     def note(function):
-        add(group, function.__name__.replace('_', ' '), bound, function, quick, limit)
+        add(group, function.__name__.replace('_', ' '), bound, function, quick=quick, limit=limit)
         return function
     return note
 
@@ -284,9 +284,7 @@ class Way(object):
 
     def options(self, world, peer):
         """For the constructor."""
-        proxies = {}
-        if self.proxy:
-            proxies = {'all': self.proxy % peer.port}
+        proxies = {'all': self.proxy % peer.port} if self.proxy else {}
         return {'proxies': proxies, 'ssl_cafile': world.ca}
 
 
@@ -523,19 +521,14 @@ def run(world, script, way='ws', expect=None, do=None, settings=None, options=No
 
 # -- what a peer saw
 
-def opcodes(facts):
-    """Opcodes of the frames that the peer got, pings left out."""
-    return [one[0] for one in facts['frames'] if one[0] != PING]
-
-
 def saw_close(code):
     """For ``sees``: exactly one close frame, with this code, and no data behind it."""
     def sees(facts):
-        found = [one for one in facts['frames'] if one[0] == CLOSE]
-        assert len(found) == 1, facts['frames']
-        assert found[0][4][:2] == (struct.pack(str('!H'), code) if code else b''), found
-        places = [at for at, one in enumerate(facts['frames']) if one[0] == CLOSE]
-        behind = [one[0] for one in facts['frames'][places[0] + 1:]]
+        opcodes = [one[0] for one in facts['frames']]
+        assert opcodes.count(CLOSE) == 1, facts['frames']
+        at = opcodes.index(CLOSE)
+        payload, behind = facts['frames'][at][4], opcodes[at + 1:]
+        assert payload[:2] == (struct.pack(str('!H'), code) if code else b''), payload
         assert not set(behind) - set([PONG]), behind
     return sees
 
@@ -543,6 +536,12 @@ def saw_close(code):
 def saw_nothing(facts):
     """For ``sees``: not one frame."""
     assert not facts['frames'], facts['frames']
+
+
+def attempt(world, steps, way, names, connect_timeout=SHORT, full=False, **expected):
+    """Connect to a peer that takes these steps from the very beginning, without those of its way."""
+    peer, settings = world.peer(steps, full=full), {'connect_timeout': connect_timeout}
+    return Watch(world, way=way, peer=peer, settings=settings).run().expect(names, **expected)
 
 
 # -- memory

@@ -49,14 +49,14 @@ class Phase(object):
     :param stuck: a sender ends with an exception, too
     """
 
-    def __init__(self, steps, names, way='ws', do=None, closed=None, answer=(), stuck=False, settings=None):
+    def __init__(self, steps, names, way='ws', do=None, closed=None, answer=(), stuck=False):
         self.steps, self.names, self.way, self.do = steps, names, way, do or {}
         self.closed = closed or (names, False)
-        self.answer, self.stuck, self.settings = answer, stuck, settings
+        self.answer, self.stuck = answer, stuck
 
     def watch(self, world, answer=(), **settings):
         """A client that will get there."""
-        settings = dict(PATIENT, **dict(self.settings or {}, **settings))
+        settings = dict(PATIENT, **settings)
         if self.steps is None:
             peer = world.peer([], full=True)
         else:
@@ -84,11 +84,14 @@ class Resolving(Phase):
         return watch
 
 
-def _send_in_thread(watch):
-    watch.send_in_thread()
-
-
 CLOSED = GOOD + ' closed disconnected'
+
+
+def _stuck(prelude, way, send):
+    return Phase(prelude + [['accept']], GOOD + ' disconnected', way, do={'ready': send}, stuck=True,
+                 closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']])
+
+
 PHASES = {
     'resolving': Resolving(None, FAIL),
     'TCP': Phase(None, FAIL),
@@ -115,18 +118,10 @@ PHASES = {
     'our echo, TCP left open': Phase([['accept'], ['send', close_frame(1000)], ['read_close']],
                                      GOOD + ' closing disconnected',
                                      closed=(GOOD + ' closing disconnected', True), answer=[['sleep', 0.2]]),
-    'a send of the handler is stuck': Phase([['accept']], GOOD + ' disconnected', do={'ready': send_much},
-                                            stuck=True,
-                                            closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
-    'a send of the handler is stuck, wss': Phase(
-        TLS + [['accept']], GOOD + ' disconnected', 'wss', do={'ready': send_much}, stuck=True,
-        closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
-    'a send of a thread is stuck': Phase([['accept']], GOOD + ' disconnected', do={'ready': _send_in_thread},
-                                         stuck=True, closed=(CLOSED, True),
-                                         answer=[['sleep', 0.5], ['answer_close']]),
-    'a send of a thread is stuck, wss': Phase(
-        TLS + [['accept']], GOOD + ' disconnected', 'wss', do={'ready': _send_in_thread}, stuck=True,
-        closed=(CLOSED, True), answer=[['sleep', 0.5], ['answer_close']]),
+    'a send of the handler is stuck': _stuck([], 'ws', send_much),
+    'a send of the handler is stuck, wss': _stuck(TLS, 'wss', send_much),
+    'a send of a thread is stuck': _stuck([], 'ws', Watch.send_in_thread),
+    'a send of a thread is stuck, wss': _stuck(TLS, 'wss', Watch.send_in_thread),
     'violation': Phase([['accept'], ['send', frame(3)]], GOOD + ' protocol_error disconnected',
                        closed=(GOOD + ' protocol_error disconnected', False)),
 }
@@ -147,53 +142,47 @@ class Signals(object):
         signal.signal(self._number, self._before)
 
 
-def _action(phase, what, by):
+def _action(world, phase, what, by):
     """``what`` (close or force) by a thread or by a signal handler, while the client
     waits in a phase.
     """
-    def function(world):
-        watch = phase.watch(world, phase.answer if what is close else ())
-        acted = []
+    watch = phase.watch(world, phase.answer if what is close else ())
+    acted = []
 
-        def act():
-            acted.append(monotonic())
-            what(watch)
+    def act():
+        acted.append(monotonic())
+        what(watch)
 
-        def from_thread():
-            phase.wait_there(watch)
-            if by == 'thread':
-                act()
-            else:
-                os.kill(os.getpid(), signal.SIGUSR1)
-        watch.in_thread(from_thread)
-        with Signals(act):
-            watch.run()
-        assert len(acted) == 1
-        took = watch.ended - acted[0]
-        if what is force:
-            watch.expect(phase.names, '.*(closed|force_disconnect).*|closed', graceful=None)
-            if watch.last.name == 'disconnected':
-                assert watch.last.graceful is False, watch.last
-            assert took < 0.6, took
+    def from_thread():
+        phase.wait_there(watch)
+        if by == 'thread':
+            act()
         else:
-            names, graceful = phase.closed
-            watch.expect(names)
-            if watch.last.name == 'connect_fail':
-                watch.expect(reason='.*closed')
-            else:
-                watch.expect(graceful=graceful)
-                if graceful:
-                    watch.expect(reason='closed')
-            # a stuck send has to go out first, and the body of a rejection has its
-            # second
-            assert took < (6 if phase.stuck else 1.5 if 'rejected' in phase.names else 1), took
-        if phase.stuck:
-            watch.sender_ended((errors.TransportFail, errors.WebSocketUnavailable))
-            if what is close:
-                facts = watch.peer.over()
-                after = [one[0] for one in facts['frames']]
-                assert after[-1] == CLOSE and after.count(CLOSE) == 1
-    return function
+            os.kill(os.getpid(), signal.SIGUSR1)
+    watch.in_thread(from_thread)
+    with Signals(act):
+        watch.run()
+    assert len(acted) == 1
+    took = watch.ended - acted[0]
+    if what is force:
+        watch.expect(phase.names, '.*(closed|force_disconnect).*|closed', graceful=None)
+        if watch.last.name == 'disconnected':
+            assert watch.last.graceful is False, watch.last
+        assert took < 0.6, took
+    else:
+        names, graceful = phase.closed
+        if watch.last.name == 'connect_fail':
+            watch.expect(names, '.*closed')
+        else:
+            watch.expect(names, 'closed' if graceful else None, graceful)
+        # a stuck send has to go out first, and the body of a rejection has its
+        # second
+        assert took < (6 if phase.stuck else 1.5 if 'rejected' in phase.names else 1), took
+    if phase.stuck:
+        watch.sender_ended((errors.TransportFail, errors.WebSocketUnavailable))
+        if what is close:
+            after = [one[0] for one in watch.peer.over()['frames']]
+            assert after[-1] == CLOSE and after.count(CLOSE) == 1
 
 
 for _name in sorted(PHASES):
@@ -201,37 +190,35 @@ for _name in sorted(PHASES):
         for _what in (close, force):
             add('close, force', '%s by a %s: %s' % (
                 {close: 'close()', force: 'force_disconnect()'}[_what], _by, _name), 'at once',
-                _action(PHASES[_name], _what, _by),
+                _action, PHASES[_name], _what, _by,
                 quick=_name in QUICK and (_by == 'thread') == (_what is force) and not (
                     _what is close and PHASES[_name].stuck))
 
 
 # -- Ctrl-C while it waits
 
-def _interrupt(phase):
-    def function(world):
-        watch = phase.watch(world)
-        sent = []
+def _interrupt(world, phase):
+    watch = phase.watch(world)
+    sent = []
 
-        def from_thread():
-            phase.wait_there(watch)
-            sent.append(monotonic())
-            os.kill(os.getpid(), signal.SIGINT)
-        watch.in_thread(from_thread)
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            _catch(watch)
-            took = monotonic() - sent[0]
-            watch.iterator = None
-            collect()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        assert took < 0.6, took
-        assert not watch.ws.is_active and watch.ws.session._sock is None
-        for thread in watch._threads:       # a sender that was stuck ends, too
-            thread.join(2)
-            assert not thread.is_alive()
-    return function
+    def from_thread():
+        phase.wait_there(watch)
+        sent.append(monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+    watch.in_thread(from_thread)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _catch(watch)
+        took = monotonic() - sent[0]
+        watch.iterator = None
+        collect()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert took < 0.6, took
+    assert not watch.ws.is_active and watch.ws.session._sock is None
+    for thread in watch._threads:       # a sender that was stuck ends, too
+        thread.join(2)
+        assert not thread.is_alive()
 
 
 def _catch(watch):
@@ -244,30 +231,40 @@ def _catch(watch):
 
 
 for _name in sorted(PHASES):
-    add('Ctrl-C', 'Ctrl-C: ' + _name, '0.6 s', _interrupt(PHASES[_name]), quick=_name in QUICK)
+    add('Ctrl-C', 'Ctrl-C: ' + _name, '0.6 s', _interrupt, PHASES[_name], quick=_name in QUICK)
 
 
 # -- signals all the time (EINTR)
 
-def _pestered(phase, settings, names, at_least, at_most):
-    def function(world):
-        count, over = [], threading.Event()
+class Pestered(Signals):
+    """A signal each 7 ms for the time of a block."""
 
-        def pester():
-            while not over.wait(0.007):
-                os.kill(os.getpid(), signal.SIGUSR2)
-        watch = phase.watch(world, **settings)
-        with Signals(lambda: count.append(1), signal.SIGUSR2):
-            thread = threading.Thread(target=pester)
-            thread.start()
-            try:
-                watch.run()
-            finally:
-                over.set()
-                thread.join()
-        assert len(count) > 10
-        watch.expect(names, at_least=at_least, at_most=at_most)
-    return function
+    def __init__(self):
+        super(Pestered, self).__init__(lambda: self.came.append(1), signal.SIGUSR2)
+        self.came, self._over = [], threading.Event()
+
+    def __enter__(self):
+        super(Pestered, self).__enter__()
+        self._thread = threading.Thread(target=self._pester)
+        self._thread.start()
+        return self
+
+    def _pester(self):
+        while not self._over.wait(0.007):
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+        super(Pestered, self).__exit__()
+
+
+def _pestered(world, phase, settings, names, at_least, at_most):
+    watch = phase.watch(world, **settings)
+    with Pestered() as signals:
+        watch.run()
+    assert len(signals.came) > 10
+    watch.expect(names, at_least=at_least, at_most=at_most)
 
 
 EINTR = [
@@ -287,48 +284,30 @@ EINTR = [
     ('violation', {}, GOOD + ' protocol_error disconnected', 0.4),
 ]
 for _name, _settings, _names, _least in EINTR:
-    add('signals', 'a signal each 7 ms: ' + _name, 'as without', _pestered(
-        PHASES[_name], _settings, _names, _least, _least + SLACK), quick=_name in (
-            'TCP', 'open'))
-
-
-@scenario('signals', 'nothing is lost')
-def a_signal_each_7_ms_and_8_MB_echoed(world):
-    _echo_with_signals(world, 'ws')
-
-
-@scenario('signals', 'nothing is lost')
-def a_signal_each_7_ms_and_8_MB_echoed_over_TLS(world):
-    _echo_with_signals(world, 'wss')
+    add('signals', 'a signal each 7 ms: ' + _name, 'as without', _pestered,
+        PHASES[_name], _settings, _names, _least, _least + SLACK, quick=_name in ('TCP', 'open'))
 
 
 def _echo_with_signals(world, way):
-    over, messages = threading.Event(), [os.urandom(1024 * 1024) for _ in range(8)]
-    got = []
-
-    def pester():
-        while not over.wait(0.007):
-            os.kill(os.getpid(), signal.SIGUSR2)
-    watch = Watch(world, [['accept'], ['echo']], way, settings=dict(poll=30))
+    messages, got = [os.urandom(1024 * 1024) for _ in range(8)], []
 
     def send(watch):
-        watch.in_thread(pester)
         for message in messages:
             watch.ws.send_binary(message)
 
     def receive(watch):
         got.append(watch.event.data == messages[len(got)])
         if len(got) == 8:
-            over.set()
             watch.ws.close()
-    watch.do = {'ready': send, 'binary': receive}
-    with Signals(lambda: None, signal.SIGUSR2):
-        try:
-            watch.run().expect(GOOD + ' binary closed disconnected', 'closed', graceful=True)
-        finally:
-            over.set()
-            chaos.time.sleep(0.05)
+    watch = Watch(world, [['accept'], ['echo']], way, do={'ready': send, 'binary': receive},
+                  settings=dict(poll=30))
+    with Pestered():
+        watch.run().expect(GOOD + ' binary closed disconnected', 'closed', graceful=True)
     assert got == [True] * 8
+
+
+for _way, _name in (('ws', ''), ('wss', ' over TLS')):
+    add('signals', 'a signal each 7 ms and 8 MB echoed' + _name, 'nothing is lost', _echo_with_signals, _way)
 
 
 @scenario('signals', 'the interrupted send breaks the connection, or nothing')
@@ -369,52 +348,54 @@ def a_handler_that_raises_in_a_send(world):
 
 # -- forks
 
-def _fork(way, at, leave):
-    def function(world):
-        script = [['accept'], ['mark', 'open'], ['send', HELLO + frame(PING, b'x')], ['echo']]
-        watch = Watch(world, script, way, settings=dict(poll=30, connect_timeout=10))
-        texts = []
+def _fork_quietly():
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')         # 3.12 warns of threads in the parent
+        return os.fork()
 
-        def fork(watch):
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')         # 3.12 warns of threads in the parent
-                child = os.fork()
-            if not child:
-                try:
-                    if leave == 'closes the iterator':
-                        watch.iterator.close()
-                    elif leave == 'calls force_disconnect()':
-                        watch.ws.force_disconnect()
-                    elif leave == 'closes':
-                        watch.ws.session.close()
-                finally:
-                    os._exit(0)
-            os.waitpid(child, 0)
-            if at not in ('connecting', 'connected'):
+
+def _fork(world, way, at, leave):
+    script = [['accept'], ['mark', 'open'], ['send', HELLO + frame(PING, b'x')], ['echo']]
+    watch = Watch(world, script, way, settings=dict(poll=30, connect_timeout=10))
+    texts = []
+
+    def fork(watch):
+        child = _fork_quietly()
+        if not child:
+            try:
+                if leave == 'closes the iterator':
+                    watch.iterator.close()
+                elif leave == 'calls force_disconnect()':
+                    watch.ws.force_disconnect()
+                elif leave == 'closes':
+                    watch.ws.session.close()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        if at not in ('connecting', 'connected'):
+            watch.ws.send_text('after the child')
+
+    def receive(watch):
+        texts.append(watch.event.text)
+        if len(texts) == 1:
+            if at == 'text':
+                fork(watch)
+            elif at in ('connecting', 'connected'):
                 watch.ws.send_text('after the child')
-
-        def receive(watch):
-            texts.append(watch.event.text)
-            if len(texts) == 1:
-                if at == 'text':
-                    fork(watch)
-                elif at in ('connecting', 'connected'):
-                    watch.ws.send_text('after the child')
-            else:
-                watch.ws.close()
-        if at != 'text':
-            watch.do[at] = fork
-        watch.do['text'] = receive
-        watch.run().expect(GOOD + ' (text|ping| )+ closed disconnected', 'closed', graceful=True, at_most=5)
-        assert texts == ['hello', 'after the child'], texts
-    return function
+        else:
+            watch.ws.close()
+    if at != 'text':
+        watch.do[at] = fork
+    watch.do['text'] = receive
+    watch.run().expect(GOOD + ' (text|ping| )+ closed disconnected', 'closed', graceful=True, at_most=5)
+    assert texts == ['hello', 'after the child'], texts
 
 
 for _way in ('ws', 'wss'):
     for _at in ('connecting', 'connected', 'ready', 'text'):
         for _leave in ('exits', 'closes the iterator', 'calls force_disconnect()', 'closes'):
-            add('forks', '%s, fork at %s, the child %s' % (_way, _at, _leave), "the parent's goes on", _fork(
-                _way, _at, _leave), quick=_way == 'wss' and _at == 'ready')
+            add('forks', '%s, fork at %s, the child %s' % (_way, _at, _leave), "the parent's goes on", _fork,
+                _way, _at, _leave, quick=_way == 'wss' and _at == 'ready')
 
 
 @scenario('forks', 'no masking key twice', quick=True)
@@ -422,9 +403,7 @@ def a_child_has_masking_keys_of_its_own(world):
     from lomond.protocol.masking import make_masking_key
     make_masking_key()
     read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        child = os.fork()
+    child = _fork_quietly()
     if not child:
         try:
             os.write(write, b''.join(make_masking_key() for _ in range(100)))
@@ -436,5 +415,3 @@ def a_child_has_masking_keys_of_its_own(world):
     os.close(write)
     theirs = set(data[at:at + 4] for at in range(0, 400, 4))
     assert len(theirs) == 100 and not theirs & set(make_masking_key() for _ in range(100))
-
-

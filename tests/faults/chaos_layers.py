@@ -18,6 +18,7 @@ from chaos import (
     WAYS,
     Watch,
     add,
+    attempt,
     run,
     scenario,
 )
@@ -48,54 +49,45 @@ LAYERS = [
 ]
 
 
-def _limited(way, steps, stage, reason):
-    def function(world):
-        peer = world.peer(steps)
-        Watch(world, way=way, peer=peer, settings={'connect_timeout': SHORT}).run().expect(
-            FAIL, reason, stage=stage, at_least=SHORT, at_most=SHORT + SLACK)
-        assert 'secret' not in reason
-    return function
+def _limited(world, way, steps, stage, reason):
+    attempt(world, steps, way, FAIL, reason=reason, stage=stage, at_least=SHORT, at_most=SHORT + SLACK)
+    assert 'secret' not in reason
+
+
+def _limited_upgrade(world, way, steps):
+    run(world, [['read_head']] + steps, way, settings={'connect_timeout': SHORT}, expect=dict(
+        names='connecting connected disconnected', graceful=False, at_least=SHORT, at_most=SHORT + SLACK,
+        reason='disconnected; upgrade timed out after 0.5s'))
 
 
 def _make_layers():
     bound = 'connect_timeout +'
     for layer, way, steps, answer, stage, reason in LAYERS:
         add('silence', 'silence: ' + layer, bound,
-            _limited(way, steps + [['hold']], stage, reason), quick=layer == 'SOCKS 5, reply')
+            _limited, way, steps + [['hold']], stage, reason, quick=layer == 'SOCKS 5, reply')
         add('one byte at a time', 'a byte at a time: ' + layer, bound,
-            _limited(way, steps + [['dribble', answer, 0.04], ['hold']], stage, reason),
+            _limited, way, steps + [['dribble', answer, 0.04], ['hold']], stage, reason,
             quick=layer == 'TLS to the proxy')
     for way in sorted(WAYS):
         for name, steps in (('silence', [['hold']]),
                             ('a byte at a time', [['dribble', LONG_HEAD.replace(b'200', b'101'), 0.04]]),
                             ('a line at a time', [['repeat', b'HTTP/1.1 101 Switching Protocols\r\n', 1],
                                                   ['every', b'X: y\r\n', 0.04, 20]])):
-            def function(world, way=way, steps=steps):
-                run(world, [['read_head']] + steps, way, settings={'connect_timeout': SHORT}, expect=dict(
-                    names='connecting connected disconnected', graceful=False,
-                    reason='disconnected; upgrade timed out after 0.5s', at_least=SHORT,
-                    at_most=SHORT + SLACK))
             add('silence' if name == 'silence' else 'one byte at a time', 'upgrade, %s: %s' % (way, name),
-                bound, function, quick=way == 'wss' and name == 'a byte at a time')
+                bound, _limited_upgrade, way, steps, quick=way == 'wss' and name == 'a byte at a time')
 
 
 _make_layers()
 
 
-def _full(way, problem):
-    def function(world):
-        peer = world.peer([], full=True)
-        Watch(world, way=way, peer=peer, settings={'connect_timeout': SHORT}).run().expect(
-            FAIL, problem + r'; connect timed out after 0.5s: 127.0.0.1:\d+.*', stage='connect',
-            at_least=SHORT, at_most=SHORT + SLACK)
-    return function
+def _full(world, way, problem):
+    attempt(world, [], way, FAIL, full=True, stage='connect', at_least=SHORT, at_most=SHORT + SLACK,
+            reason=problem + r'; connect timed out after 0.5s: 127.0.0.1:\d+.*')
 
 
-for _way, _problem in (('ws', 'unable to connect'), ('wss', 'unable to connect'),
-                       ('http', 'unable to connect to proxy'), ('https', 'unable to connect to proxy'),
-                       ('socks5', 'unable to connect to proxy')):
-    add('silence', 'accept queue full: ' + _way, 'connect_timeout +', _full(_way, _problem),
-        quick=_way == 'ws')
+for _way in ('ws', 'wss', 'http', 'https', 'socks5'):
+    add('silence', 'accept queue full: ' + _way, 'connect_timeout +', _full,
+        _way, 'unable to connect' + ' to proxy' * ('ws' not in _way), quick=_way == 'ws')
 
 
 @scenario('silence', 'connect_timeout +')
@@ -111,9 +103,7 @@ def name_that_never_resolves(world):
 
 for _way in ('ws', 'wss', 'http', 'https', 'socks5 with password', 'wss by http'):
     def _slow_way(world, way=_way):
-        prelude = []
-        for step in WAYS[way].prelude:
-            prelude.append(['dribble', step[1], 0.02] if step[0] == 'send' else step)
+        prelude = [['dribble', step[1], 0.02] if step[0] == 'send' else step for step in WAYS[way].prelude]
         peer = world.peer(prelude + [
             ['read_head'], ['sleep', 0.3], ['respond', [], b'', 0, None, 0.005],
             ['send', frame(1, b'hi')], ['answer_close']])
@@ -126,72 +116,57 @@ for _way in ('ws', 'wss', 'http', 'https', 'socks5 with password', 'wss by http'
 # -- garbage
 
 GARBAGE = [
-    ('NULs', b'\0' * 3000),
-    ('0xFF', b'\xff' * 3000),
-    ('SSH', b'SSH-2.0-OpenSSH_9.2p1\r\n'),
-    ('SMTP', b'220 mail.test ESMTP\r\n'),
+    ('NULs', b'\0' * 3000), ('0xFF', b'\xff' * 3000),
+    ('SSH', b'SSH-2.0-OpenSSH_9.2p1\r\n'), ('SMTP', b'220 mail.test ESMTP\r\n'),
     ('an HTTP error', b'HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!'),
-    ('an alert of TLS', b'\x15\x03\x01\x00\x02\x02\x28'),
-    ('a page', b'<html>' + b'x' * 70000),
+    ('an alert of TLS', b'\x15\x03\x01\x00\x02\x02\x28'), ('a page', b'<html>' + b'x' * 70000),
 ]
 
 # where, way, steps before, stage
 PLACES = [
     ('HTTP proxy', 'http', [['read_head']], 'proxy'),
     ('TLS to the proxy', 'https', [['read_any']], 'proxy'),
-    ('SOCKS 4', 'socks4', [['read_socks4']], 'proxy'),
-    ('SOCKS 5', 'socks5', [['read_any']], 'proxy'),
-    ('SOCKS 5, reply', 'socks5', SOCKS_5[:3], 'proxy'),
-    ('TLS', 'wss', [['read_any']], 'tls'),
+    ('SOCKS 4', 'socks4', [['read_socks4']], 'proxy'), ('SOCKS 5', 'socks5', [['read_any']], 'proxy'),
+    ('SOCKS 5, reply', 'socks5', SOCKS_5[:3], 'proxy'), ('TLS', 'wss', [['read_any']], 'tls'),
     ('TLS by SOCKS 5', 'wss by socks5', SOCKS_5 + [['read_any']], 'tls'),
 ]
 
 
-def _garbage(way, steps, stage, data, names=FAIL):
-    def function(world):
-        peer = world.peer(steps + [['send', data], ['discard', 15]])
-        watch = Watch(world, way=way, peer=peer, settings={'connect_timeout': SHORT}).run()
-        watch.expect(names, at_most=SHORT + SLACK)
-        assert len(watch.last.reason) < 600
-        if stage is not None:
-            watch.expect(stage=stage)
-            assert isinstance(watch.last.error, Exception)
-    return function
+def _garbage(world, way, steps, stage, data, names=FAIL):
+    watch = attempt(world, steps + [['send', data], ['discard', 15]], way, names, stage=stage,
+                    at_most=SHORT + SLACK)
+    assert len(watch.last.reason) < 600
+    if stage is not None:
+        assert isinstance(watch.last.error, Exception)
 
 
 for _name, _data in GARBAGE:
     for _place, _way, _steps, _stage in PLACES:
-        add('garbage', '%s: %s' % (_place, _name), 'connect_timeout +', _garbage(_way, _steps, _stage, _data),
+        add('garbage', '%s: %s' % (_place, _name), 'connect_timeout +', _garbage, _way, _steps, _stage, _data,
             quick=_place == 'TLS' and _name in ('NULs', 'SSH'))
     for _way in ('ws', 'wss'):
         _names = ('connecting connected rejected disconnected' if 'HTTP' in _name else
                   'connecting connected (protocol_error )?disconnected')
         add('garbage', 'upgrade, %s: %s' % (_way, _name), 'connect_timeout +',
-            _garbage(_way, WAYS[_way].prelude + [['read_head']], None, _data, _names),
+            _garbage, _way, WAYS[_way].prelude + [['read_head']], None, _data, _names,
             quick=_way == 'ws' and _name in ('SMTP', 'an HTTP error'))
 
 
-def _endless(way, steps, data, names, stage):
-    def function(world):
-        peer = world.peer(steps + [['repeat', data]])
-        with chaos.Memory() as memory:
-            watch = Watch(world, way=way, peer=peer, settings={'connect_timeout': 20.0}).run()
-        watch.expect(names, at_most=2 + SLACK)
-        if stage is not None:
-            watch.expect(stage=stage)
-        assert memory.peak < 8e6, memory.peak
-    return function
+def _endless(world, way, steps, data, names, stage):
+    with chaos.Memory() as memory:
+        attempt(world, steps + [['repeat', data]], way, names, 20.0, stage=stage, at_most=2 + SLACK)
+    assert memory.peak < 8e6, memory.peak
 
 
 for _name, _data in (('headers', b'X-Header: value\r\n'), ('one header', b'x'), ('line ends', b'\r\nX:')):
     for _way in ('http', 'https'):
-        add('endless', 'endless %s: proxy, %s' % (_name, _way), 'at once (64 KiB)', _endless(
-            _way, WAYS[_way].prelude[:-1] + [['send', b'HTTP/1.1 200 OK\r\nX: ']], _data, FAIL, 'proxy'),
+        add('endless', 'endless %s: proxy, %s' % (_name, _way), 'at once (64 KiB)', _endless,
+            _way, WAYS[_way].prelude[:-1] + [['send', b'HTTP/1.1 200 OK\r\nX: ']], _data, FAIL, 'proxy',
             quick=_way == 'http' and _name == 'headers')
     for _way in ('ws', 'wss', 'socks5'):
-        add('endless', 'endless %s: upgrade, %s' % (_name, _way), 'at once (64 KiB)', _endless(
+        add('endless', 'endless %s: upgrade, %s' % (_name, _way), 'at once (64 KiB)', _endless,
             _way, WAYS[_way].prelude + [['read_head'], ['send', b'HTTP/1.1 101 Switching Protocols\r\nX: ']],
-            _data, 'connecting connected protocol_error disconnected', None), quick=_way == 'ws')
+            _data, 'connecting connected protocol_error disconnected', None, quick=_way == 'ws')
 
 for _name, _body in (('length', b'Content-Length: 99999999999\r\n\r\n'), ('no length', b'\r\n'),
                      ('chunks', b'Transfer-Encoding: chunked\r\n\r\n')):
@@ -222,8 +197,7 @@ for _place, _way, _steps, _stage in PLACES + [
         ('TLS, in a record', 'wss', [['read_any'], ['send', LONG_RECORD[:100]]], 'tls')]:
     for _end in ('drop', 'reset', 'kill'):
         def _ended(world, way=_way, steps=_steps, end=_end, stage=_stage):
-            peer = world.peer(steps + [['sleep', 0.02], [end]])
-            watch = Watch(world, way=way, peer=peer, settings={'connect_timeout': 20.0}).run()
-            watch.expect(FAIL, '(unable to connect|proxy fail).+', stage=stage, at_most=SLACK)
+            attempt(world, steps + [['sleep', 0.02], [end]], way, FAIL, 20.0, stage=stage, at_most=SLACK,
+                    reason='(unable to connect|proxy fail).+')
         add('ends', '%s: %s' % (_place, _end), 'at once', _ended,
             quick=_end == 'reset' and _place in ('TLS, in a record', 'SOCKS 5'))

@@ -99,13 +99,11 @@ class Connection(Peer):
 
     def read_socks4(self):
         """The request of SOCKS 4 or 4a."""
-        while len(self.buffer) < 9 or bytes(self.buffer[8:]).count(b'\0') < self._zeros():
+        zeros = 1
+        while len(self.buffer) < 9 or bytes(self.buffer[8:]).count(b'\0') < zeros:
             self.fill()
+            zeros = 2 if bytes(self.buffer[4:7]) == b'\0\0\0' and self.buffer[7:8] != b'\0' else 1
         del self.buffer[:]
-
-    def _zeros(self):
-        is_4a = bytes(self.buffer[4:7]) == b'\0\0\0' and self.buffer[7:8] != b'\0'
-        return 2 if is_4a else 1
 
     def read_any(self):
         """Whatever comes next."""

@@ -21,29 +21,32 @@ BROKEN = (errors.TransportFail, errors.WebSocketUnavailable)
 
 # -- stopped
 
-for _way in ('ws', 'wss'):
-    def _dead(world, way=_way):
-        run(world, [['accept'], ['stop'], ['hold']], way, settings=PING_TIMEOUT, expect=dict(
-            names=GOOD + ' unresponsive disconnected', reason=UNRESPONSIVE, graceful=False, at_least=1,
-            at_most=1 + SLACK))
-    add('stopped', '%s: SIGSTOP behind the answer' % _way, 'ping_timeout +', _dead, quick=_way == 'ws')
+def _resume(watch, seconds):
+    """In another thread: let a peer go on some time after it has stopped itself."""
+    watch.peer.wait_stopped()
+    chaos.time.sleep(seconds)
+    watch.peer.resume()
 
-    def _dead_in_payload(world, way=_way):
-        run(world, [['accept'], ['send', frame(BINARY, b'x' * 5000)[:99]], ['stop'], ['hold']], way,
-            settings=PING_TIMEOUT, expect=dict(
-                names=GOOD + ' unresponsive disconnected', reason=UNRESPONSIVE, at_least=1,
-                at_most=1 + SLACK))
-    add('stopped', '%s: SIGSTOP in a payload' % _way, 'ping_timeout +', _dead_in_payload)
+
+def _dead(world, way, steps):
+    run(world, [['accept']] + steps + [['stop'], ['hold']], way, settings=PING_TIMEOUT, expect=dict(
+        names=GOOD + ' unresponsive disconnected', reason=UNRESPONSIVE, graceful=False, at_least=1,
+        at_most=1 + SLACK))
+
+
+for _way in ('ws', 'wss'):
+    add('stopped', '%s: SIGSTOP behind the answer' % _way, 'ping_timeout +', _dead, _way, [],
+        quick=_way == 'ws')
+    add('stopped', '%s: SIGSTOP in a payload' % _way, 'ping_timeout +', _dead,
+        _way, [['send', frame(BINARY, b'x' * 5000)[:99]]])
 
     def _resumed(world, way=_way):
         script = [['accept'], ['send', HELLO[:3]], ['stop'], ['send', HELLO[3:]], ['answer_close']]
         watch = Watch(world, script, way, settings=dict(PING_TIMEOUT, ping_timeout=5.0), do={'text': close})
 
         def resume():
-            watch.peer.wait_stopped()
             watch.wait('ready')
-            chaos.time.sleep(1)
-            watch.peer.resume()
+            _resume(watch, 1)
         watch.in_thread(resume)
         watch.run().expect(GOOD + '( pong| ping)* text( pong)* closed disconnected', 'closed', graceful=True,
                            at_least=1, at_most=1 + SLACK)
@@ -52,12 +55,7 @@ for _way in ('ws', 'wss'):
     def _resumed_before(world, way=_way):
         watch = Watch(world, [['stop'], ['accept'], ['answer_close']], way, settings={'connect_timeout': 10},
                       do={'ready': close})
-
-        def resume():
-            watch.peer.wait_stopped()
-            chaos.time.sleep(0.7)
-            watch.peer.resume()
-        watch.in_thread(resume)
+        watch.in_thread(_resume, watch, 0.7)
         watch.run().expect(GOOD + ' closed disconnected', 'closed', graceful=True, at_most=3)
     add('stopped', '%s: stopped in the upgrade, resumed' % _way, 'not cut off', _resumed_before)
 
@@ -90,36 +88,31 @@ def _act(watch, what):
         watch.peer.tell(what)
 
 
-def _stuck_in_handler(way, steps, what, kind, size):
-    def function(world):
-        watch = Watch(world, [['accept'], ['mark', 'open']] + steps, way,
-                      settings={'send_timeout': 1.0, 'poll': 30}, receive_buffer=8192)
-        watch.do['ready'] = lambda watch: (watch.in_thread(_act, watch, what), send_much(watch, size))
-        watch.run()
-        limit = 1 if what is None or 'finish' in str(steps) else 0.3
-        watch.expect(GOOD + '( closing)? disconnected', '(socket fail; .+|closed)', at_most=limit + SLACK)
-        assert watch.last.graceful is ('closing' in watch.names)
-        watch.sender_ended(kind)
-        assert isinstance(watch.senders[0][0], kind)
-        if kind is errors.SendTimeout:
-            watch.expect(at_least=1, reason='socket fail; .*send_timeout.*')
-    return function
+def _stuck_in_handler(world, way, steps, what, kind, size):
+    watch = Watch(world, [['accept'], ['mark', 'open']] + steps, way,
+                  settings={'send_timeout': 1.0, 'poll': 30}, receive_buffer=8192)
+    watch.do['ready'] = lambda watch: (watch.in_thread(_act, watch, what), send_much(watch, size))
+    watch.run()
+    limit = 1 if what is None or 'finish' in str(steps) else 0.3
+    watch.expect(GOOD + '( closing)? disconnected', '(socket fail; .+|closed)', at_most=limit + SLACK)
+    assert watch.last.graceful is ('closing' in watch.names)
+    watch.sender_ended(kind)
+    if kind is errors.SendTimeout:
+        watch.expect(at_least=1, reason='socket fail; .*send_timeout.*')
 
 
-def _stuck_in_thread(way, steps, what, kind, size):
-    def function(world):
-        watch = Watch(world, [['accept']] + steps, way, settings={'send_timeout': 1.0, 'poll': 0.2},
-                      receive_buffer=8192)
-        data = b'd' * size
-        watch.do['ready'] = lambda watch: (watch.in_thread(_act, watch, what), watch.send_in_thread(data),
-                                           watch.send_in_thread(data))
-        watch.run()
-        watch.expect(GOOD + '( closing)? disconnected', '(socket fail; .+|closed)', at_most=1 + SLACK)
-        watch.sender_ended(BROKEN)
-        assert len(watch.senders) == 2
-        if kind is errors.SendTimeout:
-            assert errors.SendTimeout in [type(error) for error, _ in watch.senders], watch.senders
-    return function
+def _stuck_in_thread(world, way, steps, what, kind, size):
+    watch = Watch(world, [['accept']] + steps, way, settings={'send_timeout': 1.0, 'poll': 0.2},
+                  receive_buffer=8192)
+    data = b'd' * size
+    watch.do['ready'] = lambda watch: (watch.in_thread(_act, watch, what), watch.send_in_thread(data),
+                                       watch.send_in_thread(data))
+    watch.run()
+    watch.expect(GOOD + '( closing)? disconnected', '(socket fail; .+|closed)', at_most=1 + SLACK)
+    watch.sender_ended(BROKEN)
+    assert len(watch.senders) == 2
+    if kind is errors.SendTimeout:
+        assert errors.SendTimeout in [type(error) for error, _ in watch.senders], watch.senders
 
 
 for _name, _steps, _what, _kind in STUCK:
@@ -129,10 +122,10 @@ for _name, _steps, _what, _kind in STUCK:
                 continue
             _words = '%s, a send of %d bytes is stuck, the peer ' % (_way, _size) + _name
             add('stuck', 'handler: ' + _words, 'send_timeout +' if _what is None else 'at once',
-                _stuck_in_handler(_way, _steps, _what, _kind, _size),
+                _stuck_in_handler, _way, _steps, _what, _kind, _size,
                 quick=_size == MiB and (_way, _name) == ('ws', 'is killed'))
-            add('stuck', 'thread: ' + _words, 'sender within 1 s of X', _stuck_in_thread(
-                _way, _steps, _what, _kind, _size),
+            add('stuck', 'thread: ' + _words, 'sender within 1 s of X', _stuck_in_thread,
+                _way, _steps, _what, _kind, _size,
                 quick=_size == MiB and (_way, _name) == ('wss', 'is killed'))
 
 for _way in ('ws', 'wss'):
@@ -167,13 +160,8 @@ for _way in ('ws', 'wss'):
         watch = Watch(world, [['accept'], ['stop'], ['read_count', 8 * MiB], ['answer_close']], way,
                       receive_buffer=8192, settings=dict(poll=30, send_timeout=20.0), do={})
 
-        def resume():
-            watch.peer.wait_stopped()
-            chaos.time.sleep(1)
-            watch.peer.resume()
-
         def send(watch):
-            watch.in_thread(resume)
+            watch.in_thread(_resume, watch, 1)
             for _ in range(8):
                 watch.ws.send_binary(b'd' * MiB)
             watch.ws.close()
@@ -262,13 +250,12 @@ for _way in ('ws', 'wss'):
         [['accept'], ['send', frame(BINARY, b'0', fin=False)],
          ['repeat', frame(CONTINUATION, b'1', fin=False), 65534],
          ['send', frame(CONTINUATION, b'2') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
-        way=_way,
-        do={'binary': lambda watch: watch.senders.append(watch.event.data)}, reason='closed', graceful=True,
+        way=_way, reason='closed', graceful=True,
+        do={'binary': lambda watch: watch.senders.append(watch.event.data)},
         check=lambda watch: watch.senders == [b'0' + b'1' * 65534 + b'2'] or _wrong()))
     add('floods', _way + ': 200 MB of fragments, no end', '16 MiB, Close 1009', _flood(
         [['accept'], ['send', frame(BINARY, b'', fin=False)],
-         ['repeat', frame(CONTINUATION, b'x' * 1000, fin=False),
-                                                             200000], ['discard']],
+         ['repeat', frame(CONTINUATION, b'x' * 1000, fin=False), 200000], ['discard']],
         ' protocol_error disconnected', way=_way, reason='disconnected; .*max_message_size.*',
         graceful=False), quick=_way == 'ws')
 
@@ -281,16 +268,13 @@ add('floods', '20,000 pings are answered in order', 'none is left out', _flood(
     [['accept'], ['mark', 'x'], ['send', _NUMBERED_PINGS[:12000]], ['mark', 'y'],
      ['send', _NUMBERED_PINGS[12000:]],
      ['send', close_frame(1000)], ['read_close']], ' ping' + _CLOSED, check=_all_pongs, reason='closed'))
-add('floods', '2 million empty fragments', '16 MiB', _flood(
-    [['accept'], ['send', frame(BINARY, b'', fin=False)],
-     ['repeat', frame(CONTINUATION, b'', fin=False), 2000000],
-     ['send', frame(CONTINUATION, b'end') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
-    check=_counted('binary', 1), reason='closed'), limit=60)
-add('floods', '100,000 empty fragments', '16 MiB', _flood(
-    [['accept'], ['send', frame(BINARY, b'', fin=False)],
-     ['repeat', frame(CONTINUATION, b'', fin=False), 100000],
-     ['send', frame(CONTINUATION, b'end') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
-    check=_counted('binary', 1), reason='closed'), quick=True)
+for _count, _words in ((2000000, '2 million'), (100000, '100,000')):
+    add('floods', _words + ' empty fragments', '16 MiB', _flood(
+        [['accept'], ['send', frame(BINARY, b'', fin=False)],
+         ['repeat', frame(CONTINUATION, b'', fin=False), _count],
+         ['send', frame(CONTINUATION, b'end') + close_frame(1000)], ['read_close']], ' binary' + _CLOSED,
+        check=_counted('binary', 1), reason='closed'),
+        quick=_count == 100000, limit=60 if _count == 2000000 else 40)
 add('floods', '100,000 pongs nobody asked for', 'nothing happens', _flood(
     [['accept'], ['repeat', frame(PONG, b'x'), 100000], ['send', close_frame(1000)], ['read_close']],
     ' pong' + _CLOSED, check=_counted('pong', 100000), reason='closed'))
@@ -349,90 +333,82 @@ for _way in ('ws', 'wss'):
     add('bombs', _way + ': 3 GB in fragments of 32 KB', '16 MiB, Close 1009', _bomb(_way, 3 * MiB, True),
         quick=_way == 'ws')
 add('bombs', '200 bombs of 1 MB in one read', '16 MiB', _flood(
-    [['read_head'], ['respond', [DEFLATE], frame(BINARY, deflated(b'\0' * MiB), rsv=4) * 1],
+    [['read_head'], ['respond', [DEFLATE], frame(BINARY, deflated(b'\0' * MiB), rsv=4)],
      ['sleep', 0.1], ['repeat', frame(BINARY, deflated(b'\0' * MiB), rsv=4), 200],
-     ['send', close_frame(1000)],
-     ['read_close']], ' binary' + _CLOSED, options={'compress': True}, check=_counted('binary', 201),
-    reason='closed'))
+     ['send', close_frame(1000)], ['read_close']], ' binary' + _CLOSED, options={'compress': True},
+    check=_counted('binary', 201), reason='closed'))
 
 
-def _large(size):
-    def function(world):
-        for _ in range(2):              # the second one finds a used heap
-            seen = []
-            script = [['accept'], ['send', b'\x82\x7f' + struct.pack(str('!Q'), size)],
-                      ['repeat', b'x' * 65536, size // 65536], ['send', close_frame(1000)],
-                      ['read_close']]
-            with Memory() as memory:
-                run(world, script, do={'binary': lambda watch, seen=seen: seen.append(len(watch.event.data))},
-                    expect=dict(names=GOOD + ' binary closing disconnected', reason='closed'))
-            assert seen == [size]
-            assert memory.peak < 2.2 * size, memory.peak / size
-            world.end()
-    return function
+def _large(world, size):
+    for _ in range(2):              # the second one finds a used heap
+        seen = []
+        script = [['accept'], ['send', b'\x82\x7f' + struct.pack(str('!Q'), size)],
+                  ['repeat', b'x' * 65536, size // 65536], ['send', close_frame(1000)],
+                  ['read_close']]
+        with Memory() as memory:
+            run(world, script, do={'binary': lambda watch, seen=seen: seen.append(len(watch.event.data))},
+                expect=dict(names=GOOD + ' binary closing disconnected', reason='closed'))
+        assert seen == [size]
+        assert memory.peak < 2.2 * size, memory.peak / size
+        world.end()
 
 
 for _size in (16, 64):
-    add('bombs', 'messages of %d MiB' % _size, '2.2 times the message', _large(_size * MiB))
+    add('bombs', 'messages of %d MiB' % _size, '2.2 times the message', _large, _size * MiB)
 
 
 # -- both sides send at once
 
-def _both(way, size, compress):
+def _both(world, way, size, compress):
     count = size // MiB
+    messages = [struct.pack(str('!I'), number) * (MiB // 4) for number in range(1, count + 1)]
+    digest = hashlib.md5(b''.join(messages)).hexdigest()
+    options = {'compress': True} if compress else {}
+    script = [['read_head'], ['respond', [DEFLATE] if compress else []], ['messages', count, MiB],
+              ['read_count', size] if not compress else ['read_until', PING], ['answer_close']]
+    got = []
+    watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=20.0), options=options)
 
-    def function(world):
-        messages = [struct.pack(str('!I'), number) * (MiB // 4) for number in range(1, count + 1)]
-        digest = hashlib.md5(b''.join(messages)).hexdigest()
-        options = {'compress': True} if compress else {}
-        script = [['read_head'], ['respond', [DEFLATE] if compress else []], ['messages', count, MiB],
-                  ['read_count', size] if not compress else ['read_until', PING], ['answer_close']]
-        got = []
-        watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=20.0), options=options)
+    def send(watch):
+        for message in messages:
+            watch.ws.send_binary(message)
+        if compress:
+            watch.ws.send_ping(b'that was all')
 
-        def send(watch):
-            for message in messages:
-                watch.ws.send_binary(message)
-            if compress:
-                watch.ws.send_ping(b'that was all')
-
-        def receive(watch):
-            got.append(watch.event.data == messages[len(got)])
-            if len(got) == count:
-                watch.ws.close()
-        watch.do.update(ready=send, binary=receive)
-        watch.run().expect(GOOD + ' binary( pong)? closed disconnected', 'closed', graceful=True)
-        assert got == [True] * count
-        if not compress:
-            assert watch.peer.over()['digest'] == digest
-    return function
+    def receive(watch):
+        got.append(watch.event.data == messages[len(got)])
+        if len(got) == count:
+            watch.ws.close()
+    watch.do.update(ready=send, binary=receive)
+    watch.run().expect(GOOD + ' binary( pong)? closed disconnected', 'closed', graceful=True)
+    assert got == [True] * count
+    if not compress:
+        assert watch.peer.over()['digest'] == digest
 
 
 for _way in ('ws', 'wss'):
     add('both send', _way + ': 48 MB in each direction at once', 'no deadlock, nothing lost',
-        _both(_way, 48 * MiB, False), limit=60)
+        _both, _way, 48 * MiB, False, limit=60)
     add('both send', _way + ': 8 MB in each direction at once', 'no deadlock, nothing lost',
-        _both(_way, 8 * MiB, False), quick=_way == 'wss')
+        _both, _way, 8 * MiB, False, quick=_way == 'wss')
 
 
-def _echoing(way, size, count):
+def _echoing(world, way, size, count):
     """The handler echoes each message while the peer, a naive one, sends them all
     before it reads.
     """
-    def function(world):
-        script = [['accept'], ['messages', count, size], ['read_count', count * size],
-                  ['send', close_frame(1000)], ['read_close']]
-        watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=20.0), receive_buffer=16384,
-                      do={'binary': lambda watch: watch.ws.send_binary(watch.event.data)})
-        watch.run().expect(GOOD + ' binary closing disconnected', 'closed', graceful=True, code=1000)
-        facts = watch.peer.over()
-        wanted = b''.join(struct.pack(str('!I'), number) * (size // 4) for number in range(1, count + 1))
-        assert facts['digest'] == hashlib.md5(wanted).hexdigest()
-    return function
+    script = [['accept'], ['messages', count, size], ['read_count', count * size],
+              ['send', close_frame(1000)], ['read_close']]
+    watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=20.0), receive_buffer=16384,
+                  do={'binary': lambda watch: watch.ws.send_binary(watch.event.data)})
+    watch.run().expect(GOOD + ' binary closing disconnected', 'closed', graceful=True, code=1000)
+    facts = watch.peer.over()
+    wanted = b''.join(struct.pack(str('!I'), number) * (size // 4) for number in range(1, count + 1))
+    assert facts['digest'] == hashlib.md5(wanted).hexdigest()
 
 
 for _way in ('ws', 'wss'):
     add('both send', _way + ': echo of 48 MB, the peer reads last', 'no deadlock, nothing lost',
-        _echoing(_way, MiB, 48), limit=60)
+        _echoing, _way, MiB, 48, limit=60)
     add('both send', _way + ': echo of 20,000 small messages, the peer reads last',
-        'no deadlock, nothing lost', _echoing(_way, 1000, 20000), limit=60)
+        'no deadlock, nothing lost', _echoing, _way, 1000, 20000, limit=60)

@@ -45,37 +45,35 @@ def iterate(watch, event, **settings):
     return names
 
 
-def _exit(phase, kind, answer):
-    def function(world):
-        # Best of three: the last 50 ms of the second belong to the machine.
-        took = []
-        while len(took) < 3 and (not took or min(took) >= 1.0):
-            watch = phase.watch(world, phase.answer if answer else ())
-            event, set_at = kind(), []
+def _exit(world, phase, kind, answer):
+    # Best of three: the last 50 ms of the second belong to the machine.
+    took = []
+    while len(took) < 3 and (not took or min(took) >= 1.0):
+        watch = phase.watch(world, phase.answer if answer else ())
+        event, set_at = kind(), []
 
-            def from_thread(watch=watch, event=event, set_at=set_at):
-                phase.wait_there(watch)
-                set_at.append(monotonic())
-                event.set()
-            watch.in_thread(from_thread)
-            names = iterate(watch, event, min_wait=20, max_wait=20)
-            assert 'back_off' not in names and names[-1] in ENDS, names
-            took.append(watch.ended - set_at[0])
-            world.end()
-        assert min(took) < 1.0, took
-        if answer:
-            assert watch.last.graceful and min(took) < 0.85, (watch.last, took)
-    return function
+        def from_thread(watch=watch, event=event, set_at=set_at):
+            phase.wait_there(watch)
+            set_at.append(monotonic())
+            event.set()
+        watch.in_thread(from_thread)
+        names = iterate(watch, event, min_wait=20, max_wait=20)
+        assert 'back_off' not in names and names[-1] in ENDS, names
+        took.append(watch.ended - set_at[0])
+        world.end()
+    assert min(took) < 1.0, took
+    if answer:
+        assert watch.last.graceful and min(took) < 0.85, (watch.last, took)
 
 
 for _name in sorted(PHASES):
-    add('persist', 'exit_event: ' + _name, 'over within 1 s', _exit(PHASES[_name], threading.Event, False),
+    add('persist', 'exit_event: ' + _name, 'over within 1 s', _exit, PHASES[_name], threading.Event, False,
         quick=_name in ('resolving', 'TLS', 'a send of the handler is stuck'))
     add('persist', 'exit_event with wait() alone: ' + _name, 'over within 1 s',
-        _exit(PHASES[_name], OnlyWait, False))
+        _exit, PHASES[_name], OnlyWait, False)
 for _name in ('open', 'open, wss'):
     add('persist', 'exit_event, the close frame is answered: ' + _name, 'graceful, at once',
-        _exit(PHASES[_name], threading.Event, True), quick=_name == 'open, wss')
+        _exit, PHASES[_name], threading.Event, True, quick=_name == 'open, wss')
 
 
 @scenario('persist', 'Close 1001', quick=True)

@@ -48,7 +48,7 @@ def check_message(data):
     return struct.unpack(str('!HI'), data[:6])
 
 
-def _threads(way, compress, count, threads=8):
+def _threads(world, way, compress, count, threads=8):
     """Each thread sends, the peer echoes: what comes back is whole, complete and in
     each thread's order.
 
@@ -56,116 +56,105 @@ def _threads(way, compress, count, threads=8):
     and all, so that our inflater, with one window for all messages, sees each byte in
     the order in which it was made.
     """
-    def function(world):
-        echo = 'echo_frames' if compress else 'echo'
-        script = [['read_head'], ['respond', [DEFLATE] if compress else []], [echo]]
-        watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=30.0),
-                      options={'compress': compress})
-        seen = [[] for _ in range(threads)]
+    script = [['read_head'], ['respond', [DEFLATE] if compress else []],
+              ['echo_frames' if compress else 'echo']]
+    watch = Watch(world, script, way, settings=dict(poll=30, send_timeout=30.0),
+                  options={'compress': compress})
+    seen = [[] for _ in range(threads)]
 
-        def send(thread):
-            rng = random.Random(thread)
-            for number in range(count):
-                watch.ws.send_binary(make_message(rng, thread, number))
-                if number % 50 == 0:
-                    watch.ws.send_ping(b'%d' % number if sys.version_info[0] > 2 else str(number))
+    def send(thread):
+        rng = random.Random(thread)
+        for number in range(count):
+            watch.ws.send_binary(make_message(rng, thread, number))
+            if number % 50 == 0:
+                watch.ws.send_ping(b'%d' % number if sys.version_info[0] > 2 else str(number))
 
-        def receive(watch):
-            thread, number = check_message(watch.event.data)
-            seen[thread].append(number)
-            if watch.counts['binary'] == threads * count:
-                watch.ws.close()
-        watch.do = {'ready': lambda watch: [watch.in_thread(send, thread) for thread in range(threads)],
-                    'binary': receive}
-        with Switching():
-            watch.run().expect(GOOD + '( binary| pong)+ closed disconnected', 'closed', graceful=True)
-        assert seen == [list(range(count))] * threads
-    return function
+    def receive(watch):
+        thread, number = check_message(watch.event.data)
+        seen[thread].append(number)
+        if watch.counts['binary'] == threads * count:
+            watch.ws.close()
+    watch.do = {'ready': lambda watch: [watch.in_thread(send, thread) for thread in range(threads)],
+                'binary': receive}
+    with Switching():
+        watch.run().expect(GOOD + '( binary| pong)+ closed disconnected', 'closed', graceful=True)
+    assert seen == [list(range(count))] * threads
 
 
 for _way in ('ws', 'wss'):
     for _compress in (False, True):
         for _count, _quick in ((2000, False), (100, True)):
-            add('threads',
-                '%s, 8 threads x %d messages%s' % (_way, _count, ', compressed' if _compress else ''),
-                'byte for byte', _threads(_way, _compress, _count),
-                quick=_quick and (_way == 'wss') != _compress,
-                limit=120)
+            add('threads', '%s, 8 threads x %d messages%s' % (
+                _way, _count, ', compressed' if _compress else ''),
+                'byte for byte', _threads, _way, _compress, _count,
+                quick=_quick and (_way == 'wss') != _compress, limit=120)
 
 
 # -- nothing follows a close frame
 
-def _races(way, count, first):
-    def function(world):
-        peer = world.peer(chaos.WAYS[way].prelude + [['accept'], ['answer_close'], ['read_on']])
-        rng = random.Random(6455)
-        with Switching():
-            for race in range(count):
-                watch = Watch(world, way=way, peer=peer, settings=dict(poll=30, close_timeout=10.0))
-                refused = []
+def _send_until_refused(watch):
+    try:
+        while True:
+            watch.ws.send_text('data')
+    except errors.WebSocketUnavailable as error:
+        return error
 
-                def send(watch=watch, refused=refused):
-                    try:
-                        while True:
-                            watch.ws.send_text('data')
-                    except errors.WebSocketUnavailable as error:
-                        refused.append(error)
 
-                pause = rng.random() * 0.004
+def _check_last(facts, code):
+    if facts['total'] == len(facts['frames']):
+        saw_close(code)(facts)
+        assert facts['frames'][-1][0] == CLOSE
 
-                def end(watch=watch, pause=pause):
-                    chaos.time.sleep(pause)
-                    watch.ws.close()
 
-                def ready(watch, send=send, end=end):
-                    for function in (send, send, end, end) if first else (end, end, send, send):
-                        watch.in_thread(function)
-                watch.do['ready'] = ready
-                watch.run().expect(GOOD + ' closed disconnected', 'closed', graceful=True, code=1000)
-                assert len(refused) == 2, refused
-                facts = peer.over(race)
-                assert facts['total'] == len(facts['frames']) or facts['total'] > 1999
-                if facts['total'] == len(facts['frames']):
-                    saw_close(1000)(facts)
-                    assert [one[0] for one in facts['frames']][-1] == CLOSE
-    return function
+def _races(world, way, count):
+    peer = world.peer(chaos.WAYS[way].prelude + [['accept'], ['answer_close'], ['read_on']])
+    rng = random.Random(6455)
+    with Switching():
+        for race in range(count):
+            watch = Watch(world, way=way, peer=peer, settings=dict(poll=30, close_timeout=10.0))
+            refused, pause = [], rng.random() * 0.004
+
+            def send(watch=watch, refused=refused):
+                refused.append(_send_until_refused(watch))
+
+            def end(watch=watch, pause=pause):
+                chaos.time.sleep(pause)
+                watch.ws.close()
+
+            def ready(watch, send=send, end=end):
+                for function in (send, send, end, end):
+                    watch.in_thread(function)
+            watch.do['ready'] = ready
+            watch.run().expect(GOOD + ' closed disconnected', 'closed', graceful=True, code=1000)
+            assert len(refused) == 2, refused
+            facts = peer.over(race)
+            assert facts['total'] == len(facts['frames']) or facts['total'] > 1999
+            _check_last(facts, 1000)
 
 
 for _way in ('ws', 'wss'):
     for _count in (200, 20):
         add('threads', '%s, %d races of close() and senders' % (_way, _count),
-            'nothing follows a close frame',
-            _races(_way, _count, True), quick=_count == 20 and _way == 'ws', limit=120)
+            'nothing follows a close frame', _races, _way, _count,
+            quick=_count == 20 and _way == 'ws', limit=120)
 
 
-def _crossing(count):
+def _crossing(world, count):
     """The server closes while threads send: our echo is the last frame."""
-    def function(world):
-        # The end of its direction ends the client, once the echo is out; and it reads
-        # on.
-        peer = world.peer([['accept'], ['read_frame'], ['send', close_frame(1001)], ['read_close'],
-                           ['finish'], ['read_on']])
-        with Switching():
-            for race in range(count):
-                watch = Watch(world, peer=peer, settings=dict(poll=30, close_timeout=10.0))
-
-                def send(watch=watch):
-                    try:
-                        while True:
-                            watch.ws.send_text('data')
-                    except errors.WebSocketUnavailable:
-                        pass
-                watch.do['ready'] = lambda watch, send=send: [watch.in_thread(send) for _ in range(3)]
-                watch.run().expect(GOOD + ' closing disconnected', 'closed', graceful=True, code=1001)
-                facts = peer.over(race)
-                if facts['total'] == len(facts['frames']):
-                    saw_close(1001)(facts)
-                    assert facts['frames'][-1][0] == CLOSE
-    return function
+    # The end of its direction ends the client, once the echo is out; and it reads
+    # on.
+    peer = world.peer([['accept'], ['read_frame'], ['send', close_frame(1001)], ['read_close'],
+                       ['finish'], ['read_on']])
+    with Switching():
+        for race in range(count):
+            watch = Watch(world, peer=peer, settings=dict(poll=30, close_timeout=10.0))
+            watch.do['ready'] = lambda watch: [watch.in_thread(_send_until_refused, watch) for _ in range(3)]
+            watch.run().expect(GOOD + ' closing disconnected', 'closed', graceful=True, code=1001)
+            _check_last(peer.over(race), 1001)
 
 
-add('threads', '100 races of an echo and senders', 'nothing follows a close frame', _crossing(100), limit=120)
-add('threads', '10 races of an echo and senders', 'nothing follows a close frame', _crossing(10), quick=True)
+add('threads', '100 races of an echo and senders', 'nothing follows a close frame', _crossing, 100, limit=120)
+add('threads', '10 races of an echo and senders', 'nothing follows a close frame', _crossing, 10, quick=True)
 
 
 # -- TLS: reading and writing at the same time
@@ -198,59 +187,55 @@ class OneAtATime(object):
             setattr(ssl.SSLSocket, name, getattr(real, '__func__', real))
 
 
-def _watched_tls(seconds):
-    def function(world):
-        with OneAtATime() as one:
-            _tls(seconds)(world)
-        assert not one.overlaps, '%d overlaps' % len(one.overlaps)
-    return function
+def _watched_tls(world, seconds):
+    with OneAtATime() as one:
+        _tls(world, seconds)
+    assert not one.overlaps, '%d overlaps' % len(one.overlaps)
 
 
-def _tls(seconds, way='wss'):
-    def function(world):
-        script = [['accept'], ['duplex', seconds], ['answer_close']]
-        watch = Watch(world, script, way, settings=dict(poll=0.1, ping_rate=0.05, send_timeout=20.0))
-        deadline = monotonic() + seconds
-        sent = [0] * 4
-        rng = random.Random(1)
-        payload = bytes(bytearray(rng.getrandbits(8) for _ in range(40000)))
+def _tls(world, seconds, way='wss'):
+    script = [['accept'], ['duplex', seconds], ['answer_close']]
+    watch = Watch(world, script, way, settings=dict(poll=0.1, ping_rate=0.05, send_timeout=20.0))
+    deadline = monotonic() + seconds
+    sent = [0] * 4
+    rng = random.Random(1)
+    payload = bytes(bytearray(rng.getrandbits(8) for _ in range(40000)))
 
-        def send(which):
-            size = (3, 300, 20000, 40000)[which]
-            while monotonic() < deadline:
-                watch.ws.send_binary(payload[:size])
-                sent[which] += size
+    def send(which):
+        size = (3, 300, 20000, 40000)[which]
+        while monotonic() < deadline:
+            watch.ws.send_binary(payload[:size])
+            sent[which] += size
 
-        def receive(watch):
-            data = watch.event.data
-            assert data == data[:1] * len(data)
+    def receive(watch):
+        data = watch.event.data
+        assert data == data[:1] * len(data)
 
-        def ready(watch):
-            for which in range(4):
-                watch.in_thread(send, which)
-            watch.in_thread(finish)
+    def ready(watch):
+        for which in range(4):
+            watch.in_thread(send, which)
+        watch.in_thread(finish)
 
-        def finish():
-            for thread in watch._threads[:4]:
-                thread.join()
-            watch.ws.close()
-        watch.do = {'ready': ready, 'binary': receive}
-        with Switching():
-            watch.run().expect(GOOD + '( binary| pong| ping)+ closed disconnected', 'closed', graceful=True)
-        facts = watch.peer.over()
-        assert facts['count'] == sum(sent), (facts['count'], sum(sent))
-        assert watch.counts['binary'] > 10
-    return function
+    def finish():
+        for thread in watch._threads[:4]:
+            thread.join()
+        watch.ws.close()
+    watch.do = {'ready': ready, 'binary': receive}
+    with Switching():
+        watch.run().expect(GOOD + '( binary| pong| ping)+ closed disconnected', 'closed', graceful=True)
+    facts = watch.peer.over()
+    assert facts['count'] == sum(sent), (facts['count'], sum(sent))
+    assert watch.counts['binary'] > 10
 
 
-add('threads', 'TLS is read and written for 60 s', 'no crash, nothing lost', _tls(60), limit=140)
-add('threads', 'TLS is read and written for 2 s', 'one thread at a time', _watched_tls(2), quick=True)
-add('threads', 'TLS by a proxy is read and written for 5 s', 'no crash, nothing lost', _tls(5, 'wss by http'))
+add('threads', 'TLS is read and written for 60 s', 'no crash, nothing lost', _tls, 60, limit=140)
+add('threads', 'TLS is read and written for 2 s', 'one thread at a time', _watched_tls, 2, quick=True)
+add('threads', 'TLS by a proxy is read and written for 5 s', 'no crash, nothing lost', _tls, 5, 'wss by http')
 
 
 # -- many connections leave nothing behind
 
-def _many(way, count, fate):
+def _many(world, way, count, fate):
     if fate == 'close':
         script = [['accept'], ['send', frame(BINARY, b'x' * 1000)], ['answer_close']]
     elif fate == 'drop':
@@ -263,32 +248,29 @@ def _many(way, count, fate):
     def one(world, peer):
         Watch(world, way=way, peer=peer, settings=dict(poll=30), options={'compress': True},
               do={'binary': chaos.close} if fate == 'close' else {}).run()
-
-    def function(world):
-        peer = world.peer(chaos.WAYS[way].prelude + script)
-        for _ in range(10):
+    peer = world.peer(chaos.WAYS[way].prelude + script)
+    for _ in range(10):
+        one(world, peer)
+    gc.collect()
+    before = chaos.descriptors(), threading.active_count(), Memory._read('VmRSS')
+    gc.disable()
+    try:
+        for _ in range(count):
             one(world, peer)
-        gc.collect()
-        before = chaos.descriptors(), threading.active_count(), Memory._read('VmRSS')
-        gc.disable()
-        try:
-            for _ in range(count):
-                one(world, peer)
-            after = Memory._read('VmRSS')
-        finally:
-            gc.enable()
-        chaos.wait_until(lambda: chaos.descriptors() <= before[0] and threading.active_count() <= before[1],
-                         3, 'descriptors or threads are left')
-        left = (after - before[2]) / count
-        # the pages of the interpreter and of OpenSSL come in lumps
-        assert left < 20e3 + 1.5e6 / count, '%.1f kB a connection' % (left / 1e3)
-        gc.collect()
-        assert not gc.garbage
-    return function
+        after = Memory._read('VmRSS')
+    finally:
+        gc.enable()
+    chaos.wait_until(lambda: chaos.descriptors() <= before[0] and threading.active_count() <= before[1],
+                     3, 'descriptors or threads are left')
+    left = (after - before[2]) / count
+    # the pages of the interpreter and of OpenSSL come in lumps
+    assert left < 20e3 + 1.5e6 / count, '%.1f kB a connection' % (left / 1e3)
+    gc.collect()
+    assert not gc.garbage
 
 
 for _way in ('ws', 'wss'):
     for _fate in ('close', 'drop', 'refuse', 'violate'):
         _count = 500 if _fate == 'close' else 100
         add('many', '%s: %d connections without gc: %s' % (_way, _count, _fate),
-            '20 KB each, no descriptor, no thread', _many(_way, _count, _fate), limit=120)
+            '20 KB each, no descriptor, no thread', _many, _way, _count, _fate, limit=120)
