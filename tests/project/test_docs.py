@@ -45,9 +45,11 @@ import threading
 import warnings
 
 import pytest
-from support.paths import CHECKOUT
+from support.certificates import Certs, server_context
+from support.client import in_thread
+from support.paths import CHECKOUT, import_from, read
 from support.peer import lenient_server as RawServer
-from support.proxy import Proxy
+from support.proxy import Proxy, pump
 from support.trace_fields import FIELDS
 
 from lomond import WebSocket, events
@@ -57,9 +59,7 @@ from lomond.response import Request, Response
 from lomond.session import WebsocketSession
 from lomond.testing import ReceiveTimeout, Server, close_with, echo, reject, silent, unresponsive
 
-sys.path.insert(0, os.path.join(CHECKOUT, 'docs'))
-check_names = importlib.import_module('check_names')
-sys.path.pop(0)
+check_names = import_from('docs', 'check_names')
 #: Where this process finds lomond; it may not be installed, and blocks run in another folder.
 LOMOND = os.path.dirname(os.path.dirname(os.path.abspath(tls_context.__file__)))
 
@@ -73,18 +73,12 @@ class Block(object):
     """A code block: where it is, what it is, what is special about it."""
 
     def __init__(self, page, line, language, text, options, words):
-        self.page = page
-        self.line = line
-        self.language = language
-        self.text = text
-        self.words = words
+        self.page, self.line, self.language = page, line, language
+        self.text, self.words = text, words
+        self.name = '{}:{}'.format(page, line)
         self.caption = options.get('caption', '')
         self.output = None          # the text that it prints, when the page shows it
         self.before = None          # the block it continues
-
-    @property
-    def name(self):
-        return '{}:{}'.format(self.page, self.line)
 
     @property
     def file_name(self):
@@ -101,8 +95,7 @@ class Block(object):
 
 def read_blocks(page):
     """The code blocks of a page, in order."""
-    with io.open(os.path.join(CHECKOUT, page), encoding='utf-8') as file:
-        lines = file.read().splitlines()
+    lines = read(page).splitlines()
     blocks, words, at = [], [], 0
     while at < len(lines):
         line = lines[at]
@@ -195,11 +188,6 @@ def serve_upload(connection):
             connection.send_text('got {} bytes'.format(len(event.data)))
 
 
-def serve_login(connection):
-    """Wants a session cookie or a token."""
-    serve_feed(connection)
-
-
 def serve_form(peer):
     """The page where one logs in; not a WebSocket."""
     peer.read_head()
@@ -208,33 +196,30 @@ def serve_form(peer):
                             (b'Connection', b'close')], b'welcome')
 
 
-def _is_logged_in(request):
+def feed_if(refuse):
+    """A script that serves the feed unless ``refuse(request)`` is an answer."""
+    def script(connection):
+        serve_feed(connection)
+    script.on_request = refuse
+    return script
+
+
+def _needs_login(request):
+    """Wants a session cookie or a token."""
     if 'session=' in request.get('cookie', '') or request.get('authorization', '').startswith('Bearer '):
         return None
     return 401, [('WWW-Authenticate', 'Bearer')], b'log in first'
 
 
-serve_login.on_request = _is_logged_in
-
-
-def serve_basic(connection):
+def _needs_basic(request):
     """Wants Basic authentication: me, s3cret."""
-    serve_feed(connection)
-
-
-def serve_digest(connection):
-    """Wants Digest authentication."""
-    serve_feed(connection)
-
-
-def _has_basic(request):
     if request.get('authorization') == 'Basic bWU6czNjcmV0':
         return None
     return 401, [('WWW-Authenticate', 'Basic realm="prices"')], b''
 
 
-def _has_digest(request):
-    """RFC 7616, 3.4.1, computed here as a server does it."""
+def _needs_digest(request):
+    """Wants Digest authentication: RFC 7616, 3.4.1, computed here as a server does it."""
     def digest(*parts):
         return hashlib.md5(':'.join(parts).encode('ascii')).hexdigest()
     given = dict(re.findall(r'(\w+)="?([^",]*)"?', request.get('authorization', '')))
@@ -246,19 +231,16 @@ def _has_digest(request):
     return 401, [('WWW-Authenticate', 'Digest realm="prices", qop="auth", nonce="n0nce"')], b''
 
 
-def serve_moved(connection):
-    """What was at /old is at /feed."""
-    serve_feed(connection)
-
-
 def _is_moved(request):
+    """What was at /old is at /feed."""
     return (307, [('Location', '/feed')], b'') if request.target == '/old' else None
 
 
-serve_basic.on_request = _has_basic
-serve_digest.on_request = _has_digest
-serve_moved.on_request = _is_moved
-
+serve_login = feed_if(_needs_login)
+serve_basic = feed_if(_needs_basic)
+serve_digest = feed_if(_needs_digest)
+serve_moved = feed_if(_is_moved)
+serve_mutual = serve_feed           # the context wants a certificate of the client
 serve_busy = reject(503, [('Retry-After', '7')], b'try again later')
 serve_missing = reject(404, [], b'there is nothing here')
 serve_echo = echo
@@ -283,10 +265,6 @@ def serve_large(connection):
     connection.receive(None)
 
 
-class Certificates(object):
-    """Paths, by attribute."""
-
-
 @pytest.fixture(scope='module')
 def certificates(tmpdir_factory):
     """The files that the pages name, in one folder."""
@@ -296,21 +274,20 @@ def certificates(tmpdir_factory):
         ca = trustme.CA()
         leaf = ca.issue_cert('example.org', '*.example.org', '*.example.com', 'localhost', '127.0.0.1')
         client = ca.issue_cert('agent-7.example.org')
-    found = Certificates()
+    found = Certs()
     found.folder = str(tmpdir_factory.mktemp('certificates'))
 
     def write(name, *parts):
         path = os.path.join(found.folder, name)
         with open(path, 'wb') as file:
-            file.write(b''.join(part.bytes() for part in parts))
+            file.write(b''.join(parts))
         return path
-    found.ca = write('company-ca.pem', ca.cert_pem)
-    found.server = write('server.pem', leaf.private_key_and_cert_chain_pem)
-    write('agent.pem', client.private_key_and_cert_chain_pem)
-    write('agent-cert.pem', client.cert_chain_pems[0])
-    write('agent-key.pem', client.private_key_pem)
-    with open(os.path.join(found.folder, 'token.txt'), 'wb') as file:
-        file.write(b't0ken\n')
+    found.ca = write('company-ca.pem', ca.cert_pem.bytes())
+    found.server = write('server.pem', leaf.private_key_and_cert_chain_pem.bytes())
+    write('agent.pem', client.private_key_and_cert_chain_pem.bytes())
+    write('agent-cert.pem', client.cert_chain_pems[0].bytes())
+    write('agent-key.pem', client.private_key_pem.bytes())
+    write('token.txt', b't0ken\n')
     found.fingerprint = 'sha256:' + hashlib.sha256(ssl.PEM_cert_to_DER_cert(
         leaf.cert_chain_pems[0].bytes().decode('ascii'))).hexdigest()
     return found
@@ -320,26 +297,23 @@ class World(object):
     """The servers behind the names of the pages, for one block."""
 
     def __init__(self, block, certificates, monkeypatch, folder):
-        self.block = block
-        self.certificates = certificates
-        self.folder = folder
-        self.servers = []
-        self._modules = []
-        self.ports = {}             # what a page says -> port of loopback
+        self.certificates, self.folder = certificates, folder
+        self.servers, self._modules = [], []
         handler = globals()['serve_' + block.word('server', 'site')]
-        context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_SERVER', ssl.PROTOCOL_SSLv23))
-        context.load_cert_chain(certificates.server)
-        if block.word('server') == 'mutual':
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(certificates.ca)
+        context = server_context(
+            certificates.server, certificates.ca if block.word('server') == 'mutual' else None)
         raise_errors = not block.word('server')
         self.plain = self._start(Server(handler, raise_errors=raise_errors))
         self.secure = self._start(Server(handler, raise_errors=raise_errors, ssl_context=context))
+        #: What a page says, and the port on loopback.
         self.ports = {80: self.plain.port, 443: self.secure.port, 8443: self.secure.port}
         for port, kind in ((3128, 'http'), (1080, 'socks5h')):
             proxy = Proxy(kind, self.secure.port, auth=_PROXY_LOGIN)
             self.ports[port] = self._start(RawServer(proxy)).port
         self.form_port = self._start(RawServer(serve_form, tls=context)).port
+        if hasattr(socket, 'AF_UNIX'):
+            self._start(RawServer(self._bridge, family=socket.AF_UNIX,
+                                  address=os.path.join(folder, 'agent.sock')))
         self._getaddrinfo = socket.getaddrinfo
         monkeypatch.setattr(socket, 'getaddrinfo', self.getaddrinfo)
 
@@ -347,6 +321,12 @@ class World(object):
         server.__enter__()
         self.servers.append(server)
         return server
+
+    def _bridge(self, peer):
+        """The Unix domain socket leads to the server without TLS."""
+        target = socket.create_connection(('127.0.0.1', self.plain.port))
+        pump(peer, target)
+        target.close()
 
     def getaddrinfo(self, host, port, *args, **kwargs):
         """Leads the names of the pages to loopback; ``.invalid`` never resolves (RFC 6761)."""
@@ -383,11 +363,6 @@ class World(object):
         return text.replace('/run/agent.sock', os.path.join(self.folder, 'agent.sock'))
 
 
-def serve_mutual(connection):
-    """The context wants a certificate of the client."""
-    serve_feed(connection)
-
-
 class _Threading(object):
     """``threading`` for ``lomond.persist``, with an Event whose third wait() ends it."""
 
@@ -418,65 +393,12 @@ def world(request, certificates, monkeypatch, tmpdir):
     loggers = [logging.getLogger(), logging.getLogger('lomond')]
     before = [(logger.level, logger.handlers[:]) for logger in loggers]
     world = World(block, certificates, monkeypatch, folder)
-    bridge = Bridge(os.path.join(folder, 'agent.sock'), world.plain.port)
     yield world
-    bridge.stop()
     monkeypatch.undo()
     world.stop()
     for logger, (level, handlers) in zip(loggers, before):
         logger.setLevel(level)          # a block may switch the log on
         logger.handlers[:] = handlers
-
-
-class Bridge(object):
-    """A Unix domain socket in front of a port."""
-
-    def __init__(self, path, port):
-        self._port = port
-        self._socks = []
-        self._listener = None
-        if not hasattr(socket, 'AF_UNIX'):
-            return
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
-        self._listener.listen(5)
-        self._thread = threading.Thread(target=self._accept)
-        self._thread.daemon = True
-        self._thread.start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock = self._listener.accept()[0]
-            except (OSError, socket.error):
-                return
-            target = socket.create_connection(('127.0.0.1', self._port))
-            self._socks += [sock, target]
-            for pair in ((sock, target), (target, sock)):
-                thread = threading.Thread(target=self._carry, args=pair)
-                thread.daemon = True
-                thread.start()
-
-    @staticmethod
-    def _carry(source, target):
-        try:
-            for data in iter(lambda: source.recv(65536), b''):
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except (OSError, socket.error):
-            pass            # the other side has gone
-
-    def stop(self):
-        if self._listener is None:
-            return
-        try:
-            self._listener.shutdown(socket.SHUT_RDWR)
-        except (OSError, socket.error):
-            pass            # it need not be one that can be shut down
-        self._listener.close()
-        self._thread.join(5)
-        for sock in self._socks:
-            sock.close()
 
 
 # -- running
@@ -507,6 +429,14 @@ def run_block(block, world, namespace):
     exec(compile_block(block, world.source(block.text)), namespace)
 
 
+class Output(io.StringIO):
+    """2.7's print writes native str, ours is text."""
+    encoding = 'utf-8'
+
+    def write(self, text):
+        super(Output, self).write(text if not isinstance(text, bytes) else text.decode('utf-8'))
+
+
 @blocks_of('python')
 def test_python(block, request):
     leave_out(block)
@@ -516,63 +446,41 @@ def test_python(block, request):
             return
         pytest.importorskip(block.word('other'))
     world = request.getfixturevalue('world')
-    printed = io.StringIO()
-
-    class Output(object):
-        """2.7's print writes native str, ours is text."""
-        encoding = 'utf-8'
-
-        def write(self, text):
-            printed.write(text if not isinstance(text, bytes) else text.decode('utf-8'))
-
-        def flush(self):
-            """Nothing is kept back."""
-
+    printed = Output()
     namespace = {'__name__': native('__main__')}
-    wanted = block.word('signal')
-    restore = None
-    if wanted:
-        number = getattr(signal, 'SIG' + wanted)
-        restore = number, signal.getsignal(number)
-        Interrupter(world, number).start()
-    caught = warnings.catch_warnings()
-    caught.__enter__()
-    if block.word('other'):
-        warnings.simplefilter('ignore', ResourceWarning)        # their sockets are not ours to close
-    stdout, sys.stdout = sys.stdout, Output()
-    try:
-        run_block(block, world, namespace)
-        for name in sorted(namespace):          # the tests of a page about tests
-            if name.startswith('test_'):
-                run_test(namespace[name], request)
-    finally:
-        sys.stdout = stdout
-        if restore:
-            signal.signal(*restore)
-        namespace.clear()
-        gc.collect()
-        caught.__exit__(None, None, None)
+    number = handler = None
+    if block.word('signal'):
+        number = getattr(signal, 'SIG' + block.word('signal'))
+        handler = signal.getsignal(number)
+        in_thread(interrupt, world, number)
+    with warnings.catch_warnings():
+        if block.word('other'):
+            warnings.simplefilter('ignore', ResourceWarning)        # their sockets are not ours to close
+        stdout, sys.stdout = sys.stdout, printed
+        try:
+            run_block(block, world, namespace)
+            for name in sorted(namespace):          # the tests of a page about tests
+                if name.startswith('test_'):
+                    run_test(namespace[name], request)
+        finally:
+            sys.stdout = stdout
+            if number:
+                signal.signal(number, handler)
+            namespace.clear()
+            gc.collect()
     if block.output is not None and not PY2:
         check_output(block.output, printed.getvalue())
 
 
-class Interrupter(threading.Thread):
-    """Sends this process a signal when a connection has been seen."""
-
-    def __init__(self, world, number):
-        super(Interrupter, self).__init__()
-        self.daemon = True
-        self._world = world
-        self._number = number
-
-    def run(self):
-        tick = threading.Event()
-        for _ in range(500):
-            tick.wait(0.02)
-            if self._world.secure.connection_count or self._world.plain.connection_count:
-                break
-        tick.wait(0.2)
-        os.kill(os.getpid(), self._number)
+def interrupt(world, number):
+    """Send this process a signal when a connection has been seen."""
+    tick = threading.Event()
+    for _ in range(500):
+        tick.wait(0.02)
+        if world.secure.connection_count or world.plain.connection_count:
+            break
+    tick.wait(0.2)
+    os.kill(os.getpid(), number)
 
 
 def run_test(function, request):
@@ -580,11 +488,9 @@ def run_test(function, request):
     names = function.__code__.co_varnames[:function.__code__.co_argcount]
     assert names in ((), ('wsserver',)), names
     if not names:
-        function()
-        return
+        return function()
     if request.config.pluginmanager.hasplugin('lomond'):
-        function(request.getfixturevalue('wsserver'))
-        return
+        return function(request.getfixturevalue('wsserver'))
     servers = []                    # a checkout that is not installed: nobody loads its plug-in
 
     def wsserver(handler=echo, **options):
@@ -647,8 +553,7 @@ def test_what_is_not_run_has_a_reason():
             assert len(block.words) > 2, block.name
             assert block.language != 'python', block.name
     for page in PAGES:
-        with io.open(os.path.join(CHECKOUT, page), encoding='utf-8') as file:
-            lines = file.read().splitlines()
+        lines = read(page).splitlines()
         for number, line in enumerate(lines, 1):
             if line.endswith('::') and not line.lstrip().startswith('.. '):
                 raise AssertionError('{}:{}: a block without a language'.format(page, number))
@@ -660,11 +565,10 @@ def test_what_is_not_run_has_a_reason():
 
 def test_text_is_what_a_block_prints_or_a_drawing():
     """A text that looks like the output of the block before is held against it."""
-    for page in PAGES:
-        for block in read_blocks(page):
-            if block.language == 'text':
-                assert '->' in block.text or '|-' in block.text or re.match('[0-9] ', block.text), (
-                    '{}: no "test: output" before it'.format(block.name))
+    for block in BLOCKS:
+        if block.language == 'text':
+            assert '->' in block.text or '|-' in block.text or re.match('[0-9] ', block.text), (
+                '{}: no "test: output" before it'.format(block.name))
 
 
 def find(dotted):
@@ -697,21 +601,15 @@ def test_public_names_are_there():
 
 
 def test_each_example_is_shown():
-    with io.open(os.path.join(CHECKOUT, 'docs', 'examples.rst'), encoding='utf-8') as file:
-        shown = re.findall(r'literalinclude:: \.\./examples/(\S+)', file.read())
+    shown = re.findall(r'literalinclude:: \.\./examples/(\S+)', read('docs', 'examples.rst'))
     folder = os.path.join(CHECKOUT, 'examples')
     assert sorted(shown) == sorted(
         name for name in os.listdir(folder) if os.path.isfile(os.path.join(folder, name)))
 
 
 def test_each_event_is_in_the_table_with_what_it_has():
-    with io.open(os.path.join(CHECKOUT, 'docs', 'events.rst'), encoding='utf-8') as file:
-        lines = file.read().splitlines()
-    rows = {}
-    for line in lines:
-        row = re.match(r'``(\w+)`` +:class:`~lomond.events.(\w+)` +(.*)', line)
-        if row:
-            rows[row.group(2)] = (row.group(1), set(re.findall(r'``(\w+)``', row.group(3))))
+    rows = dict((kind, (name, set(re.findall(r'``(\w+)``', rest)))) for name, kind, rest in re.findall(
+        r'(?m)^``(\w+)`` +:class:`~lomond.events.(\w+)` +(.*)', read('docs', 'events.rst')))
     kinds = [kind for kind in vars(events).values()
              if isinstance(kind, type) and issubclass(kind, events.Event)]
     for kind in kinds:
@@ -724,10 +622,8 @@ def test_each_event_is_in_the_table_with_what_it_has():
 
 
 def test_trace_records_are_as_the_page_says():
-    with io.open(os.path.join(CHECKOUT, 'docs', 'reference', 'trace.rst'), encoding='utf-8') as file:
-        lines = file.read().splitlines()
     shown, stage = {}, None
-    for line in lines:
+    for line in read('docs', 'reference', 'trace.rst').splitlines():
         row = re.match(r'``(\w+)``  +\S', line)
         if row and row.group(1) != 'stage':
             stage = row.group(1)

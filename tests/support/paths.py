@@ -2,7 +2,10 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import importlib
+import io
 import os
+import sys
 
 #: The folder of the tests, and the checkout that it lies in.
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -19,3 +22,18 @@ def find_test(file):
     if len(found) != 1:
         raise KeyError('%s is there %d times below tests/' % (file, len(found)))
     return found[0]
+
+
+def read(*path):
+    """The text of a file in the checkout."""
+    with io.open(os.path.join(CHECKOUT, *path), encoding='utf-8') as source:
+        return source.read()
+
+
+def import_from(folder, name):
+    """A module of a folder in the checkout that is not a package, such as ``tools``."""
+    sys.path.insert(0, os.path.join(CHECKOUT, folder))
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.path[0]
