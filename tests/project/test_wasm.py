@@ -2,77 +2,65 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import importlib
-import io
 import os
 import re
-import sys
 
 import pytest
-from support.paths import CHECKOUT
+from support.paths import CHECKOUT, find_test, import_from, python3, read
 
 pytest_plugins = [str('pytester')]
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 6),
-                                reason='the scripts of tools/ are written for Python 3')
-
-@pytest.fixture
-def tool(monkeypatch):
-    """A function that imports a module of tools/."""
-    monkeypatch.syspath_prepend(os.path.join(CHECKOUT, 'tools'))
-    return importlib.import_module
+pytestmark = python3
 
 
-def test_skipped_tests_exist(tool):
-    found = {}
-    for folder, _, names in os.walk(os.path.join(CHECKOUT, 'tests')):
-        for name in names:
-            if name.endswith('.py'):
-                with io.open(os.path.join(folder, name), encoding='utf-8') as source:
-                    found[name] = re.findall(r'(?m)^ *def (test_\w+)\(', source.read())
-    skips = tool('wasm_inside').read_skips(tool('wasm').SKIPS)
+@pytest.fixture(scope='module')
+def wasm():
+    return import_from('tools', 'wasm')
+
+
+@pytest.fixture(scope='module')
+def inside():
+    return import_from('tools', 'wasm_inside')
+
+
+def test_skipped_tests_exist(wasm, inside):
+    skips = inside.read_skips(wasm.SKIPS)
     assert skips
     for row in skips:
         path, _, test = row.partition('::')
-        assert test.partition('[')[0].rpartition('::')[2] in found.get(path, ()), row
+        tests = re.findall(r'(?m)^ *def (test_\w+)\(', read('tests', find_test(path)))
+        assert test.partition('[')[0].rpartition('::')[2] in tests, row
 
 
 @pytest.mark.parametrize('text', [
     'test_a.py::test_x\n', 'test_a.py::test_x  #\n', 'test_a.py  # no threads\n', 'test_x  # no threads\n',
     'test_a.py::test_x  # one\ntest_a.py::test_x  # two\n'])
-def test_wrong_row(tool, tmpdir, text):
+def test_wrong_row(inside, tmpdir, text):
     path = tmpdir.join('skips.txt')
     path.write('# comment\n\n' + text)
     with pytest.raises(ValueError, match=r'skips\.txt, line [34]: '):
-        tool('wasm_inside').read_skips(str(path))
+        inside.read_skips(str(path))
 
 
-def test_rows(tool, tmpdir):
+def test_rows(inside, tmpdir):
     path = tmpdir.join('skips.txt')
     path.write('# comment\n\ntest_a.py::test_x  # no threads\ntest_a.py::test_y[a b]  # no fork\n')
-    assert tool('wasm_inside').read_skips(str(path)) == {
+    assert inside.read_skips(str(path)) == {
         'test_a.py::test_x': 'no threads', 'test_a.py::test_y[a b]': 'no fork'}
 
 
-def run_with(tool, testdir, skips, *words):
+def run_with(inside, testdir, skips, *words):
     """Run pytest on a file of five tests with the plugin."""
     testdir.makepyfile(test_a='''
         import pytest
-
         @pytest.mark.parametrize('text', ['a', 'b c'])
         def test_two(text):
             assert text
-
         class TestGroup:
-            def test_in_group(self):
-                assert True
-
-        def test_one():
-            assert True
-
-        def test_last():
-            assert True
+            def test_in_group(self): pass
+        def test_one(): pass
+        def test_last(): pass
     ''')
-    return testdir.inline_run('-p', 'no:cacheprovider', *words, plugins=[tool('wasm_inside').Skipper(skips)])
+    return testdir.inline_run('-p', 'no:cacheprovider', *words, plugins=[inside.Skipper(skips)])
 
 
 @pytest.mark.parametrize('names, skipped', [
@@ -81,31 +69,29 @@ def run_with(tool, testdir, skips, *words):
     (['test_two'], ['test_two[a]', 'test_two[b c]']),
     (['test_two[b c]', 'test_last'], ['test_two[b c]', 'test_last']),
     (['TestGroup::test_in_group'], ['TestGroup::test_in_group'])])
-def test_skips_by_name(tool, testdir, names, skipped):
-    result = run_with(tool, testdir, dict(('test_a.py::' + name, 'no fork') for name in names))
+def test_skips_by_name(inside, testdir, names, skipped):
+    result = run_with(inside, testdir, dict(('test_a.py::' + name, 'no fork') for name in names))
     passed, left_out, failed = result.listoutcomes()
     assert [report.nodeid.partition('::')[2] for report in left_out] == skipped
     assert all('WebAssembly: no fork' in report.longrepr[2] for report in left_out)
     assert len(passed) == 5 - len(skipped) and not failed
 
 
-def test_unknown_name_is_an_error(tool, testdir):
+def test_unknown_name_is_an_error(inside, testdir):
     skips = {'test_a.py::test_gone': 'no fork'}
-    assert run_with(tool, testdir, skips).ret == pytest.ExitCode.USAGE_ERROR
+    assert run_with(inside, testdir, skips).ret == pytest.ExitCode.USAGE_ERROR
     # What was not collected cannot be judged.
-    assert run_with(tool, testdir, skips, 'test_a.py::test_one').ret == 0
-    assert run_with(tool, testdir, {'test_b.py::test_gone': 'no fork'}).ret == 0
+    assert run_with(inside, testdir, skips, 'test_a.py::test_one').ret == 0
+    assert run_with(inside, testdir, {'test_b.py::test_gone': 'no fork'}).ret == 0
 
 
-def test_arguments(tool, monkeypatch, capsys):
-    wasm = tool('wasm')
+def test_arguments(wasm, monkeypatch, capsys):
     options, to_pytest = wasm.parse_arguments(['--python', '3.14', '--', '-k', 'close'])
     assert options.python == ['3.14'] and to_pytest == ['-k', 'close']
     assert wasm.parse_arguments([])[0].python == sorted(wasm.RELEASES)
     with pytest.raises(SystemExit):
         wasm.parse_arguments(['--python', '2.7'])
     assert 'invalid choice' in capsys.readouterr().err
-
     assert wasm.resolve_targets([]) == ['tests/protocol']
     assert wasm.resolve_targets(to_pytest) == ['-k', 'close', 'tests/protocol']
     monkeypatch.chdir(os.path.join(CHECKOUT, 'tests'))
@@ -114,7 +100,7 @@ def test_arguments(tool, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('answer', [None, 'v16.20.2', 'what?'])
-def test_no_usable_node(tool, tmpdir, monkeypatch, capsys, answer):
+def test_no_usable_node(wasm, tmpdir, monkeypatch, capsys, answer):
     """Nothing is installed, and the exit status says that nothing was tested."""
     if answer:
         if os.name == 'nt':
@@ -123,7 +109,6 @@ def test_no_usable_node(tool, tmpdir, monkeypatch, capsys, answer):
             script = tmpdir.join(name)
             script.write('#!/bin/sh\necho "%s"\n' % answer)
             script.chmod(0o755)
-    wasm = tool('wasm')
     monkeypatch.setenv('PATH', str(tmpdir))
     monkeypatch.setattr(wasm, 'FOLDER', str(tmpdir.join('folder')))
     assert wasm.main([]) == 1

@@ -7,9 +7,14 @@ import io
 import os
 import sys
 
+import pytest
+
 #: The folder of the tests, and the checkout that it lies in.
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CHECKOUT = os.path.dirname(TESTS)
+
+#: For tests of scripts that do not run on 2.7.
+python3 = pytest.mark.skipif(sys.version_info < (3, 6), reason='the scripts are written for Python 3')
 
 
 def find_test(file):
