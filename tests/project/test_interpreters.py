@@ -2,31 +2,17 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import importlib
 import os
-import sys
 
 import pytest
+from support.paths import import_from, python3
 
-pytestmark = [
-    pytest.mark.skipif(sys.version_info < (3, 6), reason='the scripts of tools/ are written for Python 3'),
-    pytest.mark.skipif(os.name == 'nt', reason='stand-ins are shell scripts')]
-
-
-def find_checkout():
-    """The folder above this one that has tools/; this file may be moved below tests/."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    while not os.path.isdir(os.path.join(folder, 'tools')):
-        assert os.path.dirname(folder) != folder, 'no folder above has tools/'
-        folder = os.path.dirname(folder)
-    return folder
+pytestmark = [python3, pytest.mark.skipif(os.name == 'nt', reason='stand-ins are shell scripts')]
 
 
-@pytest.fixture
-def tool(monkeypatch):
-    """A function that imports a module of tools/."""
-    monkeypatch.syspath_prepend(os.path.join(find_checkout(), 'tools'))
-    return importlib.import_module
+@pytest.fixture(scope='module')
+def environments():
+    return import_from('tools', 'environments')
 
 
 @pytest.fixture
@@ -34,9 +20,8 @@ def install(tmpdir, monkeypatch):
     """A function that puts stand-ins for interpreters into an empty pyenv and PATH."""
     tmpdir.mkdir('bin')
     tmpdir.mkdir('versions')
-    monkeypatch.setenv('PATH', str(tmpdir.join('bin')))
-    monkeypatch.setenv('PYENV_ROOT', str(tmpdir))
-    monkeypatch.setenv('HOME', str(tmpdir))
+    for name, path in (('PATH', tmpdir.join('bin')), ('PYENV_ROOT', tmpdir), ('HOME', tmpdir)):
+        monkeypatch.setenv(name, str(path))
 
     def install_one(path, version, threads, implementation='CPython'):
         script = tmpdir.join(*path.split('/'))
@@ -44,15 +29,13 @@ def install(tmpdir, monkeypatch):
         script.write('#!/bin/sh\n' + ''.join('echo "%s"\n' % line for line in lines), ensure=True)
         script.chmod(0o755)
         return str(script)
-
     return install_one
 
 
 GIL, FREE = 'with the GIL', 'free-threaded'
 
 
-def test_free_threaded_interpreter_is_another_version(tool, install):
-    environments = tool('environments')
+def test_free_threaded_interpreter_is_another_version(environments, install):
     # The same name for both, as after a hosted runner has put one of them on PATH.
     free = install('bin/python3.14', '3.14.2', FREE)
     found, remarks = environments.find(['3.14', '3.14t'])
@@ -62,15 +45,13 @@ def test_free_threaded_interpreter_is_another_version(tool, install):
     found, _ = environments.find(['3.14', '3.14t'])
     assert sorted(found) == ['3.14t']
     assert found['3.14t'].full_version == '3.14.2'
-
     free = install('bin/python3.14t', '3.14.2', FREE)
     usual = install('bin/python3.14', '3.14.2', GIL)
     found, _ = environments.find(['3.14', '3.14t'])
     assert dict((version, one.path) for version, one in found.items()) == {'3.14': usual, '3.14t': free}
 
 
-def test_versions_of_a_pyenv(tool, install):
-    environments = tool('environments')
+def test_versions_of_a_pyenv(environments, install):
     names = ['3.14.2', '3.14.10', '3.14.10t', '3.15.0rc1', '3.15.0a2', '3.15.0a10', '3.15.0', '3.15-dev',
              '3.1.5']
     for name in names:
@@ -80,7 +61,6 @@ def test_versions_of_a_pyenv(tool, install):
     def names_for(version):
         paths = [path.split(os.sep) for path in environments.candidates(version)]
         return [path[-3] for path in paths if path[-4:-3] == ['versions'] and path[-3] in names]
-
     assert names_for('3.14') == ['3.14.10', '3.14.2']
     assert names_for('3.14t') == ['3.14.10t']
     assert names_for('3.15') == ['3.15.0', '3.15.0rc1', '3.15.0a10', '3.15.0a2']
@@ -88,14 +68,13 @@ def test_versions_of_a_pyenv(tool, install):
     assert sorted(environments.find(['3.14', '3.14t', '3.15', '3.16'])[0]) == ['3.14', '3.14t', '3.15']
 
 
-def test_what_answers_wrongly_is_not_found(tool, install):
-    environments = tool('environments')
+def test_what_answers_wrongly_is_not_found(environments, install):
     install('bin/python3.14', '3.14.2', GIL, implementation='PyPy')
     assert environments.find(['3.14']) == ({}, [])
 
 
-def test_newer_versions_run_only_when_named(tool, capsys):
-    run_tests = tool('run_tests')
+def test_newer_versions_run_only_when_named(capsys):
+    run_tests = import_from('tools', 'run_tests')
     assert not set(run_tests.VERSIONS) & set(run_tests.NEWER)
     assert run_tests.parse_arguments([])[0].python is None      # VERSIONS are meant
     for version in ('2.7', '3.14', '3.14t', '3.15'):
