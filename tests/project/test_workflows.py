@@ -5,34 +5,17 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import importlib
-import io
 import os
 import re
-import sys
 
 import pytest
-from support.paths import CHECKOUT
+from support.paths import CHECKOUT, import_from, python3, read
 
 #: Checks that a workflow has before tools/check.py does; remove each one as it arrives.
 PENDING = {'mutants'}
 WORKFLOWS = os.path.join(CHECKOUT, '.github', 'workflows')
 
-pytestmark = [
-    pytest.mark.skipif(sys.version_info < (3, 6), reason='the scripts of tools/ are written for Python 3'),
-    pytest.mark.skipif(not os.path.isdir(WORKFLOWS), reason='an sdist has no workflows')]
-
-
-def read(*path):
-    with io.open(os.path.join(CHECKOUT, *path), encoding='utf-8') as source:
-        return source.read()
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    """A function that imports a module of tools/."""
-    monkeypatch.syspath_prepend(os.path.join(CHECKOUT, 'tools'))
-    return importlib.import_module
+pytestmark = [python3, pytest.mark.skipif(not os.path.isdir(WORKFLOWS), reason='an sdist has no workflows')]
 
 
 @pytest.fixture
@@ -54,8 +37,8 @@ def matrix(job, name):
     return [value.strip("'") for value in values]
 
 
-def test_every_version_is_tested_once(tool, jobs):
-    run_tests = tool('run_tests')
+def test_every_version_is_tested_once(jobs):
+    run_tests = import_from('tools', 'run_tests')
     tested = [version for job in jobs.values() if 'tools/run_tests.py --python ${{ matrix.python }}' in job
               for version in matrix(job, 'python')]
     assert sorted(tested) == sorted(run_tests.VERSIONS + run_tests.NEWER)
@@ -74,11 +57,11 @@ def test_scripts_and_targets_exist(jobs):
         assert re.search(r'(?m)^%s:' % target, read('Makefile')), target
 
 
-def test_checks_exist(tool, jobs):
+def test_checks_exist(jobs):
     names = [name for job in jobs.values() if 'tools/check.py ${{ matrix.check }}' in job
              for name in matrix(job, 'check')]
     assert {'lint', 'types', 'docs', 'faults', 'mutants'} <= set(names)
-    assert set(names) - PENDING <= set(tool('check').CHECKS)
+    assert set(names) - PENDING <= set(import_from('tools', 'check').CHECKS)
 
 
 def test_no_job_waits_without_a_limit(jobs):
@@ -86,8 +69,8 @@ def test_no_job_waits_without_a_limit(jobs):
         assert re.search(r'(?m)^    timeout-minutes: \d+$', job), name
 
 
-def test_read_the_docs_has_what_make_docs_has(tool):
+def test_read_the_docs_has_what_make_docs_has():
     settings = read('.readthedocs.yaml')
     pins = [os.path.join(CHECKOUT, *path.split('/')) for path in re.findall(r'requirements: (\S+)', settings)]
-    assert pins == tool('check').CHECKS['docs'].pins
+    assert pins == import_from('tools', 'check').CHECKS['docs'].pins
     assert re.search(r'configuration: docs/conf\.py\n  fail_on_warning: true\n', settings)
