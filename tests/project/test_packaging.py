@@ -5,28 +5,21 @@ Building and installing it is slow, and done in ``test_packaging_everywhere.py``
 
 from __future__ import absolute_import, division, unicode_literals
 
-import io
 import os
 import re
 import sys
+import zipfile
 
 import pytest
-from support.paths import CHECKOUT
+from support.paths import CHECKOUT, import_from, python3, read
 
 import lomond
 
 PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 VERSIONS = ('2.7', '3.6', '3.7', '3.8', '3.9', '3.10', '3.11', '3.12', '3.13')
 
-python3 = pytest.mark.skipif(sys.version_info < (3, 6),
-                             reason='the scripts in tools/ are for Python 3')
 installed = pytest.mark.skipif(not os.environ.get('LOMOND_TESTED_IN'),
                                reason='the checkout is tested, not an installed wheel')
-
-
-def read(*path):
-    with io.open(os.path.join(CHECKOUT, *path), encoding='utf-8') as source:
-        return source.read()
 
 
 @pytest.fixture(scope='module')
@@ -114,11 +107,7 @@ def test_make_help_is_the_one_list_of_commands():
 
 @python3
 def test_checks_are_there():
-    sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
-    try:
-        import check
-    finally:
-        del sys.path[0]
+    check = import_from('tools', 'check')
     for name, one in check.CHECKS.items():
         assert name in targets()
         for path in one.pins + [os.path.join(CHECKOUT, words[0]) for words in one.commands
@@ -132,12 +121,7 @@ def test_checks_are_there():
 @python3
 def test_release_that_is_wrong_is_found(tmpdir):
     """The script that inspects a wheel says what is wrong with it."""
-    import zipfile
-    sys.path.insert(0, os.path.join(CHECKOUT, 'tools'))
-    try:
-        import package
-    finally:
-        del sys.path[0]
+    package = import_from('tools', 'package')
     version = lomond.__version__
     path = str(tmpdir.join('lomond-{}-py2.py3-none-any.whl'.format(version)))
     info = 'lomond-{}.dist-info/'.format(version)
@@ -161,8 +145,6 @@ def test_release_that_is_wrong_is_found(tmpdir):
             package.check_wheel(path, version)
         except package.Wrong as error:
             return str(error)
-        return None
-
     assert trouble(good) is None
     for name in ('lomond/py.typed', 'lomond/events.pyi', 'lomond/cli/__init__.py'):
         assert name in trouble(dict(item for item in good.items() if item[0] != name))

@@ -8,16 +8,14 @@ import subprocess
 import sys
 
 import pytest
-from support.paths import CHECKOUT
-
-SCRIPT = os.path.join(CHECKOUT, 'tools', 'package.py')
+from support.paths import CHECKOUT, python3
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(sys.version_info < (3, 6), reason='tools/package.py is written for Python 3')
+@python3
 def test_release_is_used_everywhere():
-    done = subprocess.run([sys.executable, SCRIPT], timeout=1700, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run([sys.executable, os.path.join(CHECKOUT, 'tools', 'package.py')], timeout=1700,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text = done.stdout.decode('utf-8', 'replace')
     assert done.returncode == 0 and re.search(r'^\d+ passed, 0 failed$', text, re.M), text
