@@ -2,7 +2,6 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import importlib
 import os
 import subprocess
 import sys
@@ -11,25 +10,13 @@ from xml.etree import ElementTree
 
 import pytest
 from support.cores import open_client
-from support.paths import CHECKOUT
+from support.paths import CHECKOUT, import_from
 
-FOLDER = os.path.join(CHECKOUT, 'benchmarks')
-
-if not os.path.isdir(FOLDER):
-    pytest.skip('benchmarks/ is not here', allow_module_level=True)
 if sys.version_info < (3, 6):
     pytest.skip('benchmarks/run.py is for Python 3', allow_module_level=True)
 
 
-def _import(name):
-    sys.path.insert(0, FOLDER)
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(FOLDER)
-
-
-report, workloads = _import('report'), _import('workloads')
+report, workloads = import_from('benchmarks', 'report'), import_from('benchmarks', 'workloads')
 
 
 @pytest.mark.parametrize('values, expected', [
@@ -57,20 +44,13 @@ def _figures(mine, base=10e-6, **others):
 
 
 @pytest.mark.parametrize('name, python, mine, reached', [
-    ('receive-32', '3.11', 0.9e-6, False),
-    ('receive-32', '3.11', 0.8e-6, True),
-    ('receive-32', '3.13', 0.9e-6, True),           # 10 times is enough there
-    ('receive-32', '2.7', 1.9e-6, True),            # and 5 times here
-    ('receive-32', '2.7', 2.1e-6, False),
-    ('receive-16k-ascii', '2.7', 9e-6, True),       # no row slower than 0.3.4
-    ('receive-16k-ascii', '2.7', 11e-6, False),
-    ('memory-idle', '3.11', 30 * 1024, True),
-    ('memory-idle', '3.11', 33 * 1024, False),
-    ('memory-peak', '3.11', 2.04 * 2 ** 24, True),
-    ('memory-peak', '3.11', 2.1 * 2 ** 24, False),
-    ('wake-ups', '3.11', 4, True),
-    ('wake-ups', '3.11', 5, False),
-])
+    ('receive-32', '3.11', 0.9e-6, False), ('receive-32', '3.11', 0.8e-6, True),
+    ('receive-32', '3.13', 0.9e-6, True),                                           # 10 times is enough here
+    ('receive-32', '2.7', 1.9e-6, True), ('receive-32', '2.7', 2.1e-6, False),      # 5 times
+    ('receive-16k-ascii', '2.7', 9e-6, True), ('receive-16k-ascii', '2.7', 11e-6, False),   # as fast as 0.3.4
+    ('memory-idle', '3.11', 30 * 1024, True), ('memory-idle', '3.11', 33 * 1024, False),
+    ('memory-peak', '3.11', 2.04 * 2 ** 24, True), ('memory-peak', '3.11', 2.1 * 2 ** 24, False),
+    ('wake-ups', '3.11', 4, True), ('wake-ups', '3.11', 5, False)])
 def test_verdict(name, python, mine, reached):
     assert report.judge(name, python, _figures(mine)).reached is reached
 
@@ -190,7 +170,8 @@ def test_a_compressed_stream_can_be_repeated():
 @pytest.mark.skipif(sys.platform == 'win32', reason='its wire is a pair of sockets that poll() finds ready')
 def test_layers():
     """They use internals of the library; a change there has to show here."""
-    output = subprocess.check_output([sys.executable, os.path.join(FOLDER, 'layers.py'), '--repeat', '1'])
+    path = os.path.join(CHECKOUT, 'benchmarks', 'layers.py')
+    output = subprocess.check_output([sys.executable, path, '--repeat', '1'])
     rows = dict((line[:24].strip(), line[24:].split()) for line in output.decode('ascii').split('\n'))
     for name in ('slice and decode alone', 'the parser', 'the core', 'the driver', 'the session',
                  "the program's loop"):

@@ -37,8 +37,9 @@ def read(*path):
 
 def import_from(folder, name):
     """A module of a folder in the checkout that is not a package, such as ``tools``."""
-    sys.path.insert(0, os.path.join(CHECKOUT, folder))
+    path = os.path.join(CHECKOUT, folder)
+    sys.path.insert(0, path)
     try:
         return importlib.import_module(name)
     finally:
-        del sys.path[0]
+        sys.path.remove(path)
