@@ -5,30 +5,16 @@ The checkout itself is checked by ``tools/check.py lint``, not here.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import importlib
 import os
 import sys
 
 import pytest
-from support.paths import CHECKOUT
+from support.paths import import_from
 
-FOLDER = os.path.join(CHECKOUT, 'tools')
-
-if not os.path.isdir(FOLDER):
-    pytest.skip('tools/ is not here', allow_module_level=True)
 if sys.version_info < (3, 6):
     pytest.skip('tools/prose.py is for Python 3', allow_module_level=True)
 
-
-def _import(name):
-    sys.path.insert(0, FOLDER)
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.remove(FOLDER)
-
-
-prose = _import('prose')
+prose = import_from('tools', 'prose')
 
 #: The start of the rule's pattern, a sentence that breaks it, and one that does not.
 WORDINGS = [
@@ -61,22 +47,16 @@ WORDINGS = [
 ]
 
 
-def _check(text, extension='.md'):
-    return prose.check_text(text, extension)
-
-
 def _begins(pattern, rule):
     return pattern.startswith((rule, '\\b' + rule))
 
 
 @pytest.mark.parametrize('rule, red, green', WORDINGS)
 def test_wording(rule, red, green):
-    advice = [advice for pattern, advice in prose.WORDINGS if _begins(pattern, rule)]
-    assert len(advice) == 1
-    found = _check(red)
-    assert len(found) == 1
-    assert found[0][1].endswith(advice[0])
-    assert _check(green) == []
+    advice, = [advice for pattern, advice in prose.WORDINGS if _begins(pattern, rule)]
+    found, = prose.check_text(red, '.md')
+    assert found[1].endswith(advice)
+    assert prose.check_text(green, '.md') == []
 
 
 def test_every_wording_is_tested():
@@ -90,7 +70,7 @@ def test_every_wording_is_tested():
 def test_wording_across_lines(extension, before, after):
     between = '\n# ' if before == '# ' else '\n  '
     text = '\n' + before + 'It waits' + between + 'for' + between + 'ever.' + after + '\n'
-    assert _check(text, extension) == [(3, '"for ever": write "forever"')]
+    assert prose.check_text(text, extension) == [(3, '"for ever": write "forever"')]
 
 
 LONG = 'word ' * 17 + 'end'         # 88 columns
@@ -99,13 +79,11 @@ WIDE = [(1, '89 columns; at most 88 are allowed')]
 
 @pytest.mark.parametrize('extension, text', [
     ('.rst', LONG + 's'), ('.md', LONG + 's'), ('.py', '# ' + LONG[2:] + 's'),
-    ('.py', '"""' + LONG[3:] + 's\n"""'),
-    ('.rst', '* ' + LONG[2:] + 's'),
-    ('.rst', '.. note:: ' + LONG[10:] + 's'),
-])
+    ('.py', '"""' + LONG[3:] + 's\n"""'), ('.rst', '* ' + LONG[2:] + 's'),
+    ('.rst', '.. note:: ' + LONG[10:] + 's')])
 def test_width(extension, text):
-    assert _check(text, extension) == WIDE
-    assert _check(text.replace('ends', 'end'), extension) == []
+    assert prose.check_text(text, extension) == WIDE
+    assert prose.check_text(text.replace('ends', 'end'), extension) == []
 
 
 #: Text that may be longer. If the last column is true, its wording is not checked.
@@ -134,7 +112,7 @@ BAD = 'is no thing ' * 9
 
 @pytest.mark.parametrize('name, extension, text, is_free', EXCEPTIONS)
 def test_exceptions(name, extension, text, is_free):
-    found = _check(text.replace('%s', BAD.strip()), extension)
+    found = prose.check_text(text.replace('%s', BAD.strip()), extension)
     assert [what for _, what in found if 'columns' in what] == []
     assert (found == []) is is_free
 
@@ -146,22 +124,22 @@ def test_exceptions(name, extension, text, is_free):
     ('.rst', '``{}``', 'x ``{}``'),
 ])
 def test_what_cannot_be_broken_may_be_longer(extension, text, neighbor):
-    assert _check(text.format('x' * 90), extension) == []
+    assert prose.check_text(text.format('x' * 90), extension) == []
     wide = neighbor.format('x' * 90)
-    assert _check(wide, extension) == [(1, '{} columns; at most 88 are allowed'.format(len(wide)))]
+    assert prose.check_text(wide, extension) == [(1, '{} columns; at most 88 are allowed'.format(len(wide)))]
 
 
 def test_inline_code_is_not_prose():
-    assert _check('Say ``x is no y`` or `for ever`, or :meth:`in vain`.', '.rst') == []
-    assert _check('Say ``x`` is no ``y``.', '.rst') == [(1, '"is no": write "is not a"')]
+    assert prose.check_text('Say ``x is no y`` or `for ever`, or :meth:`in vain`.', '.rst') == []
+    assert prose.check_text('Say ``x`` is no ``y``.', '.rst') == [(1, '"is no": write "is not a"')]
 
 
 def test_prose_goes_on_after_a_block():
     text = '.. code-block:: python\n\n    is no\n\n{}\n\nBut this is no code.\n'
-    assert [number for number, _ in _check(text.format('::\n\n    is no'), '.rst')] == [9]
-    assert [number for number, _ in _check('```\nis no\n```\nthis is no code', '.md')] == [4]
+    assert [number for number, _ in prose.check_text(text.format('::\n\n    is no'), '.rst')] == [9]
+    assert [number for number, _ in prose.check_text('```\nis no\n```\nthis is no code', '.md')] == [4]
     text = '====  ====\na     b\n====  ====\nx     y\n====  ====\n\n' + LONG + 's'
-    assert [number for number, _ in _check(text, '.rst')] == [7]
+    assert [number for number, _ in prose.check_text(text, '.rst')] == [7]
 
 
 def test_lines_of_python():
@@ -175,7 +153,7 @@ x = {'a': 'this '
 # no comment
 y = 2       # so many
 '''
-    assert [number for number, _ in _check(text, '.py')] == [3, 6, 7, 9]
+    assert [number for number, _ in prose.check_text(text, '.py')] == [3, 6, 7, 9]
 
 
 def test_finding_files():
