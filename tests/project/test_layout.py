@@ -6,13 +6,12 @@ The checker is a function over source text; it imports nothing of lomond.
 from __future__ import absolute_import, division, unicode_literals
 
 import ast
-import io
 import os
 import subprocess
 import sys
 
 import pytest
-from support.paths import CHECKOUT
+from support.paths import CHECKOUT, read
 
 PACKAGE = os.path.join(CHECKOUT, 'lomond')
 
@@ -45,7 +44,8 @@ KEPT_FROM = {'testing': ('driver', 'protocol.connection')}
 # Faces that are folders.
 PACKAGES = ('server', 'testing', 'cli')
 
-# Above all of these.
+# Everything that has a place; above all of it are the front doors.
+KNOWN = VOCABULARY + tuple(FOLDERS) + FACES
 FRONT_DOORS = ('__init__', '__main__')
 
 # Imported when first needed, inside of functions: `import lomond` is to stay cheap.
@@ -72,11 +72,6 @@ def is_within(name, packages):
 def top(module):
     """Name in the tables of a module: `testing` for `testing.server`."""
     return module.split('.')[0]
-
-
-def is_known(name):
-    """Whether a name has a place in the tables."""
-    return name in VOCABULARY or name in FOLDERS or name in FACES
 
 
 def is_allowed(importer, imported):
@@ -110,27 +105,26 @@ def imported_names(node, module):
     return [base + '.' + alias.name for alias in node.names]
 
 
-def nodes_run_at_import(tree):
-    """Every node that runs when the module is imported: all but the bodies of functions."""
+def names_imported_at_import(tree, module):
+    """What importing the module imports: all but what the bodies of functions do."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
-        yield node
-        for child in ast.iter_child_nodes(node):
-            if not isinstance(child, (ast.FunctionDef, ast.Lambda)):
-                waiting.append(child)
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for name in imported_names(node, module):
+                yield name
+        waiting.extend(child for child in ast.iter_child_nodes(node)
+                       if not isinstance(child, (ast.FunctionDef, ast.Lambda)))
 
 
 def edge_problems(node, module):
     """What is wrong with the edges inside lomond of one import statement."""
     importer = top(module)
     for name in imported_names(node, module):
-        if not is_within(name, ['lomond']):
+        if not is_within(name, ['lomond']) or importer in FRONT_DOORS:
             continue
         target = (name.split('.') + [''])[1]
-        if importer in FRONT_DOORS:
-            continue
-        if not is_known(target):
+        if target not in KNOWN:
             # `import lomond`, `from lomond import WebSocket`: the front door
             yield 'imports %s, which has no place in the layout' % name
         elif not is_allowed(importer, target):
@@ -142,10 +136,9 @@ def edge_problems(node, module):
 
 def import_problems(node, module):
     """What is wrong with one import statement, wherever it stands."""
-    names = imported_names(node, module)
     for problem in edge_problems(node, module):
         yield problem
-    for name in names:
+    for name in imported_names(node, module):
         if is_within(name, FORBIDDEN_MODULES):
             yield 'imports %s, which is forbidden' % name
         if module == '_compat':
@@ -182,7 +175,7 @@ def check(module, source):
 
     `module` is the name within lomond (`frame`, `testing.server`, `testing.__init__`), `source` its text.
     """
-    if not is_known(top(module)) and module not in FRONT_DOORS:
+    if top(module) not in KNOWN + FRONT_DOORS:
         return ['%s has no place in the layout: see the tables of tests/project/test_layout.py' % top(module)]
     problems = []
     tree = ast.parse(source.encode('utf-8'))
@@ -194,10 +187,8 @@ def check(module, source):
             problems.extend(import_problems(node, module))
         else:
             problems.extend(use_problems(node, module))
-    for node in nodes_run_at_import(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            problems.extend('imports %s when it is imported; do so where it is needed' % name
-                            for name in imported_names(node, module) if is_within(name, LAZY))
+    problems.extend('imports %s when it is imported; do so where it is needed' % name
+                    for name in names_imported_at_import(tree, module) if is_within(name, LAZY))
     # _version imports nothing, __main__ and an empty __init__ may have nothing to say either.
     if len(tree.body) > 1 and module != '_version' and not FUTURES <= futures:
         problems.append('lacks from __future__ import %s' % ', '.join(sorted(FUTURES - futures)))
@@ -216,22 +207,12 @@ def sources():
 
 @pytest.mark.parametrize('module, path', [pytest.param(*pair, id=pair[0]) for pair in sources()])
 def test_module_keeps_to_the_rules(module, path):
-    with io.open(path, encoding='utf-8') as source:
-        assert check(module, source.read()) == []
+    assert check(module, read(path)) == []
 
 
 def test_tables_name_what_there_is():
     there = set(top(module) for module, _ in sources())
-    assert there == set(VOCABULARY) | set(FOLDERS) | set(FACES) | set(FRONT_DOORS)
-
-
-def test_faces_make_no_circle():
-    def walk(name, path):
-        assert name not in path, path + [name]
-        for following in FACE_EDGES.get(name, ()):
-            walk(following, path + [name])
-    for name in FACE_EDGES:
-        walk(name, [])
+    assert there == set(KNOWN + FRONT_DOORS)
 
 
 def edges_at_import():
@@ -239,40 +220,41 @@ def edges_at_import():
     names = dict(sources())
     edges = {}
     for module, path in names.items():
-        with io.open(path, encoding='utf-8') as source:
-            tree = ast.parse(source.read().encode('utf-8'))
-        found = set()
-        for node in nodes_run_at_import(tree):
-            if isinstance(node, (ast.Import, ast.ImportFrom)):
-                for name in imported_names(node, module):
-                    name = name[len('lomond.'):] if is_within(name, ['lomond']) else ''
-                    for candidate in (name, name.rpartition('.')[0]):
-                        if candidate in names and candidate != module:
-                            found.add(candidate)
-                            break
-        edges[module] = found
+        edges[module] = set()
+        for name in names_imported_at_import(ast.parse(read(path).encode('utf-8')), module):
+            name = name[len('lomond.'):] if is_within(name, ['lomond']) else ''
+            for candidate in (name, name.rpartition('.')[0]):
+                if candidate in names and candidate != module:
+                    edges[module].add(candidate)
+                    break
     return edges
+
+
+def assert_no_circle(edges, starts):
+    done = set()
+
+    def walk(name, path):
+        assert name not in path, path[path.index(name):] + [name]
+        if name not in done:
+            for following in sorted(edges.get(name, ())):
+                walk(following, path + [name])
+            done.add(name)
+    for name in sorted(starts):
+        walk(name, [])
+
+
+def test_faces_make_no_circle():
+    assert_no_circle(FACE_EDGES, FACE_EDGES)
 
 
 def test_modules_import_each_other_in_no_circle():
     edges = edges_at_import()
-    done = set()
-
-    def walk(module, path):
-        assert module not in path, path[path.index(module):] + [module]
-        if module not in done:
-            for following in sorted(edges[module]):
-                walk(following, path + [module])
-            done.add(module)
-    for module in sorted(edges):
-        if not module.endswith('__init__'):
-            walk(module, [])
+    assert_no_circle(edges, (module for module in edges if not module.endswith('__init__')))
 
 
 def test_drawing_has_every_module():
     """`docs/architecture.txt` is the one drawing of the package."""
-    with io.open(os.path.join(CHECKOUT, 'docs', 'architecture.txt'), encoding='utf-8') as source:
-        words = set(source.read().replace('/', ' ').split())
+    words = set(read('docs', 'architecture.txt').replace('/', ' ').split())
     expected = set()
     for module, _ in sources():
         folder, _, name = module.rpartition('.')
@@ -287,79 +269,76 @@ def test_drawing_has_every_module():
 
 HEAD = 'from __future__ import absolute_import, division, unicode_literals\n'
 
-BAD = [
+#: What is wrong, where, and the statements that are.
+_BAD = [
     # rule 1: protocol and network do not know each other; every spelling
-    ('protocol.frames', 'from ..network import url\n', 'protocol imports network'),
-    ('protocol.frames', 'from ..network.url import parse_url\n', 'protocol imports network'),
-    ('protocol.frames', 'from lomond import network\n', 'protocol imports network'),
-    ('protocol.frames', 'import lomond.network.url\n', 'protocol imports network'),
-    ('protocol.frames', 'from lomond.network.url import parse_url\n', 'protocol imports network'),
-    ('protocol.frames', 'def f():\n    from ..network import url\n', 'protocol imports network'),
-    ('protocol.frames', 'if 1:\n    from ..network import url\n', 'protocol imports network'),
-    ('network.stream', 'from ..protocol.frames import encode_frame\n', 'network imports protocol'),
-    ('network.stream', 'from ..driver import writer\n', 'network imports driver'),
-    ('protocol.connection', 'from ..client import options\n', 'protocol imports client'),
+    ('protocol imports network', 'protocol.frames', [
+        'from ..network import url', 'from ..network.url import parse_url', 'from lomond import network',
+        'import lomond.network.url', 'from lomond.network.url import parse_url',
+        'def f():\n    from ..network import url', 'if 1:\n    from ..network import url']),
+    ('network imports protocol', 'network.stream', ['from ..protocol.frames import encode_frame']),
+    ('network imports driver', 'network.stream', ['from ..driver import writer']),
+    ('protocol imports client', 'protocol.connection', ['from ..client import options']),
     # rule 2: driver and client do not know each other
-    ('driver.writer', 'from ..client.attempt import Attempt\n', 'driver imports client'),
-    ('client.attempt', 'from ..driver import driver\n', 'client imports driver'),
+    ('driver imports client', 'driver.writer', ['from ..client.attempt import Attempt']),
+    ('client imports driver', 'client.attempt', ['from ..driver import driver']),
     # rule 4: nothing below imports a face
-    ('driver.driver', 'from ..session import WebsocketSession\n', 'driver imports session'),
-    ('client.attempt', 'from ..websocket import WebSocket\n', 'client imports websocket'),
-    ('network.dialer', 'from ..testing import FakeClock\n', 'network imports testing'),
-    ('session', 'from .websocket import WebSocket\n', 'session imports websocket'),
-    ('websocket', 'from . import persist\n', 'websocket imports persist'),
-    ('websocket', 'from .testing.server import Server\n', 'websocket imports testing'),
-    ('testing.server', 'from ..cli import main\n', 'testing imports cli'),
-    ('testing.__init__', 'from .. import cli\n', 'testing imports cli'),
+    ('driver imports session', 'driver.driver', ['from ..session import WebsocketSession']),
+    ('client imports websocket', 'client.attempt', ['from ..websocket import WebSocket']),
+    ('network imports testing', 'network.dialer', ['from ..testing import FakeClock']),
+    ('session imports websocket', 'session', ['from .websocket import WebSocket']),
+    ('websocket imports persist', 'websocket', ['from . import persist']),
+    ('websocket imports testing', 'websocket', ['from .testing.server import Server']),
+    ('testing imports cli', 'testing.server', ['from ..cli import main']),
+    ('testing imports cli', 'testing.__init__', ['from .. import cli']),
     # one driver for the server role
-    ('testing.server', 'from ..driver.driver import Driver\n', 'testing imports driver, which it leaves'),
-    ('testing.clock', 'from ..protocol.connection import SERVER\n', 'testing imports protocol.connection'),
+    ('testing imports driver, which it leaves', 'testing.server', ['from ..driver.driver import Driver']),
+    ('testing imports protocol.connection', 'testing.clock', ['from ..protocol.connection import SERVER']),
     # rule 5: the vocabulary stands by itself
-    ('auth', 'from .protocol import handshake\n', 'auth imports protocol'),
-    ('compression', 'from .protocol.permessage_deflate import x\n', 'compression imports protocol'),
-    ('events', 'from .session import WebsocketSession\n', 'events imports session'),
+    ('auth imports protocol', 'auth', ['from .protocol import handshake']),
+    ('compression imports protocol', 'compression', ['from .protocol.permessage_deflate import x']),
+    ('events imports session', 'events', ['from .session import WebsocketSession']),
     # the package's front door
-    ('session', 'import lomond\n', 'imports lomond, which has no place'),
-    ('cli', 'from lomond import WebSocket\n', 'imports lomond.WebSocket, which has no place'),
-    ('cli', 'from . import __version__\n', 'imports lomond.__version__, which has no place'),
+    ('imports lomond, which has no place', 'session', ['import lomond']),
+    ('imports lomond.WebSocket, which has no place', 'cli', ['from lomond import WebSocket']),
+    ('imports lomond.__version__, which has no place', 'cli', ['from . import __version__']),
     # tables
-    ('newcomer', 'x = 1\n', 'newcomer has no place'),
-    ('newcomers.one', 'x = 1\n', 'newcomers has no place'),
+    ('newcomer has no place', 'newcomer', ['x = 1']),
+    ('newcomers has no place', 'newcomers.one', ['x = 1']),
     # six and versions
-    ('protocol.frames', 'import six\n', 'only _compat knows six'),
-    ('protocol.frames', 'from six.moves import range\n', 'only _compat knows six'),
-    ('protocol.frames', 'def f():\n    import six\n', 'only _compat knows six'),
-    ('protocol.frames', 'import sys\nif sys.version_info > (3,):\n    pass\n', 'uses sys.version_info'),
-    ('protocol.frames', 'import sys\nx = sys.hexversion\n', 'uses sys.hexversion'),
-    ('protocol.frames', 'from sys import version_info\n', 'only _compat knows versions'),
-    ('protocol.frames', 'from .._compat import PY2\n', 'only _compat knows versions'),
-    ('protocol.frames', 'from .. import _compat\nx = _compat.PY2\n', 'uses _compat.PY2'),
-    ('protocol.frames', 'import platform\nx = platform.python_version()\n', 'uses platform.python_version'),
+    ('only _compat knows six', 'protocol.frames', [
+        'import six', 'from six.moves import range', 'def f():\n    import six']),
+    ('uses sys.version_info', 'protocol.frames', ['import sys\nif sys.version_info > (3,):\n    pass']),
+    ('uses sys.hexversion', 'protocol.frames', ['import sys\nx = sys.hexversion']),
+    ('only _compat knows versions', 'protocol.frames', [
+        'from sys import version_info', 'from .._compat import PY2']),
+    ('uses _compat.PY2', 'protocol.frames', ['from .. import _compat\nx = _compat.PY2']),
+    ('uses platform.python_version', 'protocol.frames', ['import platform\nx = platform.python_version()']),
     # what import lomond must not load
-    ('network.tls_context', 'import ssl\n', 'imports ssl when it is imported'),
-    ('network.tls_context', 'from ssl import SSLContext\n', 'imports ssl.SSLContext when it is imported'),
-    ('network.tls_context',
-     'try:\n    import ssl\nexcept ImportError:\n    pass\n', 'imports ssl when it is imported'),
-    ('network.tls_context', 'class A(object):\n    import ssl\n', 'imports ssl when it is imported'),
-    ('network.url', 'import urllib.request\n', 'imports urllib.request when it is imported'),
-    ('network.url', 'from urllib import request\n', 'imports urllib.request when it is imported'),
-    ('network.url', 'import urllib2\n', 'imports urllib2 when it is imported'),
-    ('_compat', 'from six.moves.urllib import request\n', 'imports six.moves.urllib.request when'),
-    ('events', 'import json\n', 'imports json when it is imported'),
-    ('auth', 'import hashlib\n', 'imports hashlib when it is imported'),
-    ('auth', 'from email.utils import parsedate\n', 'imports email.utils.parsedate when it is imported'),
-    ('response', 'from http.client import responses\n', 'imports http.client.responses when'),
-    ('session', 'import logging.handlers\n', 'imports logging.handlers when it is imported'),
+    ('imports ssl when it is imported', 'network.tls_context', [
+        'import ssl', 'try:\n    import ssl\nexcept ImportError:\n    pass',
+        'class A(object):\n    import ssl']),
+    ('imports ssl.SSLContext when it is imported', 'network.tls_context', ['from ssl import SSLContext']),
+    ('imports urllib.request when it is imported', 'network.url', [
+        'import urllib.request', 'from urllib import request']),
+    ('imports urllib2 when it is imported', 'network.url', ['import urllib2']),
+    ('imports six.moves.urllib.request when', '_compat', ['from six.moves.urllib import request']),
+    ('imports json when it is imported', 'events', ['import json']),
+    ('imports hashlib when it is imported', 'auth', ['import hashlib']),
+    ('imports email.utils.parsedate when it is imported', 'auth', ['from email.utils import parsedate']),
+    ('imports http.client.responses when', 'response', ['from http.client import responses']),
+    ('imports logging.handlers when it is imported', 'session', ['import logging.handlers']),
     # forbidden
-    ('events', 'def f(x):\n    return eval(x)\n', 'uses eval, which is forbidden'),
-    ('events', 'def f(x):\n    exec(x)\n', 'uses exec, which is forbidden'),
-    ('events', 'def f(x):\n    return __import__(x)\n', 'uses __import__, which is forbidden'),
-    ('events', 'import builtins\nx = builtins.eval\n', 'uses builtins.eval, which is forbidden'),
-    ('events', 'def f():\n    import pickle\n', 'imports pickle, which is forbidden'),
-    ('events', 'from marshal import loads\n', 'imports marshal.loads, which is forbidden'),
-    ('cli', 'import subprocess\n', 'imports subprocess, which is forbidden'),
-    ('_compat', 'import ctypes.util\n', 'imports ctypes.util, which is forbidden'),
+    ('uses eval, which is forbidden', 'events', ['def f(x):\n    return eval(x)']),
+    ('uses exec, which is forbidden', 'events', ['def f(x):\n    exec(x)']),
+    ('uses __import__, which is forbidden', 'events', ['def f(x):\n    return __import__(x)']),
+    ('uses builtins.eval, which is forbidden', 'events', ['import builtins\nx = builtins.eval']),
+    ('imports pickle, which is forbidden', 'events', ['def f():\n    import pickle']),
+    ('imports marshal.loads, which is forbidden', 'events', ['from marshal import loads']),
+    ('imports subprocess, which is forbidden', 'cli', ['import subprocess']),
+    ('imports ctypes.util, which is forbidden', '_compat', ['import ctypes.util']),
 ]
+BAD = [(module, source + '\n', problem) for problem, module, statements in _BAD for source in statements]
 
 GOOD = [
     ('protocol.frames',
