@@ -6,7 +6,6 @@ Tests that need programs of other projects are in tests/real/test_real_examples.
 from __future__ import absolute_import, division, unicode_literals
 
 import glob
-import io
 import os
 import re
 import signal
@@ -16,18 +15,15 @@ import sys
 import threading
 
 import pytest
-from support.paths import CHECKOUT
+from support.paths import CHECKOUT, python3, read
 
 import lomond
-from lomond.testing import Server, close_with, echo
+from lomond.testing import Server, close_with, echo, reject
 
 EXAMPLES = os.path.join(CHECKOUT, 'examples')
 MOST_LINES = 59
 #: Seconds for one example.
 LIMIT = 40
-
-python3 = pytest.mark.skipif(sys.version_info < (3, 6), reason='the examples are written for Python 3')
-
 
 class Example(object):
     """A running example, which is ended at the end of ``with`` at the latest."""
@@ -58,12 +54,7 @@ class Example(object):
         """
         if number is not None:
             self.process.send_signal(number)
-        timer = threading.Timer(LIMIT, self.process.kill)
-        timer.start()
-        try:
-            out, err = self.process.communicate(None if text is None else text.encode('utf-8'))
-        finally:
-            timer.cancel()
+        out, err = self.process.communicate(text and text.encode('utf-8'), timeout=LIMIT)
         return self.process.returncode, out.decode('utf-8'), err.decode('utf-8')
 
 
@@ -76,22 +67,14 @@ def all_examples():
     return sorted(os.path.basename(path) for path in glob.glob(os.path.join(EXAMPLES, '*.py')))
 
 
-def sources_of_tests():
-    """Return the source of all tests that run examples."""
-    for path in (os.path.abspath(__file__).replace('.pyc', '.py'),
-                 os.path.join(CHECKOUT, 'tests', 'real', 'test_real_examples.py')):
-        with io.open(path, encoding='utf-8') as source:
-            yield source.read()
-
-
 @pytest.mark.parametrize('name', all_examples())
 def test_form(name):
     """Each is short, has a docstring that says how to run it, and is run by a test."""
-    with io.open(os.path.join(EXAMPLES, name), encoding='utf-8') as source:
-        text = source.read()
+    text = read('examples', name)
     assert len(text.splitlines()) <= MOST_LINES
     assert re.match(r'""".+\n\n(.*\n)*?    .*(python \S*|\$ )?{}'.format(re.escape(name)), text)
-    assert any("'{}'".format(name) in source for source in sources_of_tests())
+    assert any("'{}'".format(name) in read('tests', *path) for path in (
+        ('project', 'test_examples.py'), ('real', 'test_real_examples.py')))
 
 
 @python3
@@ -106,24 +89,21 @@ def test_echo_bot():
         connection.send_text('m\xf6ve')
         assert text_of(connection) == 'echo: m\xf6ve'
         answered.set()
-        for _ in connection:
-            pass
+        list(connection)                        # until its end
 
-    with Server(room) as server:
-        with Example('echo_bot.py', server.url) as bot:
-            assert answered.wait(LIMIT)
-            status, _, err = bot.end(number=signal.SIGINT)
+    with Server(room) as server, Example('echo_bot.py', server.url) as bot:
+        assert answered.wait(LIMIT)
+        status, _, err = bot.end(number=signal.SIGINT)
     assert (status, err) == (0, 'here we are\n')
 
 
 @python3
 def test_echo_bot_comes_back():
-    with Server(close_with(1012, 'restart')) as server:
-        with Example('echo_bot.py', server.url) as bot:
-            lines = [bot.process.stderr.readline().decode('utf-8').strip() for _ in range(2)]
-            assert lines == ['here we are', 'disconnected: closed']
-            assert bot.process.poll() is None
-            bot.process.kill()
+    with Server(close_with(1012, 'restart')) as server, Example('echo_bot.py', server.url) as bot:
+        lines = [bot.process.stderr.readline().decode('utf-8').strip() for _ in range(2)]
+        assert lines == ['here we are', 'disconnected: closed']
+        assert bot.process.poll() is None
+        bot.process.kill()
 
 
 @python3
@@ -132,8 +112,7 @@ def test_chat():
         assert text_of(connection) == 'who is there?'
         connection.send_text('M\xf6ve')
         assert text_of(connection) == 'bye'
-        for _ in connection:
-            pass
+        list(connection)                        # until its end
 
     with Server(friend) as server:
         with Example('chat.py', server.url) as chat:
@@ -165,9 +144,8 @@ def test_live_plot():
         for other in ('{"sensor": "roof", "value": -1}', 'no JSON', '[]', '{"sensor": 1, "value": "x"}'):
             connection.send_text(other)
 
-    with Server(sensors) as server:
-        with Example('live_plot.py', server.url) as plot:
-            status, out, err = plot.end()
+    with Server(sensors) as server, Example('live_plot.py', server.url) as plot:
+        status, out, err = plot.end()
     assert (status, err) == (0, '')
     lines = [re.split(' +', line.strip()) for line in out.splitlines() if line.strip()]
     assert lines[:2] == [['kitchen', '\u2581\u2584\u2588', '27.00'], ['roof', '\u2581', '-1.00']]
@@ -186,8 +164,7 @@ def test_gateway(tmpdir):
             with Example('gateway.py', GATEWAY_URL=server.url, NOTIFY_SOCKET=address) as gateway:
                 assert notified.recv(1000) == b'READY=1\nSTATUS=connected'
                 assert gateway.process.stderr.readline().startswith(b'told to: {"')
-                status, _, _ = gateway.end(number=signal.SIGTERM)
-                assert status == 0
+                assert gateway.end(number=signal.SIGTERM)[0] == 0
             assert notified.recv(1000) == b'STATUS=closed'
             assert notified.recv(1000) == b'STOPPING=1'
             assert server.connections[0].close_code == 1001
@@ -198,17 +175,14 @@ def test_gateway(tmpdir):
 @python3
 def test_gateway_that_nobody_wants():
     """A failure that will not go away ends it, and systemd is told."""
-    from lomond.testing import reject
-    with Server(reject(403)) as server:
-        with Example('gateway.py', GATEWAY_URL=server.url) as gateway:
-            status, _, err = gateway.end()
+    with Server(reject(403)) as server, Example('gateway.py', GATEWAY_URL=server.url) as gateway:
+        status, _, err = gateway.end()
     assert status == 1 and 'rejected: ' in err
 
 
 def test_unit_of_the_gateway():
     """The unit file names what exists, and waits longer than the gateway takes."""
-    with io.open(os.path.join(EXAMPLES, 'gateway.service'), encoding='utf-8') as unit:
-        settings = dict(line.strip().split('=', 1) for line in unit if re.match('[A-Z][A-Za-z]+=', line))
+    settings = dict(re.findall('(?m)^([A-Z][A-Za-z]+)=(.*?) *$', read('examples', 'gateway.service')))
     assert settings['Type'] == 'notify' and settings['ExecStart'].endswith('/gateway.py')
     assert settings['Environment'].startswith('GATEWAY_URL=wss://')
     assert int(settings['TimeoutStopSec']) > 1
@@ -221,9 +195,8 @@ def test_fan_in():
         for number in range(1500):
             connection.send_text(str(number))
 
-    with Server(feed) as one, Server(feed) as two:
-        with Example('fan_in.py', one.url, two.url) as fan_in:
-            status, out, err = fan_in.end()
+    with Server(feed) as one, Server(feed) as two, Example('fan_in.py', one.url, two.url) as fan_in:
+        status, out, err = fan_in.end()
     lines = [line.split(' ') for line in out.splitlines()]
     for server in (one, two):
         assert [int(number) for url, number in lines if url == server.url] == list(range(1500))
