@@ -8,13 +8,12 @@ from __future__ import absolute_import, division, unicode_literals
 
 import ast
 import base64
-import io
-import os
+import hashlib
 
 import pytest
 from support.client import play
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame
-from support.paths import TESTS, find_test
+from support.paths import find_test, read
 from support.peer import Server
 
 from lomond import WebSocket
@@ -104,8 +103,7 @@ ROWS = [
 
 
 def _tests_of(name):
-    with io.open(os.path.join(TESTS, find_test('test_%s.py' % name)), encoding='utf-8') as source:
-        tree = ast.parse(source.read().encode('utf-8'))
+    tree = ast.parse(read('tests', find_test('test_%s.py' % name)).encode('utf-8'))
     return set(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
@@ -190,7 +188,6 @@ def fed(*chunks):
             return iter([])
     ws = WebSocket('ws://example.test/', proxies={})
     ws.connect(Session)
-    import hashlib
     accept = base64.b64encode(hashlib.sha1(ws.key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
     head = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
             b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
