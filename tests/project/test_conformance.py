@@ -226,9 +226,7 @@ def test_lengths_and_masks_on_the_wire():
             ws.send_binary(b'x' * size)
             ws.send_text('y' * size)
         ws.close()
-    with Server(script) as server:
-        play(server.url(), {'text': send})
-        server.join()
+    play(script, {'text': send})
     assert [(fin, rsv, opcode, len(payload)) for fin, rsv, opcode, _, payload in seen[:-1]] == [
         (True, 0, opcode, size) for size in sizes for opcode in (BINARY, TEXT)]
     assert len(set(key for _, _, _, key, _ in seen)) == len(seen)
