@@ -8,13 +8,14 @@ from __future__ import absolute_import, division, unicode_literals
 import ast
 import importlib
 import inspect
-import io
 import os
 import sys
 
 import pytest
+from support.paths import read
 
 import lomond
+from lomond import WebSocket, errors, events
 
 if sys.version_info < (3, 8):
     pytest.skip('the stubs are read with the ast module of 3.8', allow_module_level=True)
@@ -51,8 +52,7 @@ STUBS = find_stubs()
 
 
 def read_stub(name):
-    with io.open(STUBS[name], encoding='utf-8') as source:
-        return ast.parse(source.read())
+    return ast.parse(read(STUBS[name]))
 
 
 def is_public(name):
@@ -70,14 +70,15 @@ def definitions(body):
     found = {}
     offered = read_all(body)
     for node in body:
+        names = []
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-            found.setdefault(node.name, []).append(node)
+            names = [node.name]
         elif isinstance(node, ast.AnnAssign):
-            found.setdefault(node.target.id, []).append(node)
-        elif isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if alias.asname == alias.name or alias.name in offered:     # "as" exports, too
-                    found.setdefault(alias.name, []).append(node)
+            names = [node.target.id]
+        elif isinstance(node, ast.ImportFrom):          # "as" exports, too
+            names = [one.name for one in node.names if one.asname == one.name or one.name in offered]
+        for name in names:
+            found.setdefault(name, []).append(node)
     return found
 
 
@@ -120,20 +121,15 @@ def compare_parameters(where, node, function):
         has_default = one.default is not inspect.Parameter.empty
         if (default is not None) != has_default:
             wrong.append('{}: only one of stub and module has a default for {}'.format(where, name))
-        elif has_default and not is_ellipsis(default):
-            if ast.literal_eval(default) != one.default:
-                wrong.append('{}: {} is {!r} in the stub, {!r} in the module'.format(
-                    where, name, ast.literal_eval(default), one.default))
+        elif has_default and ast.literal_eval(default) not in (Ellipsis, one.default):
+            wrong.append('{}: {} is {!r} in the stub, {!r} in the module'.format(
+                where, name, ast.literal_eval(default), one.default))
     return wrong
-
-
-def is_ellipsis(node):
-    return isinstance(node, ast.Constant) and node.value is Ellipsis
 
 
 def compare_function(where, nodes, real):
     if len(nodes) > 1:                  # each overload has the names of the function
-        names = [one for one in inspect.signature(real).parameters]
+        names = list(inspect.signature(real).parameters)
         return ['{}: an overload has other parameters'.format(where) for node in nodes
                 if [name for _, name, _ in stub_parameters(node)] != names]
     return compare_parameters(where, nodes[0], real)
@@ -223,41 +219,33 @@ def test_all_names_of_a_package_are_offered():
         assert set(read_all(stub.body)) <= set(definitions(stub.body))
 
 
-def literal_of(node):
-    """Return the text in ``name: ClassVar[Literal['text']]``."""
-    found = [one.value for one in ast.walk(node) if isinstance(one, ast.Constant)]
-    return found[0] if found else None
-
-
-def event_classes():
-    from lomond import events
-    return [one for one in vars(events).values()
-            if inspect.isclass(one) and issubclass(one, events.Event) and one is not events.Event]
+EVENT_CLASSES = [one for one in vars(events).values()
+                 if inspect.isclass(one) and issubclass(one, events.Event) and one is not events.Event]
 
 
 def test_the_name_of_each_event_is_literal():
+    """Each has ``name: ClassVar[Literal['text']]``."""
     stub = definitions(read_stub('lomond.events').body)
-    for event_class in event_classes():
+    for event_class in EVENT_CLASSES:
         [node] = stub[event_class.__name__]
         [name] = definitions(node.body)['name']
-        assert literal_of(name.annotation) == event_class.name
+        texts = [one.value for one in ast.walk(name.annotation) if isinstance(one, ast.Constant)]
+        assert texts == [event_class.name]
 
 
 def test_the_union_has_all_events():
     [union] = definitions(read_stub('lomond.events').body)['AnyEvent']
     names = [node.id for node in ast.walk(union.value) if isinstance(node, ast.Name)]
-    assert sorted(names) == sorted(event_class.__name__ for event_class in event_classes())
+    assert sorted(names) == sorted(event_class.__name__ for event_class in EVENT_CLASSES)
 
 
 def test_errors_have_the_same_bases():
-    from lomond import errors
     stub = definitions(read_stub('lomond.errors').body)
     for name, [node] in stub.items():
         assert [base.id for base in node.bases] == [base.__name__ for base in getattr(errors, name).__bases__]
 
 
 def test_attributes_of_a_websocket_are_in_the_stub():
-    from lomond import WebSocket
     [node] = definitions(read_stub('lomond.websocket').body)['WebSocket']
     stub = definitions(node.body)
     taken = set(inspect.signature(WebSocket.__init__).parameters) - {'self'}
