@@ -13,13 +13,13 @@ import ast
 import doctest
 import importlib
 import inspect
-import io
 import os
 import pkgutil
 import re
 import sys
 
 import pytest
+from support.paths import read
 
 import lomond
 
@@ -51,29 +51,21 @@ class Documented(object):
     """A public class, function, method or property, with what its stub says."""
 
     def __init__(self, where, doc, function, returns, is_property):
-        self.where = where
-        self.doc = doc
+        self.where, self.doc = where, doc
         self.parameters = parameters_of(function)
         self.variable = variable_of(function)       # *args and **kwargs may be documented
-        self.returns = returns
-        self.is_property = is_property
-
-
-def read_stub(path):
-    with io.open(path, encoding='utf-8') as file:
-        return ast.parse(file.read())
+        self.returns, self.is_property = returns, is_property
 
 
 def stubs_of(name):
-    """Return ``[(module, tree)]``: one item, or several for ``testing``."""
-    if name != 'testing':
-        return [('lomond.' + name, read_stub(os.path.join(FOLDER, name + '.pyi')))]
-    found = []
-    for _, part, _ in pkgutil.iter_modules([os.path.join(FOLDER, 'testing')]):
-        path = os.path.join(FOLDER, 'testing', part + '.pyi')
-        if os.path.exists(path):
-            found.append(('lomond.testing.' + part, read_stub(path)))
-    return found
+    """Yield ``(module, tree)``: once, or for each module of ``testing``."""
+    modules = [name]
+    if name == 'testing':
+        modules = ['testing.' + part for _, part, _ in pkgutil.iter_modules([os.path.join(FOLDER, name)])]
+    for module in modules:
+        path = os.path.join(FOLDER, *module.split('.')) + '.pyi'
+        if name != 'testing' or os.path.exists(path):
+            yield 'lomond.' + module, ast.parse(read(path))
 
 
 def variable_of(function):
@@ -93,9 +85,8 @@ def parameters_of(function):
 
 def returns_something(function):
     returns = function.returns
-    is_none = returns is None or getattr(returns, 'value', 0) is None or (
-        isinstance(returns, ast.Name) and returns.id == 'None')
-    return not is_none
+    return not (returns is None or getattr(returns, 'value', 0) is None or
+                isinstance(returns, ast.Name) and returns.id == 'None')
 
 
 def is_public(where, name):
