@@ -88,35 +88,23 @@ def to_the_last(event: AnyEvent) -> str:
     """A checker reports if a kind of event is missing here."""
     if event.name == 'text':
         return event.text
-    if event.name == 'binary':
-        return event.data.hex()
-    if event.name == 'ping':
-        return event.data.hex()
-    if event.name == 'pong':
+    if event.name == 'binary' or event.name == 'ping' or event.name == 'pong':
         return event.data.hex()
     if event.name == 'connecting':
         return event.url
     if event.name == 'connected':
         return event.proxy or event.url
-    if event.name == 'connect_fail':
-        return event.reason
     if event.name == 'redirected':
         return event.url + event.location + (event.response.get('location') or '')
     if event.name == 'ready':
         return event.protocol or ''
-    if event.name == 'rejected':
-        return event.reason
     if event.name == 'poll':
         return str(event.received_time)
-    if event.name == 'closing':
-        return event.reason
-    if event.name == 'closed':
-        return event.reason
-    if event.name == 'unresponsive':
-        return event.reason
     if event.name == 'protocol_error':
         return event.error if event.critical else ''
-    if event.name == 'disconnected':
+    if event.name == 'closing' or event.name == 'closed' or event.name == 'disconnected':
+        return event.reason
+    if event.name == 'connect_fail' or event.name == 'rejected' or event.name == 'unresponsive':
         return event.reason
     if event.name == 'unknown':
         return str(event.message)
