@@ -7,43 +7,12 @@ from collections.abc import Callable
 
 from typing_extensions import assert_type
 
-from lomond import WebSocket
+from lomond import WebSocket, testing
 from lomond.compression import Deflate
 from lomond.persist import persist
 from lomond.response import Request
 from lomond.session import WebsocketSession
-from lomond.testing import (
-    ACCEPT,
-    EOF,
-    FakeClock,
-    ReceiveTimeout,
-    ScriptedTransport,
-    ScriptError,
-    Server,
-    ServerConnection,
-    ServerError,
-    bad_frames,
-    binary_frame,
-    close_frame,
-    close_with,
-    continuation_frame,
-    drop_after,
-    echo,
-    garbage,
-    ping_frame,
-    pong_frame,
-    raw,
-    redirect,
-    reject,
-    room,
-    sends_fail,
-    session_class,
-    silent,
-    stall_reads,
-    text_frame,
-    unresponsive,
-    until,
-)
+from lomond.testing import FakeClock, ReceiveTimeout, ScriptedTransport, Server, ServerConnection, raw
 
 
 def greet(connection: ServerConnection) -> None:
@@ -90,36 +59,39 @@ def with_server(context: ssl.SSLContext) -> None:
         assert_type(server.connections[0].messages, 'list[str | bytes]')
         print(server.connections[0].close_code, server.connections[0].events, server.errors)
     Server(greet, ['chat'], Deflate(level=1), context, decide, '127.0.0.1', 0, None, None, False, 1024)
-    for handler in (echo, silent, unresponsive, stall_reads, garbage, bad_frames, no_http):
+    for handler in (testing.echo, testing.silent, testing.unresponsive, testing.stall_reads,
+                    testing.garbage, testing.bad_frames, no_http):
         Server(handler).start().stop()
-    for made in (reject(), reject(429, {'Retry-After': '3'}, b'later'), reject(503, [(b'X-One', 'two')]),
-                 redirect('/other', 307), drop_after(3, reset=True), close_with(None),
-                 close_with(1001, 'bye')):
+    for made in (testing.reject(), testing.reject(429, {'Retry-After': '3'}, b'later'),
+                 testing.reject(503, [(b'X-One', 'two')]), testing.redirect('/other', 307),
+                 testing.drop_after(3, reset=True), testing.close_with(None),
+                 testing.close_with(1001, 'bye')):
         Server(made, timeout=1)
     Server(lambda connection: connection.close())
-    print(ServerError)
+    print(testing.ServerError)
 
 
 def test_by_fixture(wsserver: Callable[..., Server]) -> None:
-    server = wsserver(echo, timeout=3)
+    server = wsserver(testing.echo, timeout=3)
     print(WebSocket(server.url))
 
 
 def with_script() -> None:
     clock = FakeClock(epoch=0)
     wire = ScriptedTransport(
-        [ACCEPT, text_frame('one'), 60, 0.5, until('ping'), pong_frame(), ping_frame(b'x'),
-         until(lambda transport: len(transport.sent) > 2), room(0), room(None), OSError('reset'),
-         sends_fail(OSError('broken')), text_frame('a', fin=False), continuation_frame(b'b'),
-         binary_frame(b'c'), close_frame(1001, 'bye'), close_frame(None),
-         lambda transport: b'' if transport.is_closed else None, EOF],
+        [testing.ACCEPT, testing.text_frame('one'), 60, 0.5, testing.until('ping'), testing.pong_frame(),
+         testing.ping_frame(b'x'), testing.until(lambda transport: len(transport.sent) > 2), testing.room(0),
+         testing.room(None), OSError('reset'), testing.sends_fail(OSError('broken')),
+         testing.text_frame('a', fin=False), testing.continuation_frame(b'b'), testing.binary_frame(b'c'),
+         testing.close_frame(1001, 'bye'), testing.close_frame(None),
+         lambda transport: b'' if transport.is_closed else None, testing.EOF],
         clock=clock, protocols=['chat'], deflate=True, answers=True, connect_error=None, patience=10)
     made: type[WebsocketSession] = wire.session_class
     websocket = WebSocket('ws://example.org/', proxies={})
     for event in websocket.connect(session_class=made):
         print(event.name)
-    for event in persist(websocket, session_class=session_class(wire, ScriptedTransport([EOF])),
-                         exit_event=clock.event()):
+    for event in persist(websocket, exit_event=clock.event(),
+                         session_class=testing.session_class(wire, ScriptedTransport([testing.EOF]))):
         print(event.name)
     assert_type(wire.sent, 'list[tuple[float, bytes]]')
     if wire.request is not None:
@@ -129,4 +101,4 @@ def with_script() -> None:
             print(when, event.text)
     clock.advance(1.5)
     assert_type(clock.elapsed, float)
-    print(ScriptError)
+    print(testing.ScriptError)

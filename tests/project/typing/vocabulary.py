@@ -6,23 +6,9 @@ from typing_extensions import assert_type
 
 import lomond
 import lomond.auth
+from lomond import errors
 from lomond.constants import USER_AGENT, WS_KEY, WS_VERSION
-from lomond.errors import (
-    CompressionParameterError,
-    ConnectFail,
-    CriticalProtocolError,
-    FrameBuildError,
-    HandshakeError,
-    PayloadTooLarge,
-    ProtocolError,
-    ProxyFail,
-    SendTimeout,
-    TransportFail,
-    WebSocketClosed,
-    WebSocketClosing,
-    WebSocketError,
-    WebSocketUnavailable,
-)
+from lomond.errors import WebSocketError
 from lomond.opcode import Opcode, is_reserved, reserved_opcodes
 from lomond.response import Request, Response
 from lomond.status import Status
@@ -63,19 +49,20 @@ assert_type(lomond.auth.basic('user', 'password'), str)
 assert_type(lomond.auth.DigestAuth('user', 'password').answer([], 'GET', '/'), 'str | None')
 
 raised: list[type[WebSocketError]] = [
-    CompressionParameterError, ConnectFail, CriticalProtocolError, FrameBuildError, HandshakeError,
-    PayloadTooLarge, ProtocolError, ProxyFail, SendTimeout, TransportFail, WebSocketClosed,
-    WebSocketClosing, WebSocketUnavailable]
+    errors.CompressionParameterError, errors.ConnectFail, errors.CriticalProtocolError,
+    errors.FrameBuildError, errors.HandshakeError, errors.PayloadTooLarge, errors.ProtocolError,
+    errors.ProxyFail, errors.SendTimeout, errors.TransportFail, errors.WebSocketClosed,
+    errors.WebSocketClosing, errors.WebSocketUnavailable]
 
 
 def send(text: str) -> bool:
     try:
         websocket.send_text(text)
-    except (WebSocketClosing, WebSocketClosed):
+    except (errors.WebSocketClosing, errors.WebSocketClosed):
         return False
-    except SendTimeout as error:
-        raise TransportFail('{}: {reason}', text, reason=error)
-    except WebSocketUnavailable as error:
+    except errors.SendTimeout as error:
+        raise errors.TransportFail('{}: {reason}', text, reason=error)
+    except errors.WebSocketUnavailable as error:
         print(str(error), error.args)
         return False
     return True
