@@ -76,8 +76,6 @@ def top(module):
 
 def is_allowed(importer, imported):
     """Whether one part of lomond may import another (names as in the tables)."""
-    if importer in FRONT_DOORS:
-        return True
     if importer in VOCABULARY:
         return imported in VOCABULARY and importer != imported
     if imported in VOCABULARY:
@@ -117,28 +115,20 @@ def names_imported_at_import(tree, module):
                        if not isinstance(child, (ast.FunctionDef, ast.Lambda)))
 
 
-def edge_problems(node, module):
-    """What is wrong with the edges inside lomond of one import statement."""
+def import_problems(node, module):
+    """What is wrong with one import statement, wherever it stands."""
     importer = top(module)
     for name in imported_names(node, module):
-        if not is_within(name, ['lomond']) or importer in FRONT_DOORS:
-            continue
-        target = (name.split('.') + [''])[1]
-        if target not in KNOWN:
-            # `import lomond`, `from lomond import WebSocket`: the front door
-            yield 'imports %s, which has no place in the layout' % name
-        elif not is_allowed(importer, target):
-            yield '%s imports %s' % (importer, target)
+        if is_within(name, ['lomond']) and importer not in FRONT_DOORS:
+            target = (name.split('.') + [''])[1]
+            if target not in KNOWN:
+                # `import lomond`, `from lomond import WebSocket`: the front door
+                yield 'imports %s, which has no place in the layout' % name
+            elif not is_allowed(importer, target):
+                yield '%s imports %s' % (importer, target)
         for kept in KEPT_FROM.get(importer, ()):
             if is_within(name, ['lomond.' + kept]):
                 yield '%s imports %s, which it leaves to another face' % (importer, kept)
-
-
-def import_problems(node, module):
-    """What is wrong with one import statement, wherever it stands."""
-    for problem in edge_problems(node, module):
-        yield problem
-    for name in imported_names(node, module):
         if is_within(name, FORBIDDEN_MODULES):
             yield 'imports %s, which is forbidden' % name
         if module == '_compat':
