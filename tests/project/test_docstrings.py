@@ -43,9 +43,6 @@ INTERNAL = frozenset((
     'persist.AnyEvent', 'response.is_token', 'response.escape', 'response.split_list',
     'auth.basic', 'auth.parse_challenges'))
 
-#: Special methods, which are documented with the class.
-SPECIAL = re.compile('__[a-z]+__$')
-
 
 class Documented(object):
     """A public class, function, method or property, with what its stub says."""
@@ -140,7 +137,7 @@ def find_members(where, thing, node, tree):
     yield Documented(where, inspect.cleandoc(vars(thing).get('__doc__') or ''),
                      constructor, False, False)
     for part in node.body:
-        if isinstance(part, ast.FunctionDef) and is_public(where, part.name) and not SPECIAL.match(part.name):
+        if isinstance(part, ast.FunctionDef) and is_public(where, part.name):
             is_property = any(getattr(mark, 'id', '') == 'property' for mark in part.decorator_list)
             member = inspect.getattr_static(thing, part.name)
             yield Documented(where + '.' + part.name, inspect.getdoc(getattr(member, '__func__', member)),
