@@ -8,13 +8,12 @@ from __future__ import absolute_import, division, unicode_literals
 
 import ast
 import base64
-import hashlib
 
 import pytest
 from support.client import play
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame
 from support.paths import find_test, read
-from support.peer import Server
+from support.peer import Server, upgrade
 
 from lomond import WebSocket
 from lomond.status import Status
@@ -188,10 +187,8 @@ def fed(*chunks):
             return iter([])
     ws = WebSocket('ws://example.test/', proxies={})
     ws.connect(Session)
-    accept = base64.b64encode(hashlib.sha1(ws.key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
-    head = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-            b'Sec-WebSocket-Accept: ' + accept + b'\r\n\r\n')
-    return [event.name for chunk in (head,) + chunks for event in ws.feed(chunk)][1:], ws.session.written
+    chunks = (upgrade(ws.key),) + chunks
+    return [event.name for chunk in chunks for event in ws.feed(chunk)][1:], ws.session.written
 
 
 @pytest.mark.parametrize('opcode', [CLOSE, PING, PONG])
