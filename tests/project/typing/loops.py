@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import assert_never, assert_type
@@ -113,12 +113,6 @@ def to_the_last(event: AnyEvent) -> str:
     if event.name == 'gave_up':
         return str(event.attempts)
     assert_never(event)
-
-
-def texts(found: Iterator[AnyEvent]) -> Iterator[str]:
-    for event in found:
-        if event.name == 'text':
-            yield event.text
 
 
 HANDLERS: dict[str, Callable[[WebSocket, Any], None]] = {
