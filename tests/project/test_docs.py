@@ -77,12 +77,9 @@ class Block(object):
         self.text, self.words = text, words
         self.name = '{}:{}'.format(page, line)
         self.caption = options.get('caption', '')
+        self.file_name = self.word('file') if language == 'python' else None
         self.output = None          # the text that it prints, when the page shows it
         self.before = None          # the block it continues
-
-    @property
-    def file_name(self):
-        return self.word('file') if self.language == 'python' else None
 
     def word(self, name, default=None):
         """The value of ``name=value``; True for a bare word."""
@@ -532,7 +529,7 @@ def run_command(line, world):
     timer = threading.Timer(30, process.kill)
     timer.start()
     try:
-        out, err = process.communicate()
+        err = process.communicate()[1]
     finally:
         timer.cancel()
         timer.join()
