@@ -22,16 +22,11 @@ installed = pytest.mark.skipif(not os.environ.get('LOMOND_TESTED_IN'),
                                reason='the checkout is tested, not an installed wheel')
 
 
-@pytest.fixture(scope='module')
-def settings():
-    configparser = pytest.importorskip('configparser')
-    parser = configparser.ConfigParser()
-    parser.read_string(read('setup.cfg'))
-    return parser
-
-
 @python3
-def test_settings(settings):
+def test_settings():
+    import configparser
+    settings = configparser.ConfigParser()
+    settings.read_string(read('setup.cfg'))
     refused = ', '.join('!=3.{}.*'.format(minor) for minor in range(6))
     assert settings['options']['python_requires'] == '>=2.7, ' + refused
     assert settings['options']['install_requires'].split() == ['certifi', 'six']
