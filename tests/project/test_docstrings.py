@@ -94,9 +94,7 @@ def find_public():
     """Yield every public class and callable of the stubs."""
     found = []
     for name in PUBLIC:
-        allowed = None
-        if name == 'testing':
-            allowed = importlib.import_module('lomond.testing').__all__
+        allowed = importlib.import_module('lomond.testing').__all__ if name == 'testing' else None
         for module_name, tree in stubs_of(name):
             module = importlib.import_module(module_name)
             for node in tree.body:
