@@ -127,12 +127,11 @@ def test_chat():
 
 @python3
 def test_chat_says_goodbye_at_ctrl_c():
-    with Server(echo) as server:
-        with Example('chat.py', server.url) as chat:
-            assert b'connected' in chat.process.stdout.readline()
-            chat.process.send_signal(signal.SIGINT)
-            assert chat.process.stdout.readline().strip() == b'* the end: closed'
-            assert chat.end()[0] == 0
+    with Server(echo) as server, Example('chat.py', server.url) as chat:
+        assert b'connected' in chat.process.stdout.readline()
+        chat.process.send_signal(signal.SIGINT)
+        assert chat.process.stdout.readline().strip() == b'* the end: closed'
+        assert chat.end()[0] == 0
         assert server.connections[0].close_code == 1000
 
 
