@@ -70,11 +70,16 @@ class Log(object):
             data = data[count:]
 
 
+def split(data, rng, count=5):
+    """Return some bytes cut at ``count`` random places; parts may be empty."""
+    places = sorted(rng.randrange(len(data) + 1) for _ in range(count))
+    return [data[start:stop] for start, stop in zip([0] + places, places + [len(data)])]
+
+
 def cut(data, rng):
     """Return pieces of some bytes, cut at random places."""
     count = rng.choice([1, 2, 3, 8, 20])
-    places = sorted(rng.randrange(len(data) + 1) for _ in range(min(count, len(data))))
-    return [data[start:stop] for start, stop in zip([0] + places, places + [len(data)]) if start < stop]
+    return [piece for piece in split(data, rng, min(count, len(data))) if piece]
 
 
 def ways(data, seed=6455):

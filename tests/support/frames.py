@@ -7,6 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import binascii
 import struct
+import zlib
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -48,6 +49,17 @@ def frame(opcode, payload=b'', fin=True, rsv=0, key=None, length=None, form=None
     if key is None:
         return header + payload
     return header + key + mask(key, payload)
+
+
+def deflate(data, compressor=None, tail=4):
+    """Return the payload of a compressed message (RFC 7692, 7.2.1).
+
+    :param compressor: has the context of earlier messages; by default there is none
+    :param tail: how many octets of the last, empty block are left out; 0 for a fragment
+    """
+    compressor = compressor or zlib.compressobj(6, zlib.DEFLATED, -15)
+    packed = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    return packed[:len(packed) - tail]
 
 
 def close_payload(code, reason=b''):

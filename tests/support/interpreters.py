@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import contextlib
 import gc
 import platform
 
@@ -12,6 +13,17 @@ IS_COUNTED = platform.python_implementation() == 'CPython'
 
 #: Marks tests of what is freed without the garbage collector.
 counted = pytest.mark.skipif(not IS_COUNTED, reason='this Python frees nothing at once: use with')
+
+
+@contextlib.contextmanager
+def no_collector():
+    """In its body, an object is freed with its last reference or not at all."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def collect_what_is_not_counted():
