@@ -8,21 +8,19 @@ import threading
 import pytest
 from support.cores import open_client
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame
+from support.opening import HANDSHAKE_KEY, answer
 
 from lomond import errors
 from lomond.protocol import states
 from lomond.protocol.connection import CLIENT, Connection
 from lomond.protocol.handshake import ClientHandshake
 
-KEY = b'dGhlIHNhbXBsZSBub25jZQ=='
-ANSWER = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-          b'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n')
+ANSWER = answer()
 REFUSAL = b'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n'
 
-NAMES = ('CONNECTING OPEN REMOTE_CLOSING LOCAL_CLOSING ECHOED CLOSED FAILED REJECTED DISCONNECTED'
-         .split())
-UNAVAILABLE, CLOSING, CLOSED = (
-    errors.WebSocketUnavailable, errors.WebSocketClosing, errors.WebSocketClosed)
+UNAVAILABLE, CLOSING, CLOSED = errors.WebSocketUnavailable, errors.WebSocketClosing, errors.WebSocketClosed
+NAMES = 'CONNECTING OPEN REMOTE_CLOSING LOCAL_CLOSING ECHOED CLOSED FAILED REJECTED DISCONNECTED'.split()
+in_each_state = pytest.mark.parametrize('name', NAMES)
 
 # name: flag, may send, auto pong, a send raises, ends graceful
 FLAGS = {
@@ -50,7 +48,7 @@ def test_all_states_are_there():
     assert sorted(FLAGS) == sorted(NAMES)
 
 
-@pytest.mark.parametrize('name', NAMES)
+@in_each_state
 def test_flags(name):
     state = named(name)
     flag, may_send, may_pong, refusal, ends_graceful = FLAGS[name]
@@ -86,7 +84,7 @@ def test_all_inputs_are_there():
     assert len(set(states.INPUTS)) == len(INPUTS)
 
 
-@pytest.mark.parametrize('name', NAMES)
+@in_each_state
 @pytest.mark.parametrize('what', INPUTS)
 def test_moves(name, what):
     expected = 'DISCONNECTED' if what == 'DISCONNECT' else MOVES[name].get(what)
@@ -105,7 +103,7 @@ def test_ends_are_reached_once():
 # --- a real connection in every state, and all that can happen to it there ---
 
 def connecting():
-    return Connection(CLIENT, ClientHandshake(KEY))
+    return Connection(CLIENT, ClientHandshake(HANDSHAKE_KEY))
 
 
 def drain(core):
@@ -153,10 +151,9 @@ WALK = {
         'close()': ('LOCAL_CLOSING', [], []), 'fail()': ('FAILED', [], [CLOSE])},
     'REMOTE_CLOSING': {
         'answer': ('ECHOED', [], [CLOSE]), 'refusal': ('ECHOED', [], [CLOSE]),
-        'text': ('ECHOED', [], [CLOSE]),
-        'ping': ('ECHOED', [], [CLOSE]), 'close frame': ('ECHOED', [], [CLOSE]),
-        'violation': ('ECHOED', [], [CLOSE]), 'close()': ('ECHOED', [], []),
-        'fail()': ('FAILED', [], [CLOSE])},
+        'text': ('ECHOED', [], [CLOSE]), 'ping': ('ECHOED', [], [CLOSE]),
+        'close frame': ('ECHOED', [], [CLOSE]), 'violation': ('ECHOED', [], [CLOSE]),
+        'close()': ('ECHOED', [], []), 'fail()': ('FAILED', [], [CLOSE])},
     'LOCAL_CLOSING': {
         'answer': ('FAILED', ['protocol_error'], []), 'refusal': ('FAILED', ['protocol_error'], []),
         'text': ('LOCAL_CLOSING', ['text'], []), 'ping': ('LOCAL_CLOSING', ['ping'], [PONG]),
@@ -168,18 +165,17 @@ BYTES = {'answer': ANSWER, 'refusal': REFUSAL, 'text': frame(TEXT, b'x'), 'ping'
 HAPPENINGS = sorted(BYTES) + ['close()', 'fail()', 'disconnect()', 'end of stream']
 
 
-@pytest.mark.parametrize('name', NAMES)
+@in_each_state
 @pytest.mark.parametrize('what', HAPPENINGS)
 def test_walk(name, what):
     if what in ('disconnect()', 'end of stream'):
-        expected = ('DISCONNECTED', [], [CLOSE] if (name, what)
-                    == ('REMOTE_CLOSING', 'end of stream') else [])
+        echoes = (name, what) == ('REMOTE_CLOSING', 'end of stream')
+        expected = ('DISCONNECTED', [], [CLOSE] if echoes else [])
     else:
         # From these on nothing happens any more.
         expected = WALK.get(name, {}).get(what, (name, [], []))
     core, events = in_state(name, BYTES.get(what, b''))
-    names = []
-    payload = None
+    names, payload = [], None
     if what == 'close()':
         payload = core.close(1000, 'bye')
     elif what == 'fail()':
@@ -198,31 +194,28 @@ def test_walk(name, what):
         name if what == 'close()' else None)
 
 
-@pytest.mark.parametrize('name', NAMES)
+@in_each_state
 def test_second_close_frame_is_never_made(name):
     core, events = in_state(name)
     payloads = [core.close(), core.close(1001)]
     core.fail(1011, 'x')
     list(events or ())
     list(core.receive(b'\xff\xff'))
-    closes = [opcode for opcode in drain(core) if opcode == CLOSE] + [
-        payload for payload in payloads if payload is not None]
+    closes = drain(core).count(CLOSE) + sum(payload is not None for payload in payloads)
     # Of those that had sent none.
-    assert len(closes) == (1 if name in ('OPEN', 'REMOTE_CLOSING') else 0)
+    assert closes == (1 if name in ('OPEN', 'REMOTE_CLOSING') else 0)
 
 
-@pytest.mark.parametrize('name', NAMES)
+@in_each_state
 @pytest.mark.parametrize('send', ['message', 'ping', 'pong'])
 def test_sends(name, send):
     """api.md, section 5."""
     core, _ = in_state(name)
     refusal = FLAGS[name][3]
-
     def do():
         if send == 'message':
             return list(core.send_message(TEXT, b'x'))
         return getattr(core, 'send_' + send)(b'x')
-
     if refusal is None:
         assert do()
         core.check_send()
@@ -233,9 +226,10 @@ def test_sends(name, send):
             assert type(caught.value) is refusal
 
 
-@pytest.mark.parametrize('name', NAMES)
+@in_each_state
 def test_bad_arguments_come_before_the_state(name):
     core, _ = in_state(name)
+    close_sent = core.close_sent
     for send in (core.send_ping, core.send_pong):
         with pytest.raises(ValueError) as caught:
             send(b'x' * 126)
@@ -245,7 +239,7 @@ def test_bad_arguments_come_before_the_state(name):
             core.close(code)
     with pytest.raises(ValueError):
         core.close(1000, b'\xff')
-    assert core.state.name == name
+    assert core.state.name == name and core.close_sent == close_sent
 
 
 # --- the state is the order of the inputs, whoever asks ---
@@ -255,17 +249,15 @@ def test_progress_is_folded_when_asked():
     assert progress.state is states.CONNECTING and not progress.was_open
     assert progress.move(states.READY) is states.OPEN
     assert not progress.close_sent and progress.was_open
-    assert progress.take_close_token() is True
-    assert progress.close_sent
+    assert progress.take_close_token() is True and progress.close_sent
     assert progress.take_close_token() is False
     assert progress.move(states.CLOSE_SENT) is states.LOCAL_CLOSING
     assert progress.disconnect() is progress.disconnect() is progress.state is states.DISCONNECTED
 
 
 def test_illegal_move_shows():
-    progress = states.Progress()
     with pytest.raises(KeyError):
-        progress.move(states.CLOSE_RECEIVED)
+        states.Progress().move(states.CLOSE_RECEIVED)
 
 
 @pytest.fixture
@@ -285,13 +277,11 @@ def race(*calls):
     """Call them all at once, each in its thread; what they returned."""
     results = [None] * len(calls)
     barrier = [len(calls)]
-
     def run(number, call):
         barrier.pop() if not number else None
         while barrier:
             pass
         results[number] = call()
-
     threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
     for thread in reversed(threads):
         thread.start()
@@ -309,13 +299,11 @@ def test_races_for_the_close_frame(busy_switching):
 def race_for_the_close_frame(peer_closes):
     core = open_client()
     sent = []
-
     def loop():
         data = close_frame(4000) if peer_closes else frame(TEXT, b'x') + b'\xff\xff'
         for _ in core.receive(frame(TEXT, b'a') * 3 + data):
             sent.extend(core.take_outgoing())
         sent.extend(core.take_outgoing())
-
     results = race(loop, lambda: core.close(1000, 'one'), lambda: core.close(1001, 'two'))
     closes = [payload for payload in results[1:] if payload is not None]
     closes += [payload for opcode, payload in sent if opcode == CLOSE]
@@ -324,8 +312,7 @@ def race_for_the_close_frame(peer_closes):
         assert closes == [close_payload(4000)]
     else:
         assert core.state is (states.CLOSED if peer_closes else states.FAILED)
-    assert core.close() is None and core.take_outgoing() == []
-    assert core.close_sent
+    assert core.close() is None and core.take_outgoing() == [] and core.close_sent
 
 
 def test_races_before_ready(busy_switching):
@@ -336,11 +323,7 @@ def test_races_before_ready(busy_switching):
 def race_before_ready(data):
     core = connecting()
     names = []
-
-    def loop():
-        names.extend(event.name for event in core.receive(data))
-
-    payload = race(loop, core.close)[1]
+    payload = race(lambda: names.extend(event.name for event in core.receive(data)), core.close)[1]
     state = core.state.name
     if payload is not None:
         assert names == ['ready'] and state == 'LOCAL_CLOSING'
