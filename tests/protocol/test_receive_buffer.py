@@ -9,18 +9,39 @@ import pytest
 from lomond.protocol.receive_buffer import FIRST_SIZE, LARGEST_SIZE, ReceiveBuffer
 
 
+@pytest.fixture
+def receive_buffer():
+    return ReceiveBuffer()
+
+
 def put(receive_buffer, data):
-    """Put bytes there as a socket would; False when not all of them fit."""
+    """Put bytes there as a socket would; the rest is returned."""
     place = receive_buffer.get_buffer()
-    assert len(place) > 0
     count = min(len(place), len(data))
+    assert len(place) > 0
     place[:count] = data[:count]
     receive_buffer.advance(count)
     return data[count:]
 
 
-def test_fresh():
-    receive_buffer = ReceiveBuffer()
+def put_and_parse(receive_buffer, data):
+    """Put all of it there, read by read; the sizes of the buffer when the parser has read each."""
+    sizes = []
+    while data:
+        data = put(receive_buffer, data)
+        receive_buffer.start = receive_buffer.end
+        sizes.append(len(receive_buffer.buffer))
+    return sizes
+
+
+def put_directly(receive_buffer):
+    """A payload of ten bytes comes with a place of its own."""
+    receive_buffer.direct, receive_buffer.filled = memoryview(bytearray(10)), 0
+    put(receive_buffer, b'0123456789')
+    receive_buffer.direct = None
+
+
+def test_fresh(receive_buffer):
     assert len(receive_buffer.buffer) == FIRST_SIZE
     assert len(receive_buffer.get_buffer()) == len(receive_buffer.get_buffer(1 << 30)) == FIRST_SIZE
     assert receive_buffer.start == receive_buffer.end == 0
@@ -28,8 +49,7 @@ def test_fresh():
     assert receive_buffer.take() == b''
 
 
-def test_what_was_put_is_there():
-    receive_buffer = ReceiveBuffer()
+def test_what_was_put_is_there(receive_buffer):
     assert put(receive_buffer, b'hello') == b''
     assert bytes(receive_buffer.buffer[receive_buffer.start:receive_buffer.end]) == b'hello'
     assert put(receive_buffer, b' world') == b''
@@ -38,34 +58,21 @@ def test_what_was_put_is_there():
     assert len(receive_buffer.get_buffer()) == FIRST_SIZE
 
 
-def test_doubles_when_one_read_fills_it():
-    receive_buffer = ReceiveBuffer()
-    sizes = []
-    data = b'x' * (1 << 20)
-    while data:
-        data = put(receive_buffer, data)
-        receive_buffer.start = receive_buffer.end           # the parser has read it all
-        sizes.append(len(receive_buffer.buffer))
+def test_doubles_when_one_read_fills_it(receive_buffer):
+    sizes = put_and_parse(receive_buffer, b'x' * (1 << 20))
     # not before there is more to read: what comes may be a large payload, with a place of its own
     assert sizes[:7] == [FIRST_SIZE, 2 * FIRST_SIZE, 4 * FIRST_SIZE, 8 * FIRST_SIZE, 16 * FIRST_SIZE,
                          LARGEST_SIZE, LARGEST_SIZE]
     assert max(sizes) == LARGEST_SIZE
 
 
-def test_small_again_behind_a_large_payload():
+def test_small_again_behind_a_large_payload(receive_buffer):
     """What is read together with the header of the next large payload has to be copied."""
-    receive_buffer = ReceiveBuffer()
-    data = b'x' * (FIRST_SIZE * 7)
-    while data:
-        data = put(receive_buffer, data)
-        receive_buffer.start = receive_buffer.end
+    put_and_parse(receive_buffer, b'x' * (FIRST_SIZE * 7))
     assert len(receive_buffer.get_buffer()) == 8 * FIRST_SIZE
     buffer = receive_buffer.buffer
-    put(receive_buffer, b'header')
-    receive_buffer.start = receive_buffer.end
-    receive_buffer.direct, receive_buffer.filled = memoryview(bytearray(10)), 0
-    put(receive_buffer, b'0123456789')
-    receive_buffer.direct = None
+    put_and_parse(receive_buffer, b'header')
+    put_directly(receive_buffer)
     assert len(receive_buffer.get_buffer()) == FIRST_SIZE
     data = b'y' * FIRST_SIZE
     assert put(receive_buffer, data) == b''
@@ -74,29 +81,22 @@ def test_small_again_behind_a_large_payload():
     assert receive_buffer.buffer is buffer
 
 
-def test_no_growth_for_a_large_payload():
+def test_no_growth_for_a_large_payload(receive_buffer):
     """A first read that is full of it says nothing about the next header."""
-    receive_buffer = ReceiveBuffer()
     for _ in range(5):
-        put(receive_buffer, b'x' * FIRST_SIZE)
-        receive_buffer.start = receive_buffer.end
-        receive_buffer.direct, receive_buffer.filled = memoryview(bytearray(10)), 0
-        put(receive_buffer, b'0123456789')
-        receive_buffer.direct = None
+        put_and_parse(receive_buffer, b'x' * FIRST_SIZE)
+        put_directly(receive_buffer)
     assert len(receive_buffer.buffer) == FIRST_SIZE == len(receive_buffer.get_buffer())
 
 
-def test_does_not_grow_for_less():
-    receive_buffer = ReceiveBuffer()
+def test_does_not_grow_for_less(receive_buffer):
     for _ in range(100):
         put(receive_buffer, b'x' * (FIRST_SIZE - 1))
-        put(receive_buffer, b'y')
-        receive_buffer.start = receive_buffer.end
+        put_and_parse(receive_buffer, b'y')
     assert len(receive_buffer.buffer) == FIRST_SIZE
 
 
-def test_rest_moves_to_the_front():
-    receive_buffer = ReceiveBuffer()
+def test_rest_moves_to_the_front(receive_buffer):
     put(receive_buffer, b'x' * (FIRST_SIZE - 4))
     put(receive_buffer, b'rest')
     buffer = receive_buffer.buffer
@@ -107,8 +107,7 @@ def test_rest_moves_to_the_front():
     assert receive_buffer.take() == b'est'
 
 
-def test_grows_for_what_nobody_reads():
-    receive_buffer = ReceiveBuffer()
+def test_grows_for_what_nobody_reads(receive_buffer):
     put(receive_buffer, b'x')
     receive_buffer.start = 1
     data = rest = bytes(bytearray(range(256))) * 1000
@@ -133,9 +132,8 @@ def test_any_order_of_reads():
         assert received + receive_buffer.take() == sent
 
 
-def test_views_that_are_kept_do_no_harm():
+def test_views_that_are_kept_do_no_harm(receive_buffer):
     """A bytearray of which somebody has a view cannot be resized: it is replaced."""
-    receive_buffer = ReceiveBuffer()
     views = []
     data = rest = b'0123456789' * 50000
     while rest:
@@ -146,17 +144,15 @@ def test_views_that_are_kept_do_no_harm():
 
 @pytest.mark.parametrize('size', [0, 1, FIRST_SIZE, FIRST_SIZE + 1, 100000])
 @pytest.mark.parametrize('kind', [bytes, bytearray, memoryview])
-def test_put_back(size, kind):
-    receive_buffer = ReceiveBuffer()
+def test_put_back(receive_buffer, size, kind):
     data = (b'0123456789' * (size // 10 + 1))[:size]
     receive_buffer.put_back(kind(data))
     put(receive_buffer, b'more')
     assert receive_buffer.take() == data + b'more'
 
 
-def test_direct():
+def test_direct(receive_buffer):
     """A payload with a place of its own never passes the buffer."""
-    receive_buffer = ReceiveBuffer()
     place = bytearray(10)
     receive_buffer.direct, receive_buffer.filled = memoryview(place), 0
     assert put(receive_buffer, b'012345') == b''
@@ -166,8 +162,7 @@ def test_direct():
     assert receive_buffer.take() == b''
 
 
-def test_drop():
-    receive_buffer = ReceiveBuffer()
+def test_drop(receive_buffer):
     put(receive_buffer, b'x' * 100)
     receive_buffer.direct = memoryview(bytearray(5))
     receive_buffer.drop()
@@ -175,8 +170,7 @@ def test_drop():
     assert len(receive_buffer.get_buffer()) == FIRST_SIZE
 
 
-def test_release():
-    receive_buffer = ReceiveBuffer()
+def test_release(receive_buffer):
     put(receive_buffer, b'x' * FIRST_SIZE)
     receive_buffer.direct = memoryview(bytearray(5))
     receive_buffer.release()
