@@ -5,26 +5,20 @@ from __future__ import absolute_import, division, unicode_literals
 
 import io
 import random
-import zlib
 
 import pytest
+from support.cores import split
+from support.errors import raises
+from support.frames import deflate
 
 from lomond.errors import CriticalProtocolError, PayloadTooLarge
 from lomond.protocol import message as message_module
-from lomond.protocol.message import (
-    JOIN_AFTER,
-    STEP,
-    Message,
-    _PlainStore,
-    _Store,
-    _Text,
-    _WideText,
-    too_large,
-)
+from lomond.protocol.message import JOIN_AFTER, STEP, Message, too_large
 from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
 from lomond.protocol.utf8 import Utf8Decoder
 
-STORES = [_PlainStore] + ([_Store] if hasattr(io.BytesIO, 'getbuffer') else [])
+STORES = [message_module._PlainStore] + (
+    [message_module._Store] if hasattr(io.BytesIO, 'getbuffer') else [])
 
 
 @pytest.fixture(params=STORES)
@@ -34,7 +28,7 @@ def store(request, monkeypatch):
     return request.param
 
 
-@pytest.fixture(params=[_Text, _WideText], autouse=True)
+@pytest.fixture(params=[message_module._Text, message_module._WideText], autouse=True)
 def text(request, monkeypatch):
     """Each way to keep text, on every Python."""
     monkeypatch.setattr(message_module, 'new_text', request.param)
@@ -45,20 +39,10 @@ def inflater(**parameters):
     return PerMessageDeflate(DeflateParameters(**parameters), True).inflate
 
 
-def deflated(data):
-    zobj = zlib.compressobj(6, zlib.DEFLATED, -15)
-    return (zobj.compress(data) + zobj.flush(zlib.Z_SYNC_FLUSH))[:-4]
-
-
 def put_together(message, parts):
     for number, part in enumerate(parts):
         message.add(part, number == len(parts) - 1)
     return message.take()
-
-
-def split(data, rng):
-    places = sorted(rng.randrange(len(data) + 1) for _ in range(5))
-    return [data[start:stop] for start, stop in zip([0] + places, places + [len(data)])]
 
 
 DATA = 'pl\xe4in \u2603 \U0001f600 '.encode('utf-8') * 30
@@ -73,7 +57,7 @@ def test_parts(store, kind, is_text, compressed):
     for _ in range(50):
         message = Message(is_text, inflater() if compressed else None, len(DATA))
         assert message.is_plain_binary == (not is_text and not compressed)
-        parts = split(deflated(DATA) if compressed else DATA, rng)
+        parts = split(deflate(DATA) if compressed else DATA, rng)
         found = put_together(message, [kind(part) for part in parts])
         assert found == expected and type(found) is type(expected)
 
@@ -90,18 +74,16 @@ def test_many_small_texts_are_joined(text):
     message = Message(True)
     for _ in range(JOIN_AFTER * 2 + 3):
         message.add(b'x')
-        assert text is _WideText or len(message._store._texts) < JOIN_AFTER
+        assert text is message_module._WideText or len(message._store._texts) < JOIN_AFTER
     assert message.take() == 'x' * (JOIN_AFTER * 2 + 3)
 
 
 def test_one_part_of_text_is_decoded_once(text, monkeypatch):
     calls = []
     decode = Utf8Decoder.decode
-
     def counted(decoder, part, final=False):
         calls.append(len(part))
         return decode(decoder, part, final)
-
     monkeypatch.setattr(Utf8Decoder, 'decode', counted)
     monkeypatch.setattr(Utf8Decoder, 'check', None)
     assert put_together(Message(True), [DATA]) == DATA.decode('utf-8')
@@ -125,9 +107,8 @@ def test_check_length(limit, lengths, error, is_text):
     if error is None:
         message.check_length(lengths[-1])
     else:
-        with pytest.raises(PayloadTooLarge) as caught:
+        with raises(PayloadTooLarge, error):
             message.check_length(lengths[-1])
-        assert str(caught.value) == error
 
 
 def test_check_length_of_compressed_data():
@@ -140,32 +121,31 @@ def test_check_length_of_compressed_data():
 
 @pytest.mark.parametrize('is_text', [True, False])
 def test_limit_of_what_is_inflated(is_text):
-    data = deflated(b'x' * 1000)
-    assert len(put_together(Message(is_text, inflater(), 1000), [data])) == 1000
-    assert len(put_together(Message(is_text, inflater(), None), [data])) == 1000
+    data = deflate(b'x' * 1000)
+    for limit in (1000, None):
+        assert len(put_together(Message(is_text, inflater(), limit), [data])) == 1000
     for parts in ([data], [data[:3], data[3:]]):
-        with pytest.raises(PayloadTooLarge) as caught:
+        with raises(PayloadTooLarge,
+                    'message inflates to more than 999 bytes; at most 999 are allowed (max_message_size)'):
             put_together(Message(is_text, inflater(), 999), parts)
-        assert str(caught.value) == (
-            'message inflates to more than 999 bytes; at most 999 are allowed (max_message_size)')
 
 
 def test_too_large():
     assert str(too_large(5, 4)) == 'message is 5 bytes; at most 4 are allowed (max_message_size)'
-    assert str(too_large(None,
-        4)) == 'message inflates to more than 4 bytes; at most 4 are allowed (max_message_size)'
+    assert str(too_large(None, 4)) == (
+        'message inflates to more than 4 bytes; at most 4 are allowed (max_message_size)')
 
 
 # --- bad data ---
 
-@pytest.mark.parametrize('parts', [[b'\xff'], [
-    b'\xe2', b'\x28'], [b'ok', b'\xe2\x98'], [b'\xed\xa0', b'\x80']])
+@pytest.mark.parametrize('parts', [
+    [b'\xff'], [b'\xe2', b'\x28'], [b'ok', b'\xe2\x98'], [b'\xed\xa0', b'\x80']])
 @pytest.mark.parametrize('compressed', [True, False])
 def test_not_utf_8(parts, compressed):
     data = b''.join(parts)
     message = Message(True, inflater() if compressed else None)
     with pytest.raises(CriticalProtocolError):
-        put_together(message, [deflated(data)] if compressed else parts)
+        put_together(message, [deflate(data)] if compressed else parts)
 
 
 def test_garbage():
@@ -187,10 +167,7 @@ def fill(message, data):
         data = data[count:]
 
 
-SIZES = [1, 1000, 70000, STEP + 3]
-
-
-@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('size', [1, 1000, 70000, STEP + 3])
 def test_reserve(store, size):
     data = (bytes(bytearray(range(256))) * (size // 256 + 1))[:size]
     message = Message(False)
@@ -216,11 +193,11 @@ def test_views_that_are_kept(store):
     views = []
     expected = b''
     for number in range(6):
-        place = message.reserve(1000)
-        place[:] = bytes(bytearray([number])) * 1000
+        data = bytes(bytearray([number])) * 1000
+        views.append(message.reserve(1000))
+        views[-1][:] = data
         message.commit(1000)
-        views.append(place)
-        expected += bytes(bytearray([number])) * 1000
+        expected += data
         if number % 3 != 1:
             message.add(b'between')
             expected += b'between'
