@@ -128,22 +128,18 @@ def test_mask_behind(masker, to_type):
     for header in b'', b'abc', b'header!!':
         for length in (0, 1, 2, 3, 4, 5, 1001, 65536):
             payload = (b'0123456789abc' * 6000)[:length]
-            kept = to_type(payload)
-            assert behind(header, kept, b'\x01\x80\xff\x00') == header + plain_xor(b'\x01\x80\xff\x00',
-                                                                                   payload)
+            kept, key = to_type(payload), b'\x01\x80\xff\x00'
+            assert behind(header, kept, key) == header + plain_xor(key, payload)
             assert bytes(bytearray(kept)) == payload
 
 
 def test_choice():
     """wsaccel where it is faster, and only there."""
     Masker.used = 0
-    WAYS['accelerated'](b'abcd', b'')
-    assert Masker.used == 1
-    way = WAYS['big integer, accelerated']
-    way(b'abcd', b'x' * (masking.WSACCEL_FROM - 1))
-    assert Masker.used == 1
-    way(b'abcd', b'x' * masking.WSACCEL_FROM)
-    assert Masker.used == 2
+    for name, size, used in (('accelerated', 0, 1), ('big integer, accelerated', masking.WSACCEL_FROM - 1, 1),
+                             ('big integer, accelerated', masking.WSACCEL_FROM, 2)):
+        WAYS[name](b'abcd', b'x' * size)
+        assert Masker.used == used
     assert mask_payload.__name__ == 'mask_payload' and 'RFC 6455, 5.3' in mask_payload.__doc__
 
 
@@ -228,20 +224,14 @@ def test_numbers_are_keys(urandom, stock):
 
 def test_no_key_twice_in_threads(urandom, stock):
     """The stock has no lock."""
-    taken, threads = [], []
-
-    def take(mine):
-        for _ in range(3000):
-            mine.append(make_masking_key())
-
-    for _ in range(4):
-        taken.append([])
-        threads.append(threading.Thread(target=take, args=(taken[-1],)))
+    keys = []
+    def take():
+        keys.extend([make_masking_key() for _ in range(3000)])
+    threads = [threading.Thread(target=take) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    keys = [key for mine in taken for key in mine]
     assert len(keys) == 12000 == len(set(keys))
 
 
