@@ -3,21 +3,20 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import binascii
+import itertools
 import random
 import struct
 import sys
 import zlib
 
 import pytest
+from support.cores import split
+from support.errors import raises
+from support.memory import growth, needs_tracemalloc
 
 from lomond.errors import CriticalProtocolError
 from lomond.protocol import permessage_deflate
 from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
-
-try:
-    import tracemalloc
-except ImportError:         # 2.7
-    tracemalloc = None
 
 TAIL = b'\x00\x00\xff\xff'
 TEXT = ''.join('{"id": %d, "name": "sensor", "on": true} ' % i for i in range(60)).encode('ascii')
@@ -40,8 +39,7 @@ def noise(size, seed=1):
 
 def cut(data, randoms):
     """The parts of ``data``, cut at random places, as ``inflate`` takes them: (part, final)."""
-    cuts = sorted(randoms.randrange(len(data) + 1) for _ in range(randoms.randrange(4)))
-    parts = [data[start:stop] for start, stop in zip([0] + cuts, cuts + [len(data)])]
+    parts = split(data, randoms, randoms.randrange(4))
     return [(part, index == len(parts) - 1) for index, part in enumerate(parts)]
 
 
@@ -53,8 +51,7 @@ def inflate_parts(codec, parts, limit=None):
 
 @pytest.mark.parametrize('messages', [
     # 7.2.3.1 and 7.2.3.2: one block; sharing the window
-    [(HELLO, b'Hello'), (HELLO_AGAIN, b'Hello')],
-    [(HELLO, b'Hello'), (HELLO, b'Hello')],
+    [(HELLO, b'Hello'), (HELLO_AGAIN, b'Hello')], [(HELLO, b'Hello'), (HELLO, b'Hello')],
     # 7.2.3.3: no compression
     [(b'\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00', b'Hello')] * 2,
     # 7.2.3.4: BFINAL
@@ -112,13 +109,12 @@ MESSAGES = [
 @pytest.mark.parametrize('level, mem_level', [(6, 8), (1, 1), (9, 9), (0, 8)])
 def test_round_trip(server_anew, client_anew, server_bits, client_bits, level, mem_level):
     randoms = random.Random(str((server_bits, client_bits, level)))
-    client, server = pair(
-        server_anew, client_anew, server_bits, client_bits, level=level, mem_level=mem_level)
-    for message in MESSAGES:
-        for sender, receiver in ((client, server), (server, client)):
-            packed = sender.compress(message)
-            assert type(packed) is bytes and packed and not packed.endswith(TAIL)
-            assert inflate_parts(receiver, cut(packed, randoms), len(message)) == message
+    client, server = pair(server_anew, client_anew, server_bits, client_bits,
+                          level=level, mem_level=mem_level)
+    for message, (sender, receiver) in itertools.product(MESSAGES, ((client, server), (server, client))):
+        packed = sender.compress(message)
+        assert type(packed) is bytes and packed and not packed.endswith(TAIL)
+        assert inflate_parts(receiver, cut(packed, randoms), len(message)) == message
 
 
 @pytest.mark.parametrize('to_type', [bytes, bytearray, memoryview])
@@ -185,7 +181,6 @@ def test_compressor_keeps_within_the_window(bits, level):
     """Also with 8 bits, for which zlib has no raw deflate; 9 stay below 256 (deflate.h, MAX_DIST)."""
     messages = with_distances(240, 280) + with_distances(490, 530) + with_distances(1010, 1040)
     messages += [TEXT, b'x' * 3000, TEXT]
-
     def is_within(deflating_bits):
         client, _ = pair(False, False, 15, deflating_bits, level=level)
         packed = [(client.compress(message) + TAIL, len(message)) for message in messages]
@@ -217,8 +212,8 @@ def test_peer_that_breaks_its_promise_of_no_context():
 
 def test_min_size():
     client, server = pair(min_size=10)
-    assert client.compress(b'') is None and client.compress(b'x' * 9) is None
-    assert client.compress(memoryview(b'x' * 9)) is None
+    for small in (b'', b'x' * 9, memoryview(b'x' * 9)):
+        assert client.compress(small) is None
     assert server.inflate(client.compress(b'x' * 10), True, None) == b'x' * 10
     assert pair(min_size=0)[0].compress(b'') == b'\x00'
 
@@ -360,12 +355,11 @@ def test_limit_counts_all_streams_of_a_message():
 def test_too_many_streams():
     most = permessage_deflate._MOST_STREAMS
     codec = pair()[0]
-    assert codec.inflate(b'\x03\x00' * (most + 1), True, None) == b''
-    assert codec.inflate(b'\x03\x00' * (most + 1), True, None) == b''          # counted by message
+    for _ in range(2):                                                         # counted by message
+        assert codec.inflate(b'\x03\x00' * (most + 1), True, None) == b''
     for count in (most + 2, 100000):
-        with pytest.raises(CriticalProtocolError) as caught:
+        with raises(CriticalProtocolError, 'compressed message has more than 1000 blocks with BFINAL set'):
             pair()[0].inflate(b'\x03\x00' * count, True, None)
-        assert str(caught.value) == 'compressed message has more than 1000 blocks with BFINAL set'
     codec = pair()[0]
     with pytest.raises(CriticalProtocolError):
         for _ in range(most + 3):
@@ -398,30 +392,16 @@ def make_bomb(flush):
 def test_bomb(flush, limit):
     bomb = make_bomb(flush)
     assert 2900000 < len(bomb) < 3200000
-    codec = pair()[0]
-    if tracemalloc:
-        tracemalloc.start()
-    try:
-        assert codec.inflate(memoryview(bomb), True, limit) is None
-        peak = tracemalloc.get_traced_memory()[1] if tracemalloc else 0
-    finally:
-        if tracemalloc:
-            tracemalloc.stop()
-    assert peak < 16 * MIB
+    peak, result = growth(pair()[0].inflate, memoryview(bomb), True, limit)
+    assert result is None and peak < 16 * MIB
 
 
-@pytest.mark.skipif(tracemalloc is None, reason='no tracemalloc before 3.4')
+@needs_tracemalloc
 def test_bomb_behind_bfinal():
     """The inflater that goes on behind the block has the same limit."""
     bomb = Finisher().message([(b'Hello', True)])[:-1] + pair()[0].compress(b'\0' * (64 * MIB))
-    codec = pair()[0]
-    tracemalloc.start()
-    try:
-        assert codec.inflate(bomb, True, MIB) is None
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 8 * MIB
+    peak, result = growth(pair()[0].inflate, bomb, True, MIB)
+    assert result is None and peak < 8 * MIB
 
 
 def test_bomb_in_parts():
@@ -529,12 +509,10 @@ def test_objects_are_made_when_needed(monkeypatch):
 def test_history_is_small():
     """What is kept for BFINAL stays within a few windows, whatever the messages are like."""
     for size in (1, 100, 5000, 20000, 40000, 300000):
-        codec = pair()[0]
-        packer = pair()[1]
+        codec, packer = pair()
         for turn in range(20 + 100000 // size // 20):
             codec.inflate(packer.compress(noise(min(size, 500), turn) * (size // 500 or 1)), True, None)
-            held = sum(map(len, codec._history))
-            assert held <= 3 * 32768 and len(codec._history) < 200
+            assert sum(map(len, codec._history)) <= 3 * 32768 and len(codec._history) < 200
     anew = pair(True, False)[0]
     anew.inflate(HELLO, True, None)
     assert anew._history == [] and anew._inflater is None
@@ -543,8 +521,8 @@ def test_history_is_small():
 def test_close_gives_all_back():
     client, server = pair()
     server.inflate(client.compress(TEXT), True, None)
-    client.close()
-    server.close()
+    for codec in (client, server):
+        codec.close()
     assert client._compressor is None and server._inflater is None and server._history == []
     client.close()
     assert zlib.decompressobj(-15).decompress(client.compress(TEXT) + TAIL) == TEXT      # harmless
@@ -554,17 +532,13 @@ def test_close_while_another_thread_compresses():
     """A sender may hold the write lock while the connection ends: its message is finished."""
     client, server = pair()
     first = client.compress(b'first')
-
     class Closing(object):
         """A compressor during whose work the connection ends."""
-
         def __init__(self, compressor):
             self._compressor = compressor
-
         def compress(self, data):
             client.close()
             return self._compressor.compress(data)
-
         def flush(self, mode):
             return self._compressor.flush(mode)
     client._compressor = Closing(client._compressor)
