@@ -11,6 +11,7 @@ import random
 import pytest
 from support.cores import facts
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, Reader
+from support.opening import HANDSHAKE_KEY
 
 from lomond import errors
 from lomond.compression import Deflate
@@ -19,7 +20,6 @@ from lomond.protocol import states
 from lomond.protocol.connection import CLIENT, SERVER, Connection
 from lomond.protocol.handshake import ClientHandshake, ServerHandshake, encode_request
 
-KEY = b'dGhlIHNhbXBsZSBub25jZQ=='
 DEFLATES = [None, Deflate(), Deflate(client_no_context_takeover=True, server_no_context_takeover=True),
             Deflate(client_max_window_bits=9, server_max_window_bits=8, mem_level=1), Deflate(min_size=20)]
 SIZES = [0, 1, 30, 125, 126, 5000, 70000, 200000]
@@ -60,12 +60,10 @@ class Side(object):
 
     def check_frame(self, fin, rsv, opcode, key):
         assert (key is not None) == (self.name == 'client')
-        before = [other for other, _ in self.frames]
-        if CLOSE in before:
+        if CLOSE in [before for before, _ in self.frames]:
             assert opcode == PONG, 'after a close frame came %s' % opcode
         assert rsv in (0, 4) and (not rsv or opcode in (TEXT, BINARY))
-        if opcode >= 8:
-            assert fin
+        assert fin or opcode < 8
 
     # -- writers
 
@@ -91,13 +89,11 @@ class Side(object):
 
     def write(self):
         """One chunk of the message that is being written."""
-        if self.chunks is None:
-            return
-        for chunk in self.chunks:
-            self.put(bytes(bytearray(chunk)))
-            return
-        self.chunks = None
-        self.begin()
+        for chunk in self.chunks or ():
+            return self.put(bytes(bytearray(chunk)))
+        if self.chunks is not None:
+            self.chunks = None
+            self.begin()
 
     def drain(self):
         """Replies go out when nobody is inside of a message."""
@@ -235,12 +231,12 @@ class Model(object):
 
     def __init__(self, client_deflate=None, server_deflate=None):
         self.clock = Clock()
-        self.client = Side('client', Connection(CLIENT, ClientHandshake(KEY, deflate=client_deflate),
-                                                deflate=client_deflate), self.clock)
-        self.server = Side('server', Connection(SERVER, ServerHandshake(deflate=server_deflate),
-                                                deflate=server_deflate), self.clock)
-        self.sides = (self.client, self.server)
-        self.client.line = encode_request('/', 'example.org', KEY, extensions=(
+        self.client, self.server = self.sides = [
+            Side(name, Connection(role, handshake, deflate=deflate), self.clock)
+            for name, role, handshake, deflate in (
+                ('client', CLIENT, ClientHandshake(HANDSHAKE_KEY, deflate=client_deflate), client_deflate),
+                ('server', SERVER, ServerHandshake(deflate=server_deflate), server_deflate))]
+        self.client.line = encode_request('/', 'example.org', HANDSHAKE_KEY, extensions=(
             None if client_deflate is None else client_deflate.offer()))
         self.has_dropped = False
         self.counter = 0
@@ -254,9 +250,6 @@ class Model(object):
         payload = ('%d and the same words in each of them ' % self.counter).encode('ascii')
         payload = (payload * (size // len(payload) + 1))[:size]
         side.send(TEXT if is_text else BINARY, payload, compress)
-
-    def write(self, side):
-        side.write()
 
     def ping(self, side, size):
         self.counter += 1
@@ -316,12 +309,10 @@ class Model(object):
             raise AssertionError('messages were lost')
         assert [opcode for opcode, _ in side.frames].count(CLOSE) <= 1
         assert not side.reader.rest or side.is_cut
-        state = side.core.state.name
-        others = other.core.state.name
         if not self.has_dropped:
-            assert (state, others) in [
+            assert (side.core.state.name, other.core.state.name) in [
                 ('OPEN', 'OPEN'), ('CLOSED', 'ECHOED'), ('ECHOED', 'CLOSED'), ('CLOSED', 'CLOSED'),
-                ('CONNECTING', 'CONNECTING')], (state, others)
+                ('CONNECTING', 'CONNECTING')]
         # Every ping that was received while it was due an answer has one, in order.
         pongs = [payload for opcode, payload in side.frames if opcode == PONG]
         pinged = [fact[1] for fact in side.events if fact[0] == 'ping']
@@ -343,7 +334,7 @@ def play(seed, steps):
         if what < 4:
             model.send(side, rng.random() < .5, rng.choice(SIZES), rng.random() < .7)
         elif what < 9:
-            model.write(side)
+            side.write()
         elif what < 15:
             model.deliver(side, rng.choice([1, 2, 5, 100, 5000, 100000, 1 << 20]), rng.random() < .5,
                           rng.random() < .3)
@@ -421,7 +412,7 @@ else:
 
         @rule(is_client=which)
         def write(self, is_client):
-            self.model.write(self.side(is_client))
+            self.side(is_client).write()
 
         @rule(is_client=which, count=counts, by_receive=which, echo=which)
         def deliver(self, is_client, count, by_receive, echo):
