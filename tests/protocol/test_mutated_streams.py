@@ -11,6 +11,7 @@ import zlib
 import pytest
 from support.cores import Log, cut
 from support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
+from support.opening import HANDSHAKE_KEY, answer
 
 from lomond.compression import Deflate
 from lomond.protocol.connection import CLIENT, SERVER, Connection
@@ -21,9 +22,6 @@ STREAMS = 20000
 CHUNK = 500
 LIMIT = 3000
 
-HANDSHAKE_KEY = b'dGhlIHNhbXBsZSBub25jZQ=='
-ANSWER = (b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-          b'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n')
 REFUSAL = (b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm="a, b"\r\n'
            b'Transfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n')
 TEXTS = [b'', b'x', b'Hello', '\u2603\U0001f600\xe9'.encode('utf-8') * 9, b'spam ' * 60]
@@ -44,9 +42,7 @@ class Stream(object):
         return frame(opcode, payload, key=key, **keywords)
 
     def octets(self):
-        data = b''
-        if self.opens:
-            data = self.opening()
+        data = self.opening() if self.opens else b''
         for _ in range(self.rng.randrange(1, 8)):
             data += self.message()
         if self.rng.random() < .3:
@@ -54,13 +50,11 @@ class Stream(object):
         return data
 
     def opening(self):
-        rng = self.rng
         if self.is_server:
             return encode_request('/', 'example.org', HANDSHAKE_KEY, extensions='permessage-deflate')
-        if rng.random() < .2:
+        if self.rng.random() < .2:
             return REFUSAL
-        return ANSWER + (b'Sec-WebSocket-Extensions: permessage-deflate\r\n'
-                         if self.is_compressed else b'') + b'\r\n'
+        return answer(*[b'Sec-WebSocket-Extensions: permessage-deflate'] * self.is_compressed)
 
     def message(self):
         rng = self.rng
@@ -87,14 +81,14 @@ class Stream(object):
 
     def core(self):
         role = SERVER if self.is_server else CLIENT
-        deflate = Deflate() if self.is_compressed else None
+        offer = Deflate() if self.is_compressed else None
         if not self.opens:
             core = Connection(role, max_message_size=LIMIT,
-                              compression=DeflateParameters() if deflate else None)
-        elif self.is_server:
-            core = Connection(role, ServerHandshake(deflate=deflate), max_message_size=LIMIT)
+                              compression=DeflateParameters() if offer else None)
         else:
-            core = Connection(role, ClientHandshake(HANDSHAKE_KEY, deflate=deflate), max_message_size=LIMIT)
+            handshake = (ServerHandshake(deflate=offer) if self.is_server else
+                         ClientHandshake(HANDSHAKE_KEY, deflate=offer))
+            core = Connection(role, handshake, max_message_size=LIMIT)
         core.collect_body = not self.is_server
         return core
 
