@@ -13,13 +13,17 @@ from lomond.response import Response
 HEAD = b'HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n'
 
 
+@pytest.fixture
+def receive_buffer():
+    return ReceiveBuffer()
+
+
 def put(receive_buffer, data):
     receive_buffer.get_buffer()[:len(data)] = data
     receive_buffer.advance(len(data))
 
 
-def test_read_head():
-    receive_buffer = ReceiveBuffer()
+def test_read_head(receive_buffer):
     reading = _read_head(ClientHandshake(b'key'), receive_buffer)
     assert next(reading) is None            # nothing has arrived
     for at in range(len(HEAD) - 1):
@@ -32,8 +36,7 @@ def test_read_head():
     assert receive_buffer.take() == b''
 
 
-def test_no_head():
-    receive_buffer = ReceiveBuffer()
+def test_no_head(receive_buffer):
     put(receive_buffer, b'SSH-2.0-x')
     with pytest.raises(CriticalProtocolError):
         next(_read_head(ClientHandshake(b'key'), receive_buffer))
@@ -42,17 +45,15 @@ def test_no_head():
 @pytest.mark.parametrize('surplus, arriving, body', [
     (b'Hello', [], b'Hello'), (b'', [b'Hel', b'lo'], b'Hello'), (b'He', [b'', b'llo behind'], b'Hello'),
     (b'', [b'He', None], b'He'), (b'Hello', [None], b'Hello'), (b'', [None], b'')])
-def test_read_body(surplus, arriving, body):
+def test_read_body(receive_buffer, surplus, arriving, body):
     """None: it is waited for no longer."""
-    receive_buffer = ReceiveBuffer()
     response = Response(HEAD)
     over = []
     if arriving and arriving[0] is None:
         over.append(arriving.pop(0))
     reading = _read_body(response, surplus, receive_buffer, lambda: bool(over))
     for data in arriving:
-        assert next(reading) is None
-        assert response.body == b''
+        assert next(reading) is None and response.body == b''
         if data is None:
             over.append(data)
         else:
