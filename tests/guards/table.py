@@ -186,7 +186,7 @@ G('time', 'connect_timeout ends an attempt that hangs', 'session.py',
   'dialing::resolver_that_hangs', 'sequences::tcp_times_out')
 G('time', 'connect_timeout holds until Ready', 'driver/lifecycle.py',
   'if self._deadline is not None and now >= self._deadline:', 'if False:',
-  'lifecycle::answer_that_does_not_come', 'dialing::answer_that_never_comes')
+  'lifecycle::answer_that_does_not_come', 'dialing::answer_that_never_ends')
 G('time', 'waiting for the body of a rejection', 'driver/lifecycle.py',
   'BODY_WAIT = 1.0', 'BODY_WAIT = 12.0',
   'lifecycle::body_of_a_rejection_is_awaited_for_a_second_at_most', 'http_answers::body_has_a_second')
@@ -225,7 +225,7 @@ G('tls', 'the host name is checked', 'network/tls_context.py',
   'tls_context::context')
 G('tls', 'a fingerprint is compared', 'network/tls_context.py',
   'if digest != parse_fingerprint(fingerprint):', 'if False:',
-  'tls_context::wrong_fingerprint')
+  'tls_context::fingerprints')
 G('tls', 'the peer is verified after the handshake', 'network/dialer.py',
   'if not is_overridden:', 'if False:',
   'tls::fingerprint')
