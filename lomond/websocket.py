@@ -169,7 +169,7 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         if self.state is not None:
             self.state.is_superseded = True
             first_target = self.state.first_target
-        hooks = Hooks(*[getattr(self, name) if self._overrides(name) else None for name in Hooks._fields])
+        hooks = Hooks(*[getattr(self, name) if self._overrides(name) else None for name in Hooks.__slots__])
         self.state = Attempt(self._endpoint, self._running, hooks, first_target)
 
     def _overrides(self, name):

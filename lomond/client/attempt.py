@@ -15,8 +15,6 @@ Knows nothing of: sockets, loops, ``WebSocket``.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import collections
-
 from .. import errors
 from .._compat import error_text, text_type
 from ..network.dialer import Route
@@ -35,9 +33,20 @@ LOOP_SETTINGS = ('poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeou
 
 ALREADY_RUNNING = 'a connection of this WebSocket is already running; only one at a time is allowed'
 
-#: Methods that the caller has overridden, as callables; None stands for the default.
-Hooks = collections.namedtuple('Hooks', 'build_request on_response process_extensions')
-NO_HOOKS = Hooks(None, None, None)
+
+class Hooks(object):
+    """Methods that the caller has overridden, as callables; None for the default."""
+
+    # Not a namedtuple: making one takes as long as importing a small module.
+    __slots__ = ('build_request', 'on_response', 'process_extensions')
+
+    def __init__(self, build_request=None, on_response=None, process_extensions=None):
+        self.build_request = build_request
+        self.on_response = on_response
+        self.process_extensions = process_extensions
+
+
+NO_HOOKS = Hooks()
 
 
 class Running(object):
