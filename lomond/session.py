@@ -1,7 +1,7 @@
 """The session: connects one WebSocket and drives its connection in a thread that waits.
 
 There are two layers, so that other loops can drive the same code; the first one is that
-of :mod:`lomond.driver.steps`:
+of ``lomond.driver.steps``:
 
 ``waits()``, ``next_deadline()``, ``process(ready, now)``, ``is_over``
     the steps: what to wait for, until when, what came of it, and whether that was all
