@@ -11,9 +11,9 @@ How it works.  Four parts share the work:
 
 ``Driver.live()`` is the connection's life as a generator.  It yields events for the
 program, and None whenever there is nothing to do before something becomes readable or
-writable, or a deadline comes.  Its caller (the blocking session, a loop of
-many connections, the thread of a server's handler) waits in its own way for what
-``waits()`` and ``lifecycle.next_deadline()`` say, and resumes it.
+writable, or a deadline comes.  Its caller (the blocking session, a loop of many
+connections, the thread of a server's handler) waits in its own way for what ``waits()``
+and ``lifecycle.next_deadline()`` say, and resumes it.
 
 One turn of the loop does the following, in this order:
 
@@ -51,11 +51,9 @@ from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
 from .writer import Writer
 
-#: The clock is read at the 2nd, 4th, 8th and 16th event of one read, then at every
-#: 16th.
+#: The clock is read at the 2nd, 4th, 8th and 16th event of a read, then at every 16th.
 EVENTS_PER_CLOCK = 16
-#: A handler that takes longer than this (seconds) is slow: the clock is read at every
-#: event.
+#: Above this (seconds) a handler is slow, and the clock is read at every event.
 SLOW_HANDLER = 0.005
 
 
