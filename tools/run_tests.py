@@ -170,8 +170,9 @@ def read_counts(path, result):
 class Run:
     """The tests on one interpreter, from its environment to the counts."""
 
-    def __init__(self, interpreter, options, targets, tools, wheel, screen):
+    def __init__(self, interpreter, elsewhere, options, targets, tools, wheel, screen):
         self.interpreter = interpreter
+        self.elsewhere = elsewhere      # markers of tests that another interpreter runs
         self.options = options
         self.targets = targets
         self.tools = tools
@@ -255,7 +256,8 @@ class Run:
         command += more
         command += self.targets
         environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1',
-                                             LOMOND_TESTED_IN=os.path.realpath(home))
+                                             LOMOND_TESTED_IN=os.path.realpath(home),
+                                             LOMOND_ELSEWHERE=' '.join(self.elsewhere))
         done = threading.Event()
         beat = threading.Thread(target=self._tell, args=(done,))
         beat.daemon = True
@@ -311,6 +313,17 @@ def hold_folder():
     return lock
 
 
+def run_elsewhere(version, versions):
+    """Return the markers of the tests that another interpreter of the run sees to.
+
+    :param versions: those of the run, such as ``['2.7', '3.13']``
+    """
+    ordered = sorted(versions, key=(VERSIONS + NEWER).index)
+    if version == ordered[-1]:
+        return ()
+    return ('checkout',) if version == ordered[0] else ('checkout', 'ends')
+
+
 def run_all(options, targets, screen):
     """Run everything.
 
@@ -339,8 +352,10 @@ def run_all(options, targets, screen):
                               [environments.PINS_TOOLS], log)
     wheel = build_wheel(tools, log)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        futures = [pool.submit(Run(found[version], options, targets, tools, wheel, screen))
-                   for version in wanted if version in found]
+        versions = [version for version in wanted if version in found]
+        futures = [pool.submit(Run(found[version], run_elsewhere(version, versions), options, targets,
+                                   tools, wheel, screen))
+                   for version in versions]
         try:
             results += [future.result() for future in futures]
         except BaseException:

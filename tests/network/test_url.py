@@ -384,7 +384,7 @@ def test_random():
     dice = random.Random(6455)
     base = parse_url('ws://base.test/x')
     taken = 0
-    for _ in range(20000):
+    for _ in range(6000):
         text = ''.join(dice.choice(PIECES) for _ in range(dice.randrange(1, 9)))
         if dice.random() < 0.6:
             text = 'ws://' + text
@@ -401,7 +401,7 @@ def test_random():
             assert all(33 <= ord(character) < 127 for character in wire)
             again = parse_url('{}://{}{}'.format(url.scheme, url.authority, url.resource))
             assert (again.resource, again.port) == (url.resource, url.port)
-    assert taken > 500
+    assert taken > 150
 
 
 def test_floor():

@@ -15,6 +15,8 @@ from support.paths import CHECKOUT, import_from
 if sys.version_info < (3, 6):
     pytest.skip('benchmarks/run.py is for Python 3', allow_module_level=True)
 
+pytestmark = pytest.mark.checkout
+
 
 report, workloads = import_from('benchmarks', 'report'), import_from('benchmarks', 'workloads')
 

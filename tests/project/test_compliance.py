@@ -5,6 +5,8 @@ from __future__ import absolute_import, division, unicode_literals
 import pytest
 from support.paths import import_from
 
+pytestmark = pytest.mark.checkout
+
 verdict = import_from('compliance', 'verdict')
 
 

@@ -18,6 +18,8 @@ from support.peer import Server, upgrade
 from lomond import WebSocket
 from lomond.status import Status
 
+pytestmark = pytest.mark.ends
+
 #: Requirements and their tests, as ``file:test``. Tests without a file are below.
 ROWS = [
     # the request

@@ -59,6 +59,8 @@ from lomond.response import Request, Response
 from lomond.session import WebsocketSession
 from lomond.testing import ReceiveTimeout, Server, close_with, echo, reject, silent, unresponsive
 
+pytestmark = pytest.mark.ends
+
 check_names = import_from('docs', 'check_names')
 #: Where this process finds lomond; it may not be installed, and blocks run in another folder.
 LOMOND = os.path.dirname(os.path.dirname(os.path.abspath(tls_context.__file__)))

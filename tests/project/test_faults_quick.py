@@ -32,6 +32,7 @@ def world(certs):           # noqa: F811
     world.close()
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize('one', QUICK, ids=lambda one: one.name.replace(' ', '-').replace(':', ''))
 def test_quick(one, world):
     one.run(world)

@@ -10,9 +10,12 @@ import importlib
 import os
 import sys
 
+import pytest
 from support.paths import TESTS
 
 import lomond
+
+pytestmark = pytest.mark.checkout
 
 PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 

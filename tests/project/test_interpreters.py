@@ -7,7 +7,8 @@ import os
 import pytest
 from support.paths import import_from, python3
 
-pytestmark = [python3, pytest.mark.skipif(os.name == 'nt', reason='stand-ins are shell scripts')]
+pytestmark = [pytest.mark.checkout, python3,
+              pytest.mark.skipif(os.name == 'nt', reason='stand-ins are shell scripts')]
 
 
 @pytest.fixture(scope='module')
@@ -82,3 +83,14 @@ def test_newer_versions_run_only_when_named(capsys):
     with pytest.raises(SystemExit):
         run_tests.parse_arguments(['--python', '3.13t'])
     assert 'invalid choice' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('version, versions, elsewhere', [
+    ('3.11', ['3.11'], ()),
+    ('3.13', ['3.13', '2.7'], ()),
+    ('2.7', ['3.13', '2.7'], ('checkout',)),
+    ('3.9', ['3.10', '3.9', '2.7'], ('checkout', 'ends')),      # not the order of text
+    ('3.14', ['3.14', '3.14t'], ('checkout',)),
+])
+def test_what_other_interpreters_of_a_run_see_to(version, versions, elsewhere):
+    assert import_from('tools', 'run_tests').run_elsewhere(version, versions) == elsewhere

@@ -13,6 +13,8 @@ import sys
 import pytest
 from support.paths import CHECKOUT, read
 
+pytestmark = pytest.mark.ends
+
 PACKAGE = os.path.join(CHECKOUT, 'lomond')
 
 # The vocabulary on top, which everybody may use; what is in it uses nothing else.

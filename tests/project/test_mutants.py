@@ -10,6 +10,7 @@ import pytest
 from support.paths import TESTS
 
 pytestmark = [
+    pytest.mark.checkout,
     pytest.mark.skipif(sys.version_info < (3, 8), reason='ast has no end positions'),
     pytest.mark.skipif(not hasattr(os, 'fork'), reason='runs tests in forks'),
 ]

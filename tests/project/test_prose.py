@@ -14,6 +14,8 @@ from support.paths import import_from
 if sys.version_info < (3, 6):
     pytest.skip('tools/prose.py is for Python 3', allow_module_level=True)
 
+pytestmark = pytest.mark.checkout
+
 prose = import_from('tools', 'prose')
 
 #: The start of the rule's pattern, a sentence that breaks it, and one that does not.

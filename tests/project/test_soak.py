@@ -11,6 +11,8 @@ if not os.path.isdir('/proc/self/fd'):
 
 from soak import ALLOWED, judge
 
+pytestmark = pytest.mark.checkout
+
 
 class Sample(object):
     def __init__(self, number, **growth):

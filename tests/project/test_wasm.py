@@ -9,7 +9,7 @@ import pytest
 from support.paths import CHECKOUT, find_test, import_from, python3, read
 
 pytest_plugins = [str('pytester')]
-pytestmark = python3
+pytestmark = [python3, pytest.mark.checkout]
 
 
 @pytest.fixture(scope='module')

@@ -13,7 +13,8 @@ from support.paths import CHECKOUT, import_from, python3, read
 
 WORKFLOWS = os.path.join(CHECKOUT, '.github', 'workflows')
 
-pytestmark = [python3, pytest.mark.skipif(not os.path.isdir(WORKFLOWS), reason='an sdist has no workflows')]
+pytestmark = [pytest.mark.checkout, python3,
+              pytest.mark.skipif(not os.path.isdir(WORKFLOWS), reason='an sdist has no workflows')]
 
 
 @pytest.fixture

@@ -553,10 +553,10 @@ def test_small_fragments_cost_little(opcode, piece, rsv):
 def test_small_fragments_are_not_kept(opcode, piece, rsv):
     """A million objects would be a million blocks; two million fragments: one more row of this."""
     core = open_client(compression=DeflateParameters() if rsv else None)
-    data = frame(CONTINUATION, piece, fin=False) * 20000
+    data = frame(CONTINUATION, piece, fin=False) * 10000
     list(core.receive(frame(opcode, fin=False, rsv=rsv)))
     before = sys.getallocatedblocks()
-    for _ in range(10):
+    for _ in range(4):
         assert not list(core.receive(data))
     assert sys.getallocatedblocks() - before < 3000
 

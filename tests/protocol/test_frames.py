@@ -148,10 +148,14 @@ def test_every_code():
             assert encode_close_payload(code, 'bye') == payload
             assert parse_close_payload(payload) == (code, 'bye')
             continue
-        with raises(ValueError, NEVER_SENT % code):
-            encode_close_payload(code, 'bye')
-        with raises(errors.ProtocolError, NEVER_SENT % code):
-            parse_close_payload(payload)
+        for call, arguments, kind in ((encode_close_payload, (code, 'bye'), ValueError),
+                                      (parse_close_payload, (payload,), errors.ProtocolError)):
+            try:                        # pytest.raises takes 25 us, and there are 120,000 of these
+                call(*arguments)
+            except kind as error:
+                assert str(error) == NEVER_SENT % code
+            else:
+                raise AssertionError(code)
 
 
 @pytest.mark.parametrize('code', [-1, -1000, 65536, 65536 + 1000, 2 ** 64])

@@ -83,16 +83,24 @@ def test_example_of_the_rfc(way):
     assert way(b'\x37\xfa\x21\x3d', b'Hello') == b'\x7f\x9f\x4d\x51\x58'
 
 
-@pytest.mark.parametrize('to_type', [bytes, bytearray, memoryview])
-def test_every_length(way, to_type):
-    randoms = random.Random(7)
+@pytest.fixture(scope='module')
+def examples():
+    """Of every length: ``(key, payload, masked)``."""
+    randoms, found = random.Random(7), []
     for length in EDGES:
         key = bytes(bytearray(randoms.randrange(256) for _ in range(4)))
         payload = bytes(bytearray(randoms.randrange(256) for _ in range(min(length, 600))))
         payload = (payload * (length // 600 + 1))[:length]
+        found.append((key, payload, plain_xor(key, payload)))
+    return found
+
+
+@pytest.mark.parametrize('to_type', [bytes, bytearray, memoryview])
+def test_every_length(way, to_type, examples):
+    for key, payload, expected in examples:
         masked = way(key, to_type(payload))
         assert type(masked) is bytes
-        assert masked == plain_xor(key, payload), length
+        assert masked == expected, len(payload)
         assert way(key, masked) == payload
 
 
