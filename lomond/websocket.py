@@ -45,8 +45,8 @@ class WebSocket(EndpointAttributes, Feed, Sender):
     :param proxies: a dict of proxy URLs (None: no proxy) with the keys ``'ws'``,
         ``'wss'``, ``'http'`` (for ws), ``'https'`` (for wss) and ``'all'``; ``{}``
         means no proxy.  If None, the environment is read now (``https_proxy``,
-        ``no_proxy`` and so on).  The schemes are http, https, socks4, socks4a, socks5
-        and socks5h
+        ``no_proxy`` and so on).  The schemes are http, https, socks4, socks4a, socks5,
+        socks5h and socks, which means socks5h
     :param protocols: list or tuple of the subprotocols to offer, text, in order of
         preference (RFC 6455, 1.9); None offers none
     :param agent: the ``User-Agent``, text; if None or empty,

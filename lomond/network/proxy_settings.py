@@ -12,11 +12,16 @@ import os
 import sys
 
 from .._compat import Pattern, native, system_proxies, text_type, to_text
+from ..response import escape
 from .url import ascii_name, bracketed, cut_query, ip_bytes, mask_password, printable, split_url
 
 # Default ports; 1080 is IANA's for SOCKS.
 _PORTS = {'http': 80, 'https': 443, 'socks4': 1080, 'socks4a': 1080, 'socks5': 1080, 'socks5h': 1080}
+# Desktops write socks:// for "a SOCKS proxy"; it should see names, not our look-ups.
+_ALIASES = {'socks': 'socks5h'}
 _KINDS = ('ws', 'wss', 'http', 'https', 'all')
+# What urllib.request.getproxies() also returns.
+_IGNORED = ('no', 'ftp', 'gopher', 'rsync')
 
 _USERINFO = Pattern(r'((?:[^:/?#@]*:)?//)?[^/?#]*@')
 _SEPARATORS, _BITS = Pattern(r'[\s,;]+'), Pattern('[0-9]{1,3}\\Z')
@@ -60,7 +65,7 @@ def parse_proxy(text):
 
     :param text: ``scheme://user:password@host:port``, where all but the host may be
         omitted. The default scheme is ``http``, the default port 80, 443 (https) or
-        1080 (SOCKS). Credentials are percent-encoded.
+        1080 (SOCKS); ``socks`` means ``socks5h``. Credentials are percent-encoded.
     :raises TypeError: if it is not text
     :raises ValueError: if it cannot be used; the message says why, with the password
         masked
@@ -74,9 +79,11 @@ def parse_proxy(text):
     elif '://' not in text:
         full = 'http://' + text
     scheme, userinfo, host, port, rest = split_url(full, 'proxy url')
+    scheme = _ALIASES.get(scheme, scheme)
     problem = None
     if scheme not in _PORTS:
-        problem = 'has a scheme that is not allowed; http, https, socks4, socks4a, socks5 and socks5h are'
+        problem = ('has a scheme that is not allowed; http, https, socks4, socks4a, socks5, socks5h and '
+                   'socks are')
     elif rest not in ('', '/'):
         problem = 'continues after host and port; only "/" is allowed there'
     elif userinfo and ':' in userinfo[0] and scheme.startswith('http'):
@@ -132,15 +139,20 @@ def normalize_proxies(proxies):
     """Check the proxies that a caller gives, and return them in a new dict.
 
     :param proxies: dict with text or None for ``'ws'``, ``'wss'``, ``'http'``,
-        ``'https'`` and ``'all'``; other keys are kept but not used (``getproxies()``
-        returns some)
+        ``'https'`` and ``'all'``; ``'no'``, ``'ftp'``, ``'gopher'`` and ``'rsync'``,
+        which ``getproxies()`` can return, are kept but not used
     :returns: dict that contains at least ``'http'`` and ``'https'``, None if not set
     :raises TypeError: if it is not a dict, or a value is neither text nor None
-    :raises ValueError: see :func:`parse_proxy`
+    :raises ValueError: for any other key, which would be a proxy that is never used;
+        see also :func:`parse_proxy`
     """
     if not isinstance(proxies, dict):
         raise TypeError('proxies must be a dict or None, not {}'.format(type(proxies).__name__))
     checked = dict(proxies)
+    for key in checked:
+        if not isinstance(to_text(key), text_type) or key not in _KINDS + _IGNORED:
+            raise ValueError("proxies has the key {}; 'ws', 'wss', 'http', 'https' and 'all' are allowed".format(
+                _shown_key(key)))
     for kind in _KINDS:
         value = to_text(checked.get(kind))
         if value is not None and not isinstance(value, text_type):
@@ -150,6 +162,13 @@ def normalize_proxies(proxies):
         if kind in checked or kind.startswith('http'):
             checked[kind] = value or None
     return checked
+
+
+def _shown_key(key):
+    """Return a key for a message; it may be a URL with a password."""
+    if isinstance(key, bytes):
+        key = key.decode('latin-1')
+    return "'{}'".format(printable(mask_password(key))) if isinstance(key, text_type) else escape(repr(key))
 
 
 def select_proxy(proxies, url, detected):

@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, unicode_literals
 import random
 import sys
 import types
+from fractions import Fraction
 
 import pytest
 
@@ -31,6 +32,8 @@ GOOD = [
     ('socks4a://proxy', 'socks4a', 'proxy', 1080, None, None, 'socks4a://proxy'),
     ('socks5://proxy', 'socks5', 'proxy', 1080, None, None, 'socks5://proxy'),
     ('socks5h://proxy:9050', 'socks5h', 'proxy', 9050, None, None, 'socks5h://proxy:9050'),
+    ('socks://u:p@proxy/', 'socks5h', 'proxy', 1080, 'u', 'p', 'socks://proxy/'),
+    ('SOCKS://[::1]:9050', 'socks5h', '::1', 9050, None, None, 'SOCKS://[::1]:9050'),
     ('proxy', 'http', 'proxy', 80, None, None, 'proxy'),
     ('proxy:3128', 'http', 'proxy', 3128, None, None, 'proxy:3128'),
     ('127.0.0.1:3128/', 'http', '127.0.0.1', 3128, None, None, '127.0.0.1:3128/'),
@@ -56,7 +59,7 @@ GOOD = [
 
 BAD = [
     ('', 'no host'), ('http://', 'no host'), ('http://:3128', 'no host'), (':3128', 'no host'),
-    ('ftp://h', 'scheme'), ('socks://h', 'scheme'), ('socks6://h', 'socks5h'), ('://h', 'scheme'),
+    ('ftp://h', 'scheme'), ('socks5a://h', 'scheme'), ('socks6://h', 'socks5h'), ('://h', 'scheme'),
     ('h:0', '65535'), ('h:65536', '65535'), ('h:x', '65535'), ('::1', 'brackets'),
     ('http://[::1', 'brackets'), ('h/path', 'continues'), ('http://h:1/x', 'continues'),
     ('http://h:1?x', 'continues'), ('http://h:1#x', 'continues'),
@@ -204,7 +207,7 @@ def test_system_proxies_of_windows(clean, name):
     ({}, {}), ({'http': None}, {}), ({'http': ''}, {}),
     ({'http': 'a:1', 'https': 'http://b:2'}, {'http': 'a:1', 'https': 'http://b:2'}),
     ({'ws': None, 'wss': '', 'all': 'c'}, {'ws': None, 'wss': None, 'all': 'c'}),
-    ({'ftp': 5, 'no': 'x', 'http://h': 'y'}, {'ftp': 5, 'no': 'x', 'http://h': 'y'}),
+    ({'ftp': 5, 'no': 'x', 'gopher': '', 'rsync': None}, {'ftp': 5, 'no': 'x', 'gopher': '', 'rsync': None}),
     ({str('http'): str('a:1')}, {'http': 'a:1'})])
 def test_normalize_proxies(given, expected):
     before = dict(given)
@@ -224,6 +227,20 @@ def test_normalize_proxies_refuses(given, error, words):
     with pytest.raises(error) as caught:
         normalize_proxies(given)
     assert words in str(caught.value) and 'Secret' not in str(caught.value)
+
+
+@pytest.mark.parametrize('key, shown', [(key, "'{}'".format(key)) for key in (
+    'https://', 'http://h', 'HTTP', 'Https', 'socks', 'socks5', 'http_proxy', 'htps', '', ' http', 'all://', 'NO')
+] + [(5, '5'), (None, 'None'), (('http',), 'http'), ('h\xe9', 'h\\xe9'), (b'\xff', '\\xff'), ('a\n', 'a\\n'),
+     ('http://u:Secret@h', 'http://u:***@h'), (Fraction(1, 3), 'Fraction(1, 3)')] + (
+    [] if PY2 else [(b'http', 'http')]))
+def test_normalize_proxies_refuses_keys(key, shown):
+    """A proxy that would never be used."""
+    with pytest.raises(ValueError) as caught:
+        normalize_proxies({key: 'http://h', 'http': None})
+    assert str(caught.value).startswith('proxies has the key ') and shown in str(caught.value)
+    assert str(caught.value).endswith("; 'ws', 'wss', 'http', 'https' and 'all' are allowed")
+    assert 'Secret' not in str(caught.value)
 
 
 WS, WSS = 'ws://h.test/', 'wss://h.test/'
