@@ -197,7 +197,7 @@ class Socks4(_Socks):
 
     def _read_replies(self):
         version, reply = yield 2
-        self._expect(version, 0)
+        self._expect(version, 0, 4)         # 4 is wrong, but not rare
         if reply != 90:
             self._fail('SOCKS4 ' + self._FAILURES.get(reply, 'unknown reply {}'.format(reply)))
         yield 6

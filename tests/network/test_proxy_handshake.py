@@ -211,6 +211,7 @@ GRANTED = b'\x00\x5a\x00\x00\x00\x00\x00\x00'
 def test_socks4(make, said):
     check(make, [GRANTED], [said])
     check(make, [b'\x00\x5a\xff\xff\xff\xff\xff\xff'], [said])
+    check(make, [b'\x04\x5a' + b'\x00' * 6], [said])       # wrong, but not rare
 
 
 @pytest.mark.parametrize('answer, words', [
@@ -218,6 +219,7 @@ def test_socks4(make, said):
     (b'\x00\x5b', 'SOCKS4 request rejected or failed'),
     (b'\x00\x5c', 'SOCKS4 request rejected: no identd answers here'),
     (b'\x00\x5d', 'SOCKS4 request rejected: identd names another user'),
+    (b'\x04\x5b', 'SOCKS4 request rejected or failed'), (b'\x04\x04', 'SOCKS4 unknown reply 4'),
     (b'\x00\x00', 'SOCKS4 unknown reply 0'), (b'\x00\xff', 'SOCKS4 unknown reply 255'),
     (b'\x05\x00', 'not a SOCKS4 answer: got 0x05, expected 0x00'),
     (b'HTTP/1.1 400 Bad Request\r\n\r\n', 'not a SOCKS4 answer: got 0x48, expected 0x00'),
