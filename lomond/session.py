@@ -225,8 +225,9 @@ class WebsocketSession(Steps):
             raise DialFail(problem + '; closed', stage)
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
             details = dial.details() if dial is not None else ''
-            raise DialFail('{}; {} timed out after {}s{}'.format(
-                problem, stage, self._connect_timeout, details and ': ' + details), stage)
+            reason = '{}; {} timed out after {}s{}'.format(
+                problem, stage, self._connect_timeout, details and ': ' + details)
+            raise DialFail(reason if dial is None else dial.explain(reason), stage)
 
     def _connect(self):
         """Connect, TLS included.  Subclasses may override it.

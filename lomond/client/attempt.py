@@ -200,7 +200,7 @@ class Attempt(object):
             prepare_request(endpoint, self)
             self._proxy = None
             if endpoint.uds is None:
-                self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.detects_proxies)
+                self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.proxy_variables)
         except Exception as error:      # whatever a callable of the caller raises
             return ('unable to connect; ' + error_text(error), error, 'prepare')
         return None

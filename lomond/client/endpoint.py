@@ -26,7 +26,8 @@ class Endpoint(object):
     here.
 
     :ivar target: the parsed URL, or None if ``url`` is a callable
-    :ivar detects_proxies: True if ``proxies`` come from the environment
+    :ivar proxy_variables: the environment variables that ``proxies`` come from, by the
+        keys of these; None if the caller gave them
     :ivar deflate: the :class:`~lomond.compression.Deflate` to offer, or None
     :ivar added_headers: pairs of bytes, from :meth:`add_header`
     :raises TypeError: if a value has the wrong type
@@ -38,8 +39,8 @@ class Endpoint(object):
                  max_redirects, source_address, socket_options, uds):
         self.target = None if callable(url) else parse_url(url)
         self.url = url if callable(url) else self.target.text
-        self.detects_proxies = proxies is None
-        self.proxies = environment_proxies() if proxies is None else normalize_proxies(proxies)
+        self.proxies, self.proxy_variables = (
+            environment_proxies() if proxies is None else (normalize_proxies(proxies), None))
         self.protocols = options.check_protocols(protocols)
         self.agent = options.check_text_header('agent', b'User-Agent', agent) or constants.USER_AGENT
         self.compress = compress

@@ -24,6 +24,7 @@ from .url import is_ip_address
 
 _UNABLE = 'unable to connect'
 _UNABLE_PROXY = 'unable to connect to proxy'
+_PROXY_FAIL = 'proxy fail'
 
 
 class DialFail(errors.ConnectFail):
@@ -104,6 +105,19 @@ class Dial(object):
 
         :raises DialFail: if a step fails
         """
+        try:
+            for _ in self._steps():
+                yield
+        except DialFail as fail:
+            if fail.stage != 'prepare':
+                fail.args = (self.explain(text_type(fail)),)
+            raise
+
+    def explain(self, reason):
+        """Name the environment variable in a reason that is about a proxy from there."""
+        return reason if self.problem not in (_UNABLE_PROXY, _PROXY_FAIL) else self._route.proxy.explain(reason)
+
+    def _steps(self):
         route, url = self._route, self._route.url
         proxy = None if route.uds else route.proxy
         server_context, proxy_context = self._make_contexts(proxy)
@@ -156,12 +170,12 @@ class Dial(object):
                            getattr(error, 'error', None) or error)
         if secure_proxy and url.is_secure:
             if route.wrap is not None:
-                raise DialFail(_UNABLE + '; an overridden _wrap_socket cannot be used through an '
-                               'https proxy', 'prepare')
+                raise DialFail(proxy.explain(_UNABLE + '; an overridden _wrap_socket cannot be used '
+                                             'through an https proxy'), 'prepare')
             import ssl
             if not hasattr(ssl, 'MemoryBIO'):
-                raise DialFail(_UNABLE + '; wss through an https proxy needs Python 3.5 or newer '
-                               '(TLS inside TLS)', 'prepare')
+                raise DialFail(proxy.explain(_UNABLE + '; wss through an https proxy needs Python 3.5 '
+                                             'or newer (TLS inside TLS)'), 'prepare')
         return for_server, for_proxy
 
     # -- names and TCP, or a Unix domain socket
@@ -239,7 +253,7 @@ class Dial(object):
         if context is not None:
             for _ in self._start_tls(context, proxy.host, False):
                 yield
-        self.problem = 'proxy fail'
+        self.problem = _PROXY_FAIL
         try:
             handshake = make_proxy_handshake(proxy, target, url.port)
             for _ in self._carry(handshake):

@@ -41,12 +41,13 @@ class ProxyUrl(object):
     :ivar authority: ``host:port`` for messages
     :ivar resolves_here: True if the proxy needs an address instead of a name
     :ivar is_secure: True if TLS is used with the proxy itself
+    :ivar variable: the environment variable that names it, or None
     """
 
     __slots__ = ('scheme', 'host', 'port', 'user', 'password', 'safe', 'authority', 'resolves_here',
-                 'is_secure')
+                 'is_secure', 'variable')
 
-    def __init__(self, text, scheme, host, port, userinfo):
+    def __init__(self, text, scheme, host, port, userinfo, variable=None):
         self.scheme = scheme
         self.host = host
         self.port = port
@@ -55,21 +56,38 @@ class ProxyUrl(object):
         self.authority = '{}:{}'.format(bracketed(host), port)
         self.resolves_here = scheme in ('socks4', 'socks5')
         self.is_secure = scheme == 'https'
+        self.variable = variable
+
+    def explain(self, reason):
+        """Add to a reason about this proxy where it is configured."""
+        return _explain(reason, self.variable)
 
     def __repr__(self):
         return native("ProxyUrl('{}')".format(self.safe))
 
 
-def parse_proxy(text):
+def _explain(reason, variable):
+    return '{}; proxy from {}'.format(reason, variable) if variable else reason
+
+
+def parse_proxy(text, variable=None):
     """Parse text into a :class:`ProxyUrl`.
 
     :param text: ``scheme://user:password@host:port``, where all but the host may be
         omitted. The default scheme is ``http``, the default port 80, 443 (https) or
         1080 (SOCKS); ``socks`` means ``socks5h``. Credentials are percent-encoded.
+    :param variable: the environment variable that contains it, or None
     :raises TypeError: if it is not text
     :raises ValueError: if it cannot be used; the message says why, with the password
-        masked
+        masked, and names the variable
     """
+    try:
+        return _parse(text, variable)
+    except ValueError as error:
+        raise ValueError(_explain(text_type(error), variable))
+
+
+def _parse(text, variable):
     text = to_text(text)
     if not isinstance(text, text_type):
         raise TypeError('proxy url must be text, not {}'.format(type(text).__name__))
@@ -95,7 +113,7 @@ def parse_proxy(text):
         if '@' in rest:         # "user:12/34@host": perhaps a password that was not encoded
             shown = scheme + '://***' + full[full.rindex('@'):]
         raise ValueError("proxy url '{}' {}".format(printable(shown), problem))
-    return ProxyUrl(text, scheme, host, port or _PORTS[scheme], userinfo)
+    return ProxyUrl(text, scheme, host, port or _PORTS[scheme], userinfo, variable)
 
 
 def environment_proxies(environ=None):
@@ -108,21 +126,23 @@ def environment_proxies(environ=None):
     are used.
 
     :param environ: dict; None for ``os.environ``
-    :returns: dict of text with ``'http'`` and ``'https'`` (None if not set), and with
-        ``'ws'``, ``'wss'``, ``'all'`` and ``'no'`` if they are set
+    :returns: two dicts of text: the proxies, with ``'http'`` and ``'https'`` (None if
+        not set), and with ``'ws'``, ``'wss'``, ``'all'`` and ``'no'`` if they are set;
+        and by the same keys the names of the variables that set them
     """
     # Use a plain dict: os.environ on Windows finds HTTP_PROXY in any case.
     found = dict(os.environ if environ is None else environ)
-    proxies = {'http': None, 'https': None}
+    proxies, variables = {'http': None, 'https': None}, {}
     for kind in _KINDS + ('no',):
         name = kind + '_proxy'
+        if name not in found and not (kind == 'http' and 'REQUEST_METHOD' in found):
+            name = name.upper()
         value = found.get(name)
-        if value is None and not (kind == 'http' and 'REQUEST_METHOD' in found):
-            value = found.get(name.upper())
         if isinstance(value, bytes):
             value = value.decode('utf-8', 'replace')
         if value and value.strip():
             proxies[kind] = value.strip()
+            variables[kind] = name
     if environ is None and sys.platform in ('darwin', 'win32') and not any(map(proxies.get, _KINDS)):
         settings = system_proxies()
         for kind in ('http', 'https', 'no'):
@@ -132,7 +152,7 @@ def environment_proxies(environ=None):
         # (bpo-42627), but such a proxy speaks clear text.
         if sys.platform == 'win32' and (proxies['https'] or '').startswith('https://'):
             proxies['https'] = proxies['https'].replace('https', 'http', 1)
-    return proxies
+    return proxies, variables
 
 
 def normalize_proxies(proxies):
@@ -171,7 +191,7 @@ def _shown_key(key):
     return "'{}'".format(printable(mask_password(key))) if isinstance(key, text_type) else escape(repr(key))
 
 
-def select_proxy(proxies, url, detected):
+def select_proxy(proxies, url, variables=None):
     """Return the proxy for a URL.
 
     Looks for ``'ws'`` or ``'wss'``, then ``'http'`` or ``'https'``, then ``'all'``. If
@@ -180,15 +200,17 @@ def select_proxy(proxies, url, detected):
 
     :param proxies: from :func:`environment_proxies` or :func:`normalize_proxies`
     :param url: :class:`lomond.network.url.Url`
-    :param detected: True if they come from the environment, so that ``'no'`` applies
+    :param variables: from :func:`environment_proxies`, so that ``'no'`` applies; None
+        for proxies that the caller gave
     :returns: :class:`ProxyUrl` or None
     :raises ValueError: see :func:`parse_proxy`; only for detected proxies
     """
     first, second = ('wss', 'https') if url.is_secure else ('ws', 'http')
-    chosen = proxies[first] if first in proxies else proxies.get(second) or proxies.get('all')
-    if not chosen or (detected and bypass_proxy(proxies.get('no') or '', url.host, url.port)):
+    kind = first if first in proxies else second if proxies.get(second) else 'all'
+    chosen = proxies.get(kind)
+    if not chosen or (variables is not None and bypass_proxy(proxies.get('no') or '', url.host, url.port)):
         return None
-    return parse_proxy(chosen)
+    return parse_proxy(chosen, (variables or {}).get(kind))
 
 
 def bypass_proxy(no_proxy, host, port):

@@ -351,10 +351,34 @@ def test_no_proxy(monkeypatch, excepted, is_direct):
         assert got['connected'].proxy == proxy.url('http')
 
 
-def test_unusable_proxy_of_the_environment(monkeypatch):
-    monkeypatch.setenv(str('http_proxy'), str('http://me:s3cret@/'))
-    fails(run('ws://127.0.0.1:1/', proxies=None), 'prepare',
-          r"unable to connect; proxy url 'http://me:\*\*\*@/' has no host")
+@pytest.mark.parametrize('name, url, stage, reason', [
+    ('HTTP_PROXY', 'http://me:s3cret@/', 'prepare', r"unable to connect; proxy url 'http://me:\*\*\*@/' has no host"),
+    ('ws_proxy', 'ftp://me:s3cret@h', 'prepare',
+     "unable to connect; proxy url '.*' has a scheme that is not allowed.*"),
+    ('WS_PROXY', 'http://me:s3cret@no.test', 'resolve', 'unable to connect to proxy; no such name'),
+    ('all_proxy', 'socks5h://me:s3cret@127.0.0.1:{down}', 'connect',
+     'unable to connect to proxy; .* connection refused'),
+    ('ALL_PROXY', 'https://me:s3cret@127.0.0.1:{port}', 'proxy', 'unable to connect to proxy; .*'),
+    ('all_proxy', 'socks://me:s3cret@127.0.0.1:{port}', 'proxy', 'proxy fail; not a SOCKS5 answer.*'),
+    ('http_proxy', 'me:s3cret@127.0.0.1:{port}', 'proxy', 'proxy fail; 407 Proxy Authentication Required')])
+def test_reasons_name_the_variable(monkeypatch, name, url, stage, reason):
+    """Every reason that is about a value of the environment."""
+    monkeypatch.setattr(socket, 'getaddrinfo', Names({'no.test': socket.gaierror(-2, 'no such name')}))
+    answer = b'HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n'
+    with Server(lambda peer: (peer.fill(), peer.send(answer), peer.wait_gone())) as proxy:
+        monkeypatch.setenv(str(name), str(url.format(port=proxy.port, down=free_port())))
+        got = run('ws://target.test/', proxies=None)
+    fails(got, stage, reason + '; proxy from ' + name)
+    assert 's3cret' not in got.last.reason
+
+
+def test_timeouts_name_the_variable_and_others_do_not(monkeypatch):
+    with Server(silent) as proxy:
+        monkeypatch.setenv(str('http_proxy'), str(proxy.url('http')))
+        fails(run('ws://target.test/', LIMIT, proxies=None), 'proxy',
+              'proxy fail; proxy timed out after 0.25s; proxy from http_proxy', LIMIT)
+        got = run('ws://target.test/', proxies=None, actions={'connecting': lambda websocket: websocket.close()})
+        fails(got, 'connect', 'unable to connect; closed')
 
 
 def test_no_proxy_for_a_unix_socket(tmpdir):

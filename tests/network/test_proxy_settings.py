@@ -119,9 +119,12 @@ def test_authority():
     ({'http_proxy': b'caf\xc3\xa9'}, {'http': 'caf\xe9'}), ({'http_proxy': b'\xff'}, {'http': '\ufffd'}),
     ({'http_proxy': 'no : url'}, {'http': 'no : url'})])
 def test_environment_proxies(environ, expected):
-    found = environment_proxies(environ)
+    found, variables = environment_proxies(environ)
     assert found == dict({'http': None, 'https': None}, **expected)
     assert all(value is None or isinstance(value, type('')) for value in found.values())
+    assert set(variables) == set(expected)
+    for kind, name in variables.items():
+        assert name.lower() == kind + '_proxy' and environ[name] and (name.islower() or kind + '_proxy' not in environ)
 
 
 @pytest.fixture
@@ -136,10 +139,11 @@ def clean(monkeypatch):
 
 def test_os_environ(clean):
     clean.setattr(sys, 'platform', str('linux'))
-    assert environment_proxies() == {'http': None, 'https': None}
+    assert environment_proxies() == ({'http': None, 'https': None}, {})
     clean.setenv(str('http_proxy'), str('http://a:1'))
     clean.setenv(str('NO_PROXY'), str('b'))
-    assert environment_proxies() == {'http': 'http://a:1', 'https': None, 'no': 'b'}
+    assert environment_proxies() == ({'http': 'http://a:1', 'https': None, 'no': 'b'},
+                                     {'http': 'http_proxy', 'no': 'NO_PROXY'})
 
 
 @pytest.mark.parametrize('platform, settings, expected', [
@@ -156,10 +160,10 @@ def test_system_settings(clean, platform, settings, expected):
         return settings
     clean.setattr(sys, 'platform', str(platform))
     clean.setattr(proxy_settings, 'system_proxies', system_proxies)
-    assert environment_proxies() == dict({'http': None, 'https': None}, **expected)
-    assert environment_proxies({}) == {'http': None, 'https': None}
+    assert environment_proxies() == (dict({'http': None, 'https': None}, **expected), {})
+    assert environment_proxies({}) == ({'http': None, 'https': None}, {})
     clean.setenv(str('all_proxy'), str('c'))
-    assert environment_proxies() == {'http': None, 'https': None, 'all': 'c'}
+    assert environment_proxies()[0] == {'http': None, 'https': None, 'all': 'c'}
 
 
 def fake(monkeypatch, name, **names):
@@ -256,25 +260,27 @@ WS, WSS = 'ws://h.test/', 'wss://h.test/'
     ({'wss': '', 'https': 'a', 'all': 'c'}, WSS, None), ({'http': 'a', 'https': 'b'}, 'https://h.test/', 'b'),
 ])
 def test_select_proxy(proxies, url, expected):
-    for detected in (False, True):
-        found = select_proxy(normalize_proxies(proxies), parse_url(url), detected)
+    for variables in (None, {}, {'ws': 'ws_proxy', 'http': 'HTTP_PROXY', 'all': 'all_proxy'}):
+        found = select_proxy(normalize_proxies(proxies), parse_url(url), variables)
         assert (found and found.safe) == expected
+        if variables and url == WS and found:
+            assert found.variable == {'w': 'ws_proxy', 'a': 'HTTP_PROXY', 'c': 'all_proxy'}[expected]
 
 
 def test_select_proxy_exceptions():
     proxies = {'http': 'a', 'https': None, 'no': 'other,.test:80'}
-    assert select_proxy(proxies, parse_url(WS), True) is None
-    assert select_proxy(proxies, parse_url('ws://h.test:81/'), True).safe == 'a'
-    assert select_proxy(proxies, parse_url(WS), False).safe == 'a'
+    assert select_proxy(proxies, parse_url(WS), {}) is None
+    assert select_proxy(proxies, parse_url('ws://h.test:81/'), {}).safe == 'a'
+    assert select_proxy(proxies, parse_url(WS)).safe == 'a'
 
 
 def test_select_proxy_unusable():
-    proxies = environment_proxies({'http_proxy': 'ftp://u:Secret@h', 'no_proxy': 'free.test'})
+    proxies, variables = environment_proxies({'HTTP_PROXY': 'ftp://u:Secret@h', 'no_proxy': 'free.test'})
     with pytest.raises(ValueError) as caught:
-        select_proxy(proxies, parse_url(WS), True)
-    assert 'Secret' not in str(caught.value)
-    assert select_proxy(proxies, parse_url('ws://free.test/'), True) is None
-    assert select_proxy(proxies, parse_url(WSS), True) is None
+        select_proxy(proxies, parse_url(WS), variables)
+    assert 'Secret' not in str(caught.value) and str(caught.value).endswith('; proxy from HTTP_PROXY')
+    assert select_proxy(proxies, parse_url('ws://free.test/'), variables) is None
+    assert select_proxy(proxies, parse_url(WSS), variables) is None
 
 
 @pytest.mark.parametrize('no_proxy, host, expected', [
