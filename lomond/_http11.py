@@ -109,10 +109,15 @@ class BodyReader(object):
         True when nothing more is to be read: Content-Length, the last chunk, the limit
         or the end of the stream is reached, or this response has no body (1xx, 204,
         304).
+
+    .. attribute:: has_surplus
+
+        True when bytes came behind the body's end.
     """
 
     def __init__(self, response, limit=BODY_LIMIT):
         self.is_complete = False
+        self.has_surplus = False
         self._limit = limit
         self._body = bytearray()
         self._left = None               # bytes to the end of the chunk or body, or None
@@ -122,7 +127,7 @@ class BodyReader(object):
         codings = response.get_list('transfer-encoding')
         lengths = set(response.get_list('content-length'))
         if code is not None and (100 <= code < 200 or code in (204, 304)):
-            self.is_complete = True
+            self._left, self.is_complete = 0, True
         elif codings:
             if codings[-1].lower() == 'chunked':
                 self._chunk_part, self._left = 'size', 0
@@ -134,6 +139,17 @@ class BodyReader(object):
     def body(self):
         """bytes collected so far, without the chunked framing."""
         return bytes(self._body)
+
+    @property
+    def is_delimited(self):
+        """True if the body's end shows before the end of the stream."""
+        return self._left is not None
+
+    @property
+    def ended_well(self):
+        """True if the body ended where it should, with nothing behind it: the next
+        answer can follow on the same connection."""
+        return self.is_complete and self._left == 0 and not self._chunk_part and not self.has_surplus
 
     def feed(self, data):
         """Take what has arrived.
@@ -161,6 +177,7 @@ class BodyReader(object):
                 self.is_complete = (len(self._body) >= self._limit
                                     or (self._left == 0 and not self._chunk_part))
             position = end
+        self.has_surplus = self.has_surplus or position < len(data)
 
     def _take_chunk_line(self, line):
         """One line of the chunked coding (RFC 7230, 4.1)."""
@@ -174,8 +191,8 @@ class BodyReader(object):
         elif self._chunk_part == 'end':
             self._chunk_part = 'size'
             self.is_complete = bool(line)
-        else:
-            self.is_complete = not line
+        elif not line:
+            self._chunk_part, self.is_complete = None, True
 
 
 def check_header(name, value):

@@ -97,7 +97,7 @@ class DigestAuth(object):
     WebSocket.
 
     MD5, SHA-256 and their ``-sess`` forms; ``qop`` auth.  A 401 is answered once, by
-    connecting again.
+    connecting again.  (A proxy that asks for Digest gets the credentials of its URL.)
 
     >>> DigestAuth('Mufasa', 'Circle of Life')
     DigestAuth('Mufasa', '***')

@@ -99,16 +99,19 @@ class ConnectFail(Event):
     :param stage: how far it came, text: ``'prepare'``, ``'resolve'``, ``'connect'``
         (until TCP to the server or the proxy stands), ``'proxy'`` (until the tunnel
         stands, TLS to the proxy included), ``'tls'`` or ``'upgrade'``
+    :param response: the answer of an HTTP proxy that refused, a
+        :class:`~lomond.response.Response` with up to 64 KiB of its ``body``; or None
     """
-    __slots__ = ('reason', 'error', 'stage')
+    __slots__ = ('reason', 'error', 'stage', 'response')
     name = 'connect_fail'
     _shown = ('reason',)
 
-    def __init__(self, reason, error=None, stage=None):
+    def __init__(self, reason, error=None, stage=None, response=None):
         self.received_time = time.time()
         self.reason = reason
         self.error = error
         self.stage = stage
+        self.response = response
 
 
 class Connected(Event):

@@ -55,11 +55,13 @@ class ConnectFail(Event):
     reason: str
     error: BaseException | None
     stage: Literal["prepare", "resolve", "connect", "proxy", "tls", "upgrade"] | None
+    response: Response | None
     def __init__(
         self,
         reason: str,
         error: BaseException | None = None,
         stage: Literal["prepare", "resolve", "connect", "proxy", "tls", "upgrade"] | None = None,
+        response: Response | None = None,
     ) -> None: ...
 
 class Connected(Event):

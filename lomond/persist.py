@@ -221,9 +221,9 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
         thread.  Do not set a ``threading.Event`` in a signal handler: the handler may
         have interrupted a ``wait()`` that holds the lock which ``set()`` needs.  If
         None, the iteration goes on until its loop is left
-    :param bool respect_retry_after: if true, a ``Retry-After`` header of a refusal (RFC
-        9110, 10.2.3) replaces the pause, within ``min_wait .. max(max_wait, 3600)``
-        seconds
+    :param bool respect_retry_after: if true, a ``Retry-After`` header of a refusal, by
+        the server or by an HTTP proxy (RFC 9110, 10.2.3), replaces the pause, within
+        ``min_wait .. max(max_wait, 3600)`` seconds
     :param auto_pong: as for :meth:`WebSocket.connect()
         <lomond.websocket.WebSocket.connect>`, like the next four
     :param close_timeout: seconds to wait for the answer to ``close()``; None or 0 means

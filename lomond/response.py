@@ -199,8 +199,8 @@ class Response(Head):
 
     .. attribute:: body
 
-        bytes: up to 64 KiB of a refusal's body (:class:`~lomond.events.Rejected`);
-        empty otherwise.
+        bytes: up to 64 KiB of a refusal's body (:class:`~lomond.events.Rejected`, or
+        :class:`~lomond.events.ConnectFail` after a proxy's refusal); empty otherwise.
     """
 
     def __init__(self, header_data):

@@ -48,7 +48,7 @@ class WebsocketSession(Steps):
         self._deadline = None           # of connecting, upgrade included; monotonic
         self._proxy = None
         self._surplus = b''             # bytes behind a proxy's answer
-        self._failure = None            # (reason, exception, stage) of a failed attempt
+        self._failure = None            # the arguments of ConnectFail, after a failed attempt
 
     # -- what WebSocket calls
 
@@ -185,7 +185,7 @@ class WebsocketSession(Steps):
                     return
                 yield None
         except DialFail as fail:
-            self._failure = (text_type(fail), without_frames(fail.error or fail), fail.stage)
+            self._failure = (text_type(fail), without_frames(fail.error or fail), fail.stage, fail.response)
         except Exception as error:      # from an override or callable of the user
             problem = 'request failed; ' if stage == 'upgrade' else ''
             self._failure = (problem + error_text(error), without_frames(error), stage)
@@ -224,7 +224,10 @@ class WebsocketSession(Steps):
         if self._stopped is not None or not self._core.state.is_active:
             raise DialFail(problem + '; closed', stage)
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
-            details = dial.details() if dial is not None else ''
+            details = ''
+            if dial is not None:
+                dial.give_up()
+                details = dial.details()
             reason = '{}; {} timed out after {}s{}'.format(
                 problem, stage, self._connect_timeout, details and ': ' + details)
             raise DialFail(reason if dial is None else dial.explain(reason), stage)

@@ -45,7 +45,7 @@ def write_json(out, event):
         if not name.startswith('_'):
             value = getattr(event, name, None)
             record[name] = base64.b64encode(value).decode('ascii') if name == 'data' else _plain(value)
-    if event.name == 'rejected':
+    if event.name in ('rejected', 'connect_fail') and event.response is not None:
         record['body'] = event.response.body.decode('utf-8', 'replace')
     out.write_line(json.dumps(record, sort_keys=True))
 

@@ -113,8 +113,9 @@ _PROXY_REFUSALS = re.compile('authentication|not allowed|not supported|identd|ad
 def transient(event):
     """A policy for ``persist(retry_on=transient)``: retry what may be temporary.
 
-    It retries network errors, HTTP 408, 425, 429 and 5xx, and the close codes 1001,
-    1005 (none was sent), 1006 (the connection was lost) and 1011 - 1014.  It does not
+    It retries network errors, HTTP 408, 425, 429 and 5xx (of a proxy, too), and the
+    close codes 1001, 1005 (none was sent), 1006 (the connection was lost) and 1011 -
+    1014.  It does not
     retry untrusted certificates, other answers, other close codes, violations of the
     protocol, and settings that cannot be used.
 
@@ -140,6 +141,9 @@ def _is_transient_status(status):
 
 
 def _is_transient_failure(event):
+    response = getattr(event, 'response', None)
+    if response is not None:            # of a proxy
+        return _is_transient_status(getattr(response, 'status_code', None))
     stage = getattr(event, 'stage', None)
     error = getattr(event, 'error', None)
     reason = _compat.to_text(event.reason)

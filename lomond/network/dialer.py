@@ -12,9 +12,10 @@ from __future__ import absolute_import, division, unicode_literals
 import socket
 
 from .. import errors
-from .._compat import OS_ERRORS, error_text, text_type
+from .._compat import OS_ERRORS, error_text, text_type, without_frames
 from . import tls_context
 from .happy_eyeballs import Race
+from .poller import READ
 from .proxy_handshake import make_proxy_handshake
 from .resolver import look_up
 from .stream import PlainStream
@@ -25,6 +26,12 @@ from .url import is_ip_address
 _UNABLE = 'unable to connect'
 _UNABLE_PROXY = 'unable to connect to proxy'
 _PROXY_FAIL = 'proxy fail'
+#: How long to wait for the body of a proxy's refusal (seconds).
+_BODY_WAIT = 1.0
+#: How long a proxy may take to close after a 407, without having said so, for the next
+#: request to go to another connection (seconds).  Later, only a reset tells that it did
+#: not get the request.
+_CLOSING_WAIT = 0.05
 
 
 class DialFail(errors.ConnectFail):
@@ -32,12 +39,15 @@ class DialFail(errors.ConnectFail):
 
     :ivar stage: as in :class:`~lomond.events.ConnectFail`
     :ivar error: the exception behind it, or None
+    :ivar response: the :class:`~lomond.response.Response` of a proxy that refused, or
+        None
     """
 
-    def __init__(self, text, stage, error=None):
+    def __init__(self, text, stage, error=None, response=None):
         super(DialFail, self).__init__(text)
         self.stage = stage
         self.error = error
+        self.response = response
 
 
 class Route(object):
@@ -53,10 +63,13 @@ class Route(object):
         socket; None for the default
     :param time_left: returns the timeout for that socket: seconds or None
     :param emit: ``emit(stage, **values)``, called with trace records
+    :param agent: the ``User-Agent`` of CONNECT, text; None for the default
+    :param proxy_headers: pairs of bytes, for CONNECT
     """
 
     def __init__(self, url, proxy=None, uds=None, source_address=None, socket_options=(),
-                 tls=None, wrap=None, time_left=lambda: None, emit=lambda stage, **values: None):
+                 tls=None, wrap=None, time_left=lambda: None, emit=lambda stage, **values: None,
+                 agent=None, proxy_headers=()):
         self.url = url
         self.proxy = proxy
         self.uds = uds
@@ -66,6 +79,8 @@ class Route(object):
         self.wrap = wrap
         self.time_left = time_left
         self.emit = emit
+        self.agent = agent
+        self.proxy_headers = proxy_headers
 
 
 class Dial(object):
@@ -98,6 +113,7 @@ class Dial(object):
         self._race = None
         self._lookup = None
         self._addresses = None      # result of the latest lookup
+        self._handshake = None      # with the proxy
         self._sources = None        # addresses to bind, or None
 
     def steps(self):
@@ -114,8 +130,10 @@ class Dial(object):
             raise
 
     def explain(self, reason):
-        """Name the environment variable in a reason that is about a proxy from there."""
-        return reason if self.problem not in (_UNABLE_PROXY, _PROXY_FAIL) else self._route.proxy.explain(reason)
+        """Name the environment variable in a reason that is about its proxy."""
+        if self.problem in (_UNABLE_PROXY, _PROXY_FAIL):
+            return self._route.proxy.explain(reason)
+        return reason
 
     def _steps(self):
         route, url = self._route, self._route.url
@@ -139,6 +157,20 @@ class Dial(object):
     def details(self):
         """Return the addresses that have not connected, with errors; may be empty."""
         return self._race.details() if self._race is not None and self.stage == 'connect' else ''
+
+    def give_up(self):
+        """End the attempt because its time is up: a refusal need not be complete.
+
+        :raises DialFail: if the proxy has refused, and only the rest of the body is
+            missing
+        """
+        if self._handshake is not None and self._handshake.awaits_body:
+            try:
+                self._handshake.finish_body()
+            except errors.ProxyFail as error:
+                fail = self._refusal(error)
+                fail.args = (self.explain(text_type(fail)),)
+                raise fail
 
     def close(self):
         """Close everything that is open, including ``stream``."""
@@ -250,42 +282,95 @@ class Dial(object):
             target = _pick_address(self._addresses)
             self.problem = problem
         self.stage = 'proxy'
+        for _ in self._start_proxy_tls(proxy, context):
+            yield
+        try:
+            self._handshake = make_proxy_handshake(
+                proxy, target, url.port, self._route.agent, self._route.proxy_headers)
+            for _ in self._carry(self._handshake):
+                yield
+            if self._handshake.needs_connection:
+                # The second CONNECT, which answers a challenge.
+                self.stream.close()
+                self.stream, self.problem = None, _UNABLE_PROXY
+                for _ in self._connect(self._addresses):
+                    yield
+                self.stage = 'proxy'
+                for _ in self._start_proxy_tls(proxy, context):
+                    yield
+                self._handshake.needs_connection = False
+                for _ in self._carry(self._handshake):
+                    yield
+        except (errors.ProxyFail, ValueError) as error:
+            raise self._refusal(error)
+        except OS_ERRORS as error:
+            raise DialFail('proxy fail; ' + error_text(error), 'proxy', error)
+        self.surplus = self._handshake.surplus
+
+    def _refusal(self, error):
+        return DialFail(text_type(error), 'proxy', error, getattr(self._handshake, 'response', None))
+
+    def _start_proxy_tls(self, proxy, context):
         if context is not None:
             for _ in self._start_tls(context, proxy.host, False):
                 yield
         self.problem = _PROXY_FAIL
-        try:
-            handshake = make_proxy_handshake(proxy, target, url.port)
-            for _ in self._carry(handshake):
-                yield
-        except (errors.ProxyFail, ValueError) as error:
-            raise DialFail(text_type(error), 'proxy', error)
-        except OS_ERRORS as error:
-            raise DialFail('proxy fail; ' + error_text(error), 'proxy', error)
-        self.surplus = handshake.surplus
 
     def _carry(self, handshake):
-        """Carry bytes between the proxy's handshake and the stream until it is done."""
+        """Carry bytes between the proxy's handshake and the stream, until it is done or
+        needs another connection."""
         stream = self.stream
         received = memoryview(bytearray(16 * 1024))
         outgoing = b''
-        while True:
-            outgoing = outgoing or handshake.take_outgoing()
-            sent = stream.send(outgoing) if outgoing else None
+        broken = give_up_at = None
+        while not handshake.needs_connection:
+            self.deadline = None
+            if handshake.awaits_body:
+                outgoing, now = b'', self._waiting.monotonic()
+                self.deadline = give_up_at = give_up_at or now + _BODY_WAIT
+                if now >= give_up_at:
+                    handshake.finish_body()
+                    continue
+            if not outgoing:
+                outgoing = handshake.take_outgoing()
+                if outgoing and handshake.is_second:
+                    quiet_until = self._waiting.monotonic() + _CLOSING_WAIT
+                    self.waits, self.deadline = ((stream.fileno(), READ),), quiet_until
+                    has_news = _has_news(stream, received)
+                    while not has_news and self._waiting.monotonic() < quiet_until:
+                        yield
+                        has_news = _has_news(stream, received)
+                    if has_news:
+                        handshake.repeat()
+                        return
+                    self.deadline = None
+            try:
+                sent = stream.send(outgoing) if outgoing else None
+            except OS_ERRORS as error:          # an answer may have arrived before
+                outgoing, broken, sent = b'', without_frames(error), None
             if sent:
                 outgoing = outgoing[sent:]
                 continue
             if handshake.is_done and not outgoing:
                 return
-            count = stream.recv_into(received)
+            try:
+                count = stream.recv_into(received)
+            except OS_ERRORS as error:
+                if not handshake.awaits_body and not handshake.is_second:
+                    raise
+                count, broken = 0, without_frames(error)
             if count is None:
                 mask = stream.recv_wants | (stream.send_wants if outgoing else 0)
                 self.waits = ((stream.fileno(), mask),)
                 yield
-            elif count == 0:
-                handshake.receive_eof()         # raises, because the handshake is not done
-            else:
+            elif count:
                 handshake.receive(received[:count])
+            elif handshake.is_second and broken is not None:
+                handshake.repeat()              # the proxy closed before it got the request
+            elif broken is not None and not handshake.awaits_body:
+                raise broken
+            else:
+                handshake.receive_eof()         # raises, unless another connection helps
 
     # -- TLS
 
@@ -336,6 +421,14 @@ class Dial(object):
         sock.settimeout(self._route.time_left())
         self.stream.sock = sock = self._route.wrap(sock, host)
         self.stream = as_stream(sock)
+
+
+def _has_news(stream, buffer):
+    """Return True if the peer has sent something, or has closed."""
+    try:
+        return stream.recv_into(buffer) is not None
+    except OS_ERRORS:
+        return True
 
 
 def _pick_address(addresses):

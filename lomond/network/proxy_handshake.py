@@ -1,6 +1,7 @@
 """What a client says to a proxy: HTTP CONNECT, SOCKS 4, 4a and 5.
 
-A handshake takes bytes and returns bytes (sans-IO); the dialer carries them.
+A handshake takes bytes and returns bytes (sans-IO); the dialer carries them, and knows
+the time.
 
 Knows nothing of: sockets, TLS, clocks.
 """
@@ -10,17 +11,17 @@ from __future__ import absolute_import, division, unicode_literals
 import struct
 
 from .. import constants
-from .._compat import Pattern, text_type, to_bytes
-from .._http11 import HeadReader
-from ..auth import basic
+from .._compat import text_type, to_bytes
+from .._http11 import BodyReader, HeadReader, encode_head
+from ..auth import DigestAuth, basic
 from ..errors import CriticalProtocolError, ProxyFail
 from ..response import Response, escape
 from .url import ascii_name, bracketed, ip_bytes, printable
 
-# Limit for all that a proxy sends before the tunnel is open.
+# Limit for the heads of all answers to one request.
 _ANSWER_LIMIT = 64 * 1024
-
-_CONTROL = Pattern(r'[\x00-\x1f\x7f]')
+# Most informational answers (1xx) before the final one.
+_MOST_INTERIM = 16
 
 
 class _Handshake(object):
@@ -28,9 +29,20 @@ class _Handshake(object):
 
     :ivar is_done: True once the tunnel is open
     :ivar surplus: bytes after the proxy's answer: the first ones out of the tunnel
+    :ivar response: the :class:`~lomond.response.Response` by which an HTTP proxy
+        refused, or None
+    :ivar awaits_body: True while only the body of that response is still missing; not
+        to be waited for without a limit, see :meth:`finish_body`
+    :ivar needs_connection: True if what is to be sent next needs a new connection to
+        the proxy; the driver resets it
+    :ivar is_second: True while a second request on the same connection is to be sent,
+        or waits for the first byte of its answer
     """
 
     _name = None        # name of the protocol, for messages
+
+    response = None
+    awaits_body = needs_connection = is_second = False
 
     def __init__(self):
         self.is_done = False
@@ -73,7 +85,10 @@ class _Handshake(object):
 
 
 class HttpConnect(_Handshake):
-    """HTTP CONNECT (RFC 9110, 9.3.6) with Basic authentication (RFC 7617).
+    """HTTP CONNECT (RFC 9110, 9.3.6) with Basic (RFC 7617) and Digest (RFC 7616).
+
+    Basic is sent at once. A 407 that asks for Digest is answered by a second request:
+    on the same connection if the proxy keeps it open, or else on a new one.
 
     :param host: where the tunnel leads: a name in ASCII, or an IP address (IPv6 without
         brackets)
@@ -81,26 +96,48 @@ class HttpConnect(_Handshake):
     :param user: text; if None, no ``Proxy-Authorization`` is sent
     :param password: text or None
     :param user_agent: text; if None, ``constants.USER_AGENT``
+    :param headers: pairs of bytes; a Host, User-Agent or Proxy-Authorization among them
+        replaces the one made here (the last one, if there are several)
     :raises ValueError: if a value is not allowed in a header
     """
 
     _name = 'HTTP'
 
-    def __init__(self, host, port, user=None, password=None, user_agent=None):
+    def __init__(self, host, port, user=None, password=None, user_agent=None, headers=()):
         super(HttpConnect, self).__init__()
-        target = '{}:{}'.format(bracketed(_split_host(host)[0]), port)
-        lines = ['CONNECT {} HTTP/1.1'.format(target), 'Host: ' + target, 'User-Agent: ' + (
-            user_agent or constants.USER_AGENT)]
+        self._target = '{}:{}'.format(bracketed(_split_host(host)[0]), port)
+        self._own = {b'host': self._target, b'user-agent': user_agent or constants.USER_AGENT}
+        self._digest = None
         if user is not None:
-            lines.append('Proxy-Authorization: ' + basic(user, password or ''))
-        if _CONTROL.search(''.join(lines)):
-            raise ValueError('user agent has a control character')
-        self._outgoing = ('\r\n'.join(lines) + '\r\n\r\n').encode('utf-8')
+            self._own[b'proxy-authorization'] = basic(user, password or '')
+            self._digest = DigestAuth(user, password or '')
+        self._headers = []
+        for name, value in headers:
+            if name.lower() == b'proxy-authorization':
+                self._digest = None             # the caller does it all
+            if name.lower() in (b'host', b'user-agent', b'proxy-authorization'):
+                self._own[name.lower()] = value
+            else:
+                self._headers.append((name, value))
+        self._answer = None             # the Digest answer that goes into the second request
+        self._body = None
+        self._ask()
+
+    def _ask(self):
+        own = self._own
+        pairs = [(b'Host', own[b'host']), (b'User-Agent', own[b'user-agent'])] + self._headers
+        if b'proxy-authorization' in own:
+            pairs.append((b'Proxy-Authorization', own[b'proxy-authorization']))
+        self._outgoing = encode_head('CONNECT {} HTTP/1.1'.format(self._target).encode('ascii'), pairs)
         self._reader = HeadReader(_ANSWER_LIMIT)
-        self._room = _ANSWER_LIMIT
+        self._room, self._interim = _ANSWER_LIMIT, 0
 
     def _parse(self, data):
+        if self._body is not None:
+            self._read_body(data)
+            return
         while data:
+            self.is_second = False
             try:
                 head = self._reader.feed(data)
             except CriticalProtocolError as error:
@@ -117,11 +154,74 @@ class HttpConnect(_Handshake):
                 self.surplus = self._reader.surplus
                 return
             if code >= 300 or code == 101:
-                self._fail('{} {}'.format(code, escape(response.status)).strip())
+                self._refuse(response)
+                return
             # Skip other 1xx answers (RFC 9110, 15.2), but not without limit.
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                self._fail('more than {} informational answers (1xx)'.format(_MOST_INTERIM))
             data = self._reader.surplus
             self._room -= len(head)
             self._reader = HeadReader(max(self._room, 0))
+
+    def _refuse(self, response):
+        self.response = response
+        self._body = BodyReader(response)
+        self.awaits_body = True
+        self._outgoing = b''
+        if response.status_code == 407 and self._digest is not None:
+            self._answer = self._digest.answer(
+                response.header_lines('proxy-authenticate'), 'CONNECT', self._target)
+        if self._answer is not None and not (_keeps_open(response) and self._body.is_delimited):
+            self.finish_body()          # the body of a step on the way: nobody wants it
+        else:
+            self._read_body(self._reader.surplus)
+
+    def _read_body(self, data):
+        self._body.feed(data)
+        if self._body.is_complete:
+            self.finish_body()
+
+    def finish_body(self):
+        """Wait for the body no longer: answer the challenge, or fail.
+
+        :raises ProxyFail: unless a challenge can be answered
+        """
+        response, body = self.response, self._body
+        self.awaits_body, self._body = False, None
+        if self._answer is None:
+            response.body = body.body
+            self._fail('{} {}'.format(response.status_code, escape(response.status)).strip())
+        self.is_second = body.ended_well and _keeps_open(response)
+        self.needs_connection = not self.is_second
+        self.response = self._digest = None
+        self._own[b'proxy-authorization'] = self._answer.encode('latin-1')
+        self._answer = None
+        self._ask()
+
+    def receive_eof(self):
+        """Process the end of the stream.
+
+        :raises ProxyFail: unless the tunnel is already open, or a new connection helps
+        """
+        if self.awaits_body:
+            self.finish_body()
+        else:
+            super(HttpConnect, self).receive_eof()
+
+    def repeat(self):
+        """Send the second request again, because the proxy never got it."""
+        self.is_second, self.needs_connection = False, True
+        self._ask()
+
+
+def _keeps_open(response):
+    """Return True if another request may follow on the connection (RFC 9112, 9.3)."""
+    options = response.get_list('connection') + response.get_list('proxy-connection')
+    options = [option.lower() for option in options]
+    if 'close' in options:
+        return False
+    return response.http_ver != 'HTTP/1.0' or 'keep-alive' in options
 
 
 def _split_host(host):
@@ -264,17 +364,20 @@ def _with_length(what, text):
     return struct.pack(str('B'), len(data)) + data
 
 
-def make_proxy_handshake(proxy, host, port):
+def make_proxy_handshake(proxy, host, port, user_agent=None, headers=()):
     """Return the handshake that a proxy expects.
 
     :param proxy: :class:`~lomond.network.proxy_settings.ProxyUrl`
     :param host: where the tunnel leads: a name in ASCII or an IP address; must be an
         address if ``proxy.resolves_here``
     :param port: int
+    :param user_agent: text, for CONNECT
+    :param headers: pairs of bytes, for CONNECT
     :returns: :class:`HttpConnect`, :class:`Socks4` or :class:`Socks5`
     :raises ProxyFail: if the proxy cannot reach such a host
     """
     if proxy.scheme.startswith('socks4'):
         return Socks4(host, port, proxy.user, remote_dns=proxy.scheme == 'socks4a')
-    kind = Socks5 if proxy.scheme.startswith('socks5') else HttpConnect
-    return kind(host, port, proxy.user, proxy.password)
+    if proxy.scheme.startswith('socks5'):
+        return Socks5(host, port, proxy.user, proxy.password)
+    return HttpConnect(host, port, proxy.user, proxy.password, user_agent, headers)

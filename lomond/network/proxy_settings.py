@@ -171,8 +171,8 @@ def normalize_proxies(proxies):
     checked = dict(proxies)
     for key in checked:
         if not isinstance(to_text(key), text_type) or key not in _KINDS + _IGNORED:
-            raise ValueError("proxies has the key {}; 'ws', 'wss', 'http', 'https' and 'all' are allowed".format(
-                _shown_key(key)))
+            raise ValueError("proxies has the key {}; 'ws', 'wss', 'http', 'https' and 'all' are allowed"
+                             .format(_shown_key(key)))
     for kind in _KINDS:
         value = to_text(checked.get(kind))
         if value is not None and not isinstance(value, text_type):

@@ -4,7 +4,6 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import base64
-import hashlib
 import logging
 import re
 import socket
@@ -13,6 +12,7 @@ import pytest
 from support.addresses import Names, free_port
 from support.certificates import server_context
 from support.cookies import make_cookie
+from support.digest import Digest
 from support.network import (
     FAILED,
     GOOD,
@@ -317,46 +317,19 @@ def test_one_authorization():
             assert b'@' not in header(server.heads[-1], 'host')[0]
 
 
-HASHES = {'MD5': hashlib.md5, 'SHA-256': hashlib.sha256}
-
-
-def digest_server(algorithm, password=b's3cret', lines=None, close=True):
-    """Require Digest of user b'me' for every path; check it as in RFC 7616."""
+def digest_server(algorithm, lines=None, close=True):
+    """Require Digest of user b'me' for every path."""
     def script(peer):
         while True:
             peer.read_head()
-            value = (header(peer.head, 'authorization') or [b''])[0]
-            if is_right(value, peer.line.split(b' ')[1]):
+            if digest.is_right(peer.header(b'authorization'), *peer.line.split(b' ')[:2]):
                 agree(peer)
                 return
-            challenge = ('Digest realm="a \\"b\\", c", qop="auth-int, auth", algorithm={}, nonce="n,1", '
-                         'opaque="o=1"'.format(algorithm).encode('ascii'))
-            peer.answer(b'401 Unauthorized', [(b'WWW-Authenticate', text) for text in lines or [
-                b'Basic realm="x"', b'Digest realm="y", algorithm=SHA-512-256, nonce="z"', challenge]])
+            peer.answer(b'401 Unauthorized', [(b'WWW-Authenticate', line) for line in lines or digest.lines])
             if close:
                 return
-
-    def is_right(value, path):
-        if not value.startswith(b'Digest '):
-            return False
-        parameters = {}
-        for match in re.finditer(br'([a-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))', value):
-            quoted, plain = match.group(2), match.group(3)
-            parameters[match.group(1)] = plain if quoted is None else re.sub(br'\\(.)', br'\1', quoted)
-        hash_of = HASHES[algorithm.replace('-sess', '')]
-
-        def digest(*parts):
-            return hash_of(b':'.join(parts)).hexdigest().encode('ascii')
-        seen.append(parameters)
-        secret = digest(b'me', b'a "b", c', password)
-        if algorithm.endswith('-sess'):
-            secret = digest(secret, b'n,1', parameters[b'cnonce'])
-        wanted = digest(secret, b'n,1', parameters[b'nc'], parameters[b'cnonce'], b'auth',
-                        digest(b'GET', path))
-        return (wanted == parameters[b'response'] and parameters[b'uri'] == path
-                and parameters[b'nc'] == b'00000001' and parameters[b'opaque'] == b'o=1')
-    seen = []
-    script.seen = seen
+    digest = Digest(algorithm)
+    script.seen = digest.seen
     return script
 
 

@@ -8,6 +8,7 @@ projects are in ``real/``.
 from __future__ import absolute_import, division, unicode_literals
 
 import errno
+import pickle
 import re
 import socket
 import ssl
@@ -16,6 +17,7 @@ import struct
 import pytest
 from support.addresses import Names, free_port
 from support.certificates import note_names, server_context
+from support.digest import Digest
 from support.network import (
     GOOD,
     LIMIT,
@@ -29,6 +31,7 @@ from support.peer import lenient_server as Server
 from support.proxy import Proxy
 
 from lomond import WebSocket
+from lomond.network import dialer
 
 SCHEMES = ('http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h')
 needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS needs ssl.MemoryBIO')
@@ -185,6 +188,106 @@ def test_proxy_resets(certs):
     (b'<html>\r\n\r\n', ".*not HTTP.*'<html>.*")])
 def test_answers_of_http_proxies(certs, answer, words):
     fails(via(reply(answer), 'http', certs), 'proxy', 'proxy fail; ' + words)
+
+
+KEEPS, SAYS_CLOSE, JUST_CLOSES = (dict(keeps_open=True), dict(refusal=[(b'Connection', b'close')]), {})
+
+
+@pytest.mark.parametrize('secure', [False, True])
+@pytest.mark.parametrize('kind, ending', [
+    ('http', KEEPS), ('https', KEEPS), ('http', SAYS_CLOSE), ('https', SAYS_CLOSE), ('http', JUST_CLOSES)])
+def test_digest(certs, kind, ending, secure):
+    """Basic is sent at once; a 407 is answered, on the same connection if there is one."""
+    if secure and kind == 'https' and not hasattr(ssl, 'MemoryBIO'):
+        pytest.skip('TLS in TLS needs ssl.MemoryBIO')
+    with Server(bye, tls_of_target(secure, certs)) as target:
+        script = Proxy(kind, target.port, Digest('SHA-256'), **ending)
+        with Server(script, tls_of_proxy(kind, certs)) as proxy:
+            succeeds(through(kind, proxy.port, secure, certs, 'me:s3cret@'))
+            assert proxy.accepted == (1 if ending is KEEPS else 2)
+        assert target.accepted == 1
+    assert [re.search(b'Proxy-Authorization: (\\S+)', head).group(1) for head in script.heads] == [
+        b'Basic', b'Digest']
+
+
+@pytest.mark.parametrize('ending', [KEEPS, SAYS_CLOSE])
+@pytest.mark.parametrize('credentials, asked', [('', 1), ('me:wrong@', 2)])
+def test_digest_is_refused(certs, ending, credentials, asked):
+    with Server(silent) as target:
+        script = Proxy('http', target.port, Digest(), **ending)
+        got = via(script, 'http', certs, credentials=credentials)
+    fails(got, 'proxy', 'proxy fail; 407 Proxy Authentication Required')
+    assert (got.last.response.status_code, got.last.response.body) == (407, b'who are you?')
+    assert len(script.heads) == asked and 'response' not in repr(got.last)
+    again = pickle.loads(pickle.dumps(got.last, 2))
+    assert again.response.body == b'who are you?' and str(again.error) == got.last.reason
+
+
+def test_digest_answered_by_a_reset(certs, monkeypatch):
+    """The proxy closes late, and has not read the second request: it is sent again."""
+    digest = Digest()
+
+    def script(peer):
+        peer.read_head()
+        if digest.is_right(peer.header(b'proxy-authorization'), b'CONNECT', b'target.test:8123'):
+            peer.send(b'HTTP/1.1 200 OK\r\n\r\n')
+            bye(peer)
+            return
+        peer.answer(b'407 No', [(b'Proxy-Authenticate', line) for line in digest.lines])
+        peer.server.stopping.wait(0.1)
+        peer.reset()
+    monkeypatch.setattr(dialer, '_CLOSING_WAIT', 0.01)
+    with Server(script) as proxy:
+        succeeds(through('http', proxy.port, False, certs, 'me:s3cret@'))
+        assert proxy.accepted == 2
+
+
+def test_digest_answered_by_hanging_up(certs):
+    """The proxy has read the second request: there is no third one."""
+    def script(peer):
+        for _ in range(2):
+            peer.read_head()
+            if len(peer.server.heads) == 1:
+                peer.answer(b'407 No', [(b'Proxy-Authenticate', line) for line in Digest().lines])
+    with Server(script) as proxy:
+        got = through('http', proxy.port, False, certs, 'me:s3cret@')
+        assert (len(proxy.heads), proxy.accepted) == (2, 1)
+    fails(got, 'proxy', 'proxy fail; the proxy closed the connection before its HTTP answer was complete')
+    assert got.last.response is None
+
+
+@pytest.mark.parametrize('is_digest', [False, True])
+@pytest.mark.parametrize('wait, limit', [(0.1, 4.0), (4.0, LIMIT)])
+def test_refusal_whose_body_does_not_end(certs, monkeypatch, wait, limit, is_digest):
+    """The body is waited for, at most for a second and for the time that is left."""
+    def script(peer):
+        peer.read_head()
+        peer.send(b'HTTP/1.1 407 No\r\nProxy-Authenticate: ' + Digest().lines[-1] +
+                  b'\r\nContent-Length: 99\r\n\r\nwait for ')
+        peer.trickle(b'x' * 90, 0.02)
+    monkeypatch.setattr(dialer, '_BODY_WAIT', wait)
+    with Server(script) as proxy:
+        got = through('http', proxy.port, False, certs, 'me:s3cret@' * is_digest, connect_timeout=limit)
+        assert proxy.accepted == (2 if is_digest and limit > 1 else 1)
+    assert got.elapsed < min(wait, limit) * (1 + is_digest) + 1.5
+    if is_digest and limit < 1:
+        fails(got, 'proxy', 'proxy fail; proxy timed out after 0.25s')
+    else:
+        fails(got, 'proxy', 'proxy fail; 407 No')
+        assert re.match(b'wait for x+\\Z', got.last.response.body)
+
+
+def test_close_while_the_body_of_a_refusal_is_awaited(certs):
+    websocket = []
+
+    def script(peer):
+        peer.read_head()
+        peer.send(b'HTTP/1.1 503 No\r\n\r\n')
+        peer.server.stopping.wait(0.05)
+        websocket[0].close()
+        peer.wait_gone()
+    got = via(script, 'http', certs, actions={'connecting': websocket.append})
+    fails(got, 'proxy', 'proxy fail; closed')
 
 
 def test_old_proxy(certs):
@@ -352,7 +455,8 @@ def test_no_proxy(monkeypatch, excepted, is_direct):
 
 
 @pytest.mark.parametrize('name, url, stage, reason', [
-    ('HTTP_PROXY', 'http://me:s3cret@/', 'prepare', r"unable to connect; proxy url 'http://me:\*\*\*@/' has no host"),
+    ('HTTP_PROXY', 'http://me:s3cret@/', 'prepare',
+     r"unable to connect; proxy url 'http://me:\*\*\*@/' has no host"),
     ('ws_proxy', 'ftp://me:s3cret@h', 'prepare',
      "unable to connect; proxy url '.*' has a scheme that is not allowed.*"),
     ('WS_PROXY', 'http://me:s3cret@no.test', 'resolve', 'unable to connect to proxy; no such name'),
@@ -377,7 +481,8 @@ def test_timeouts_name_the_variable_and_others_do_not(monkeypatch):
         monkeypatch.setenv(str('http_proxy'), str(proxy.url('http')))
         fails(run('ws://target.test/', LIMIT, proxies=None), 'proxy',
               'proxy fail; proxy timed out after 0.25s; proxy from http_proxy', LIMIT)
-        got = run('ws://target.test/', proxies=None, actions={'connecting': lambda websocket: websocket.close()})
+        got = run('ws://target.test/', proxies=None,
+                  actions={'connecting': lambda websocket: websocket.close()})
         fails(got, 'connect', 'unable to connect; closed')
 
 

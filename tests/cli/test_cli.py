@@ -424,7 +424,11 @@ def test_json_of_failures():
     status, out, err = lomond('ws://user:secret@127.0.0.1:{}/'.format(closed_port()), '--json', '-q')
     record = json.loads(out.decode('ascii').splitlines()[-1])
     assert (status, record['name'], record['stage']) == (1, 'connect_fail', 'connect')
-    assert record['error'] and b'secret' not in out
+    assert record['error'] and b'secret' not in out and record['response'] is None
+    with Server(reject(403)) as server:         # it is not a proxy
+        out = lomond('ws://target.test/', '--json', '-q', '--proxy', server.url.replace('ws', 'http'))[1]
+    record = json.loads(out.decode('ascii').splitlines()[-1])
+    assert record['response']['status_code'] == 405 and 'CONNECT' in record['body']
 
 
 def test_quiet_and_verbose(server):

@@ -165,6 +165,14 @@ def test_transient_connect_fail(reason, stage, error, expected):
     assert transient(events.ConnectFail(reason, error=error, stage=stage)) is expected
 
 
+@pytest.mark.parametrize('status, expected', [
+    (403, False), (407, False), (429, True), (503, True), (None, False)])
+def test_transient_answer_of_a_proxy(status, expected):
+    """Its status decides, whatever its words are."""
+    fail = events.ConnectFail('x; certificate', stage='proxy', response=Response(status))
+    assert transient(fail) is expected
+
+
 def test_transient_without_ssl(monkeypatch):
     """It works without importing ssl, as in a program that never used TLS."""
     monkeypatch.delitem(sys.modules, 'ssl')

@@ -20,10 +20,10 @@ B = '' if PY2 else 'b'
 # class, name, arguments, the attributes they make, the repr
 EVENTS = [
     ('Connecting', 'connecting', ('ws://h/',), {'url': 'ws://h/'}, "Connecting(url={u}'ws://h/')"),
-    ('ConnectFail', 'connect_fail', ('why',), {'reason': 'why', 'error': None, 'stage': None},
-     "ConnectFail(reason={u}'why')"),
-    ('ConnectFail', 'connect_fail', ('why', 7, 'tls'), {'reason': 'why', 'error': 7, 'stage': 'tls'},
-     "ConnectFail(reason={u}'why')"),
+    ('ConnectFail', 'connect_fail', ('why',),
+     {'reason': 'why', 'error': None, 'stage': None, 'response': None}, "ConnectFail(reason={u}'why')"),
+    ('ConnectFail', 'connect_fail', ('why', 7, 'tls', 8),
+     {'reason': 'why', 'error': 7, 'stage': 'tls', 'response': 8}, "ConnectFail(reason={u}'why')"),
     ('Connected', 'connected', ('ws://h/',), {'url': 'ws://h/', 'proxy': None},
      "Connected(url={u}'ws://h/')"),
     ('Connected', 'connected', ('ws://h/', 'http://p'), {'url': 'ws://h/', 'proxy': 'http://p'},

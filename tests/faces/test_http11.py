@@ -152,6 +152,22 @@ def test_body(headers, data, body, is_complete, size):
     assert body_of(headers, data, size) == (body, is_complete)
 
 
+@pytest.mark.parametrize('headers, data, is_delimited, ended_well', [
+    (b'', b'abc', False, False), (b'Transfer-Encoding: gzip\r\n', b'', False, False),
+    (b'Content-Length: 3\r\n', b'abc', True, True), (b'Content-Length: 3\r\n', b'ab', True, False),
+    (b'Content-Length: 3\r\n', b'abcd', True, False), (b'Content-Length: 0\r\n', b'', True, True),
+    (b'Content-Length: 0\r\n', b'a', True, False), (b'Content-Length: 101\r\n', b'x' * 101, True, True),
+    (b'Content-Length: 102\r\n', b'x' * 101, True, False),
+    (CHUNKED, b'1\r\na\r\n0\r\nA: b\r\n\r\n', True, True),
+    (CHUNKED, b'1\r\na\r\n0\r\n', True, False), (CHUNKED, b'1\r\na\r\n0\r\n\r\n?', True, False),
+    (CHUNKED, b'1\r\nabc\r\n', True, False), (CHUNKED, b'x\r\n', True, False)])
+def test_end_of_a_body(headers, data, is_delimited, ended_well):
+    reader = BodyReader(Response(b'HTTP/1.1 407 x\r\n' + headers + b'\r\n'), 100)
+    assert reader.is_delimited == is_delimited
+    reader.feed(data)
+    assert reader.ended_well == ended_well
+
+
 @pytest.mark.parametrize('status, is_complete', [
     (100, True), (101, True), (199, True), (204, True), (304, True), (99, False), (200, False), (205, False),
     ('abc', False)])

@@ -340,10 +340,12 @@ def test_flapping_server(clock, monkeypatch, seed):
     ('0', 5.0), ('120', 120.0), ('9' * 30, 3600.0), ('-1', 6.0), ('nan', 6.0), ('inf', 6.0), ('', 6.0),
     ('Fri, 31 Dec 9999 23:59:59 GMT', 3600.0), ('Sun, 06 Nov 1994 08:49:37 GMT', 5.0), (None, 6.0), (7, 6.0)])
 def test_retry_after(clock, header, delay):
-    """It counts for one Rejected, unless respect_retry_after is false."""
-    refusal = [CONNECTING, CONNECTED, events.Rejected(Response(503, retry_after=header), 'no'), GONE]
-    assert Played(clock, refusal, FAILS, pauses=2).delays == [delay, 7.0]
-    assert Played(clock, refusal, FAILS, pauses=2, respect_retry_after=False).delays == [6.0, 7.0]
+    """It counts for one refusal, of the server or a proxy, unless respect_retry_after is false."""
+    answer = Response(503, retry_after=header)
+    for refusal in ([CONNECTING, CONNECTED, events.Rejected(answer, 'no'), GONE],
+                    [CONNECTING, events.ConnectFail('proxy fail; 503', response=answer)]):
+        assert Played(clock, refusal, FAILS, pauses=2).delays == [delay, 7.0]
+        assert Played(clock, refusal, FAILS, pauses=2, respect_retry_after=False).delays == [6.0, 7.0]
 
 
 def test_retry_after_date(clock, monkeypatch):

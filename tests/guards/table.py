@@ -91,6 +91,12 @@ G('limits', 'the body of a rejection', '_http11.py',
 G('limits', 'the answer of a proxy', 'network/proxy_handshake.py',
   'HeadReader(_ANSWER_LIMIT)', 'HeadReader(1 << 30)',
   'proxy_handshake::connect_fails')
+G('limits', 'the body of a proxy that refuses is not waited for', 'network/dialer.py',
+  'if now >= give_up_at:', 'if False:',
+  'proxies::refusal_whose_body_does_not_end')
+G('limits', 'there are at most two CONNECT requests', 'network/proxy_handshake.py',
+  'self.response = self._digest = None', 'self.response = None',
+  'proxy_handshake::digest_that_cannot_be_answered', 'proxies::digest_is_refused')
 G('limits', 'lookups that hang', 'network/resolver.py',
   'if is_full and not any(known.wakes for known in table.known.values()):', 'if False:',
   'resolver::left_behind')

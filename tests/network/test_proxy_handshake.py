@@ -9,6 +9,7 @@ import random
 
 import pytest
 
+from lomond.auth import DigestAuth, basic
 from lomond.constants import USER_AGENT
 from lomond.errors import ConnectFail, ProxyFail
 from lomond.network.proxy_handshake import HttpConnect, Socks4, Socks5, make_proxy_handshake
@@ -90,7 +91,7 @@ def failure(make, answers, tail=b''):
 
 def request(place, more=''):
     return ('CONNECT {0} HTTP/1.1\r\nHost: {0}\r\nUser-Agent: {1}\r\n{2}\r\n'.format(
-        place, USER_AGENT, more)).encode('ascii')
+        place, USER_AGENT, more)).encode('latin-1')
 
 
 @pytest.mark.parametrize('host, port, place', [
@@ -111,9 +112,116 @@ def test_connect_authorization(user, password, credentials):
           [request('h:80', 'Proxy-Authorization: Basic {}\r\n'.format(value))])
 
 
-def test_connect_user_agent():
-    said = HttpConnect('h', 80, user_agent='Mine/1').take_outgoing()
-    assert b'\r\nUser-Agent: Mine/1\r\n' in said
+@pytest.mark.parametrize('headers, user, expected', [
+    ([], None, b'Host: h:80\r\nUser-Agent: Mine/1'),
+    ([(b'X-A', b'1'), (b'x-a', b'2')], None, b'Host: h:80\r\nUser-Agent: Mine/1\r\nX-A: 1\r\nx-a: 2'),
+    ([(b'host', b'other'), (b'USER-AGENT', b'Own')], None, b'Host: other\r\nUser-Agent: Own'),
+    ([(b'Proxy-authorization', b'Bearer 1'), (b'Proxy-Authorization', b'Bearer 2')], 'me',
+     b'Host: h:80\r\nUser-Agent: Mine/1\r\nProxy-Authorization: Bearer 2')])
+def test_connect_headers(headers, user, expected):
+    said = HttpConnect('h', 80, user, 'pw', 'Mine/1', headers).take_outgoing()
+    assert said == b'CONNECT h:80 HTTP/1.1\r\n' + expected + b'\r\n\r\n'
+
+
+LINE_407 = b'HTTP/1.1 407 Proxy Authentication Required\r\n'
+CHALLENGE = 'Digest realm="p", nonce="abc", qop="auth"'
+#: What begins a 407 that asks for Digest.
+ASKS = LINE_407 + b'Proxy-Authenticate: ' + CHALLENGE.encode('ascii') + b'\r\n'
+OK = b'HTTP/1.1 200 OK\r\n\r\n'
+
+
+@pytest.fixture
+def constant_cnonce(monkeypatch):
+    monkeypatch.setattr('os.urandom', lambda size: b'x' * size)
+
+
+def digest_request(place, challenge=CHALLENGE, user='me', password='pw'):
+    answer = DigestAuth(user, password).answer([challenge], 'CONNECT', place)
+    return request(place, 'Proxy-Authorization: {}\r\n'.format(answer))
+
+
+def basic_request(place, user='me', password='pw'):
+    return request(place, 'Proxy-Authorization: {}\r\n'.format(basic(user, password)))
+
+
+@pytest.mark.parametrize('host, place', [('h', 'h:80'), ('::1', '[::1]:80')])
+@pytest.mark.parametrize('end', [
+    b'Content-Length: 0\r\n\r\n', b'Content-Length: 4\r\n\r\nbody',
+    b'Proxy-Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nA: b\r\n\r\n'])
+def test_digest_on_the_same_connection(constant_cnonce, host, place, end):
+    check(lambda: HttpConnect(host, 80, 'me', 'pw'), [b'HTTP/1.1 102 Wait\r\n\r\n' + ASKS + end, OK],
+          [basic_request(place), digest_request(place)])
+
+
+@pytest.mark.parametrize('challenge', [
+    'Digest realm="p", nonce="n", algorithm=SHA-256, qop="auth,auth-int"', 'Digest realm="p", nonce="n"',
+    'Digest realm="p", nonce="n", algorithm=MD5-sess, qop=auth, stale=true, opaque="a, b"',
+    'Basic realm="x", Digest realm="p", algorithm=SHA-512-256, nonce="m", Digest realm="p", nonce="n"'])
+def test_digest_challenges(constant_cnonce, challenge):
+    answer = LINE_407 + b'Proxy-Authenticate: ' + challenge.encode('ascii') + b'\r\nContent-Length: 0\r\n\r\n'
+    check(lambda: HttpConnect('h', 80, 'j\xf6rg', ''), [answer, OK],
+          [basic_request('h:80', 'j\xf6rg', ''), digest_request('h:80', challenge, 'j\xf6rg', '')])
+
+
+@pytest.mark.parametrize('end, size, eof', [
+    (b'Connection: close\r\nContent-Length: 4\r\n\r\n', 0, False),
+    (b'Proxy-Connection: Close\r\nContent-Length: 0\r\n\r\n', 0, False),
+    (b'\r\n', 0, False),                                 # the body ends with the connection
+    (b'Content-Length: 4\r\n\r\n', 2, True),
+    (b'Content-Length: 4\r\n\r\n', 5, False),           # nobody asked for the fifth
+    (b'Content-Length: 70000\r\n\r\n', 65536, False),
+    (b'Transfer-Encoding: chunked\r\n\r\nnonsense\r\n', 0, False)])
+@pytest.mark.parametrize('version', [b'1.1', b'1.0'])
+def test_digest_on_a_new_connection(constant_cnonce, version, end, size, eof):
+    conversation = HttpConnect('h', 80, 'me', 'pw')
+    assert conversation.take_outgoing() == basic_request('h:80')
+    conversation.receive(ASKS.replace(b'1.1', version) + end + b'x' * size)
+    eof = eof and version == b'1.1'
+    assert conversation.awaits_body == eof
+    if eof:
+        conversation.receive_eof()
+    assert conversation.needs_connection and not conversation.awaits_body and not conversation.is_second
+    assert conversation.take_outgoing() == digest_request('h:80') and conversation.response is None
+    conversation.needs_connection = False
+    conversation.receive(OK + TAIL)
+    assert conversation.is_done and conversation.surplus == TAIL
+
+
+def test_digest_after_http_1_0_that_keeps_the_connection(constant_cnonce):
+    answer = ASKS.replace(b'1.1', b'1.0') + b'Connection: Keep-Alive\r\nContent-Length: 0\r\n\r\n'
+    check(lambda: HttpConnect('h', 80, 'me', 'pw'), [answer, OK],
+          [basic_request('h:80'), digest_request('h:80')])
+
+
+@pytest.mark.parametrize('make, answers', [
+    # there are at most two requests, even if the nonce was stale
+    (lambda: HttpConnect('h', 80, 'me', 'pw'), [ASKS + b'Content-Length: 0\r\n\r\n',
+                                               ASKS[:-2] + b', stale=true\r\nContent-Length: 4\r\n\r\nbody']),
+    (lambda: HttpConnect('h', 80), [ASKS + b'Content-Length: 4\r\n\r\nbody']),
+    (lambda: HttpConnect('h', 80, 'me', 'pw', headers=[(b'proxy-authorization', b'Bearer x')]),
+     [ASKS + b'Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n']),
+    (lambda: HttpConnect('h', 80, 'me', 'pw'), [
+        ASKS.replace(b'qop="auth"', b'qop="auth-int"') + b'Content-Length: 4\r\n\r\nbody']),
+    (lambda: HttpConnect('h', 80, 'me', 'pw'), [
+        LINE_407 + b'Proxy-Authenticate: Basic realm="x"\r\n\r\nbody'])])
+def test_digest_that_cannot_be_answered(make, answers):
+    assert failure(make, answers) == 'proxy fail; 407 Proxy Authentication Required'
+
+
+@pytest.mark.parametrize('end, body', [
+    (b'Content-Length: 3\r\n\r\nabcd', b'abc'), (b'\r\nabc', b'abc'),
+    (b'Content-Length: 9\r\n\r\nabc', b'abc'),
+    (b'Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n', b'abc'),
+    (b'\r\n' + b'x' * 70000, b'x' * 65536)], ids=lambda value: str(len(value)))
+@pytest.mark.parametrize('is_cut', [False, True])
+def test_body_of_a_refusal(end, body, is_cut):
+    conversation = HttpConnect('h', 80)
+    with pytest.raises(ProxyFail) as caught:
+        conversation.receive(b'HTTP/1.1 503 No\r\nRetry-After: 7\r\n' + end)
+        assert conversation.awaits_body
+        (conversation.finish_body if is_cut else conversation.receive_eof)()
+    assert str(caught.value) == 'proxy fail; 503 No'
+    assert conversation.response.body == body and conversation.response.get('retry-after') == '7'
 
 
 @pytest.mark.parametrize('make', [
@@ -136,7 +244,7 @@ def test_bad_values(make):
     b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n', b'HTTP/1.0 200 OK\n\n',
     b'HTTP/1.1 200 caf\xe9\r\nX-Odd: \xff\xfe\r\n\r\n',
     b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
-    b'HTTP/1.1 102 Processing\r\nX: y\r\n\r\n' * 5 + b'HTTP/1.1 200 OK\r\n\r\n',
+    b'HTTP/1.1 102 Processing\r\nX: y\r\n\r\n' * 16 + b'HTTP/1.1 200 OK\r\n\r\n',
     b'HTTP/1.1 200 OK\r\nX: ' + b'y' * 60000 + b'\r\n\r\n'])
 def test_connect_succeeds(answer):
     check(lambda: HttpConnect('h', 80), [answer], [request('h:80')])
@@ -190,7 +298,7 @@ def test_connect_news_without_end():
     with pytest.raises(ProxyFail) as caught:
         for _ in range(10000):
             conversation.receive(b'HTTP/1.1 100 Continue\r\n\r\n')
-    assert 'header block is above' in str(caught.value)
+    assert 'more than 16 informational answers' in str(caught.value)
     assert 'header block is above' in failure(lambda: HttpConnect('h', 80), [
         b'HTTP/1.1 100 Continue\r\nX: ' + b'y' * 40000 + b'\r\n\r\n' +
         b'HTTP/1.1 100 Continue\r\nX: ' + b'y' * 40000 + b'\r\n\r\n'])
@@ -340,6 +448,8 @@ def test_hostile():
     talks = [
         (lambda: HttpConnect('h', 80, 'u', 'p'), [b'HTTP/1.1 ', b'100 x\r\n\r\n', b'HTTP/1.1 ', b'200',
                                                   b'\r\n\r\n']),
+        (lambda: HttpConnect('h', 80, 'u', 'p'), [
+            ASKS, b'Transfer-Encoding: chunked\r\n\r\n', b'2\r\nxx', b'\r\n0\r\n\r\n', OK[:9], OK[9:]]),
         (lambda: Socks4('10.0.0.1', 80), [b'\x00', b'\x5a', b'x' * 6]),
         (lambda: Socks5('h', 80), [b'\x05\x00', b'\x05', b'\x00\x00', b'\x01', b'x' * 6]),
         (lambda: Socks5('h', 80, 'u', 'p'), [b'\x05\x02', b'\x01\x00', b'\x05\x00\x00', b'\x03', b'\x05',
@@ -359,8 +469,8 @@ def test_hostile():
                 conversation.receive(piece)
                 assert isinstance(conversation.take_outgoing(), bytes)
             conversation.receive_eof()
-            assert conversation.is_done
+            assert conversation.is_done or conversation.needs_connection
         except ProxyFail as error:
             assert str(error).startswith('proxy fail; ') and not conversation.is_done
         ends.add((number, conversation.is_done))
-    assert len(ends) == 8
+    assert len(ends) == 10

@@ -145,10 +145,15 @@ def test_wrong_password_of_socks(request, proxies, kind, scheme, userinfo):
 
 
 def test_squid_that_wants_digest(request, proxies):
-    """Basic is all that we have for proxies; the refusal is plain."""
-    for userinfo in ('', GOOD):
-        failed = failure(client(target(request, 'ws'), proxies('squid', 'digest').url('http', userinfo)))
-        assert failed.reason.startswith('proxy fail; 407 ')
+    """It gets Basic at first, and what it asks for then."""
+    proxy = proxies('squid', 'digest')
+    for scheme in ('http', 'https'):
+        prove_echo(target(request, 'ws'), ['let in'], ssl_cafile=certificate('ca.pem'),
+                   proxies={'all': proxy.url(scheme, GOOD)})
+        for userinfo in ('', 'user:wrong@', 'nobody:secret@'):
+            failed = failure(client(target(request, 'ws'), proxy.url(scheme, userinfo)))
+            assert failed.reason.startswith('proxy fail; 407 ')
+            assert failed.response.status_code == 407 and b'ERR_CACHE_ACCESS_DENIED' in failed.response.body
 
 
 @pytest.mark.parametrize('kind, scheme', CASES)

@@ -17,18 +17,23 @@ class Proxy(object):
     :param kind: ``'http'``, ``'https'``, ``'socks4'``, ``'socks4a'``, ``'socks5'`` or
         ``'socks5h'``
     :param where: the port of 127.0.0.1 that all tunnels lead to
-    :param auth: ``(user, password)``, bytes, that it requires; None for an open proxy
+    :param auth: ``(user, password)``, bytes, that it requires; or a
+        :class:`support.digest.Digest`; None for an open proxy
+    :param refusal: further header lines of a 407, pairs of bytes
+    :param keeps_open: if true, another request may follow a 407
     :param also: bytes that are sent after the response, in the same packet
     :ivar asked: list of ``(host, port)``, bytes and int, that clients asked for
     :ivar heads: list of the CONNECT requests
     """
 
-    def __init__(self, kind, where, auth=None, also=b'', version=b'HTTP/1.1'):
+    def __init__(self, kind, where, auth=None, also=b'', version=b'HTTP/1.1', refusal=(), keeps_open=False):
         self.kind = kind
         self.where = where
         self.auth = auth
         self.also = also
         self.version = version
+        self.refusal = list(refusal)
+        self.keeps_open = keeps_open
         self.asked = []
         self.heads = []
 
@@ -55,20 +60,26 @@ class Proxy(object):
             target.close()
 
     def _http(self, peer):
-        self.heads.append(peer.read_head())
-        method, place, _ = peer.line.split(b' ')
-        assert method == b'CONNECT'
-        host, _, port = place.rpartition(b':')
-        self.asked.append((host, int(port)))
-        if self.auth is not None:
-            wanted = b'Basic ' + base64.b64encode(b':'.join(self.auth))
-            if peer.header(b'proxy-authorization') != wanted:
-                peer.answer(b'407 Proxy Authentication Required',
-                            [(b'Proxy-Authenticate', b'Basic realm="x"')], b'who are you?')
+        while True:
+            self.heads.append(peer.read_head())
+            method, place, _ = peer.line.split(b' ')
+            assert method == b'CONNECT'
+            host, _, port = place.rpartition(b':')
+            self.asked.append((host, int(port)))
+            given = peer.header(b'proxy-authorization')
+            if self.auth is None:
+                assert given is None
+                lines = []
+            elif isinstance(self.auth, tuple):
+                lines = [b'Basic realm="x"'] * (given != b'Basic ' + base64.b64encode(b':'.join(self.auth)))
+            else:
+                lines = [] if self.auth.is_right(given, method, place) else self.auth.lines
+            if not lines:
+                return self.version + b' 200 Connection established\r\nVia: x\r\n\r\n'
+            peer.answer(b'407 Proxy Authentication Required',
+                        [(b'Proxy-Authenticate', line) for line in lines] + self.refusal, b'who are you?')
+            if not self.keeps_open:
                 return None
-        else:
-            assert peer.header(b'proxy-authorization') is None
-        return self.version + b' 200 Connection established\r\nVia: x\r\n\r\n'
 
     def _socks4(self, peer):
         version, command, port = struct.unpack(str('>BBH'), peer.read(4))
