@@ -83,6 +83,10 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         ``TCP_NODELAY`` is on by default
     :param uds: path of a Unix domain socket to connect to; the URL still gives host and
         path
+    :param proxy_headers: headers of the ``CONNECT`` request to an HTTP proxy, and of no
+        other request: as for ``headers``, and a callable is called for every connection
+        through such a proxy.  ``Proxy-Authorization`` takes the place of the
+        credentials in the proxy's URL
     :raises TypeError: if a value has the wrong type; the message names it
     :raises ValueError: if a value cannot be used; the message says what is allowed
     """
@@ -91,11 +95,11 @@ class WebSocket(EndpointAttributes, Feed, Sender):
                  ssl_verify=True, ssl_cafile=None, ssl_context=None, trace=None,
                  headers=None, origin=None, auth=None, cookies=None, ssl_cert=None,
                  ssl_fingerprint=None, max_message_size=DEFAULT_MAX_MESSAGE_SIZE, max_redirects=0,
-                 source_address=None, socket_options=None, uds=None):
+                 source_address=None, socket_options=None, uds=None, proxy_headers=None):
         self._endpoint = Endpoint(
             url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context, trace, headers,
             origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size, max_redirects,
-            source_address, socket_options, uds)
+            source_address, socket_options, uds, proxy_headers)
         self._running = Running()
         self.state = None
         self.reset()

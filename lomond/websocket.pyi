@@ -66,6 +66,7 @@ class WebSocket:
     source_address: tuple[str, int] | None
     socket_options: list[tuple[int, int, int | bytes]] | None
     uds: str | bytes | None
+    proxy_headers: _Headers | None
     state: _State
     def __init__(
         self,
@@ -89,6 +90,7 @@ class WebSocket:
         source_address: tuple[str, int] | None = None,
         socket_options: Sequence[tuple[int, int, int | bytes]] | None = None,
         uds: StrOrBytesPath | None = None,
+        proxy_headers: _Headers | None = None,
     ) -> None: ...
     def connect(
         self,

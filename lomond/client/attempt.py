@@ -24,6 +24,7 @@ from ..protocol.connection import CLIENT, Connection
 from ..protocol.handshake import ClientHandshake, make_key
 from ..response import escape
 from .cookies import take_cookies
+from .options import evaluate_headers
 from .request import encode_handshake, prepare_request
 from .trace import make_observer
 
@@ -107,6 +108,7 @@ class Attempt(object):
         self._running = running
         self._hooks = hooks
         self._proxy = None
+        self._proxy_pairs = None        # of proxy_headers, or None until they are needed
         self._redirects = 0
         self._step = None, None         # the newest answer, and what it leads to
         if endpoint.target is not None and not callable(endpoint.url):
@@ -201,6 +203,9 @@ class Attempt(object):
             self._proxy = None
             if endpoint.uds is None:
                 self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.proxy_variables)
+            is_asked = self._proxy is not None and self._proxy.scheme.startswith('http')    # by CONNECT
+            if is_asked and self._proxy_pairs is None:
+                self._proxy_pairs = evaluate_headers(endpoint.proxy_headers, 'proxy_headers')
         except Exception as error:      # whatever a callable of the caller raises
             return ('unable to connect; ' + error_text(error), error, 'prepare')
         return None
@@ -213,7 +218,8 @@ class Attempt(object):
             wrap = session._wrap_socket
         return Route(
             self.target, self._proxy, endpoint.uds, endpoint.source_address,
-            endpoint.socket_options, endpoint.tls, wrap, session.time_left, self.emit)
+            endpoint.socket_options, endpoint.tls, wrap, session.time_left, self.emit,
+            agent=endpoint.agent, proxy_headers=self._proxy_pairs or ())
 
     def request(self):
         """Return the bytes to send; calls ``build_request`` if it is overridden."""

@@ -36,7 +36,7 @@ class Endpoint(object):
 
     def __init__(self, url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context,
                  trace, headers, origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size,
-                 max_redirects, source_address, socket_options, uds):
+                 max_redirects, source_address, socket_options, uds, proxy_headers=None):
         self.target = None if callable(url) else parse_url(url)
         self.url = url if callable(url) else self.target.text
         self.proxies, self.proxy_variables = (
@@ -61,6 +61,7 @@ class Endpoint(object):
         self.source_address = options.check_source_address(source_address)
         self.socket_options = options.check_socket_options(socket_options)
         self.uds = options.check_path('uds', uds)
+        self.proxy_headers = options.check_headers(proxy_headers, 'proxy_headers')
         self.added_headers = []
 
     @property
@@ -122,6 +123,7 @@ class EndpointAttributes(object):
     source_address = _option('source_address')
     socket_options = _option('socket_options')
     uds = _option('uds')
+    proxy_headers = _option('proxy_headers')
 
     @property
     def _target(self):

@@ -61,9 +61,10 @@ def check_text_header(what, name, value):
     return value
 
 
-def header_pairs(headers):
+def header_pairs(headers, what='headers'):
     """Return pairs of bytes, in order, from a dict or a list of pairs of text or bytes.
 
+    :param what: the name of the parameter, for messages
     :raises TypeError: if something has the wrong type
     :raises ValueError: for a bad name or value, and for headers of the opening
         handshake
@@ -73,12 +74,12 @@ def header_pairs(headers):
     if isinstance(headers, dict):
         headers = headers.items()
     elif not isinstance(headers, (list, tuple)):        # the check would exhaust an iterator
-        raise TypeError('headers must be a dict, a list of pairs or a callable, not {}'.format(
-            type(headers).__name__))
+        raise TypeError('{} must be a dict, a list of pairs or a callable, not {}'.format(
+            what, type(headers).__name__))
     pairs = []
     for pair in headers:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-            raise TypeError('headers must be pairs of name and value')
+            raise TypeError('{} must be pairs of name and value'.format(what))
         pair = tuple(_header_octets('a header', part) if isinstance(part, text_type) else part
                      for part in pair)
         for part in pair:
@@ -88,17 +89,22 @@ def header_pairs(headers):
         check_header(*pair)
         lower = pair[0].lower()
         if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):
-            raise ValueError("header '{}' belongs to the opening handshake; it cannot be given"
-                             .format(lower.decode('ascii')))
+            raise ValueError("header '{}' belongs to the opening handshake; it cannot be given in {}".format(
+                lower.decode('ascii'), what))
         pairs.append(pair)
     return pairs
 
 
-def check_headers(headers):
+def check_headers(headers, what='headers'):
     """Return a callable, or anything that :func:`header_pairs` takes, as given."""
     if not callable(headers):
-        header_pairs(headers)
+        header_pairs(headers, what)
     return headers
+
+
+def evaluate_headers(headers, what='headers'):
+    """Return pairs of bytes from what :func:`check_headers` has accepted."""
+    return header_pairs(headers() if callable(headers) else headers, what)
 
 
 def check_auth(auth):

@@ -9,7 +9,7 @@ from ..auth import basic
 from ..network.url import parse_url
 from ..protocol.handshake import encode_request
 from .cookies import cookie_header, is_jar
-from .options import header_pairs
+from .options import evaluate_headers
 
 #: Headers that only the first origin may see (besides ``auth`` and ``cookies``).
 _FOR_ONE_ORIGIN = frozenset((b'authorization', b'cookie', b'host'))
@@ -25,8 +25,7 @@ def prepare_request(endpoint, attempt):
         attempt.first_target = None         # that of the previous connection; url() may raise
         attempt.set_first_target(parse_url(endpoint.url()))
     if attempt.pairs is None:
-        headers = endpoint.headers
-        attempt.pairs = header_pairs(headers() if callable(headers) else headers)
+        attempt.pairs = evaluate_headers(endpoint.headers)
 
 
 def encode_handshake(endpoint, attempt):

@@ -277,6 +277,19 @@ def test_refusal_whose_body_does_not_end(certs, monkeypatch, wait, limit, is_dig
         assert re.match(b'wait for x+\\Z', got.last.response.body)
 
 
+def test_refusal_before_the_request_is_read(certs):
+    """A long CONNECT is answered before all of it was sent, and the connection reset."""
+    def script(peer):
+        peer.read(1000)
+        peer.send(b'HTTP/1.1 431 Too Long\r\nRetry-After: 9\r\nContent-Length: 2\r\n\r\nno')
+        peer.server.stopping.wait(0.1)
+        peer.drop()
+    got = via(script, 'http', certs, proxy_headers={'X-Long': 'x' * 500000},
+              socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)])
+    fails(got, 'proxy', 'proxy fail; 431 Too Long')
+    assert (got.last.response.body, got.last.response.get('retry-after')) == (b'no', '9')
+
+
 def test_close_while_the_body_of_a_refusal_is_awaited(certs):
     websocket = []
 
@@ -288,6 +301,40 @@ def test_close_while_the_body_of_a_refusal_is_awaited(certs):
         peer.wait_gone()
     got = via(script, 'http', certs, actions={'connecting': websocket.append})
     fails(got, 'proxy', 'proxy fail; closed')
+
+
+def test_agent_and_headers_go_to_the_proxy_only(certs):
+    """To each proxy that is asked, and neither to the server nor through SOCKS."""
+    calls = []
+
+    def make():
+        calls.append(1)
+        return {'X-Session': '17', b'proxy-authorization': b'Bearer t', 'User-Agent': 'Own/1'}
+    with Server(bye) as target, Server(Proxy('socks5h', target.port)) as socks:
+        answer = b'HTTP/1.1 200 OK\r\n\r\n'
+        with Server(lambda peer: (peer.read_head(), peer.send(answer), bye(peer))) as proxy:
+            for options, agent in ((dict(proxy_headers=[('X-Session', '17')]), b'Mine/1'),
+                                   (dict(proxy_headers=make), b'Own/1')):
+                succeeds(through('http', proxy.port, False, certs, 'me:s3cret@', agent='Mine/1', **options))
+                connect, request = proxy.heads[-2:]
+                assert b'\r\nX-Session: 17\r\n' in connect and b'X-Session' not in request
+                assert b'\r\nUser-Agent: ' + agent + b'\r\n' in connect
+                assert b'\r\nUser-Agent: Mine/1\r\n' in request
+                assert re.findall(b'(?i)proxy-authorization: (.*)\r', connect) == [
+                    b'Bearer t' if agent == b'Own/1' else b'Basic bWU6czNjcmV0']
+                assert b'uthorization' not in request
+        assert calls == [1]
+        succeeds(through('socks5h', socks.port, False, certs, proxy_headers=make))
+        assert b'X-Session' not in target.heads[0] and calls == [1]
+
+
+@pytest.mark.parametrize('headers, words', [
+    (lambda: 1 / 0, 'division'), (lambda: ['x'], 'proxy_headers must be pairs'), (lambda: 5, 'not int'),
+    (lambda: {'A': 'b\nc'}, "header 'A' has"),
+    (lambda: {'Upgrade': 'x'}, 'cannot be given in proxy_headers')])
+def test_proxy_headers_that_fail(certs, headers, words):
+    got = through('http', 1, False, certs, proxy_headers=headers)
+    fails(got, 'prepare', 'unable to connect; .*' + words + '.*')
 
 
 def test_old_proxy(certs):

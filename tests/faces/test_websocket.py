@@ -81,7 +81,7 @@ def test_defaults():
     expected = dict(url=URL, protocols=[], agent=constants.USER_AGENT, compress=False, ssl_verify=True,
                     ssl_cafile=None, ssl_context=None, trace=None, headers=None, origin=None, auth=None,
                     cookies=None, ssl_cert=None, ssl_fingerprint=None, max_message_size=64 * 1024 * 1024,
-                    max_redirects=0, source_address=None, socket_options=None, uds=None)
+                    max_redirects=0, source_address=None, socket_options=None, uds=None, proxy_headers=None)
     assert dict((name, getattr(ws, name)) for name in expected) == expected
     assert (ws.proxies['http'], ws.proxies['https']) == (None, None)
 
@@ -93,7 +93,7 @@ def test_values_are_kept():
                   ssl_context=context, trace=print_, headers={'X': 'y'}, origin='https://x',
                   auth=('me', 'secret'),
                   cookies={'a': 'b'}, max_message_size=None, max_redirects=3, source_address=('127.0.0.1', 0),
-                  socket_options=[(1, 2, 3)], uds='/tmp/x')
+                  socket_options=[(1, 2, 3)], uds='/tmp/x', proxy_headers=[('X', 'y')])
     ws = WebSocket(URL, **values)
     for name, value in values.items():
         assert getattr(ws, name) == value, name
@@ -159,7 +159,14 @@ REFUSED = [
     (dict(socket_options=[(1, 'x', 2)]), TypeError, 'socket option'),
     (dict(socket_options=[(1, 2, 'x')]), TypeError, 'socket option'),
     (dict(uds=5), TypeError, 'uds'), (dict(uds=''), ValueError, 'uds'),
-    (dict(uds='/a\0b'), ValueError, 'uds')]
+    (dict(uds='/a\0b'), ValueError, 'uds'),
+    (dict(proxy_headers='X: y'), TypeError, 'proxy_headers'), (dict(proxy_headers=5), TypeError, 'not int'),
+    (dict(proxy_headers=[('a',)]), TypeError, 'proxy_headers'),
+    (dict(proxy_headers={'X': 5}), TypeError, 'header'), (dict(proxy_headers={'X y': 'a'}), ValueError, ''),
+    (dict(proxy_headers={'X': 'a\r\nb'}), ValueError, "'X'"),
+    (dict(proxy_headers=iter(())), TypeError, 'proxy_headers'),
+    (dict(proxy_headers={'Connection': 'close'}), ValueError, 'cannot be given in proxy_headers'),
+    (dict(proxies={'https://': 'http://p:1'}), ValueError, "'https://'")]
 
 
 @pytest.mark.parametrize('values, kind, word', REFUSED)
@@ -179,7 +186,8 @@ def test_refused(values, kind, word):
 @pytest.mark.parametrize('secret', [
     dict(auth=('user:with colon', 'hunter2')), dict(url='ws://user:hunter2@x:99999/'),
     dict(proxies={'http': 'ftp://user:hunter2@p:1/'}), dict(cookies='session=hunter2\n'),
-    dict(headers={'Authorization': 'hunter2\n'})])
+    dict(headers={'Authorization': 'hunter2\n'}), dict(proxy_headers={'Proxy-Authorization': 'hunter2\n'}),
+    dict(proxies={'http://user:hunter2@p:1/': 'http://p:1/'})])
 def test_refusals_keep_secrets(secret):
     with pytest.raises(ValueError) as caught:
         WebSocket(**dict(dict(url=URL), **secret))
@@ -193,6 +201,7 @@ def test_refusals_keep_secrets(secret):
     dict(auth=DigestAuth('me', 'secret')), dict(auth=['me', '']), dict(cookies=''), dict(cookies='a=b; c=d'),
     dict(cookies={}),
     dict(max_message_size=0), dict(max_redirects=0), dict(source_address=('::1', 0)), dict(socket_options=()),
+    dict(proxy_headers={b'Proxy-Authorization': 'x'}), dict(proxy_headers=CALLABLE), dict(proxy_headers=()),
     dict(uds=b'/tmp/x'), dict(trace=True), dict(trace=0), dict(proxies={'all': None}),
     dict(proxies={'ws': 'p:1'}), dict(ssl_cert=('a', 'b')), dict(ssl_cert=['a', 'b', 'c']),
     dict(ssl_fingerprint='sha256:' + 'AB:' * 31 + 'AB'),
@@ -929,7 +938,7 @@ def test_signatures():
     assert spec(WebSocket.__init__).args[1:] == [
         'url', 'proxies', 'protocols', 'agent', 'compress', 'ssl_verify', 'ssl_cafile', 'ssl_context',
         'trace', 'headers', 'origin', 'auth', 'cookies', 'ssl_cert', 'ssl_fingerprint', 'max_message_size',
-        'max_redirects', 'source_address', 'socket_options', 'uds']
+        'max_redirects', 'source_address', 'socket_options', 'uds', 'proxy_headers']
     assert spec(WebSocket.connect).args[1:] == [
         'session_class', 'poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout',
         'connect_timeout', 'send_timeout']

@@ -64,6 +64,8 @@ WebSocket('ws://a/', cookies='a=b; c=d', max_message_size=None, max_redirects=5)
 WebSocket('ws://a/', source_address=('127.0.0.1', 0), uds='/run/socket')
 options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 WebSocket('ws://a/', socket_options=options, uds=Path('/run/socket'))
+WebSocket('ws://a/', proxy_headers=headers)
+WebSocket('ws://a/', proxy_headers=lambda: {'X-One': 'two'})
 WebSocket('ws://a/', socket_options=[(socket.SOL_SOCKET, socket.SO_LINGER, b'\0' * 8)])
 
 websocket = WebSocket('wss://example.org/feed')
