@@ -29,7 +29,8 @@ _ADDRESS = Pattern(r'[0-9A-Fa-f:.]+\Z')
 _ZONE = Pattern(r'[A-Za-z0-9._~:@+\-]+\Z')
 _PLAIN_AUTHORITY = Pattern(r'(?:\[[^\]]*\]|[^:]*)(?::[0-9]{0,5})?\Z')
 _ESCAPE = Pattern(b'%([0-9A-Fa-f]{2})')
-_TO_ESCAPE = Pattern(b'[\x80-\xff ]')
+# RFC 3986, 3.3 and 3.4: pchar, "/" and "?" may stand in path and query.
+_TO_ESCAPE = Pattern(b"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
 _SURROGATE = Pattern(b'\xed[\xa0-\xbf][\x80-\xbf]')      # 2.7's codec does not reject them
 
 
@@ -248,8 +249,9 @@ def parse_url(url, what='url'):
 
     :param url: ``ws://`` or ``wss://`` (or the aliases ``http://`` and ``https://``),
         host, port (1-65535, default 80 or 443), path and query. A fragment is dropped.
-        Non-ASCII characters and spaces in path and query are percent-encoded;
-        characters already encoded stay.
+        In path and query, whatever RFC 3986 does not allow is percent-encoded as
+        UTF-8: non-ASCII characters, spaces, ``"<>[]{}|^``, the backtick, and a ``%``
+        without two hex digits after it.  What is already encoded stays.
     :param what: how to name it in errors
     :raises TypeError: if it is not text (on 2.7, an ASCII native ``str`` will do)
     :raises ValueError: if it cannot be used; the message says why, with the password
