@@ -207,6 +207,15 @@ else:
     encode_utf8 = text_type.encode          # refuses surrogates by itself
 
 
+if PY2:
+    def casefold(text):
+        """Fold the case of text, for comparisons and host names."""
+        from stringprep import map_table_b3  # by Unicode 3.2, else lower()
+        return ''.join(map(map_table_b3, text))
+else:
+    casefold = text_type.casefold
+
+
 def without_frames(error):
     """Return the exception without its traceback, which would keep frames alive."""
     seen = error

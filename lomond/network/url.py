@@ -107,7 +107,8 @@ def _unusable(what, text, problem):
 def ascii_name(host):
     """Return the ``xn--`` form of a host name, for DNS, SNI and Host.
 
-    Encodes with IDNA 2003, by Python's codec, in lower case (RFC 3986, 3.2.2).
+    Non-ASCII labels are converted as browsers do it (:mod:`lomond.network.idna`), the
+    others to lower case (RFC 3986, 3.2.2).
 
     :param host: text; one trailing dot is allowed and kept
     :raises ValueError: if a label is empty, longer than 63 characters, or contains a
@@ -117,12 +118,13 @@ def ascii_name(host):
     labels = _DOTS.split(host)
     names = []
     for number, label in enumerate(labels):
-        # Check the length first: the codec takes quadratic time (CVE-2022-45061).
-        if len(label) <= 63 and any(ord(character) > 127 for character in label):
+        # Check the length first: Punycode takes quadratic time.
+        if len(label) <= 63 and any(character > '\x7f' for character in label):
+            from .idna import encode_label
             try:
-                label = label.encode('idna').decode('ascii')
-            except UnicodeError:
-                raise ValueError('has a host that cannot be written in ASCII (IDNA)')
+                label = encode_label(label)
+            except ValueError as error:
+                raise ValueError('has a host label that {} (IDNA)'.format(error))
         if len(label) > 63:
             raise ValueError('has a host label of more than 63 characters; 1 to 63 are allowed')
         if not label and (number == 0 or number < len(labels) - 1):
