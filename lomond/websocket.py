@@ -192,13 +192,17 @@ class WebSocket(EndpointAttributes, Feed, Sender):
     def add_header(self, header, value):
         """Send a header with each further request, before the built-in ones.
 
-        A header may be added repeatedly, except ``Host``, which is replaced.
+        A header may be added repeatedly, except ``Host``, ``Origin`` and
+        ``User-Agent``, which replace the built-in header and earlier ones.
+        ``Sec-WebSocket-Protocol`` adds its subprotocols to those of ``protocols``.
 
         :param bytes header: its name
         :param bytes value: its value
         :raises TypeError: if either is not bytes
         :raises ValueError: if the name is not a token, or the value contains a line end
-            or NUL
+            or NUL; for other headers of the opening handshake (RFC 6455, 4.1); for
+            ``Proxy-Authorization``, which would not reach the proxy; and for a
+            subprotocol that is not a token, or is offered already
         """
         self._endpoint.add_header(header, value)
 

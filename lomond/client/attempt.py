@@ -118,7 +118,7 @@ class Attempt(object):
     def _renew_core(self):
         endpoint, hooks = self._endpoint, self._hooks
         self.key = make_key()
-        handshake = ClientHandshake(self.key, endpoint.protocols, endpoint.deflate,
+        handshake = ClientHandshake(self.key, endpoint.offered_protocols, endpoint.deflate,
                                     hooks.on_response, hooks.process_extensions)
         self.core = Connection(CLIENT, handshake, max_message_size=endpoint.max_message_size,
                                deflate=endpoint.deflate)

@@ -16,6 +16,7 @@ from .._http11 import check_header
 from ..network import tls_context
 from ..network.proxy_settings import environment_proxies, normalize_proxies
 from ..network.url import parse_url
+from ..protocol.handshake import REPLACEABLE
 from . import options
 
 
@@ -30,6 +31,7 @@ class Endpoint(object):
         keys of these; None if the caller gave them
     :ivar deflate: the :class:`~lomond.compression.Deflate` to offer, or None
     :ivar added_headers: pairs of bytes, from :meth:`add_header`
+    :ivar added_protocols: subprotocols, text, from :meth:`add_header`
     :raises TypeError: if a value has the wrong type
     :raises ValueError: if a value cannot be used
     """
@@ -63,6 +65,7 @@ class Endpoint(object):
         self.uds = options.check_path('uds', uds)
         self.proxy_headers = options.check_headers(proxy_headers, 'proxy_headers')
         self.added_headers = []
+        self.added_protocols = []
 
     @property
     def tls(self):
@@ -73,14 +76,24 @@ class Endpoint(object):
     def add_header(self, header, value):
         """Add a header to all further requests; see ``WebSocket.add_header``."""
         check_header(header, value)
-        if header.lower() == b'host':
-            self.added_headers = [pair for pair in self.added_headers
-                                  if pair[0].lower() != b'host']
+        lower = header.lower()
+        if lower == b'sec-websocket-protocol':
+            self.added_protocols += options.split_protocols(value, self.offered_protocols())
+            return
+        options.check_header_is_free(header, 'add_header')
+        if lower in REPLACEABLE:
+            self.added_headers = [pair for pair in self.added_headers if pair[0].lower() != lower]
         self.added_headers.append((header, value))
+
+    def offered_protocols(self):
+        """Return the subprotocols of ``protocols`` and :meth:`add_header`, a list."""
+        return list(self.protocols) + [
+            protocol for protocol in self.added_protocols if protocol not in self.protocols]
 
     def __copy__(self):
         twin = Endpoint.__new__(Endpoint)
-        vars(twin).update(vars(self), added_headers=list(self.added_headers))
+        vars(twin).update(vars(self), added_headers=list(self.added_headers),
+                          added_protocols=list(self.added_protocols))
         return twin
 
 

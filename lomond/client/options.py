@@ -31,14 +31,32 @@ def check_protocols(protocols):
         protocol = to_text(protocol)
         if not isinstance(protocol, text_type):
             raise TypeError('a protocol must be text, not {}'.format(type(protocol).__name__))
-        if not is_token(protocol.encode('utf-8')):
-            raise ValueError("protocol '{}' is not a token: letters, digits and !#$%&'*+-.^_`|~ "
-                             'are allowed'.format(escape(protocol)))
-        if protocol in checked:
-            raise ValueError("protocol '{}' is listed twice; each may be offered once".format(
-                escape(protocol)))
+        _check_protocol(protocol, checked)
         checked.append(protocol)
     return checked
+
+
+def _check_protocol(protocol, offered):
+    if not is_token(protocol.encode('utf-8')):
+        raise ValueError("protocol '{}' is not a token: letters, digits and !#$%&'*+-.^_`|~ "
+                         'are allowed'.format(escape(protocol)))
+    if protocol in offered:
+        raise ValueError("protocol '{}' is listed twice; each may be offered once".format(
+            escape(protocol)))
+
+
+def split_protocols(value, offered):
+    """Return the subprotocols in a value of ``Sec-WebSocket-Protocol`` (bytes).
+
+    :param offered: list of those that are offered already
+    :raises ValueError: if one is not a token, or is offered already
+    """
+    found = []
+    for part in value.split(b','):
+        protocol = part.strip(b' \t').decode('latin-1')
+        _check_protocol(protocol, offered + found)
+        found.append(protocol)
+    return found
 
 
 def _header_octets(what, value):
@@ -66,8 +84,8 @@ def header_pairs(headers, what='headers'):
 
     :param what: the name of the parameter, for messages
     :raises TypeError: if something has the wrong type
-    :raises ValueError: for a bad name or value, and for headers of the opening
-        handshake
+    :raises ValueError: for a bad name or value, for headers of the opening handshake,
+        and for ``Proxy-Authorization``
     """
     if headers is None:
         return []
@@ -87,12 +105,23 @@ def header_pairs(headers, what='headers'):
                 raise TypeError('a header name and its value must be text or bytes, not {}'.format(
                     type(part).__name__))
         check_header(*pair)
-        lower = pair[0].lower()
-        if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):
-            raise ValueError("header '{}' belongs to the opening handshake; it cannot be given in {}".format(
-                lower.decode('ascii'), what))
+        check_header_is_free(pair[0], what)
         pairs.append(pair)
     return pairs
+
+
+def check_header_is_free(name, what):
+    """Raise ValueError for a header of the opening handshake, or for a proxy only.
+
+    :param what: the parameter, or method, that would set it
+    """
+    lower = name.lower()
+    if lower in _HANDSHAKE_HEADERS or lower.startswith(b'sec-websocket-'):
+        raise ValueError("header '{}' belongs to the opening handshake; it cannot be given in {}".format(
+            lower.decode('ascii'), what))
+    if lower == b'proxy-authorization' and what != 'proxy_headers':
+        raise ValueError("header 'proxy-authorization' would reach the server; put user and password "
+                         "into the proxy's URL, or the header into proxy_headers")
 
 
 def check_headers(headers, what='headers'):

@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 from ..auth import basic
 from ..network.url import parse_url
-from ..protocol.handshake import encode_request
+from ..protocol.handshake import REPLACEABLE, encode_request
 from .cookies import cookie_header, is_jar
 from .options import evaluate_headers
 
@@ -41,19 +41,22 @@ def encode_handshake(endpoint, attempt):
     deflate = endpoint.deflate
     return encode_request(
         target.resource, target.host_header, attempt.key, pairs, endpoint.agent,
-        endpoint.protocols, None if deflate is None else deflate.offer(), endpoint.origin)
+        endpoint.offered_protocols(), None if deflate is None else deflate.offer(), endpoint.origin)
 
 
 def _with_one_authorization(endpoint, attempt):
     """The caller's headers, with at most one ``Authorization``.
 
     In order of precedence: the answer to a challenge, ``add_header``, ``headers`` (of
-    each the last one), ``auth``, the URL.
+    each the last one), ``auth``, the URL.  Likewise, a Host, User-Agent or Origin of
+    ``add_header`` wins over one of ``headers``.
     """
     added, given = endpoint.added_headers, attempt.pairs
     if attempt.left_origin:
         added, given = [[pair for pair in pairs if pair[0].lower() not in _FOR_ONE_ORIGIN]
                         for pairs in (added, given)]
+    replaced = set(REPLACEABLE).intersection(pair[0].lower() for pair in added)
+    given = [pair for pair in given if pair[0].lower() not in replaced]
     own = [pair for pairs in (given, added) for pair in pairs if _is_authorization(pair)]
     kept = own[-1] if own and attempt.answer is None else None
     pairs = [pair for pair in added + given if pair is kept or not _is_authorization(pair)]

@@ -24,6 +24,8 @@ _BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # for a server, which accepts a
 _KEY = Pattern('[A-Za-z0-9+/]{22}==\\Z')
 # RFC 7231, 6.5.15: a 426 says what to upgrade to.
 _UPGRADE = (('Upgrade', 'websocket'), ('Connection', 'close, Upgrade'))
+#: The headers of a request that are sent once, and that the caller may replace.
+REPLACEABLE = {b'host': b'Host', b'user-agent': b'User-Agent', b'origin': b'Origin'}
 _HTTP_VERSION = Pattern('HTTP/[0-9][.][0-9]\\Z')
 
 
@@ -52,9 +54,8 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
     :param resource: text or bytes: path and query, percent-encoded
     :param host_header: text or bytes: value of Host
     :param key: bytes: value of Sec-WebSocket-Key
-    :param headers: pairs of bytes, sent first and in this order; a Host, User-Agent or
-        Origin among them replaces the one made here (the last one, if there are
-        several)
+    :param headers: pairs of bytes, sent first and in this order; the last Host,
+        User-Agent or Origin among them is sent instead of the one made here
     :param user_agent: text or bytes; None or empty: ``constants.USER_AGENT``
     :param protocols: texts: subprotocols to offer, in order of preference
     :param extensions: text or bytes: value of Sec-WebSocket-Extensions; None to
@@ -67,27 +68,30 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
     resource = to_octets('resource', resource)
     if _BAD_IN_RESOURCE.search(resource) or not resource:
         raise ValueError("resource '{}' has characters other than visible ASCII".format(escape(resource)))
-    own = {b'host': host_header, b'user-agent': user_agent or constants.USER_AGENT, b'origin': origin}
-    pairs = []
-    for name, value in headers:
+    pairs, replaced = [], set()
+    for name, value in reversed(list(headers)):
         check_header(name, value)
-        if name.lower() in own:
-            own[name.lower()] = value
-        else:
+        own = REPLACEABLE.get(name.lower())
+        if own is None:
             pairs.append((name, value))
+        elif own not in replaced:
+            pairs.append((own, value))
+            replaced.add(own)
+    pairs.reverse()
     offered = [to_octets('subprotocol', protocol) for protocol in protocols]
     for protocol in offered:
         if not is_token(protocol):
             raise ValueError("subprotocol '{}' is not a token".format(escape(protocol)))
-    pairs += [(b'Host', own[b'host']), (b'Upgrade', b'websocket'), (b'Connection', b'Upgrade'),
-              (b'Sec-WebSocket-Key', key), (b'Sec-WebSocket-Version', _VERSION),
-              (b'User-Agent', own[b'user-agent'])]
-    if own[b'origin'] is not None:
-        pairs.append((b'Origin', own[b'origin']))
+    built_in = [(b'Host', host_header), (b'Upgrade', b'websocket'), (b'Connection', b'Upgrade'),
+                (b'Sec-WebSocket-Key', key), (b'Sec-WebSocket-Version', _VERSION),
+                (b'User-Agent', user_agent or constants.USER_AGENT)]
+    if origin is not None:
+        built_in.append((b'Origin', origin))
     if offered:
-        pairs.append((b'Sec-WebSocket-Protocol', b', '.join(offered)))
+        built_in.append((b'Sec-WebSocket-Protocol', b', '.join(offered)))
     if extensions is not None:
-        pairs.append((b'Sec-WebSocket-Extensions', extensions))
+        built_in.append((b'Sec-WebSocket-Extensions', extensions))
+    pairs += [pair for pair in built_in if pair[0] not in replaced]
     return encode_head(b'GET ' + resource + b' HTTP/1.1', pairs)
 
 
@@ -119,7 +123,7 @@ class ClientHandshake(object):
     """Reads and checks the answer to one request (RFC 6455, 4.1).
 
     :param key: bytes of the Sec-WebSocket-Key that was sent
-    :param protocols: texts: the subprotocols offered
+    :param protocols: texts: the subprotocols offered; or a callable that returns them
     :param deflate: the :class:`~lomond.compression.Deflate` that was offered, or None
     :param on_response: callable(response) that replaces :meth:`check_response`
     :param process_extensions: callable(list of text) that replaces :meth:`negotiate`
@@ -131,7 +135,8 @@ class ClientHandshake(object):
 
     def __init__(self, key, protocols=(), deflate=None, on_response=None, process_extensions=None):
         self.compression = None
-        self._key, self._protocols, self._deflate = key, tuple(protocols), deflate
+        self._key, self._deflate = key, deflate
+        self._protocols = protocols if callable(protocols) else tuple(protocols)
         self._on_response, self._process_extensions = on_response, process_extensions
         self._reader = HeadReader(kind='response')
 
@@ -195,7 +200,8 @@ class ClientHandshake(object):
             return None
         if len(lines) > 1:
             raise HandshakeError('{} Sec-WebSocket-Protocol headers; one is allowed'.format(len(lines)))
-        if lines[0] not in self._protocols:
+        offered = self._protocols() if callable(self._protocols) else self._protocols
+        if lines[0] not in offered:
             raise HandshakeError("subprotocol '{}' was not offered".format(escape(lines[0])))
         return lines[0]
 

@@ -195,6 +195,13 @@ def test_callable_that_fails_the_second_time():
     assert attempt.shown_url == ''
 
 
+def test_callable_must_not_name_the_proxys_password():
+    websocket = websocket_of(headers=lambda: {'Proxy-Authorization': 'Basic c2VjcmV0'})
+    reason, error, stage = websocket.state.prepare()
+    assert stage == 'prepare' and isinstance(error, ValueError)
+    assert 'proxy_headers' in reason and 'c2VjcmV0' not in reason + repr(error)
+
+
 # -- the order of connections
 
 def test_one_at_a_time():

@@ -65,6 +65,8 @@ BAD = [
     (options.header_pairs, ({'a': '\ud800'},), ValueError, 'half a surrogate'),
     (options.header_pairs, ({'UPGRADE': 'x'},), ValueError, "'upgrade' belongs to"),
     (options.header_pairs, ({b'Sec-WebSocket-Foo': 'x'},), ValueError, "'sec-websocket-foo' belongs to"),
+    (options.header_pairs, ([(b'proxy-AUTHORIZATION', 'x')],), ValueError, 'into proxy_headers'),
+    (options.check_headers, ({'Proxy-Authorization': 'x'},), ValueError, "into the proxy's URL"),
     (options.check_headers, (5,), TypeError, 'int'),
     (options.check_auth, ('u:p',), TypeError, 'auth must be'),
     (options.check_auth, (('u',),), TypeError, 'auth must be'),

@@ -22,6 +22,15 @@ def test_one_authorization(added, given, auth, sent):
     assert [line.split(b': ')[1] for line in lines] == sent
 
 
+def test_add_header_wins_over_headers():
+    ws = WebSocket('ws://x/', origin='o', headers=[
+        ('HOST', 'h'), ('X', '1'), ('Origin', 'h'), ('user-agent', 'h')])
+    for name in (b'host', b'ORIGIN', b'User-Agent'):
+        ws.add_header(name, b'a')
+    assert ws.build_request().split(b'\r\n')[1:6] == [
+        b'Host: a', b'Origin: a', b'User-Agent: a', b'X: 1', b'Upgrade: websocket']
+
+
 def test_order():
     """Those of add_header, those of headers, then what is made of auth and cookies."""
     ws = WebSocket('ws://example.test/', headers=[('authorization', 'h'), ('B', '2')], cookies='a=b')

@@ -322,22 +322,45 @@ def test_headers_replace_defaults():
 
 def test_add_header():
     ws = WebSocket(URL)
-    for pair in ((b'X', b'1'), (b'X', b'2'), (b'Host', b'a'), (b'host', b'b')):
+    for pair in ((b'Host', b'a'), (b'X', b'1'), (b'X', b'2'), (b'host', b'b'), (b'origin', b'c'),
+                 (b'Y', b'3'), (b'User-Agent', b'd'), (b'USER-AGENT', b'e'), (b'A', b'4')):
         ws.add_header(*pair)
     found = lines(ws)
-    assert found[1:4] == [b'X: 1', b'X: 2', b'Host: b']
-    assert len([line for line in found if line.lower().startswith(b'host')]) == 1
+    assert found[1:8] == [b'X: 1', b'X: 2', b'Host: b', b'Origin: c', b'Y: 3', b'User-Agent: e', b'A: 4']
+    assert len([line for line in found if line.lower().startswith((b'host', b'user-', b'origin'))]) == 3
     ws.reset()
-    assert lines(ws)[1:4] == found[1:4]
+    assert lines(ws)[1:8] == found[1:8]
+
+
+def test_add_header_offers_subprotocols():
+    """What goes out was offered, also in what feed() takes; ``protocols`` stays."""
+    ws = WebSocket(URL, protocols=['a', 'b'])
+    for value in (b'chat ,\tsuper.chat', b'c'):
+        ws.add_header(b'sec-websocket-PROTOCOL', value)
+    assert [line[24:] for line in lines(ws) if line.lower().startswith(b'sec-websocket-protocol')] == [
+        b'a, b, chat, super.chat, c']
+    assert ws.protocols == ['a', 'b']
+    for protocol, name in ((b'a', 'ready'), (b'super.chat', 'ready'), (b'c', 'ready'), (b'd', 'rejected'),
+                           (b'chat, c', 'rejected'), (b'CHAT', 'rejected')):
+        event, = ws.feed(answer(ws, b'Sec-WebSocket-Protocol: ' + protocol))
+        assert event.name == name
+        ws.reset()
 
 
 @pytest.mark.parametrize('pair, kind', [
     (('X', b'y') if not PY2 else (5, b'y'), TypeError), ((b'X', 5), TypeError), ((b'X', None), TypeError),
     ((b'X', b'a\r\nb'), ValueError), ((b'X', b'a\nb'), ValueError), ((b'X', b'a\0'), ValueError),
     ((b'', b'y'), ValueError), ((b'X y', b'z'), ValueError), ((b'X:', b'z'), ValueError),
-    ((b'X\r\n', b'z'), ValueError)])
+    ((b'X\r\n', b'z'), ValueError)] + [((name, b'13'), ValueError) for name in (
+        b'Upgrade', b'CONNECTION', b'Sec-WebSocket-Key', b'sec-websocket-version', b'sec-websocket-',
+        b'Sec-WebSocket-Extensions', b'Sec-WebSocket-Protocol2', b'Proxy-Authorization')] + [
+    ((b'Sec-WebSocket-Protocol', value), kind) for value, kind in (
+        (b'', ValueError), (b',', ValueError), (b'd,', ValueError), (b'd, a', ValueError),
+        (b'd,d', ValueError), (b'd e', ValueError), (b'"d"', ValueError), (b'd\xe9', ValueError), (b'd\r\nX: y', ValueError),
+        (b'c', ValueError), ('d' if not PY2 else 5, TypeError), ([b'd'], TypeError))])
 def test_add_header_refuses(pair, kind):
-    ws = WebSocket(URL)
+    ws = WebSocket(URL, protocols=['a'])
+    ws.add_header(b'Sec-WebSocket-Protocol', b'c')
     before = ws.build_request()
     with pytest.raises(kind):
         ws.add_header(*pair)

@@ -71,10 +71,10 @@ def test_headers_take_the_place_of_built_in_ones():
     request = encode_request('/', 'built.in', KEY, origin='http://built.in', headers=[
         (b'HOST', b'one'), (b'X', b'1'), (b'host', b'two'), (b'User-agent', b'mine'), (b'ORIGIN', b'null')])
     assert lines_of(request) == [
-        b'GET / HTTP/1.1', b'X: 1', b'Host: two', b'Upgrade: websocket', b'Connection: Upgrade',
-        b'Sec-WebSocket-Key: ' + KEY, b'Sec-WebSocket-Version: 13', b'User-Agent: mine', b'Origin: null']
+        b'GET / HTTP/1.1', b'X: 1', b'Host: two', b'User-Agent: mine', b'Origin: null', b'Upgrade: websocket',
+        b'Connection: Upgrade', b'Sec-WebSocket-Key: ' + KEY, b'Sec-WebSocket-Version: 13']
     request = encode_request('/', 'built.in', KEY, headers=[(b'Origin', b'http://x')])
-    assert lines_of(request)[-1] == b'Origin: http://x'
+    assert lines_of(request)[1:3] == [b'Origin: http://x', b'Host: built.in']
 
 
 @pytest.mark.parametrize('agent', [None, '', b''])
