@@ -183,9 +183,17 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
     def __copy__(self):
         twin = self.__class__.__new__(self.__class__)
-        vars(twin).update(vars(self), _endpoint=copy(self._endpoint), _running=Running(), state=None)
-        twin.reset()
+        twin.__setstate__(dict(self.__getstate__(), _endpoint=copy(self._endpoint)))
         return twin
+
+    # For pickle and deepcopy: a copy was never connected.
+
+    def __getstate__(self):
+        return dict((name, value) for name, value in vars(self).items() if name not in ('state', '_running'))
+
+    def __setstate__(self, state):
+        vars(self).update(state, _running=Running(), state=None)
+        self.reset()
 
     # -- the request and its answer
 

@@ -10,6 +10,8 @@ Knows nothing of: sockets, sessions, the progress of a connection.
 
 from __future__ import absolute_import, division, unicode_literals
 
+from copy import copy
+
 from .. import constants
 from .._compat import native
 from .._http11 import check_header
@@ -92,8 +94,9 @@ class Endpoint(object):
 
     def __copy__(self):
         twin = Endpoint.__new__(Endpoint)
-        vars(twin).update(vars(self), added_headers=list(self.added_headers),
-                          added_protocols=list(self.added_protocols))
+        for name, value in vars(self).items():
+            # What the caller, or add_header, may change in one of them only.
+            setattr(twin, name, copy(value) if isinstance(value, (list, dict)) else value)
         return twin
 
 

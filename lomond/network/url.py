@@ -238,6 +238,9 @@ class Url(object):
         self.is_secure = scheme == 'wss'
         self.is_ip = is_ip_address(host)
 
+    def __reduce__(self):
+        return Url, (self.text, self.scheme, self.host, self.port, self.resource, self.userinfo)
+
     def __repr__(self):
         return native("Url('{}')".format(self.masked))
 

@@ -3,9 +3,9 @@
 from __future__ import absolute_import, division, unicode_literals
 
 try:
-    from http.cookiejar import Cookie
+    from http.cookiejar import Cookie, CookieJar  # noqa: F401 - for the tests
 except ImportError:
-    from cookielib import Cookie
+    from cookielib import Cookie, CookieJar  # noqa: F401
 
 
 def make_cookie(name, value, domain='127.0.0.1'):
