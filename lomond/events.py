@@ -1,8 +1,8 @@
 """The events that iterating over a connection yields.
 
 ``event.name == 'text'`` is as good as ``isinstance(event, Text)``.  Two events are
-equal only if they are the same object.  ``copy``, and pickle from protocol 2 on, work
-if the values support them.
+equal only if they are the same object.  ``copy`` and ``pickle`` work if the values
+support them.
 
 Knows nothing of: who makes the events.
 """
@@ -60,6 +60,19 @@ class Event(object):
 
     def __init__(self):
         self.received_time = time.time()
+
+    # For the protocols 0 and 1 of pickle, which do not know slots; 0 is 2.7's default.
+
+    def __getstate__(self):
+        state = dict(getattr(self, '__dict__', ()))     # a subclass may have one
+        for kind in type(self).__mro__:
+            state.update((name, getattr(self, name)) for name in vars(kind).get('__slots__', ())
+                         if hasattr(self, name))
+        return state
+
+    def __setstate__(self, state):
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def __repr__(self):
         return self._repr(self._shown)

@@ -43,7 +43,8 @@ class DialFail(errors.ConnectFail):
         None
     """
 
-    def __init__(self, text, stage, error=None, response=None):
+    # Pickle calls it with the text only.
+    def __init__(self, text, stage=None, error=None, response=None):
         super(DialFail, self).__init__(text)
         self.stage = stage
         self.error = error

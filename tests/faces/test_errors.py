@@ -9,6 +9,8 @@ import pickle
 import pytest
 
 from lomond import errors
+from lomond.network.dialer import DialFail
+from lomond.network.tls_errors import CertificateFail
 
 # api.md, section 5
 PARENTS = {
@@ -57,12 +59,15 @@ def test_odd_messages(value):
     assert text_of(error) == ''
 
 
-@pytest.mark.parametrize('name', ALL)
-def test_copies(name):
+@pytest.mark.parametrize('error', [getattr(errors, name)('50 % of {}', 'x') for name in ALL] + [
+    DialFail('50 % of x', 'tls', errors.TransportFail('y')), CertificateFail('50 % of x')])
+def test_copies(error):
     """Among processes: `multiprocessing` hands exceptions on."""
-    error = getattr(errors, name)('50 % of {}', 'x')
-    for other in (copy.copy(error), pickle.loads(pickle.dumps(error, 2))):
+    error.error = errors.SendTimeout('{}')      # some have the cause as an attribute
+    for other in [copy.copy(error), copy.deepcopy(error)] + [
+            pickle.loads(pickle.dumps(error, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]:
         assert type(other) is type(error) and other.args == error.args and text_of(other) == '50 % of x'
+        assert text_of(other.error) == '{}' and getattr(other, 'stage', 'tls') == 'tls'
 
 
 @pytest.mark.parametrize('base', ALL)

@@ -109,7 +109,8 @@ def test_time_is_looked_up_when_called(monkeypatch):
 @pytest.mark.parametrize('cls, name, args, attributes, shown', EVENTS)
 def test_copies(cls, name, args, attributes, shown):
     event = getattr(events, cls)(*args)
-    for twin in (copy.copy(event), copy.deepcopy(event), pickle.loads(pickle.dumps(event, 2))):
+    for twin in [copy.copy(event), copy.deepcopy(event)] + [
+            pickle.loads(pickle.dumps(event, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]:
         assert type(twin) is type(event)
         assert twin.received_time == event.received_time
         assert dict((key, getattr(twin, key)) for key in attributes) == attributes
