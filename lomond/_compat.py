@@ -145,13 +145,20 @@ def error_text(error):
     elif isinstance(error, EnvironmentError) and error.strerror:
         message = error.strerror
     else:
-        try:
-            message = text_type(error)
-        except UnicodeError:        # 2.7: a message of bytes that are not ASCII
-            message = bytes(error)
+        message = _message(error)
     if isinstance(message, bytes):
         message = message.decode('utf-8', 'replace')
-    return ' '.join(message.split()) or to_text(type(error).__name__)
+    return ' '.join(text_type(message).split()) or to_text(type(error).__name__)
+
+
+def _message(error):
+    try:
+        return text_type(error)
+    except Exception:               # 2.7: bytes that are not ASCII; or a broken __str__
+        try:
+            return bytes(error) if PY2 else ''
+        except Exception:
+            return ''
 
 
 if PY2:

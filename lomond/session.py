@@ -137,6 +137,9 @@ class WebsocketSession(Steps):
             again = self._driver.lifecycle.again
             if again is None:
                 break
+            if again is attempt.FAILED:
+                failure = attempt.failure
+                break
             driver, self._driver = self._driver, None
             driver.close()
             # First: a close() while Redirected is handled is for the next attempt.

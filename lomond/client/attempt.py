@@ -16,7 +16,7 @@ Knows nothing of: sockets, loops, ``WebSocket``.
 from __future__ import absolute_import, division, unicode_literals
 
 from .. import errors
-from .._compat import error_text, text_type
+from .._compat import error_text, text_type, without_frames
 from ..network.dialer import Route
 from ..network.proxy_settings import select_proxy
 from ..network.url import cut_query, resolve_location, same_origin
@@ -80,6 +80,8 @@ class Attempt(object):
     :ivar left_origin: True after a cross-origin redirect; credentials are no longer
         sent
     :ivar shows_connected: False if the next connection only answers a challenge
+    :ivar failure: ``(reason, exception, stage)`` of a ``ConnectFail``, once something
+        has returned ``FAILED``
     :ivar observer: the :class:`~lomond.client.trace.Observer`, or None
     :ivar is_superseded: True once a later attempt has taken the place of this one
     :ivar has_custom_session: True if the session is not a ``WebsocketSession``
@@ -87,6 +89,8 @@ class Attempt(object):
 
     #: What :meth:`follow` returns for a second request that shows no events.
     SILENT = object()
+    #: What it and :meth:`accepted` return if an object of the caller raised.
+    FAILED = object()
 
     # The observer's methods; None if nobody listens.
     on_event = on_sent = on_reply = on_received = None
@@ -100,6 +104,7 @@ class Attempt(object):
         self.answer = None
         self.left_origin = False
         self.shows_connected = True
+        self.failure = None
         self.observer = None
         self.feed_observer = None       # the observer while feed() has to report to it
         self.is_superseded = False
@@ -240,8 +245,20 @@ class Attempt(object):
     # -- what an answer leads to
 
     def accepted(self, response):
-        """Note that the server has accepted the connection."""
-        take_cookies(self._endpoint.cookies, response, self.target)
+        """Note that the server has accepted the connection.
+
+        :returns: None, or ``FAILED``
+        """
+        try:
+            take_cookies(self._endpoint.cookies, response, self.target)
+        except Exception as error:      # whatever a jar raises, perhaps one that is on disk
+            return self._fail('the cookie jar', error)
+        return None
+
+    def _fail(self, what, error):
+        reason = 'unable to connect; {} failed: {}'.format(what, error_text(error))
+        self.failure = reason, without_frames(error), 'upgrade'
+        return self.FAILED
 
     def wants_body(self, response):
         """True unless the answer is only a step on the way."""
@@ -251,12 +268,13 @@ class Attempt(object):
         """Decide what a rejection leads to.
 
         :param Rejected event: its reason may be extended by a sentence
-        :returns: None if this is the end; ``SILENT`` for a second request; else the URL
-            to continue with
+        :returns: None if this is the end; ``SILENT`` for a second request; ``FAILED``;
+            else the URL to continue with
         """
         response = event.response
-        take_cookies(self._endpoint.cookies, response, self.target)
         step, value = self._step_after(response)
+        if step == 'fail' or self.accepted(response) is self.FAILED:
+            return self.FAILED
         if step is None:
             if value:
                 event.reason += '; ' + value
@@ -281,8 +299,13 @@ class Attempt(object):
         return self._step[1]
 
     def _next_step(self, response):
-        """``(None, sentence)``, ``('answer', text)`` or ``('redirect', Url)``."""
-        answer = self._answer_challenge(response)
+        """``(None, sentence)``, ``('answer', text)``, ``('redirect', Url)`` or
+        ``('fail', FAILED)``.
+        """
+        try:
+            answer = self._answer_challenge(response)
+        except Exception as error:      # from an auth object of the caller
+            return 'fail', self._fail('the auth object', error)
         if answer is not None:
             return 'answer', answer
         most = self._endpoint.max_redirects

@@ -64,7 +64,8 @@ class Hooks(object):
     :ivar on_sent: called with the number of bytes of each write
     :ivar on_received: called with the number of bytes of each read
     :ivar on_reply: called with opcode and payload of each automatic frame
-    :ivar on_ready: called with the answer, or request, of a good opening handshake
+    :ivar on_ready: called with the answer, or request, of a good opening handshake;
+        unless it returns None, that is to be done instead of going on
     :ivar on_rejected: called with ``Rejected``; unless it returns None, that is to be
         done instead of ending
     """

@@ -57,12 +57,13 @@ class Lifecycle(object):
     :param open_deadline: when the opening handshake must be done (monotonic), or None
     :param open_reason: the reason of ``Disconnected`` if it is not
     :param send_timeout: seconds for the answer of a refusal (server); no limit if None
-    :param on_ready: called with the answer, or request, of a good opening handshake
+    :param on_ready: called with the answer, or request, of a good opening handshake;
+        what it returns, unless None, is to be done instead of going on
     :param on_rejected: called with ``Rejected``; what it returns, unless None, is to be
         done instead of ending
 
     :ivar ending: ``(reason, graceful, error)`` once the connection is over
-    :ivar again: what to do instead of ending, from ``on_rejected``
+    :ivar again: what to do instead, from ``on_ready`` or ``on_rejected``
     :ivar response: of a rejection
     :ivar ready_at: when the connection became ready (monotonic)
     :ivar is_ending: True once our direction is to be ended, when everything is written
@@ -190,11 +191,14 @@ class Lifecycle(object):
         """
         name = event.name
         if name == 'ready':
+            if self._on_ready is not None:
+                self.again = self._on_ready(event.response)
+                if self.again is not None:
+                    self.ending = ('closed', False, None)
+                    return False
             self.ready_at = self._clock()
             self._times.start(self.ready_at)
             self._deadline = None
-            if self._on_ready is not None:
-                self._on_ready(event.response)
         elif name == 'rejected':
             self.response = event.response
             if self._on_rejected is not None:

@@ -425,6 +425,55 @@ def test_digest_where_the_second_connection_fails():
     assert 'connection refused' in got.last.reason
 
 
+class Raises(CookieJar):
+    """A cookie jar and an auth object; what it is told to do raises."""
+
+    def __init__(self, what, error):
+        CookieJar.__init__(self)
+        self.what, self.error = what, error
+
+    def check(self, what):
+        if what == self.what:
+            raise self.error
+
+    def add_cookie_header(self, request):
+        self.check('add')
+
+    def extract_cookies(self, response, request):
+        self.check('extract')
+
+    def answer(self, lines, method, uri):
+        self.check('answer')
+        return 'Digest x' if self.what != 'bad answer' else 'x\r\ny'
+
+
+class Weird(Exception):
+    def __str__(self):
+        raise ValueError('not even a text')
+
+
+@pytest.mark.parametrize('what, status, names', [
+    ('add', b'101', []), ('answer', b'401', ['connected']), ('bad answer', b'401', ['connected'])] + [
+    ('extract', status, ['connected']) for status in (b'101', b'302', b'401', b'404')])
+@pytest.mark.parametrize('error', [RuntimeError('disk full'), StopIteration('disk full'), Weird()])
+def test_cookie_jars_and_auth_objects_that_raise(what, status, names, error):
+    """The exception becomes the last event, before any other of this answer."""
+    def script(peer):
+        peer.read_head()
+        if status == b'101':
+            agree(peer)
+        else:
+            peer.answer(status + b' No', [CHALLENGE, (b'Location', b'/there')], b'body')
+    helper = Raises(what, error)
+    with Server(script) as server:
+        got = run(server.url(), cookies=helper, auth=helper, max_redirects=1)
+    succeeds(got, ['connecting'] + names + ['connect_fail'])
+    assert got.last.stage == 'upgrade'
+    if what != 'bad answer':
+        assert got.last.error is error
+        assert ('Weird' if isinstance(error, Weird) else 'disk full') in got.last.reason
+
+
 def test_fresh_token_for_each_connection():
     """url and headers may be callables, called once even if there are redirects."""
     asked = []

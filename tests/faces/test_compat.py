@@ -55,9 +55,14 @@ class Broken(Exception):
         return str(b'bytes \xff') if PY2 else 'bytes \ufffd'
 
 
+class Worse(Exception):
+    def __str__(self):
+        raise RuntimeError('broken')
+
+
 @pytest.mark.parametrize('error, text', [
     (OSError(errno.ENOENT, 'No such\n file'), 'No such file'), (OSError('text'), 'text'),
-    (ValueError('\u2603 x'), '\u2603 x'),
+    (Worse(), 'Worse'), (OSError(1, 2), '2'), (ValueError('\u2603 x'), '\u2603 x'),
     (ValueError(), 'ValueError'), (KeyError('k'), repr('k')), (OSError(1, b'b\xc3\xbc'), 'b\xfc'),
     (ValueError(' \r\n'), 'ValueError'), (Broken(), 'bytes \ufffd'), (OSError(1, b'b\xff'), 'b\ufffd')])
 def test_error_text(error, text):
