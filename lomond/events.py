@@ -20,6 +20,8 @@ CUT_PAYLOAD = 24
 CUT_TEXT = 256
 _URLS = frozenset(('url', 'location', 'proxy'))
 _USERINFO, _QUERY = Pattern('//[^/?#]*@'), Pattern(r'(?s)\?.+')
+# Where there is no host: ``ws:///user:password@host``.
+_MISPLACED = Pattern(r'(?s)\A([^/?#]*//)(?::[0-9]*)?[/?#].*@')
 
 
 def _show(value, cut, unit):
@@ -83,6 +85,7 @@ class Event(object):
             value = getattr(self, name)
             if name in _URLS and isinstance(value, (text_type, str)):
                 # Keep passwords, and codes in a server's Location, out of logs.
+                value = _MISPLACED.sub(native('\\1***@'), value)
                 value = _USERINFO.sub(native('//***@'), value)
                 value = _QUERY.sub(native('?...'), value) if name == 'location' else value
             shown.append('{}={}'.format(name, _show(value, self._cut, self._unit)))

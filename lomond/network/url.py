@@ -27,7 +27,7 @@ _LABEL = Pattern(r'[A-Za-z0-9_\-]+\Z')
 _DOTS = Pattern('[.\u3002\uff0e\uff61]')         # RFC 3490, 3.1: the label separators
 _ADDRESS = Pattern(r'[0-9A-Fa-f:.]+\Z')
 _ZONE = Pattern(r'[A-Za-z0-9._~:@+\-]+\Z')
-_PLAIN_AUTHORITY = Pattern(r'(?:\[[^\]]*\]|[^:]*)(?::[0-9]{0,5})?\Z')
+_PLAIN_AUTHORITY = Pattern(r'(?:\[[^\]]*\]|[^:]+)(?::[0-9]{0,5})?\Z')
 _ESCAPE = Pattern(b'%([0-9A-Fa-f]{2})')
 # RFC 3986, 3.3 and 3.4: pchar, "/" and "?" may stand in path and query.
 _TO_ESCAPE = Pattern(b"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
@@ -52,7 +52,7 @@ def mask_password(text):
     end = _END_OF_AUTHORITY.search(text, start) if begin else None
     at = text.rfind('@', start, end.start() if end else len(text))
     if at < 0 and end and not _PLAIN_AUTHORITY.match(text[start:end.start()]):
-        at = text.rfind('@')                # a password with an unencoded slash
+        at = text.rfind('@')                # a password with, or behind, an unencoded slash
     if at <= start:
         return text
     colon = text.find(':', start, at)

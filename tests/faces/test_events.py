@@ -137,6 +137,7 @@ def test_repr_is_cut(event, shown):
 @pytest.mark.parametrize('event, shown', [
     (events.Connecting('wss://me:secret@h/a@b'), "Connecting(url={u}'wss://***@h/a@b')"),
     (events.Connecting('wss://h/?a=b@c'), "Connecting(url={u}'wss://h/?a=b@c')"),
+    (events.Connecting('ws:///me:se@c/ret@h/x'), "Connecting(url={u}'ws://***@h/x')"),
     (events.Connected('ws://h/', 'http://me:secret@p:1'),
      "Connected(url={u}'ws://h/', proxy={u}'http://***@p:1')"),
     (events.Redirected('ws://me:se@cret@h/', 'ws://token@i/', None),

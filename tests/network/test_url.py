@@ -216,6 +216,8 @@ def test_host_header(text, host_header, authority):
     ('w:s://user:pw@h/', 'w:***@h/'), ('ws://user:p/w@h/', 'ws://user:***@h/'),
     ('ws://user:p?w@h/', 'ws://user:***@h/'), ('ws://user:p#w@h/', 'ws://user:***@h/'),
     ('ws://user:123456/w@h/', 'ws://user:***@h/'), ('ws://user:p\nw@h/', 'ws://user:***@h/'),
+    ('ws:///user:pw@h', 'ws:///user:***@h'), ('ws:////user:p@w/pw@h/', 'ws:////user:***@h/'),
+    ('wss:///pw@h', 'wss://***@h'), ('ws://:80/user:pw@h', 'ws://:***@h'), ('ws://?user:pw@h', 'ws://?user:***@h'),
     ('ws://user:p w@h:0/', 'ws://user:***@h:0/'), ('ws://user:pw@', 'ws://user:***@'),
     ('nope://user:pw@h:x:y/', 'nope://user:***@h:x:y/'), ('ws://h:x/nothing', 'ws://h:x/nothing')])
 def test_mask_password(text, masked):
@@ -236,7 +238,7 @@ def test_password_is_never_shown():
     for place in ('nope://user:Secret@h/', 'ws://user:Secret@/', 'ws://user:Secret@h:0/',
                   'ws://user:Secret@a..b/',
                   'ws://user:Sec\nret@h/', 'ws://user:Secret@[::1/', 'ws://user:Sec/ret@h/',
-                  'ws:user:Secret@h',
+                  'ws:user:Secret@h', 'ws:///user:Secret@h', 'ws:////user:Sec/ret@h/', 'ws:///Secret@h?x',
                   'ws://us%3Aer:Secret@h/', 'ws://user:Secret%00@h/', 'ws://user:Sec ret@h/',
                   'ws://user:Sec\ud800ret@h', 'user:Secret@h'):
         message = refusal(parse_url, place)
