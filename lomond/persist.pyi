@@ -1,9 +1,9 @@
 # Types of lomond.persist.
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Final, Protocol
 
-from .events import AnyEvent, _Ending
+from .events import AnyEvent, Event, _Ending
 from .websocket import WebSocket, _Session
 
 CONNECT_DEFAULTS: Final[dict[str, Any]]
@@ -33,7 +33,7 @@ def persist(
     close_timeout: float | None = 30.0,
     connect_timeout: float | None = 30.0,
     send_timeout: float | None = 30.0,
-    session_class: Callable[[WebSocket], _Session] | None = None,
+    session_class: Callable[[WebSocket], _Session[Iterator[Event]]] | None = None,
     max_retries: int | None = None,
     retry_on: Callable[[_Ending], float] | None = None,
     stable_after: float = 10.0,

@@ -3,14 +3,14 @@
 import ssl
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from http.cookiejar import CookieJar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 from _typeshed import StrOrBytesPath
 from typing_extensions import Self, TypeAlias
 
 from .auth import DigestAuth
 from .compression import Deflate
-from .events import AnyEvent
+from .events import AnyEvent, Event
 from .response import Response
 from .session import WebsocketSession
 
@@ -29,10 +29,13 @@ _ClientCertificate: TypeAlias = (
     | tuple[StrOrBytesPath, StrOrBytesPath, str | bytes | None]
 )
 
+_Events = TypeVar("_Events", bound=Iterator[Event])
+_Events_co = TypeVar("_Events_co", bound=Iterator[Event], covariant=True)
+
 # What session_class must return: run() gets the keywords of connect().
-class _Session(Protocol):
+class _Session(Protocol[_Events_co]):
     @property
-    def run(self) -> Callable[..., Iterator[AnyEvent]]: ...
+    def run(self) -> Callable[..., _Events_co]: ...
 
 class _State(Protocol):
     @property
@@ -92,9 +95,10 @@ class WebSocket:
         uds: StrOrBytesPath | None = None,
         proxy_headers: _Headers | None = None,
     ) -> None: ...
+    @overload
     def connect(
         self,
-        session_class: Callable[[WebSocket], _Session] = ...,
+        session_class: Callable[[WebSocket], _Session[_Events]],
         poll: float = 5.0,
         ping_rate: float | None = 30.0,
         ping_timeout: float | None = None,
@@ -102,7 +106,19 @@ class WebSocket:
         close_timeout: float | None = 30.0,
         connect_timeout: float | None = 30.0,
         send_timeout: float | None = 30.0,
-    ) -> Iterator[AnyEvent]: ...
+    ) -> _Events: ...
+    @overload
+    def connect(
+        self,
+        session_class: Callable[[WebSocket], WebsocketSession] = ...,
+        poll: float = 5.0,
+        ping_rate: float | None = 30.0,
+        ping_timeout: float | None = None,
+        auto_pong: bool = True,
+        close_timeout: float | None = 30.0,
+        connect_timeout: float | None = 30.0,
+        send_timeout: float | None = 30.0,
+    ) -> Generator[AnyEvent, None, None]: ...
     def __iter__(self) -> Iterator[AnyEvent]: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc_info: object) -> None: ...

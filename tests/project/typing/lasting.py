@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from typing_extensions import assert_type
@@ -63,7 +63,8 @@ persist(websocket, poll=1, ping_rate=0, ping_timeout=60, auto_pong=False, close_
         respect_retry_after=False)
 assert_type(module.back_off_delay(1, 0.5, 5, 30, 'Fri, 31 Dec 1999 23:59:59 GMT', 0.0), float)
 
-events = persist(websocket)
+events: Generator[AnyEvent, None, None] = persist(
+    websocket, session_class=lambda websocket: WebsocketSession(websocket))
 first = next(events)
 events.close()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
+from collections.abc import Generator
 from http.cookiejar import CookieJar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import assert_type
 
@@ -14,6 +16,9 @@ from lomond import WebSocket
 from lomond.auth import DigestAuth
 from lomond.compression import Deflate
 from lomond.session import WebsocketSession
+
+if TYPE_CHECKING:
+    from lomond.events import AnyEvent
 
 
 def token() -> dict[str, str]:
@@ -70,8 +75,10 @@ WebSocket('ws://a/', socket_options=[(socket.SOL_SOCKET, socket.SO_LINGER, b'\0'
 
 websocket = WebSocket('wss://example.org/feed')
 
-websocket.connect()
-websocket.connect(WebsocketSession, 5, 30, 60, False, 10)
+by_default: Generator[AnyEvent, None, None] = websocket.connect()
+in_order: Generator[AnyEvent, None, None] = websocket.connect(WebsocketSession, 5, 30, 60, False, 10)
+with contextlib.closing(websocket.connect(poll=1)) as events:
+    print(next(events).name)
 for event in websocket.connect(poll=0.5, ping_rate=0, ping_timeout=None, auto_pong=True, close_timeout=None,
                                connect_timeout=10, send_timeout=None):
     print(event)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lomond import WebSocket
@@ -40,8 +41,11 @@ class Client(WebSocket):
         print('over')
         super().on_disconnect()
 
+    def connect(self, *args: Any, **settings: Any) -> Any:
+        return super().connect(*args, **dict(settings, poll=1.0))
+
     def __iter__(self) -> Iterator[AnyEvent]:
-        return self.connect(poll=1.0)
+        return super().connect(poll=1.0)
 
 
 class PipeSession(WebsocketSession):
@@ -74,7 +78,7 @@ class Double:
         self.session_time = 0.0
 
     def run(self, poll: float, ping_rate: float | None, ping_timeout: float | None, auto_pong: bool,
-            close_timeout: float | None) -> Iterator[AnyEvent]:
+            close_timeout: float | None) -> Iterator[Text]:
         yield Text('hello')
 
     def send(self, opcode: int, payload: bytes, compress: bool = False) -> None: ...
@@ -107,14 +111,17 @@ class Greeting(Text):
         return self.text.split()
 
 
-client = Client('kitchen', compress=True)
+Client('kitchen', compress=True).connect().close()
+client = WebSocket('wss://example.org/')
 for session_class in (PipeSession, StrictSession):
     for event in client.connect(session_class):
         print(event.name)
-client.connect(session_class=Double)
-client.connect(session_class=make_session, poll=1)
-client.connect(lambda websocket: PipeSession(websocket))
-with client as entered:
+texts: Iterator[Text] = client.connect(session_class=Double)
+made: Generator[AnyEvent, None, None] = client.connect(session_class=make_session, poll=1)
+piped: Generator[AnyEvent, None, None] = client.connect(lambda websocket: PipeSession(websocket))
+with contextlib.closing(client.connect(StrictSession, 1)) as events:
+    next(events)
+with Client('kitchen') as entered:
     print(entered.room)
 
 own_queue: list[Event] = [Tick(1), Greeting('hello you')]
