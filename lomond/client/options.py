@@ -37,7 +37,7 @@ def check_protocols(protocols):
 
 
 def _check_protocol(protocol, offered):
-    if not is_token(protocol.encode('utf-8')):
+    if not is_token(protocol.encode('utf-8', 'replace')):
         raise ValueError("protocol '{}' is not a token: letters, digits and !#$%&'*+-.^_`|~ "
                          'are allowed'.format(escape(protocol)))
     if protocol in offered:

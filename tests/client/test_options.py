@@ -54,6 +54,7 @@ BAD = [
     (options.check_protocols, ('a',), TypeError, 'list or tuple'),
     (options.check_protocols, ([1],), TypeError, 'int'),
     (options.check_protocols, (['a b'],), ValueError, "'a b' is not a token"),
+    (options.check_protocols, (['\ud800'],), ValueError, "'\\ud800' is not a token"),
     (options.check_protocols, (['a', 'a'],), ValueError, "'a' is listed twice"),
     (options.check_text_header, ('agent', b'User-Agent', 5), TypeError, 'agent must be text, not int'),
     (options.check_text_header, ('agent', b'User-Agent', '\ud800'), ValueError, 'agent has half a surrogate'),
