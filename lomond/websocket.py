@@ -39,6 +39,9 @@ class WebSocket(EndpointAttributes, Feed, Sender):
     Threads: ``send_*``, :meth:`close` and :meth:`force_disconnect` may be called from
     any thread at any time; one thread iterates the events.
 
+    A WebSocket can be copied, deep-copied and pickled if what it was given can be.  The
+    copy was never connected, and has headers of its own.
+
     :param url: text with the scheme ``ws`` or ``wss`` (``http`` and ``https`` are
         aliases), or a callable without arguments that returns it and is called for
         every connection
@@ -62,7 +65,8 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         these to the log at DEBUG
     :param headers: dict or list of pairs, text or bytes, or a callable without
         arguments that returns one of these and is called for every connection.  They
-        replace default headers of the same name
+        replace default headers of the same name; those of the opening handshake are not
+        allowed, nor is ``Proxy-Authorization``
     :param origin: the ``Origin`` header, text; not sent if None
     :param auth: ``(user, password)`` for Basic, or a :class:`~lomond.auth.DigestAuth`
     :param cookies: dict or text for the ``Cookie`` header, or an

@@ -169,6 +169,12 @@ G('secrets', 'a redirect from wss to ws is refused', 'client/attempt.py',
 G('secrets', 'another host is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = scheme, port',
   'url::same_origin')
+G('secrets', 'a joiner is not dropped, which would lead to another host', 'network/idna.py',
+  "raise ValueError('contains a joiner that has no effect')", 'pass',
+  'idna::bad_names')
+G('secrets', 'the sharp s and the final sigma are kept', 'network/idna.py',
+  'if character in _MAPPED:', 'if False:',
+  'idna::good_names')
 G('secrets', 'no header is injected', '_http11.py',
   'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
   'http11::bad_headers', 'http_answers::injection')
