@@ -19,13 +19,15 @@ _ZWNJ, _ZWJ = '\u200c', '\u200d'
 # case folding is "ss", too.
 _MAPPED = {'\xdf': '\xdf', '\u1e9e': '\xdf', '\u03c2': '\u03c2', _ZWNJ: _ZWNJ, _ZWJ: _ZWJ}
 # What an editor puts into text unseen: soft hyphens, variation selectors and the like.
-_IGNORED = Pattern('[\xad\u034f\u180b-\u180d\u200b\u2060\ufe00-\ufe0f\ufeff'
-                   '\U000e0100-\U000e01ef]')
+_IGNORED = Pattern('[\xad\u034f\u180b-\u180d\u200b\u2060\ufe00-\ufe0f\ufeff]')
+# No pattern: 2.7 may have characters of two bytes, and then takes no such range.
+_MORE_IGNORED = '\U000e0100', '\U000e01ef'
 # Not valid, although neither categories nor mappings say so: letters that have had no
 # lower case, or another decomposition, in IDNA 2003; fillers that nobody sees; and
 # descriptions of ideographs.
-_REFUSED = Pattern('[\u04c0\u10a0-\u10c5\u2132\u2183\U0002f868\U0002f874\U0002f91f\U0002f95f\U0002f9bf'
-                   '\u115f\u1160\u17b4\u17b5\u1806\u180f\u3164\uffa0\u2ff0-\u2fff\u31ef\ufffc\ufffd]')
+_REFUSED = Pattern('[\u04c0\u10a0-\u10c5\u2132\u2183\u115f\u1160\u17b4\u17b5\u1806\u180f\u3164\uffa0'
+                   '\u2ff0-\u2fff\u31ef\ufffc\ufffd]')
+_MORE_REFUSED = frozenset(('\U0002f868', '\U0002f874', '\U0002f91f', '\U0002f95f', '\U0002f9bf'))
 _BAD_ASCII = Pattern(r'[\x00-,./:-@\[-^`{-\x7f\u3002]')     # all but letters, digits, "-" and "_"
 # Control, format, surrogate, private use, unassigned, separators.
 _BAD_CATEGORIES = frozenset(('Cc', 'Cf', 'Cs', 'Co', 'Cn', 'Zs', 'Zl', 'Zp'))
@@ -43,7 +45,7 @@ def encode_label(label):
     :returns: text; not checked for its length
     :raises ValueError: if it is not valid; the message continues "the host ..."
     """
-    mapped = unicodedata.normalize('NFC', ''.join(map(_map, _IGNORED.sub('', label))))
+    mapped = unicodedata.normalize('NFC', ''.join(map(_map, label)))
     _check(mapped)
     if all(character < '\x80' for character in mapped):
         return mapped
@@ -56,7 +58,9 @@ def _map(character):
     """UTS 46, section 5: how a character is written in lower case."""
     if character in _MAPPED:
         return _MAPPED[character]
-    if _REFUSED.match(character):
+    if _IGNORED.match(character) or _MORE_IGNORED[0] <= character <= _MORE_IGNORED[1]:
+        return ''
+    if _REFUSED.match(character) or character in _MORE_REFUSED:
         raise ValueError('contains a character that is not allowed')
     before, mapped = None, character
     while mapped != before:

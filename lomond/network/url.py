@@ -31,6 +31,7 @@ _PLAIN_AUTHORITY = Pattern(r'(?:\[[^\]]*\]|[^:]+)(?::[0-9]{0,5})?\Z')
 _ESCAPE = Pattern(b'%([0-9A-Fa-f]{2})')
 # RFC 3986, 3.3 and 3.4: pchar, "/" and "?" may stand in path and query.
 _TO_ESCAPE = Pattern(b"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
+_TOO_LONG = 'has a host of more than 253 characters; 1 to 253 are allowed'
 _SURROGATE = Pattern(b'\xed[\xa0-\xbf][\x80-\xbf]')      # 2.7's codec does not reject them
 
 
@@ -116,6 +117,8 @@ def ascii_name(host):
         begins with the URL
     """
     labels = _DOTS.split(host)
+    if len(labels) > 128:               # early: each of them takes time
+        raise ValueError(_TOO_LONG)
     names = []
     for number, label in enumerate(labels):
         # Check the length first: Punycode takes quadratic time.
@@ -135,7 +138,7 @@ def ascii_name(host):
         names.append(label)
     name = '.'.join(names).lower()
     if len(name) > 254 or (len(name) == 254 and labels[-1]):
-        raise ValueError('has a host of more than 253 characters; 1 to 253 are allowed')
+        raise ValueError(_TOO_LONG)
     return name
 
 

@@ -99,6 +99,7 @@ BAD = [(text, words) for words, texts in [
     ('63', ['ws://' + 'a' * 64 + '.test/', 'ws://' + '\xfc' * 64 + '.test/',
             'ws://' + '\u4f8b\u3048\u30c6' * 21 + '.test/', 'ws://' + '\ufdf4' * 63 + '.test/',
             'ws://' + '\xfc' * 60000 + '.test/']),
+    ('253', ['ws://' + '\xfc.' * 50000 + 'a/', 'ws://' + 'a.' * 128 + '/']),
     ('253', ['ws://' + '.'.join(['a' * 49] * 5) + end for end in ('.abcd/', '.abcd./')]),
     # NFKC makes the last three a/c, ... and %.
     ('character that is not allowed', ['ws://ex%61mple.test/', 'ws://h%0d%0a/', 'ws://a,b/', 'ws://a*b/',
