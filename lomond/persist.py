@@ -204,8 +204,8 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     back to 0 after a connection that was Ready for ``stable_after`` seconds, or that
     ended gracefully after a message was received.
 
-    The iterator belongs to one thread.  Leaving its loop closes the connection, without
-    a close frame.
+    The iterator belongs to one thread.  Leaving its loop closes the connection, with a
+    close frame 1001 if it is open.
 
     :param WebSocket websocket: the WebSocket to connect
     :param poll: seconds between two :class:`~lomond.events.Poll` events, above 0

@@ -75,12 +75,15 @@ class WebsocketSession(Steps):
     def _run(self):
         self._life = self._live()
         try:
-            for event in self._life:
-                if event is not None:
-                    yield event
-                    continue
-                self._resume(self._waiting.wait(self.waits(), self.next_deadline()), self._now)
-        finally:
+            try:
+                for event in self._life:
+                    if event is not None:
+                        yield event
+                        continue
+                    self._resume(self._waiting.wait(self.waits(), self.next_deadline()), self._now)
+            finally:
+                self._clean_up()
+        finally:                        # if Ctrl-C came before it had begun
             self._clean_up()
 
     def waits(self):
@@ -297,9 +300,14 @@ class WebsocketSession(Steps):
         life = self._life
         if life is not None and (self._waiting is not None or self._attempt.is_running(self)):
             try:
+                self.say_goodbye(True)
                 self._let_go(life)
             except BaseException:       # Ctrl-C in the middle: once more, to the end
-                self._let_go(life)
+                try:
+                    self.say_goodbye(True)
+                finally:
+                    self._let_go(life)
+                self._life = None
                 raise
         self._life = self._attempt = None
 

@@ -33,8 +33,10 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
     The constructor says what to connect to; :meth:`connect` says how long and how
     often.  The constructor opens nothing.  A WebSocket can be connected again and
-    again, one connection at a time.  Leaving a ``with`` block closes the socket at
-    once, without a close frame.  Each parameter is an attribute of the same name.
+    again, one connection at a time.  Leaving the loop or a ``with`` block closes the
+    socket at once; if the connection is open, a close frame 1001 ("going away") is sent
+    before, unless it would have to wait.  Each parameter is an attribute of the same
+    name.
 
     Threads: ``send_*``, :meth:`close` and :meth:`force_disconnect` may be called from
     any thread at any time; one thread iterates the events.
@@ -164,7 +166,12 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
     def __exit__(self, *exc_info):
         session = self.session
-        if session is not None:
+        if session is None:
+            return
+        try:
+            if isinstance(session, WebsocketSession):
+                session.say_goodbye()
+        finally:
             session.close()
             self.state.end(session)     # the iterator may still exist (PyPy), but is useless now
 

@@ -31,6 +31,10 @@ replies and events and bounds memory.  Between two events the loop looks at the 
 but rarely: at the 2nd, 4th, 8th and 16th event of one read, then at every 16th, and at
 each one while handlers are slow.
 
+A loop that is left says goodbye: ``say_goodbye()`` writes one last close frame if it
+can go at once, ends our direction, and drops what has arrived: data left unread would
+make the kernel send a reset, which can destroy that frame on its way.
+
 Three rules keep this safe.  The loop never waits for a sender: it tries the write lock,
 and its holder writes what the loop has queued.  Reading never depends on our writing,
 so two peers that both send a lot cannot block each other.  And no reference leads from
@@ -55,6 +59,11 @@ from .writer import Writer
 EVENTS_PER_CLOCK = 16
 #: Above this (seconds) a handler is slow, and the clock is read at every event.
 SLOW_HANDLER = 0.005
+#: A stream that takes a few bytes at a time is given a goodbye in this many pieces.
+GOODBYE_PIECES = 160
+#: Of what has arrived when the loop is left, at most this much is dropped: bytes, and
+#: seconds for it.
+DROP_BYTES, DROP_TIME = 1024 * 1024, 0.3
 
 
 class Hooks(object):
@@ -119,6 +128,7 @@ class Driver(object):
         self._waiting = waiting
         self.is_busy = False            # it only lets others have their turn: resume it at once
         self._waits = (None,)           # the newest answer of waits()
+        self._is_left = False           # by another thread: what has arrived is still to be dropped
 
     # -- for the caller, who waits
 
@@ -138,8 +148,47 @@ class Driver(object):
         self.stream.shutdown()
         self.wake()
 
+    def say_goodbye(self, is_left):
+        """Send the close frame of one who leaves, unless it would have to wait.
+
+        Nothing is sent if a sender holds the lock, or if part of a frame waits for the
+        peer: a frame never follows a half-written one.
+
+        :param is_left: true if no thread iterates :meth:`live` now; otherwise the frame
+            is all, and the loop does the rest in :meth:`close`
+        """
+        writer, stream = self.writer, self.stream
+        if stream.is_tls and stream.is_entered() or not self.core.queue_goodbye():
+            return
+        left = None
+        for _ in range(GOODBYE_PIECES):
+            writer.try_flush()
+            if not writer.has_tail() or writer.error is not None or len(writer.tail) == left:
+                break
+            left = len(writer.tail)
+        self._is_left = True
+        if is_left:
+            self._drop_arrived()
+
+    def _drop_arrived(self):
+        self._is_left = False
+        stream, end = self.stream, self.clock() + DROP_TIME
+        stream.shutdown_write()
+        place = memoryview(bytearray(64 * 1024))
+        dropped = 0
+        try:
+            while dropped < DROP_BYTES and self.clock() < end:
+                count = stream.recv_into(place)
+                if not count:
+                    return
+                dropped += count
+        except OS_ERRORS:               # the peer has gone
+            pass
+
     def close(self):
         """Close the stream, and wake blocked senders."""
+        if self._is_left:
+            self._drop_arrived()
         self.writer.close()
         self.reader.close()
         self.lifecycle.close()

@@ -160,6 +160,19 @@ class Steps(object):
             driver.stop(reason)
         self.wake()
 
+    def say_goodbye(self, is_left=None):
+        """Send 1001, or the close frame that is due, if it can go at once.
+
+        For one who leaves the loop of an open connection, and closes it next.  Does
+        nothing before Ready, and after a close frame.  Never waits; from any thread.
+
+        :param is_left: true if nobody iterates any longer, so that our direction can be
+            ended; if None, the loop's thread is taken for that
+        """
+        driver = self._driver
+        if driver is not None and not self.is_over:
+            driver.say_goodbye(driver.is_loop_thread() if is_left is None else is_left)
+
     def wake(self):
         """Wake the event loop.  Safe from any thread and from signal handlers."""
         waiting = self._waiting

@@ -85,6 +85,7 @@ class Connection(states.Progress):
         # The loop writes these before the state moves; others read them afterwards: no
         # lock.
         self.failure = None             # why the connection failed, as text
+        self.failure_close = None       # code and text of the close frame for that
         self.close_code = None          # code and reason of the peer's close frame
         self.close_reason = ''
         self.send_queue = SendQueue()
@@ -341,15 +342,42 @@ class Connection(states.Progress):
         Nothing is queued before the opening handshake is complete, and nothing changes
         after the connection has failed or the peer's close frame was answered.
         """
+        if self.failure_close is None:
+            self.failure_close = code, text
         if self.move(states.FAIL) is states.FAILED and self.failure is None:
             self.failure = text
             if self.was_open:
-                self.queue_close(code, text)
+                self.queue_due_close()
             else:
                 self.take_close_token()         # the peer does not read frames yet
 
+    def queue_due_close(self):
+        """Queue the echo, or the close frame of a failure, if one is due."""
+        state = self.state
+        if state is states.FAILED and self.failure_close is not None:
+            self.queue_close(*self.failure_close)
+        elif state is states.REMOTE_CLOSING:
+            self.queue_close(self.close_code)
+
+    def queue_goodbye(self):
+        """Queue the close frame of a driver that leaves (RFC 6455, 7.4.1).
+
+        That is an empty 1001, or the close frame that is due anyway.  After our close
+        frame, and unless the connection is open, nothing is queued.
+
+        :returns: False if there is nobody to say goodbye to
+        """
+        state = self.state
+        if not self.was_open or state is states.DISCONNECTED:
+            return False
+        if state is states.OPEN:
+            self.queue_close(Status.GOING_AWAY)
+        else:
+            self.queue_due_close()
+        return True
+
     def queue_close(self, code, text=''):
-        """Queue the close frame of an echo or a failure, unless one was sent."""
+        """Queue a close frame, unless one was sent."""
         if self.take_close_token():
             self.move(states.CLOSE_SENT)
             self.send_queue.queue(Opcode.CLOSE, encode_close_payload(code, text))
@@ -383,25 +411,18 @@ def _stages(core):
     if core.handshake is not None:
         yield _shake_hands(core)
     if core.state.may_pong:                 # OPEN, or LOCAL_CLOSING already
-        close_frame = []                    # code and text, once the connection has failed
-        failed = functools.partial(_on_failure, core, close_frame)
         yield parse_frames(
-            core.receive_buffer, functools.partial(_on_control, core), failed, core.codec,
+            core.receive_buffer, functools.partial(_on_control, core),
+            functools.partial(_on_failure, core), core.codec,
             core.role.expects_masked, core.max_message_size, core.given_up)
-        if close_frame:                     # the event was handled
-            core.queue_close(*close_frame)
-        elif core.state is states.REMOTE_CLOSING:       # Closing was handled: the echo
-            core.queue_close(core.close_code)
+        core.queue_due_close()              # Closing, or ProtocolError, was handled
     core.drop_codec()
     yield _ignore(core)
 
 
-def _on_failure(core, close_frame, error):
+def _on_failure(core, error):
     """Return the event of a violation, or None if the connection is already over."""
     text = text_type(error)
-    if core.move(states.FAIL) is not states.FAILED:
-        return None
-    core.failure = text
     critical = isinstance(error, errors.CriticalProtocolError)
     if critical:
         code = Status.BAD_DATA
@@ -409,7 +430,10 @@ def _on_failure(core, close_frame, error):
         code = Status.MESSAGE_TOO_LARGE
     else:
         code = Status.PROTOCOL_ERROR
-    close_frame.extend((code, text))
+    core.failure_close = code, text         # first: the driver may be left at any moment
+    if core.move(states.FAIL) is not states.FAILED:
+        return None
+    core.failure = text
     return _stamp(core, ProtocolError(text, critical))
 
 

@@ -277,9 +277,13 @@ class AcceptedSession(Steps):
     def _clean_up(self):
         life = self._life
         try:
+            self.say_goodbye(True)
             self._let_go(life)
         except BaseException:           # Ctrl-C in the middle of it: once more, to its end
-            self._let_go(life)
+            try:
+                self.say_goodbye(True)
+            finally:
+                self._let_go(life)
             raise
         self._life = self._acceptance = None
 

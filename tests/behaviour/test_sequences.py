@@ -1033,6 +1033,9 @@ def leave_by_throw(ws, at, **settings):
 
 
 kept = []
+#: The close frame that the server sees if the loop is left at an event.
+GOODBYES = {'connected': [], 'rejected': [], 'closing': [close_payload(1012)], 'closed': [b'\x03\xe8goodbye'],
+            'protocol_error': [close_payload(1002, b'opcode 3 is reserved')]}
 
 
 @pytest.mark.parametrize('leave', [pytest.param(leave_by_break, marks=counted),
@@ -1052,7 +1055,7 @@ def test_loop_is_left(leave, at):
         else:
             peer.accept()
             if at == 'closing':
-                peer.close_code(1000)
+                peer.close_code(1012, b'restart')
             elif at == 'protocol_error':
                 peer.send(b'\x83\x00')
             elif at == 'closed':
@@ -1063,7 +1066,7 @@ def test_loop_is_left(leave, at):
         start = monotonic()
         peer.read_end()
         assert monotonic() - start < 0.6
-        ended.append([opcode for opcode in peer.opcodes() if opcode == CLOSE])
+        ended.append([item[4] for item in peer.frames if item[2] == CLOSE])
 
     with Server(script) as server:
         ws = Closes(server.url(), proxies={}) if at == 'closed' else WebSocket(server.url(), proxies={})
@@ -1073,7 +1076,8 @@ def test_loop_is_left(leave, at):
             deadline = monotonic() + 3
             while not ended and monotonic() < deadline:
                 time.sleep(0.005)
-            assert ended == [[CLOSE] if at == 'closed' else []]
+            assert ended == [GOODBYES.get(at, [close_payload(1001)])]
+            assert (ws.sent_close_time is None) == (ended == [[]])
         if leave is not leave_by_with or at != 'connecting':
             assert not ws.is_active and ws.is_closed
             assert ws.session._sock is None or leave is leave_by_with
@@ -1151,7 +1155,7 @@ def test_interrupt_while_it_waits():
                 start = monotonic()
                 assert ws.is_closed and ws.session._sock is None
                 server.join()
-                assert gone[0][0] - start < 0.6 and gone[0][1] == []
+                assert gone[0][0] - start < 0.6 and gone[0][1] == [CLOSE] * (at != 'connected')
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -34,7 +34,7 @@ def G(topic, name, file, old, new, *tests):
 # -- The closing handshake ---------------------------------------------------------
 
 G('close', 'the close frame of the server is echoed', 'protocol/connection.py',
-  'elif core.state is states.REMOTE_CLOSING:', 'elif False:',
+  'elif state is states.REMOTE_CLOSING:', 'elif False:',
   'frame_parser::close_is_echoed', 'sequences::server_closes')
 G('close', 'there is never a second close frame', 'protocol/states.py',
   'self._close_token.pop()', 'self._close_token[0]',
