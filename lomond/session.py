@@ -146,8 +146,8 @@ class WebsocketSession(Steps):
             driver, self._driver = self._driver, None
             driver.close()
             # First: a close() while Redirected is handled is for the next attempt.
-            failure = attempt.restart()
-            self._core = attempt.core
+            self._restart()
+            failure = attempt.prepare() if self._stopped is None else None
             if again != attempt.SILENT:
                 yield Redirected(attempt.shown_url, again, driver.lifecycle.response)
         if failure is not None:
@@ -157,6 +157,17 @@ class WebsocketSession(Steps):
         reason, graceful, error = self._driver.lifecycle.ending
         self._finish()
         yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
+
+    def _restart(self):
+        """Take a fresh core, for the next request; what ended the old one ends this one.
+        """
+        if not self._core.state.is_active and self._stopped is None:
+            self._stopped = 'closed'        # a close() that Ctrl-C has cut off
+        self._attempt.restart()
+        self._core = self._attempt.core
+        # Now, in this order: _stop() in another thread sets the one and reads the other.
+        if self._stopped is not None:
+            self._core.disconnect()
 
     def _connect_steps(self):
         """Connect and send the request.
@@ -177,9 +188,12 @@ class WebsocketSession(Steps):
             else:
                 for _ in self._dial_steps():
                     yield None
+            self._check('unable to connect', stage)     # an override may have been stopped
             stage = 'upgrade'
             driver = self._begin_driver()
-            driver.writer.write(self._attempt.request())
+            request = self._attempt.request()
+            self._check('request failed', stage)        # it may be made by the program, which may close
+            driver.writer.write(request)
             while True:
                 driver.writer.try_flush()
                 # First: a stream that was shut down is a broken one, too.
@@ -200,7 +214,7 @@ class WebsocketSession(Steps):
         attempt, core = self._attempt, self._core
         self._sock = self._stream.sock
         core.auto_pong = self._auto_pong
-        core.collect_body = attempt.wants_body
+        core.collect_body, core.goes_on = True, attempt.goes_on
         hooks = Hooks(attempt.on_event, attempt.on_sent, attempt.on_received, attempt.on_reply,
                       on_ready=attempt.accepted, on_rejected=attempt.follow)
         driver = self._driver = Driver(

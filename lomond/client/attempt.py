@@ -6,8 +6,8 @@ An :class:`Attempt` is made by each ``connect()``.  It reads the options of the
 session drives it in this order::
 
     begin
-    prepare, route, request          for each request (restart, not prepare, later on)
-    wants_body, follow / accepted    for each answer
+    prepare, route, request          for each request (after restart, later on)
+    goes_on, follow / accepted       for each answer
     end
 
 Knows nothing of: sockets, loops, ``WebSocket``.
@@ -260,9 +260,9 @@ class Attempt(object):
         self.failure = reason, without_frames(error), 'upgrade'
         return self.FAILED
 
-    def wants_body(self, response):
-        """True unless the answer is only a step on the way."""
-        return self._step_after(response)[0] is None
+    def goes_on(self, response):
+        """True if the answer is only a step on the way to another request."""
+        return self._step_after(response)[0] is not None
 
     def follow(self, event):
         """Decide what a rejection leads to.
@@ -332,12 +332,8 @@ class Attempt(object):
         return auth.answer(response.header_lines('www-authenticate'), 'GET', self.target.resource)
 
     def restart(self):
-        """Get ready for a further request, with a fresh core and key.
-
-        :returns: as :meth:`prepare`
-        """
+        """Begin a further request, with a fresh core and key; :meth:`prepare` is next."""
         self._renew_core()
-        return self.prepare()
 
     def wrap_socket(self, sock, host):
         """Return a TLS socket over a blocking socket, set up as by the dialer."""

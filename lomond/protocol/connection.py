@@ -100,6 +100,9 @@ class Connection(states.Progress):
         self.auto_pong = True
         #: True, or a predicate of the response: whether Rejected waits for the body.
         self.collect_body = False
+        #: A predicate of the response, or None: whether the driver goes on with another
+        #: request, which makes ``Rejected`` a step on the way that moves no state.
+        self.goes_on = None
         self.subprotocol = subprotocol
         self.extensions = set()
         self.close_received = False
@@ -396,7 +399,7 @@ class Connection(states.Progress):
 
     def release(self):
         """Free all memory; a driver calls this when it is done."""
-        self.collect_body = False           # may be a method of an object that refers to us
+        self.collect_body = self.goes_on = None     # may be methods of one that refers to us
         self.events = ()
         self.drop_codec()
         self.receive_buffer.release()
@@ -477,6 +480,9 @@ def _shake_hands(core):
         core.set_up_codec(outcome.compression)
         if outcome.surplus:
             receive_buffer.put_back(outcome.surplus)
+        yield _stamp(core, event)
+        return
+    if core.goes_on is not None and core.state is states.CONNECTING and core.goes_on(event.response):
         yield _stamp(core, event)
         return
     if core.move(states.REJECT) is states.DISCONNECTED:

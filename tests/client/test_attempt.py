@@ -43,11 +43,11 @@ def answer(status, *lines):
 
 
 def follow(attempt, response):
-    """``(what it leads to, reason)``; as the core does, ask about the body first."""
-    wants_body = attempt.wants_body(response)
+    """``(what it leads to, reason)``; as the core does, ask first whether it goes on."""
+    goes_on = attempt.goes_on(response)
     event = events.Rejected(response, 'no')
     step = attempt.follow(event)
-    assert wants_body == (step is None)
+    assert goes_on == (step is not None)
     return step, event.reason
 
 
@@ -97,7 +97,8 @@ def test_digest_is_answered_once_for_each_request():
     key = websocket.key
     assert follow(attempt, answer('401', CHALLENGE)) == (Attempt.SILENT, 'no')
     assert not attempt.shows_connected
-    assert attempt.restart() is None
+    attempt.restart()
+    assert attempt.prepare() is None
     assert websocket.key != key
     authorization, = lines_of(websocket, 'Authorization')
     assert 'uri="/chat?x=1"' in authorization and 'nc=00000001' in authorization
@@ -139,6 +140,7 @@ def test_secrets_and_origins(locations, has_secrets, options):
     for location in locations:
         assert follow(attempt, answer('302', b'Location: ' + location.encode('ascii')))[0]
         attempt.restart()
+        attempt.prepare()
     assert lines_of(websocket, 'Authorization', 'Cookie') == (before if has_secrets else [])
 
 
@@ -158,7 +160,8 @@ def test_dropped_secrets_stay_dropped(hops, options):
     websocket.add_header(b'Cookie' if options.get('headers') else b'X-Kept', b'added')
     for hop in hops:
         assert follow(attempt, answer('302', b'Location: ' + hop.encode('ascii')))[0]
-        assert attempt.restart() is None
+        attempt.restart()
+        assert attempt.prepare() is None
         names = [line.split(':')[0] for line in lines_of(websocket)]
         assert 'Authorization' not in names and 'Cookie' not in names
         assert ('X-Kept' in names) != ('headers' in options)

@@ -32,7 +32,7 @@ def test_an_attempt_changes_nothing_in_its_endpoint():
     endpoint = endpoint_of(lambda: urls.pop(0), max_redirects=1)
     before = dict(vars(endpoint))
     first = Attempt(endpoint, Running())
-    assert first.prepare() is None and not first.wants_body(REDIRECT)
+    assert first.prepare() is None and first.goes_on(REDIRECT)
     second = Attempt(endpoint, Running(), first_target=first.first_target)
     assert second.target is None and second.first_target.resource == '/a'       # until it is asked
     assert second.prepare() is None and second.first_target.resource == '/b'
