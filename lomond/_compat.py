@@ -79,9 +79,21 @@ def error_number(error):
     return number
 
 
+#: What streams that are not sockets raise for "not now", without an ``errno``.
+_NOT_NOW = (socket.timeout,) if PY2 else (socket.timeout, TimeoutError, BlockingIOError)
+_WANTS = frozenset(('SSLWantReadError', 'SSLWantWriteError'))
+
+
 def would_block(error):
-    """Return True if a non-blocking call only has to be repeated later."""
-    return error_number(error) in _WOULD_BLOCK
+    """Return True if a non-blocking call only has to be repeated later.
+
+    A time-out without an ``errno`` is one: the call did not block, so its time can only
+    be 0.  (With ETIMEDOUT, TCP has given up.)
+    """
+    number = error_number(error)
+    if number is None:
+        return isinstance(error, _NOT_NOW)
+    return number in _WOULD_BLOCK or type(error).__name__ in _WANTS
 
 
 def is_in_progress(error):

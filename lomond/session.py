@@ -159,13 +159,13 @@ class WebsocketSession(Steps):
         yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
 
     def _restart(self):
-        """Take a fresh core, for the next request; what ended the old one ends this one.
+        """Take a fresh core for the next request; the end of the old one counts for it.
         """
         if not self._core.state.is_active and self._stopped is None:
             self._stopped = 'closed'        # a close() that Ctrl-C has cut off
         self._attempt.restart()
         self._core = self._attempt.core
-        # Now, in this order: _stop() in another thread sets the one and reads the other.
+        # In this order: _stop() in another thread sets the one and reads the other.
         if self._stopped is not None:
             self._core.disconnect()
 
@@ -254,6 +254,9 @@ class WebsocketSession(Steps):
 
     def _connect(self):
         """Connect, TLS included.  Subclasses may override it.
+
+        The socket may be any stream that does not block: it needs ``fileno``, ``recv``,
+        ``send`` and ``close`` only, and may raise ``socket.timeout`` for "not now".
 
         :returns: ``(connected socket, URL of the proxy or None)``
         :raises Exception: of any kind: it becomes a :class:`~lomond.events.ConnectFail`

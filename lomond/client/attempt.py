@@ -332,7 +332,10 @@ class Attempt(object):
         return auth.answer(response.header_lines('www-authenticate'), 'GET', self.target.resource)
 
     def restart(self):
-        """Begin a further request, with a fresh core and key; :meth:`prepare` is next."""
+        """Begin a further request, with a fresh core and key.
+
+        :meth:`prepare` is next.
+        """
         self._renew_core()
 
     def wrap_socket(self, sock, host):

@@ -51,6 +51,7 @@ import weakref
 from .._compat import OS_ERRORS, get_ident
 from ..events import Binary, Text
 from ..network.poller import READ
+from ..network.stream import retry_pause
 from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
 from .writer import Writer
@@ -128,6 +129,7 @@ class Driver(object):
         self._waiting = waiting
         self.is_busy = False            # it only lets others have their turn: resume it at once
         self._waits = (None,)           # the newest answer of waits()
+        self._blocked = 0               # how often the stream had blocked a write then
         self._is_left = False           # by another thread: what has arrived is still to be dropped
 
     # -- for the caller, who waits
@@ -136,8 +138,13 @@ class Driver(object):
         """Return ``((fileno, mask), (wake-up, READ))``, identical until it changes."""
         stream = self.stream
         mask = stream.recv_wants if self.reader.end is None else 0     # an end stays readable
+        blocked = 0
         if self.writer.wants_write():
             mask |= stream.send_wants
+            blocked = stream.blocked
+        if blocked != self._blocked:
+            self._blocked = blocked
+            self.lifecycle.retry_at = self.clock() + retry_pause(blocked) if blocked else None
         if (stream.fileno(), mask) != self._waits[0]:
             self._waits = ((stream.fileno(), mask), (self._waiting.fileno(), READ))
         return self._waits
@@ -145,6 +152,7 @@ class Driver(object):
     def stop(self, reason):
         """End the connection without a close frame, from any thread."""
         self.lifecycle.stop(reason)
+        self.writer.stop()
         self.stream.shutdown()
         self.wake()
 

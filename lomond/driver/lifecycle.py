@@ -67,10 +67,11 @@ class Lifecycle(object):
     :ivar response: of a rejection
     :ivar ready_at: when the connection became ready (monotonic)
     :ivar is_ending: True once our direction is to be ended, when everything is written
+    :ivar retry_at: when the driver tries a blocked write again (monotonic), or None
     """
 
-    __slots__ = ('ending', 'again', 'response', 'ready_at', 'is_ending', 'stopped', '_core', '_times',
-                 '_clock', '_flush', '_deadline', '_deadline_reason', '_send_timeout', '_on_ready',
+    __slots__ = ('ending', 'again', 'response', 'ready_at', 'is_ending', 'stopped', 'retry_at', '_core',
+                 '_times', '_clock', '_flush', '_deadline', '_deadline_reason', '_send_timeout', '_on_ready',
                  '_on_rejected', '_ends_first', '_fin_is_sent', '_body_is_awaited', '_give_up_at')
 
     def __init__(self, core, times, clock, flush, open_deadline=None, open_reason='',
@@ -81,6 +82,7 @@ class Lifecycle(object):
         self.ready_at = None
         self.is_ending = False          # our direction is to be ended once all is written
         self.stopped = None             # the reason of a forced end; one store, by any thread
+        self.retry_at = None
         self._core = core
         self._times = times
         self._clock = clock
@@ -108,7 +110,9 @@ class Lifecycle(object):
         if times.ping_timeout is not None:
             times.oldest_ping = self._core.pings.oldest
         when = times.next_deadline()
-        return when if self._deadline is None else deadlines.earliest(when, self._deadline)
+        if self._deadline is not None:
+            when = deadlines.earliest(when, self._deadline)
+        return when if self.retry_at is None else deadlines.earliest(when, self.retry_at)
 
     def act(self, now, idle):
         """Do what is due, the most urgent first.

@@ -43,6 +43,7 @@ from types import GeneratorType
 from .. import errors
 from .._compat import OS_ERRORS, acquire, error_number, error_text, get_ident, text_type, without_frames
 from ..network.poller import wait_for
+from ..network.stream import retry_pause
 from ..opcode import Opcode
 from ..protocol.states import OPENED
 
@@ -52,6 +53,7 @@ LOOK_UP = 0.5
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
 _INTERRUPTED = 'a send was interrupted inside of a frame'
+_CLOSED = 'socket fail; the connection was closed during a send'
 
 
 class Writer(object):
@@ -92,7 +94,7 @@ class Writer(object):
         self._unsent = None         # what the kernel held at the last look
         self._rest = None           # what one write left over
         # Not guarded:
-        self.error = None           # set once, by the holder of _lock
+        self.error = None           # set once, by the holder of _lock or by stop()
         self._closing = False       # set once, by the loop: the last user closes the descriptor
         self._closed = False        # set by that last user; closing twice does no harm
         self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
@@ -159,6 +161,11 @@ class Writer(object):
         with self._lock:
             self.tail = self.tail + data if self.tail else data
 
+    def stop(self):
+        """End blocked senders, also where no shutdown wakes them; from any thread."""
+        if self.error is None:
+            self.error = errors.TransportFail(_CLOSED)
+
     def close(self):
         """End both directions, and wake blocked senders.
 
@@ -217,6 +224,8 @@ class Writer(object):
                 for chunk in data:
                     if self._write(chunk) != len(chunk):
                         self._write_rest()
+                    if self.error is not None:      # force_disconnect()
+                        raise self._dead()
             else:
                 count = self._send(data)
                 is_noted = count == len(data) and self.on_sent is None
@@ -299,6 +308,8 @@ class Writer(object):
         self._begin_wait()
         while self._rest is not None:
             rest, self._rest = self._rest, None
+            if self.error is not None:              # as above
+                raise self._dead()
             if self._write(rest):
                 self._begin_wait()
             else:
@@ -383,12 +394,15 @@ class Writer(object):
                     self._break(errors.SendTimeout(
                         'socket fail; the peer took nothing for {}s (send_timeout)', self._send_timeout))
                     raise self._dead()
-            ready = self._wait(self._stream.send_wants, min(left, LOOK_UP))
+            left, blocked = min(left, LOOK_UP), self._stream.blocked
+            if blocked:
+                left = min(left, retry_pause(blocked))
+            ready = self._wait(self._stream.send_wants, left)
             if self._closing:
-                raise errors.TransportFail('socket fail; the connection was closed during a send')
+                raise errors.TransportFail(_CLOSED)
             if self.error is not None:
                 raise self._dead()
-            if ready:
+            if ready or blocked:
                 return
 
     def _wait(self, mask, seconds):
@@ -423,7 +437,7 @@ class Writer(object):
             if self.error is not None:
                 raise self._dead()
             if self._closing:
-                raise errors.TransportFail('socket fail; the connection was closed during a send')
+                raise errors.TransportFail(_CLOSED)
 
     def _is_nested(self):
         """Return True in a signal handler that interrupted this thread with the lock.

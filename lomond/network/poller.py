@@ -134,6 +134,19 @@ def wait_for(waits, timeout):
     return new_poller().wait(waits, timeout)
 
 
+def is_writable(fd):
+    """Return True if poll() says that a descriptor can be written now, or is broken.
+    """
+    try:
+        if not hasattr(select, 'poll'):
+            return bool(select.select([], [fd], [], 0)[1])
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        return any(bits != select.POLLNVAL for _, bits in poll.poll(0))
+    except (ValueError, OverflowError) + OS_ERRORS:         # it is closed, or no descriptor
+        return False
+
+
 class _Poll(object):
     # For one or two descriptors poll() costs as much as epoll, needs no descriptor of
     # its own and, unlike select(), has no limit on descriptor numbers.

@@ -10,8 +10,21 @@ from __future__ import absolute_import, division, unicode_literals
 
 import socket
 
-from .._compat import OS_ERRORS, fork_id, was_interrupted, would_block
-from .poller import READ, WRITE
+from .._compat import OS_ERRORS, fork_id, to_bytes, was_interrupted, would_block
+from .poller import READ, WRITE, is_writable
+
+#: A write that is blocked is tried again after this many seconds, where the descriptor
+#: may not tell; twice as many each time.
+FIRST_RETRY, LAST_RETRY = 0.05, 0.5
+
+
+def retry_pause(blocked):
+    """Return how long to wait before a blocked send is tried again.
+
+    :param blocked: the number of blocked sends in a row
+    :returns: seconds
+    """
+    return min(FIRST_RETRY * 2 ** min(blocked - 1, 9), LAST_RETRY)
 
 
 class SocketStream(object):
@@ -21,6 +34,7 @@ class SocketStream(object):
     send_wants = WRITE
     is_tls = False
     is_buffered = False             # True if ``send`` may leave bytes in this process
+    blocked = 0                     # sends in a row that have to be tried again after a pause, too
     # True if polling is enough: after a read that did not fill its buffer, no unread
     # bytes can be hidden from poll().
     poll_tells_all = False
@@ -82,10 +96,9 @@ class SocketStream(object):
 
 
 class PlainStream(SocketStream):
-    """Stream over a connected socket, or an object with its basic methods.
+    """Stream over a connected socket.
 
-    The object needs ``fileno``, ``recv``, ``send`` and ``close``. One thread may
-    receive while another one sends.
+    One thread may receive while another one sends.
     """
 
     def __init__(self, sock):
@@ -111,6 +124,8 @@ class PlainStream(SocketStream):
                 if was_interrupted(error):
                     continue
                 raise
+            if data is None:            # as in the io module: nothing yet
+                return None
             view[:len(data)] = data
             return len(data)
 
@@ -132,3 +147,42 @@ class PlainStream(SocketStream):
         # would stay open until the last reference to this stream is gone.
         self._send = self.sock.send
         self._recv_into = getattr(self.sock, 'recv_into', None)
+
+
+class ObjectStream(PlainStream):
+    """Stream over an object with the basic methods of a socket, such as a tunnel.
+
+    The object needs ``fileno``, ``recv``, ``send`` and ``close``.  "Not now" may be
+    EAGAIN, a time-out of its own, the wish of an SSL object, or a ``send`` that takes
+    nothing.  Its descriptor tells when to receive; whether it also tells when to send
+    is not known, so a blocked send is tried again after :func:`retry_pause`.
+    """
+
+    def __init__(self, sock):
+        super(ObjectStream, self).__init__(sock)
+        self._wants_bytes = self._recv_into is None     # what knows one buffer knows them all
+
+    def send(self, data):
+        """Send bytes, like :meth:`PlainStream.send`."""
+        if self._wants_bytes and type(data) is not bytes:
+            data = to_bytes(data)
+        is_writable_now = False
+        while True:
+            try:
+                count = self._send(data)
+            except OS_ERRORS as error:
+                if was_interrupted(error):
+                    continue
+                if not would_block(error):
+                    raise
+                count = None
+            if count:
+                self.blocked = 0
+                self.send_wants = WRITE
+                return count
+            if is_writable_now or not is_writable(self.fileno()):
+                break
+            is_writable_now = True      # it has just become so, or its descriptor always says so
+        self.blocked += 1
+        self.send_wants = 0 if is_writable_now else WRITE       # polling for WRITE would spin
+        return None

@@ -15,7 +15,7 @@ import threading
 
 from .._compat import OS_ERRORS, error_text, get_ident, was_interrupted, without_frames, would_block
 from .poller import READ, WRITE
-from .stream import PlainStream, SocketStream
+from .stream import ObjectStream, PlainStream, SocketStream
 
 #: Write at most one record at a time. SSL_write accepts all or nothing, so with larger
 #: pieces ``send_timeout`` would not see that a slow peer makes progress.
@@ -38,6 +38,7 @@ class TlsBase(object):
 
     is_tls = True
     is_buffered = False
+    blocked = 0
     poll_tells_all = False
 
     def __init__(self):
@@ -309,4 +310,5 @@ def as_stream(sock):
     ssl = sys.modules.get('ssl')        # if ssl was never imported, this is not an SSLSocket
     if ssl is not None and isinstance(sock, ssl.SSLSocket):
         return TlsStream(sock)
-    return PlainStream(sock)
+    # 2.7's socketpair() returns sockets of another class, which work as objects, too.
+    return (PlainStream if isinstance(sock, socket.socket) else ObjectStream)(sock)

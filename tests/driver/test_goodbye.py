@@ -24,11 +24,10 @@ from lomond.testing import ACCEPT, ScriptedTransport, close_frame, ping_frame, r
 AWAY = [(1001, '')]
 
 
-def leave(wire, at, before=None, iterator=None, **options):
+def leave(wire, at, before=None, settings=None, **options):
     """Leave the loop of a connection over a scripted transport; return its WebSocket."""
-    settings = dict((name, options.pop(name)) for name in ('ping_rate', 'ping_timeout', 'poll') if name in options)
     ws = WebSocket('ws://example.org/', proxies={}, **options)
-    for event in ws.connect(session_class=wire.session_class, **dict({'ping_rate': 0}, **settings)):
+    for event in ws.connect(session_class=wire.session_class, **(settings or {'ping_rate': 0})):
         if event.name == at:
             if before is not None:
                 before(ws)
@@ -52,7 +51,7 @@ def closes(wire):
     ([close_frame(1012, 'restart')], 'closing', lambda ws: ws.send_text('last'), [(1012, '')]),
     ([text_frame('x') + close_frame(1000)], 'text', None, AWAY),
     ([b'\x83\x00'], 'protocol_error', None, [(1002, 'opcode 3 is reserved')]),
-    ([b'\x81\x01\xff'], 'protocol_error', None, 
+    ([b'\x81\x01\xff'], 'protocol_error', None,
      [(1007, 'text is not valid UTF-8; byte 0xff at offset 0')]),
     ([b'\x81\x7e\x01\x01'], 'protocol_error', None,
      [(1009, 'message is 257 bytes; at most 256 are allowed (max_message_size)')]),
@@ -63,7 +62,7 @@ def closes(wire):
 ])
 def test_what_is_sent(script, at, before, expected):
     wire = ScriptedTransport([ACCEPT] * (at != 'connected') + script)
-    ws = leave(wire, at, before, max_message_size=256, poll=1, ping_rate=1, ping_timeout=2)
+    ws = leave(wire, at, before, {'poll': 1, 'ping_rate': 1, 'ping_timeout': 2}, max_message_size=256)
     assert closes(wire) == expected
     assert (ws.sent_close_time is None) == (expected == [])
 
@@ -169,8 +168,7 @@ def test_data_that_is_left_unread(how, way):
         else:
             thread = threading.Thread(target=ws.__exit__)
             thread.start()
-            for event in events:
-                pass
+            event = list(events)[-1]
             thread.join()
             assert (event.name, event.reason, event.graceful) == ('disconnected', 'closed', False)
         assert not ws.is_active and monotonic() - begun < 0.6

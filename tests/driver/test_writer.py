@@ -25,6 +25,7 @@ class Stream(object):
 
     is_tls = is_buffered = False
     recv_wants, send_wants = READ, WRITE
+    blocked = 0
 
     def __init__(self, takes=lambda now: 1 << 30, unsent=lambda now: None):
         self.takes = takes

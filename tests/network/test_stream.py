@@ -11,7 +11,7 @@ import pytest
 from support.streams import AGAIN, INTERRUPTED, RESET, FullScript, Script, gives, os_error, view
 
 from lomond.network.poller import READ, WRITE, wait_for
-from lomond.network.stream import PlainStream
+from lomond.network.stream import ObjectStream, PlainStream, retry_pause
 
 
 def test_plain(pair):
@@ -80,6 +80,29 @@ def test_errors(steps, expected):
         sock = FullScript(*steps)
         gives(expected, getattr(PlainStream(sock), method), argument)
         assert sock.calls == [('setblocking', False)] + [(method, 10)] * len(steps)
+
+
+@pytest.mark.parametrize('step, expected', [
+    (3, 3), (0, None), (None, None), (socket.timeout(), None), (AGAIN, None), (RESET, RESET),
+    (os_error(errno.ETIMEDOUT), socket.error)])     # that is TCP which has given up
+def test_object(step, expected):
+    stream = ObjectStream(Script(step))
+    gives(expected, stream.send, b'0123456789')
+    assert stream.blocked == (expected is None) and stream.send_wants == WRITE
+
+
+def test_pauses_between_sends_of_an_object(pair, monkeypatch):
+    """They grow; a descriptor that always says that one can send is no longer asked."""
+    sock = Script(*[AGAIN] * 8 + [5])
+    monkeypatch.setattr(sock, 'fileno', pair[0].fileno)
+    stream = ObjectStream(sock)
+    pauses = []
+    for _ in range(4):
+        assert stream.send(memoryview(b'12345')) is None
+        pauses.append(retry_pause(stream.blocked))
+    assert pauses == [0.05, 0.1, 0.2, 0.4] and retry_pause(5) == retry_pause(10 ** 6) == 0.5
+    assert stream.send_wants == 0
+    assert stream.send(b'12345') == 5 and (stream.send_wants, stream.blocked) == (WRITE, 0)
 
 
 def test_shutdown(pair):

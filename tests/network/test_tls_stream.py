@@ -14,7 +14,7 @@ from support.streams import AGAIN, INTERRUPTED, RESET, Script, gives, view
 
 from lomond._compat import OS_ERRORS
 from lomond.network.poller import READ, WRITE, wait_for
-from lomond.network.stream import PlainStream
+from lomond.network.stream import ObjectStream, PlainStream
 from lomond.network.tls_stream import TLS_CHUNK, TlsBase, TlsInTlsStream, TlsStream, as_stream
 
 needs_memory_bio = pytest.mark.skipif(not hasattr(ssl, 'MemoryBIO'), reason='TLS in TLS needs ssl.MemoryBIO')
@@ -492,7 +492,7 @@ def test_nested_handshake_ends(certs):
 
 def test_as_stream(pair, certs):
     assert type(as_stream(pair[0])) is PlainStream
-    assert type(as_stream(Script())) is PlainStream
+    assert type(as_stream(Script())) is ObjectStream
     sock = wrapped(certs, pair[0])
     stream = as_stream(sock)
     assert type(stream) is TlsStream and stream.sock is sock
