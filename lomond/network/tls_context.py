@@ -14,13 +14,28 @@ from __future__ import absolute_import, division, unicode_literals
 import binascii
 import os
 import sys
+import threading
 
 from .. import _compat, errors
-from .._compat import IS_WINDOWS, OS_ERRORS, Pattern, error_text, fspath, native, text_type, to_text
+from .._compat import (
+    IS_WINDOWS,
+    OS_ERRORS,
+    Pattern,
+    acquire,
+    error_text,
+    fspath,
+    monotonic,
+    native,
+    text_type,
+    to_text,
+)
 from .tls_errors import UNVERIFIED, CertificateFail, describe_error
 from .url import ip_bytes, is_ip_address, printable
 
 _FINGERPRINT = Pattern('sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})\\Z')
+# OpenSSL's X509_V_FLAG_PARTIAL_CHAIN: what is in the store is an anchor, self-signed or
+# not (RFC 5280, 6.1.1). ``ssl`` has a name for it from 3.10 on.
+_PARTIAL_CHAIN = 0x80000
 # Names that OpenSSL looks for in a directory: the hash of a subject, and a number.
 _HASHED_NAME = Pattern('[0-9a-f]{8}\\.[0-9]+\\Z')
 
@@ -128,6 +143,10 @@ def _new_context(ssl, checks_chain, checks_name):
     else:
         context.options |= ssl.OP_NO_SSLv2 | ssl.OP_NO_SSLv3 | ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     context.options |= ssl.OP_NO_COMPRESSION        # CRIME
+    if ssl.HAS_ALPN:
+        context.set_alpn_protocols([native('http/1.1')])    # RFC 7301
+    if checks_chain and hasattr(context, 'verify_flags'):
+        context.verify_flags |= _PARTIAL_CHAIN
     # The order matters: check_hostname cannot be combined with CERT_NONE at any time.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if checks_chain else ssl.CERT_NONE
@@ -146,7 +165,7 @@ def _key_log():
 
 
 def _hashed_names(path):
-    return [name for name in os.listdir(path) if _HASHED_NAME.match(to_text(name))]
+    return [name for name in os.listdir(path) if _HASHED_NAME.match(_path_text(name))]
 
 
 def _load_cafile(context, cafile):
@@ -175,7 +194,10 @@ def _load_default_store(ssl, context):
     # OpenSSL reads SSL_CERT_FILE now, and directories during a handshake; Python reads
     # Windows' store now. Neither complains about missing files.
     context.load_default_certs()
-    if context.cert_store_stats()['x509']:
+    try:
+        if context.cert_store_stats()['x509']:
+            return
+    except NotImplementedError:     # truststore, injected: it asks the machine's verifier itself
         return
     if any(os.path.isdir(place) and _hashed_names(place) for place in _store_places(ssl)[1:]):
         return
@@ -188,44 +210,86 @@ def _load_default_store(ssl, context):
 
 
 # Loading the default store costs 18 ms and 800 KiB (144 CAs, OpenSSL 3.0), so
-# connections without a certificate of their own share a context until something
-# changes on disk. Users never get it, because they might modify it. OpenSSL's contexts
-# may be shared by threads.
-_shared = {}
+# connections with the same options share a context until something changes on disk.
+# Users never get it, because they might modify it. OpenSSL's contexts may be shared by
+# threads, and by a forked child.
+
+#: How many contexts are kept: of the options that were used last.
+KEPT = 32
+#: How long to wait for a thread that makes the same context (seconds); then make one.
+_SAME_WAIT = 2.0
+_shared = {}                            # options -> _Shared
+_salt = os.urandom(16)                  # passwords are not kept, only what tells them apart
 
 
-def _shared_context(ssl, checks_name):
-    state = _store_state(ssl)
-    known = _shared.get(checks_name)
-    if known is not None and known[0] == state:
-        return known[1]
-    context = _new_context(ssl, True, checks_name)
-    _load_default_store(ssl, context)
-    if not IS_WINDOWS:          # changes of Windows' store cannot be noticed
-        _shared[checks_name] = state, context
-    return context
+class _Shared(object):
+    """The newest context for one set of options.
+
+    The lock keeps threads that start together from loading the same files. A fork or
+    Ctrl-C may leave it locked forever, so it is given up after a while.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._made = None               # (state of the files, context)
+        self.used = 0.0
+
+    def get(self, find_state, make):
+        """Return the context for what is on disk now; make it if necessary."""
+        self.used = monotonic()
+        made = self._made               # once: other threads may replace it
+        if made is not None and made[0] == find_state():
+            return made[1]
+        lock, is_locked = self._lock, False
+        try:
+            is_locked = acquire(lock, _SAME_WAIT)
+            if not is_locked:
+                self._lock = threading.Lock()
+            # From before, so that a change during make() is seen next time.
+            made, state = self._made, find_state()
+            if made is None or made[0] != state:
+                made = self._made = state, make()
+        finally:
+            if is_locked:
+                lock.release()
+        return made[1]
 
 
-def _store_state(ssl):
-    """Return a value that changes with the default store and the settings around it."""
-    # gevent's patching replaces the class itself.
-    state = [ssl.SSLContext, _key_log()]
-    for place in _store_places(ssl):
-        paths = [place]
+def _share(key, find_state, make):
+    """Return the context that all connections with this key share."""
+    shared = _shared.get(key)
+    if shared is None:
+        shared = _shared.setdefault(key, _Shared())
+        by_age = sorted(list(_shared.items()), key=lambda item: item[1].used, reverse=True)
+        for old, _ in by_age[KEPT - 1:]:
+            if old != key:
+                _shared.pop(old, None)
+    return shared.get(find_state, make)
+
+
+def _state_of(place):
+    """Return a list that changes with a file, or with a directory of certificates."""
+    paths, state = [place], []
+    try:
         if os.path.isdir(place):
             paths += [os.path.join(place, name) for name in sorted(_hashed_names(place))]
-        for path in paths:
-            try:
-                stat = os.stat(path)
-            except OS_ERRORS:
-                state.append(path)
-            else:
-                state += [path, stat.st_mtime, stat.st_ctime, stat.st_size, stat.st_ino]
-    return hash(tuple(state))
+    except OS_ERRORS:                   # make() says why it cannot be read
+        pass
+    for path in paths:
+        try:
+            stat = os.stat(path)
+        except OS_ERRORS + (ValueError,):
+            state.append(path)
+        else:
+            state += [path, stat.st_mtime, stat.st_ctime, stat.st_size, stat.st_ino, stat.st_dev]
+    return state
 
 
-def _load_cert(context, cert):
-    certificate, key, password = _split_cert(cert)
+def _secret_bytes(password):
+    return password.encode('utf-8') if isinstance(password, text_type) else password or b''
+
+
+def _load_cert(context, certificate, key, password):
     # OpenSSL does not say which of two files is missing, and says hardly anything about
     # a file with other contents.
     for path, mark, content in ((certificate, b'CERTIFICATE-----', 'certificate'),
@@ -237,7 +301,7 @@ def _load_cert(context, cert):
             raise _cannot('read ssl_cert', path, error_text(error), error)
         if not found:
             raise _cannot('read ssl_cert', path, 'the file contains no PEM {}'.format(content))
-    secret = password.encode('utf-8') if isinstance(password, text_type) else password or b''
+    secret = _secret_bytes(password)
     asked = []
 
     def get_password():
@@ -261,8 +325,10 @@ def make_context(verify=True, cafile=None, cert=None, fingerprint=None, host=Non
     """Return a context for one connection; the options must have been checked.
 
     TLS 1.2 or newer, without compression. Certificate and host name are checked unless
-    ``verify`` is false or a fingerprint is given. The context may be shared: do not
-    modify it. Each call checks what is on disk now, so new connections see changes.
+    ``verify`` is false or a fingerprint is given. ALPN offers ``http/1.1``; with a
+    certificate, post-handshake authentication is allowed. The context is shared with
+    other connections: do not modify it. Each call checks what is on disk now, so new
+    connections see changes.
 
     :param verify: if false, neither the certificate nor the host name is checked
     :param cafile: PEM bundle, or directory, of the only CAs to trust; None for the
@@ -281,16 +347,44 @@ def make_context(verify=True, cafile=None, cert=None, fingerprint=None, host=Non
     import ssl
     checks_chain = bool(verify) and fingerprint is None
     checks_name = checks_chain and (host is None or _matches_addresses(ssl) or not is_ip_address(host))
-    if checks_chain and cafile is None and cert is None:
-        return _shared_context(ssl, checks_name)
-    context = _new_context(ssl, checks_chain, checks_name)
-    if checks_chain and cafile is None:
-        _load_default_store(ssl, context)
-    elif checks_chain:
-        _load_cafile(context, cafile)
-    if cert is not None:
-        _load_cert(context, cert)
-    return context
+    cafile = fspath(cafile) if checks_chain else None
+    certificate, private_key, password = (None,) * 3 if cert is None else _split_cert(cert)
+    uses_store = checks_chain and cafile is None
+
+    def find_state():
+        state = [ssl.SSLContext, _key_log()]    # gevent's patching replaces the class itself
+        places = [place for place in (cafile, certificate, private_key) if place is not None]
+        for place in places + (_store_places(ssl) if uses_store else []):
+            state += _state_of(place)
+        return hash(tuple(state))
+
+    def make():
+        context = _new_context(ssl, checks_chain, checks_name)
+        if uses_store:
+            _load_default_store(ssl, context)
+        elif checks_chain:
+            _load_cafile(context, cafile)
+        if certificate is not None:
+            _load_cert(context, certificate, private_key, password)
+            if hasattr(context, 'post_handshake_auth'):         # 3.8 and up; RFC 8446, 4.2.6
+                context.post_handshake_auth = True
+        # truststore, injected, would trust the machine's store besides the file.
+        return getattr(context, '_ctx', context) if cafile is not None else context
+
+    if uses_store and IS_WINDOWS:           # changes of its store cannot be noticed
+        return make()
+    # By repr: under "python -bb", comparing text with bytes is an error.
+    return _share((checks_chain, checks_name, repr(cafile), repr(certificate), repr(private_key),
+                   _tell_apart(password)), find_state, make)
+
+
+def _tell_apart(password):
+    """Return what tells two passwords apart, and says nothing about them."""
+    if password is None:
+        return None
+    import hashlib
+    import hmac
+    return hmac.new(_salt, _secret_bytes(password), hashlib.sha256).digest()
 
 
 # -- connections -----------------------------------------------------------------------

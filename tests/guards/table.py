@@ -175,6 +175,9 @@ G('secrets', 'a joiner is not dropped, which would lead to another host', 'netwo
 G('secrets', 'the sharp s and the final sigma are kept', 'network/idna.py',
   'if character in _MAPPED:', 'if False:',
   'idna::good_names')
+G('secrets', 'a key is for those who know its password', 'network/tls_context.py',
+  '_tell_apart(password)), find_state', 'None), find_state',
+  'tls_context::contexts_are_shared')
 G('secrets', 'no header is injected', '_http11.py',
   'bad = _BAD_IN_VALUE.search(value)', 'bad = None',
   'http11::bad_headers', 'http_answers::injection')
@@ -238,6 +241,9 @@ G('tls', 'a certificate is required', 'network/tls_context.py',
 G('tls', 'the host name is checked', 'network/tls_context.py',
   'context.check_hostname = checks_name', 'context.check_hostname = False',
   'tls_context::context')
+G('tls', 'a file is read again once it has changed', 'network/tls_context.py',
+  'if made is None or made[0] != state:', 'if made is None:',
+  'tls_context::change_of_a_file_makes_a_new_context', 'tls_context::change_of_the_store_is_seen')
 G('tls', 'a fingerprint is compared', 'network/tls_context.py',
   'if digest != parse_fingerprint(fingerprint):', 'if False:',
   'tls_context::fingerprints')

@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -81,6 +82,11 @@ def paths(tmpdir_factory):
         leaf.cert_chain_pems[0].bytes().decode('ascii'))).hexdigest()
     named = ca.issue_cert('localhost')
     paths.named = write(folder, 'named.pem', named.private_key_and_cert_chain_pem.bytes())
+    middle = ca.create_child_ca()
+    deep = middle.issue_cert('localhost')
+    paths.deep = write(folder, 'deep.pem', deep.private_key_and_cert_chain_pem.bytes())
+    paths.middle = write(folder, 'middle.pem', middle.cert_pem.bytes())
+    paths.deep_leaf = write(folder, 'deep_leaf.pem', deep.cert_chain_pems[0].bytes())
     client = ca.issue_cert('client.test')
     key = client.private_key_pem.bytes()
     paths.client = write(folder, 'client.pem', client.private_key_and_cert_chain_pem.bytes())
@@ -146,6 +152,8 @@ class OneHandshake(threading.Thread):
             self.context.verify_mode = ssl.CERT_REQUIRED
             self.context.load_verify_locations(client_ca)
         self.context.set_servername_callback(self.on_name)
+        if ssl.HAS_ALPN:
+            self.context.set_alpn_protocols([str('h2'), str('http/1.1')])
 
     def on_name(self, sock, name, context):
         self.name_asked = name
@@ -154,6 +162,7 @@ class OneHandshake(threading.Thread):
         try:
             sock = self.context.wrap_socket(self.sock, server_side=True)
             self.client = sock.getpeercert()
+            self.alpn = sock.selected_alpn_protocol() if ssl.HAS_ALPN else 'http/1.1'
             sock.sendall(b'x')
             sock.recv(1)
             sock.close()
@@ -298,6 +307,8 @@ def test_context(paths, options, verify_mode, check_hostname):
 def test_context_without_minimum_version(monkeypatch):
     """Options refuse older versions where minimum_version is missing (below 3.7)."""
     class Old(object):
+        set_alpn_protocols = id
+
         def __init__(self, protocol):
             self.options = 0
     monkeypatch.setattr(ssl, 'SSLContext', Old)
@@ -311,6 +322,8 @@ def test_context_without_minimum_version(monkeypatch):
                                            ('TLSv1_3', 'TLSv1_3')])
 def test_minimum_version(monkeypatch, before, after):
     class Made(object):
+        set_alpn_protocols = id
+
         def __init__(self, protocol):
             self.options = 0
             self.minimum_version = getattr(ssl.TLSVersion, before)
@@ -327,7 +340,7 @@ def test_minimum_version(monkeypatch, before, after):
     ('a.wild.test', 'a.wild.test'), ('127.0.0.1', None), ('::1', None), ('0:0::0:1', None), ('::1%lo', None)])
 def test_right_host(paths, host, asked):
     peer = shake(paths.server, host, cafile=paths.ca)
-    assert peer.name_asked == asked
+    assert (peer.name_asked, peer.alpn) == (asked, 'http/1.1')
     assert peer.version in ('TLSv1.2', 'TLSv1.3')
 
 
@@ -405,6 +418,16 @@ def test_bad_certificate(paths, name, cafile, words):
     text = describe_error(error)
     assert text.startswith('certificate verify failed')
     assert words in text or not OPENSSL_MATCHES
+
+
+@pytest.mark.parametrize('name', ['ca', 'middle', 'deep_leaf'])
+def test_any_certificate_is_an_anchor(paths, tmpdir, name):
+    """It need not be self-signed (RFC 5280, 6.1.1 (d)), and vouches for no other name or chain."""
+    anchor = getattr(paths, name)
+    shake(paths.deep, cafile=anchor)
+    shake(paths.deep, cafile=write(str(tmpdir), 'more.pem', read(paths.other), read(anchor)))
+    assert is_certificate_error(refused(paths.deep, 'other.test', cafile=anchor))
+    assert (name == 'ca') is is_trusted(paths, cafile=anchor)
 
 
 def test_trusted_itself(paths):
@@ -566,14 +589,136 @@ def test_bad_cafile(paths, name, words):
         assert not is_certificate_error(caught.value)
 
 
-def test_store_is_loaded_once(paths, store):
+# -- shared contexts -------------------------------------------------------------------
+
+LOCKED = ('client_cert', 'locked_key', 'se\xe9cret')
+SETS = [{}, {'host': 'localhost', 'verify': False}, {'cafile': 'ca'}, {'cafile': 'other'}, {'cert': 'client'},
+        {'cert': LOCKED}, {'cert': LOCKED[:2]}, {'cert': ('client_cert', 'client_key', 'x')},
+        {'cert': 'client', 'cafile': 'ca'}, {'cert': 'client', 'fingerprint': 'sha256:' + HASH}]
+
+
+def context_of(paths, **options):
+    """Return the context of options that name files of the fixture; None if they give none."""
+    files = vars(paths)
+    for name, value in options.items():
+        options[name] = (files.get(value, value) if not isinstance(value, tuple) else
+                         tuple(files.get(part, part) for part in value))
+    try:
+        return tls_context.make_context(**options)
+    except errors.ConnectFail:
+        return None
+
+
+def test_contexts_are_shared(paths, store, monkeypatch):
+    """Connections with the same options share one, and with no others."""
     store(file=paths.ca)
-    context = tls_context.make_context()
-    assert tls_context.make_context(host='localhost') is context
-    assert tls_context.make_context(verify=False) is not context
-    assert tls_context.make_context(cafile=paths.ca) is not context
-    assert tls_context.make_context(cert=paths.client) is not context
-    assert (tls_context.make_context(host='127.0.0.1') is context) == OPENSSL_MATCHES
+    made, new = [], tls_context._new_context
+    monkeypatch.setattr(tls_context, '_new_context', lambda *args: made.append(1) or new(*args))
+    first = [context_of(paths, **options) for options in SETS]
+    assert first.pop(6) is None                     # the password of another set does not help
+    again = [context_of(paths, **options) for options in SETS]
+    assert again.pop(6) is None
+    assert [one is two for one, two in zip(first, again)] == [True] * len(first)
+    assert len(set(map(id, first))) == len(first) == len(made) - 2
+    assert (tls_context.make_context(host='127.0.0.1') is first[0]) == OPENSSL_MATCHES
+    assert 'cret' not in repr([vars(kept) for kept in tls_context._shared.values()])
+    assert 'cret' not in repr(list(tls_context._shared))
+
+
+@pytest.mark.parametrize('change', ['time', 'size', 'inode', 'gone'])
+@pytest.mark.parametrize('what', ['cafile', 'cert', 'key'])
+def test_change_of_a_file_makes_a_new_context(paths, tmpdir, change, what):
+    files = dict((name, write(str(tmpdir), name, read(getattr(paths, source)))) for name, source in (
+        ('cafile', 'ca'), ('cert', 'client_cert'), ('key', 'client_key')))
+    options = dict(cafile=files['cafile'], cert=(files['cert'], files['key']))
+    before, path = context_of(paths, **options), files[what]
+    assert context_of(paths, **options) is before
+    if change == 'gone':
+        os.remove(path)
+        assert context_of(paths, **options) is None
+    elif change == 'time':
+        os.utime(path, (1000000000, 1000000000))
+    elif change == 'inode':
+        os.rename(write(str(tmpdir), 'new', read(path)), path)
+    else:
+        write(str(tmpdir), what, read(path), b'\n')
+    after = context_of(paths, **options)
+    assert after is not before and context_of(paths, **options) is after
+
+
+def test_threads_share_a_context(paths, monkeypatch):
+    made, new = [], tls_context._new_context
+
+    def slow(*args):
+        made.append(1)
+        time.sleep(0.05)
+        return new(*args)
+    monkeypatch.setattr(tls_context, '_new_context', slow)
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(context_of(paths, cafile='ca'))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(made) == len(set(map(id, got))) == 1 and len(got) == 8
+
+
+def test_a_lock_that_nobody_releases(paths, monkeypatch):
+    """A fork in another thread, or Ctrl-C, may leave it like that: it is given up once."""
+    before = context_of(paths, cafile='ca')
+    shared, = tls_context._shared.values()
+    shared._lock.acquire()
+    monkeypatch.setattr(tls_context, '_SAME_WAIT', 0.01)
+    monkeypatch.setattr(ssl, 'SSLContext', type(str('Other'), (ssl.SSLContext,), {}))
+    monkeypatch.setattr(tls_context, '_new_context', lambda *args: before)
+    assert context_of(paths, cafile='ca') is before and not shared._lock.locked()
+
+
+def test_few_contexts_are_kept(paths, tmpdir):
+    files = [write(str(tmpdir), 'ca%d' % number, read(paths.ca)) for number in range(tls_context.KEPT + 9)]
+    first = context_of(paths, cafile=files[0])
+    for file in files:
+        context_of(paths, cafile=file)
+        assert context_of(paths, cafile=files[0]) is first          # used all the time
+    assert len(tls_context._shared) == tls_context.KEPT
+
+
+class Injected(ssl.SSLContext):
+    """What truststore puts in the place of ssl.SSLContext."""
+
+    def __init__(self, protocol=None):
+        self._ctx = ORIGINAL(protocol)
+
+    def __getattribute__(self, name):
+        if name in ('cert_store_stats', 'get_ca_certs'):
+            raise NotImplementedError()
+        own = object.__getattribute__
+        return own(self, name) if name[0] == '_' else getattr(own(self, '_ctx'), name)
+
+    def __setattr__(self, name, value):
+        if name == '_ctx':
+            return object.__setattr__(self, name, value)
+        # The setters of the original class look up ssl.SSLContext, and would call each other.
+        getattr(super(ORIGINAL, ORIGINAL), name).__set__(self._ctx, value)
+
+    def wrap_socket(self, *args, **options):
+        self._ctx.set_default_verify_paths()
+        return self._ctx.wrap_socket(*args, **options)
+
+
+ORIGINAL = ssl.SSLContext
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason='truststore needs 3.10')
+def test_truststore(paths, store, monkeypatch):
+    """The machine's verifier judges, unless the caller says what to trust."""
+    monkeypatch.setattr(ssl, 'SSLContext', Injected)
+    store(file=paths.ca, bundle=paths.missing)
+    assert is_trusted(paths) and is_trusted(paths, cert=paths.client)
+    assert is_trusted(paths, cafile=paths.ca) and not is_trusted(paths, cafile=paths.other)
+    store(file=paths.other, bundle=paths.ca)
+    assert not is_trusted(paths) and is_trusted(paths, verify=False)
+    assert is_trusted(paths, fingerprint='sha256:' + paths.digest)
 
 
 def test_store_of_windows_is_loaded_each_time(paths, store, monkeypatch):
@@ -676,6 +821,7 @@ def test_client_certificate(paths):
                  (paths.client_cert, paths.locked_key, 'se\xe9cret'.encode('utf-8')),
                  (paths.client_cert, paths.client_key, 'not needed')):
         peer = shake(paths.server, client_ca=paths.ca, cafile=paths.ca, cert=cert)
+        assert getattr(tls_context.make_context(cert=cert), 'post_handshake_auth', True)
         assert ('DNS', 'client.test') in peer.client['subjectAltName']
 
 
