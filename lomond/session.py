@@ -275,7 +275,8 @@ class WebsocketSession(Steps):
 
         :param sock: a blocking socket; its timeout is what is left of
             ``connect_timeout``
-        :param host: the host of the URL
+        :param host: the name of the server's certificate: ``server_hostname``, or the
+            host of the URL
         :returns: the TLS socket
         """
         return self._attempt.wrap_socket(sock, host)

@@ -89,6 +89,9 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         ``TCP_NODELAY`` is on by default
     :param uds: path of a Unix domain socket to connect to; the URL still gives host and
         path
+    :param server_hostname: the name for SNI and for verification, instead of the URL's
+        host, also with ``ssl_context``; it does not change ``Host``, and is used
+        neither for a proxy nor after a redirect to another origin
     :param proxy_headers: headers of the ``CONNECT`` request to an HTTP proxy, and of no
         other request: as for ``headers``, and a callable is called for every connection
         through such a proxy.  ``Proxy-Authorization`` takes the place of the
@@ -101,11 +104,12 @@ class WebSocket(EndpointAttributes, Feed, Sender):
                  ssl_verify=True, ssl_cafile=None, ssl_context=None, trace=None,
                  headers=None, origin=None, auth=None, cookies=None, ssl_cert=None,
                  ssl_fingerprint=None, max_message_size=DEFAULT_MAX_MESSAGE_SIZE, max_redirects=0,
-                 source_address=None, socket_options=None, uds=None, proxy_headers=None):
+                 source_address=None, socket_options=None, uds=None, server_hostname=None,
+                 proxy_headers=None):
         self._endpoint = Endpoint(
             url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context, trace, headers,
             origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size, max_redirects,
-            source_address, socket_options, uds, proxy_headers)
+            source_address, socket_options, uds, server_hostname, proxy_headers)
         self._running = Running()
         self.state = None
         self.reset()

@@ -69,6 +69,7 @@ class WebSocket:
     source_address: tuple[str, int] | None
     socket_options: list[tuple[int, int, int | bytes]] | None
     uds: str | bytes | None
+    server_hostname: str | None
     proxy_headers: _Headers | None
     state: _State
     def __init__(
@@ -93,6 +94,7 @@ class WebSocket:
         source_address: tuple[str, int] | None = None,
         socket_options: Sequence[tuple[int, int, int | bytes]] | None = None,
         uds: StrOrBytesPath | None = None,
+        server_hostname: str | None = None,
         proxy_headers: _Headers | None = None,
     ) -> None: ...
     @overload

@@ -25,7 +25,7 @@ from ..protocol.handshake import ClientHandshake, make_key
 from ..response import escape
 from .cookies import take_cookies
 from .options import evaluate_headers
-from .request import encode_handshake, prepare_request
+from .request import drops_credentials, encode_handshake, prepare_request
 from .trace import make_observer
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -223,8 +223,16 @@ class Attempt(object):
             wrap = session._wrap_socket
         return Route(
             self.target, self._proxy, endpoint.uds, endpoint.source_address,
-            endpoint.socket_options, endpoint.tls, wrap, session.time_left, self.emit,
+            endpoint.socket_options, self._tls, wrap, session.time_left, self.emit,
             agent=endpoint.agent, proxy_headers=self._proxy_pairs or ())
+
+    @property
+    def _tls(self):
+        """The TLS options for the current origin."""
+        tls = self._endpoint.tls
+        if self.left_origin:
+            tls.update(cert=None, name=None)
+        return tls
 
     def request(self):
         """Return the bytes to send; calls ``build_request`` if it is overridden."""
@@ -276,6 +284,8 @@ class Attempt(object):
         if step == 'fail' or self.accepted(response) is self.FAILED:
             return self.FAILED
         if step is None:
+            if not value and response.status_code in (401, 403) and drops_credentials(self._endpoint, self):
+                value = 'credentials were dropped: a redirect led to another origin'
             if value:
                 event.reason += '; ' + value
             return None
@@ -283,7 +293,7 @@ class Attempt(object):
             self.answer = value
             self.shows_connected = False
             return self.SILENT
-        if not same_origin(value, self.target):
+        if not same_origin(self.target, value):
             self.left_origin = True     # for good: a redirect back may be the attacker's, too
         self.answer = None
         self.target = value
@@ -320,6 +330,8 @@ class Attempt(object):
             return None, text_type(error)
         if self.target.is_secure and not target.is_secure:
             return None, 'redirect from wss to ws refused: {}'.format(escape(cut_query(target.masked)))
+        if self._endpoint.uds is not None and not same_origin(self.target, target):
+            return None, 'redirect to another origin refused: uds leads to the first one only'
         return 'redirect', target
 
     def _answer_challenge(self, response):
@@ -341,7 +353,7 @@ class Attempt(object):
     def wrap_socket(self, sock, host):
         """Return a TLS socket over a blocking socket, set up as by the dialer."""
         from ..network import tls_context
-        tls = self._endpoint.tls
+        tls = self._tls
         context = tls['context'] or tls_context.make_context(
             tls['verify'], tls['cafile'], tls['cert'], tls['fingerprint'], host=host)
         name = tls_context.server_name(context, host, tls['context'] is not None)

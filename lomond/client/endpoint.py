@@ -40,7 +40,8 @@ class Endpoint(object):
 
     def __init__(self, url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context,
                  trace, headers, origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size,
-                 max_redirects, source_address, socket_options, uds, proxy_headers=None):
+                 max_redirects, source_address, socket_options, uds, server_hostname=None,
+                 proxy_headers=None):
         self.target = None if callable(url) else parse_url(url)
         self.url = url if callable(url) else self.target.text
         self.proxies, self.proxy_variables = (
@@ -65,6 +66,7 @@ class Endpoint(object):
         self.source_address = options.check_source_address(source_address)
         self.socket_options = options.check_socket_options(socket_options)
         self.uds = options.check_path('uds', uds)
+        self.server_hostname = options.check_host('server_hostname', server_hostname)
         self.proxy_headers = options.check_headers(proxy_headers, 'proxy_headers')
         self.added_headers = []
         self.added_protocols = []
@@ -73,7 +75,7 @@ class Endpoint(object):
     def tls(self):
         """The TLS options, by the names that :mod:`lomond.network.tls_context` uses."""
         return dict(verify=self.ssl_verify, cafile=self.ssl_cafile, context=self.ssl_context,
-                    cert=self.ssl_cert, fingerprint=self.ssl_fingerprint)
+                    cert=self.ssl_cert, fingerprint=self.ssl_fingerprint, name=self.server_hostname)
 
     def add_header(self, header, value):
         """Add a header to all further requests; see ``WebSocket.add_header``."""
@@ -139,6 +141,7 @@ class EndpointAttributes(object):
     source_address = _option('source_address')
     socket_options = _option('socket_options')
     uds = _option('uds')
+    server_hostname = _option('server_hostname')
     proxy_headers = _option('proxy_headers')
 
     @property

@@ -12,6 +12,7 @@ from .._compat import encode_utf8, fspath, integer_types, text_type, to_text
 from .._http11 import check_header
 from ..auth import basic
 from ..compression import Deflate
+from ..network.url import parse_host
 from ..response import escape, is_token
 from .cookies import cookie_text, is_jar
 
@@ -252,6 +253,14 @@ def check_socket_options(options):
             raise TypeError('the value of a socket option must be an int or bytes, not {}'.format(
                 type(option[2]).__name__))
     return [tuple(option) for option in options]
+
+
+def check_host(what, host):
+    """Return the host as text, as given, or None."""
+    if host is None:
+        return None
+    parse_host(host, what)
+    return to_text(host)
 
 
 def check_path(what, path):

@@ -90,3 +90,13 @@ def _cookie(endpoint, attempt):
     if attempt.left_origin and not is_jar(endpoint.cookies):
         return None
     return cookie_header(endpoint.cookies, attempt.target)
+
+
+def drops_credentials(endpoint, attempt):
+    """Return True if a redirect to another origin made us keep back a secret."""
+    if not attempt.left_origin:
+        return False
+    names = set(name.lower() for name, _ in endpoint.added_headers + attempt.pairs)
+    return bool(
+        endpoint.auth is not None or attempt.first_target.userinfo or endpoint.ssl_cert is not None
+        or endpoint.cookies and not is_jar(endpoint.cookies) or names & {b'authorization', b'cookie'})

@@ -21,7 +21,7 @@ from .resolver import look_up
 from .stream import PlainStream
 from .tls_errors import describe_error
 from .tls_stream import TlsInTlsStream, TlsStream, as_stream
-from .url import is_ip_address
+from .url import is_ip_address, parse_host
 
 _UNABLE = 'unable to connect'
 _UNABLE_PROXY = 'unable to connect to proxy'
@@ -59,7 +59,8 @@ class Route(object):
     :param uds: path of a Unix domain socket, or None
     :param source_address: ``(host, port)`` to bind, or None
     :param socket_options: list of ``(level, name, value)``
-    :param dict tls: ``verify``, ``cafile``, ``context``, ``cert``, ``fingerprint``
+    :param dict tls: ``verify``, ``cafile``, ``context``, ``cert``, ``fingerprint``;
+        ``name``: the name of the server's certificate, if it is not the URL's host
     :param wrap: ``wrap(sock, host)``, which starts TLS with the server on a blocking
         socket; None for the default
     :param time_left: returns the timeout for that socket: seconds or None
@@ -116,6 +117,7 @@ class Dial(object):
         self._addresses = None      # result of the latest lookup
         self._handshake = None      # with the proxy
         self._sources = None        # addresses to bind, or None
+        self._server_name = None    # whose certificate the server must have
 
     def steps(self):
         """Run all steps; yield whenever one must wait.
@@ -151,7 +153,7 @@ class Dial(object):
             if self.surplus:
                 raise DialFail('{}; {} bytes came from the proxy before TLS began'.format(
                     self.problem, len(self.surplus)), 'tls')
-            for _ in self._start_tls(server_context, url.host, True):
+            for _ in self._start_tls(server_context, self._server_name, True):
                 yield
         self.stage = 'upgrade'
 
@@ -191,10 +193,12 @@ class Dial(object):
         for_server = for_proxy = None
         secure_proxy = proxy is not None and proxy.scheme == 'https'
         try:
+            name = tls.get('name')
+            self._server_name = url.host if name is None else parse_host(name, 'server_hostname')
             if url.is_secure and route.wrap is None:
                 for_server = tls.get('context') or tls_context.make_context(
                     tls.get('verify', True), tls.get('cafile'), tls.get('cert'),
-                    tls.get('fingerprint'), host=url.host)
+                    tls.get('fingerprint'), host=self._server_name)
             if secure_proxy:
                 for_proxy = tls.get('context') or tls_context.make_context(
                     tls.get('verify', True), tls.get('cafile'), host=proxy.host)

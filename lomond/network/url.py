@@ -154,6 +154,29 @@ def _ipv6_literal(text):
     return address.lower() + percent + zone
 
 
+def parse_host(host, what):
+    """Return the ASCII form of a host given by itself, checked like the host of a URL.
+
+    :param host: a name, or an IP address; IPv6 with or without brackets
+    :param what: how to name it in errors
+    :raises TypeError: if it is not text (on 2.7, an ASCII native ``str`` will do)
+    :raises ValueError: if it is not allowed; the message names it
+    """
+    text = to_text(host)
+    if not isinstance(text, text_type):
+        raise TypeError('{} must be text, not {}'.format(what, type(host).__name__))
+    try:
+        if text.startswith('[') and text.endswith(']'):
+            return _ipv6_literal(text[1:-1])
+        if is_ip_address(text):
+            return _ipv6_literal(text) if ':' in text else text
+        if not text:
+            raise ValueError('is empty; a host name or an IP address is needed')
+        return ascii_name(text)
+    except ValueError as error:
+        raise ValueError("{} '{}' {}".format(what, printable(mask_password(text)), error))
+
+
 def split_url(text, what='url'):
     """Split a URL into its parts and check each of them (RFC 3986, 3).
 
@@ -326,5 +349,10 @@ def resolve_location(base, location):
 
 
 def same_origin(first, second):
-    """Return True if secrets for one :class:`Url` may be sent to the other."""
-    return first.origin_key == second.origin_key
+    """Return True if secrets for one :class:`Url` may be sent to another one.
+
+    From ws (port 80) to wss (port 443) of the same host they may: that is how sites
+    move to TLS (RFC 6797, 8.3).
+    """
+    upgraded = ('wss', first.host, 443) if first.origin_key == ('ws', first.host, 80) else None
+    return second.origin_key in (first.origin_key, upgraded)

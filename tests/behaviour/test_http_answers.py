@@ -7,11 +7,12 @@ import base64
 import logging
 import re
 import socket
+import ssl
 
 import pytest
 from support.addresses import Names, free_port
 from support.certificates import server_context
-from support.cookies import make_cookie
+from support.cookies import CookieJar, make_cookie
 from support.digest import Digest
 from support.network import (
     FAILED,
@@ -31,11 +32,6 @@ from support.proxy import Proxy
 from lomond import WebSocket
 from lomond.auth import DigestAuth
 from lomond.session import WebsocketSession
-
-try:
-    from http.cookiejar import CookieJar
-except ImportError:
-    from cookielib import CookieJar
 
 REJECTED = ['connecting', 'connected', 'rejected', 'disconnected']
 REDIRECTED = ['connecting', 'connected', 'redirected'] + GOOD[1:]
@@ -287,6 +283,33 @@ def test_secrets_stay_with_their_scheme(certs, options):
             got = Run(with_secrets(first, dict(options, ssl_cafile=certs.ca)))
         assert len(second.heads) == 1
     assert got['rejected'].response.status_code == 401
+    assert 'credentials were dropped' in got['rejected'].reason
+
+
+def test_client_certificate_stays_with_its_origin(certs):
+    """So does server_hostname; with _wrap_socket, too."""
+    class Session(WebsocketSession):
+        def _wrap_socket(self, sock, host):
+            hosts.append(host)
+            return super(Session, self)._wrap_socket(sock, host)
+
+    def script(peer):
+        seen.append(bool(peer.sock.getpeercert(True)))
+        peer.read_head()
+        peer.answer(*answers[len(seen) - 1])
+    tls = server_context(certs.server, certs.ca)
+    tls.verify_mode = ssl.CERT_OPTIONAL
+    for session_class in (WebsocketSession, Session):
+        seen, hosts = [], []
+        with Server(script, tls) as second, Server(script, tls) as first:
+            answers = [(b'302 Found', [(b'Location', where)]) for where in (
+                b'/same', second.url('wss', 'localhost').encode('ascii'), first.url('wss').encode('ascii'))]
+            answers.append((b'403 Forbidden',))
+            got = run(first.url('wss'), session_class=session_class, ssl_cafile=certs.ca, max_redirects=5,
+                      ssl_cert=certs.client, server_hostname='target.test')
+        assert seen == [True, True, False, False]
+        assert hosts in ([], ['target.test', 'target.test', 'localhost', '127.0.0.1'])
+        assert 'credentials were dropped' in got['rejected'].reason
 
 
 def test_host_stays_with_its_origin():

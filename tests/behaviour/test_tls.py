@@ -126,6 +126,35 @@ def test_client_certificate(certs, names, scheme):
         assert 'TLS alert from the server: ' in got.last.reason or scheme == 'proxy'
 
 
+@pytest.mark.parametrize('name, sni, fails_as', [
+    ('elsewhere.test', 'elsewhere.test', None), ('ELSEWHERE.test', 'elsewhere.test', None),
+    ('b\xfccher.test', 'xn--bcher-kva.test', 'xn--bcher-kva.test'), ('127.0.0.1', None, '127.0.0.1')])
+@pytest.mark.parametrize('how', ['cafile', 'context', 'proxies', 'override'])
+def test_server_hostname(certs, names, name, sni, fails_as, how):
+    """It takes the place of the URL's host in TLS with the server, and nowhere else."""
+    asked, context = [], ssl.create_default_context(cafile=certs.ca)
+    Session, calls = wrapping(base)
+    options = dict(ssl_cafile=certs.ca, server_hostname=name)
+    if how == 'override':
+        options['session_class'] = Session
+    with secure(certs, 'elsewhere') as server, Server(
+            Proxy('https', server.port), server_context(certs.server)) as proxy:
+        note_names(server.tls, asked)
+        if how == 'context':
+            options = dict(ssl_context=context, server_hostname=name)
+        elif how == 'proxies' and hasattr(ssl, 'MemoryBIO'):
+            options['proxies'] = {'https': proxy.url('https', 'localhost')}
+        got = run(server.url('wss', 'target.test'), **options)
+        heads = server.heads
+    asked = [found and found.encode('idna').decode('ascii') for found in asked]     # below 3.7 it is decoded
+    assert asked == [sni] or fails_as == '127.0.0.1'
+    assert [host for _, host in calls] == ([sni or name] if how == 'override' else [])
+    if fails_as:
+        return fails(got, 'tls', 'unable to connect; certificate verify failed.*{}.*'.format(fails_as))
+    succeeds(got)
+    assert b'\r\nHost: target.test:' in heads[0]
+
+
 # -- bad ones
 
 def other_words(old, new):

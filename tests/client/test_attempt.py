@@ -7,6 +7,7 @@ import logging
 import re
 
 import pytest
+from support.cookies import CookieJar
 
 from lomond import WebSocket, errors, events
 from lomond.auth import DigestAuth
@@ -122,26 +123,27 @@ def test_digest_takes_the_place_of_what_was_refused():
 def test_digest_is_not_for_strangers():
     attempt, _ = attempt_of(auth=DigestAuth('me', 'pw'), max_redirects=5)
     assert follow(attempt, answer('302', b'Location: ws://other.test/'))[0] == 'ws://other.test/'
-    assert follow(attempt, answer('401', CHALLENGE)) == (None, 'no')
+    assert follow(attempt, answer('401', CHALLENGE)) == (None, DROPPED)
 
 
 @pytest.mark.parametrize('locations, has_secrets', [
-    (['/x', '/y'], True), (['ws://EXAMPLE.test:80/'], True), (['wss://example.test/'], False),
+    (['/x', '/y'], True), (['ws://EXAMPLE.test:80/'], True), (['https://example.test/', '/x'], True),
+    (['wss://example.test:444/'], False), (['wss://a.example.test/', 'wss://example.test/'], False),
     (['ws://example.test:81/'], False), (['ws://a.example.test/'], False),
     (['ws://other.test/', 'ws://example.test/'], False)])
 @pytest.mark.parametrize('options', [
-    {}, {'auth': ('me', 'pw')}, {'headers': {'Authorization': 'x', 'Cookie': 'a=b'}},
+    {}, {'auth': ('me', 'pw')}, {'headers': {'Authorization': 'x', 'Cookie': 'a=b', 'Host': 'x'}},
     {'cookies': {'a': 'b'}}])
 def test_secrets_and_origins(locations, has_secrets, options):
     url = 'ws://example.test/' if options else 'ws://me:pw@example.test/'
     attempt, websocket = attempt_of(url, max_redirects=9, **options)
-    before = lines_of(websocket, 'Authorization', 'Cookie')
+    before = lines_of(websocket, 'Authorization', 'Cookie', 'Host: x')
     assert before
     for location in locations:
         assert follow(attempt, answer('302', b'Location: ' + location.encode('ascii')))[0]
         attempt.restart()
         attempt.prepare()
-    assert lines_of(websocket, 'Authorization', 'Cookie') == (before if has_secrets else [])
+    assert lines_of(websocket, 'Authorization', 'Cookie', 'Host: x') == (before if has_secrets else [])
 
 
 @pytest.mark.parametrize('hops', [
@@ -149,7 +151,8 @@ def test_secrets_and_origins(locations, has_secrets, options):
     ['ws://other.test/', '/2'],                                                 # A, B, B/2
     ['ws://other.test/', '/2', 'ws://example.test/'],                           # A, B, B/2, A
     ['ws://other.test/', 'ws://example.test/', '/2', '/3'],                     # A, B, A, A/2, A/3
-    ['ws://other.test/', 'ws://third.test/', 'ws://other.test/2', '/3']])       # A, B, C, B/2, B/3
+    ['ws://other.test/', 'ws://third.test/', 'ws://other.test/2', '/3'],        # A, B, C, B/2, B/3
+    ['wss://example.test/', 'wss://other.test/', 'wss://example.test/']])       # A, A with TLS, B, A
 @pytest.mark.parametrize('options', [
     {}, {'auth': ('me', 'pw')}, {'headers': {'Authorization': 'x', 'Cookie': 'a=b', 'Host': 'secret'}},
     {'cookies': {'a': 'b'}}, {'cookies': 'a=b'}, {'auth': DigestAuth('me', 'pw')}])
@@ -162,11 +165,59 @@ def test_dropped_secrets_stay_dropped(hops, options):
         assert follow(attempt, answer('302', b'Location: ' + hop.encode('ascii')))[0]
         attempt.restart()
         assert attempt.prepare() is None
+        if hop.startswith('wss://example') and not attempt.left_origin:
+            continue
         names = [line.split(':')[0] for line in lines_of(websocket)]
         assert 'Authorization' not in names and 'Cookie' not in names
         assert ('X-Kept' in names) != ('headers' in options)
         assert 'Host: secret' not in lines_of(websocket)
-        assert follow(attempt, answer('401', CHALLENGE)) == (None, 'no')
+        assert follow(attempt, answer('401', CHALLENGE)) == (None, DROPPED)
+
+
+DROPPED = 'no; credentials were dropped: a redirect led to another origin'
+
+
+@pytest.mark.parametrize('options, dropped', [
+    ({'auth': ('me', 'pw')}, True), ({'cookies': 'a=b'}, True), ({'headers': {'cookie': 'a=b'}}, True),
+    ({'headers': lambda: [('AUTHORIZATION', 'x')]}, True), ({'ssl_cert': 'x.pem'}, True),
+    ({'url': 'wss://me@example.test/'}, True), ({'cookies': CookieJar()}, False),
+    ({'headers': {'Host': 'x', 'X': 'y'}, 'server_hostname': 'x', 'cookies': {}}, False)])
+def test_reason_says_that_credentials_were_dropped(options, dropped):
+    options = dict(dict(url='wss://example.test/'), **options)
+    for location, has_left in ((b'/x', False), (b'wss://other.test/', True)):
+        for status in ('401', '403', '404'):
+            attempt, _ = attempt_of(max_redirects=1, **options)
+            follow(attempt, answer('302', b'Location: ' + location))
+            assert follow(attempt, answer(status)) == (
+                None, DROPPED if dropped and has_left and status != '404' else 'no')
+
+
+@pytest.mark.parametrize('url, hops', [
+    ('wss://example.test/', ['wss://other.test/', 'wss://example.test/', '/x']),
+    ('ws://example.test/', ['wss://example.test/', 'wss://example.test:444/', 'wss://example.test/'])])
+def test_tls_options_and_origins(url, hops):
+    """The certificate and the name are for the first origin, the fingerprint for all."""
+    options = dict(ssl_cert='x.pem', server_hostname='x.test', ssl_fingerprint='sha256:' + 'ab' * 32)
+    attempt, websocket = attempt_of(url, max_redirects=9, **options)
+    for number, hop in enumerate(['/y'] + hops):
+        follow(attempt, answer('302', b'Location: ' + hop.encode('ascii')))
+        attempt.restart()
+        tls = attempt.route(WebsocketSession(websocket)).tls
+        is_first = number == 0 or (number == 1 and url.startswith('ws:'))
+        assert (tls['cert'], tls['name']) == (('x.pem', 'x.test') if is_first else (None, None))
+        assert tls['fingerprint'] == options['ssl_fingerprint']
+    assert websocket.ssl_cert == 'x.pem'
+
+
+@pytest.mark.parametrize('location, goes_on', [
+    (b'/x', True), (b'wss://example.test/', True), (b'ws://other.test/', False),
+    (b'ws://example.test:81/', False)])
+def test_unix_socket_leads_to_one_origin(location, goes_on):
+    attempt, _ = attempt_of('ws://example.test/', max_redirects=5, uds='/x')
+    step, reason = follow(attempt, answer('302', b'Location: ' + location))
+    assert (step is not None) is goes_on
+    assert reason == ('no' if goes_on else
+                      'no; redirect to another origin refused: uds leads to the first one only')
 
 
 # -- callables

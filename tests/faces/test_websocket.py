@@ -83,7 +83,8 @@ def test_defaults():
     expected = dict(url=URL, protocols=[], agent=constants.USER_AGENT, compress=False, ssl_verify=True,
                     ssl_cafile=None, ssl_context=None, trace=None, headers=None, origin=None, auth=None,
                     cookies=None, ssl_cert=None, ssl_fingerprint=None, max_message_size=64 * 1024 * 1024,
-                    max_redirects=0, source_address=None, socket_options=None, uds=None, proxy_headers=None)
+                    max_redirects=0, source_address=None, socket_options=None, uds=None,
+                    server_hostname=None, proxy_headers=None)
     assert dict((name, getattr(ws, name)) for name in expected) == expected
     assert (ws.proxies['http'], ws.proxies['https']) == (None, None)
 
@@ -95,7 +96,8 @@ def test_values_are_kept():
                   ssl_context=context, trace=print_, headers={'X': 'y'}, origin='https://x',
                   auth=('me', 'secret'),
                   cookies={'a': 'b'}, max_message_size=None, max_redirects=3, source_address=('127.0.0.1', 0),
-                  socket_options=[(1, 2, 3)], uds='/tmp/x', proxy_headers=[('X', 'y')])
+                  socket_options=[(1, 2, 3)], uds='/tmp/x', server_hostname='Server.test',
+                  proxy_headers=[('X', 'y')])
     ws = WebSocket(URL, **values)
     for name, value in values.items():
         assert getattr(ws, name) == value, name
@@ -162,6 +164,9 @@ REFUSED = [
     (dict(socket_options=[(1, 2, 'x')]), TypeError, 'socket option'),
     (dict(uds=5), TypeError, 'uds'), (dict(uds=''), ValueError, 'uds'),
     (dict(uds='/a\0b'), ValueError, 'uds'),
+    (dict(server_hostname=5), TypeError, 'server_hostname'),
+    (dict(server_hostname=''), ValueError, 'server_hostname'),
+    (dict(server_hostname='a:443'), ValueError, 'server_hostname'),
     (dict(proxy_headers='X: y'), TypeError, 'proxy_headers'), (dict(proxy_headers=5), TypeError, 'not int'),
     (dict(proxy_headers=[('a',)]), TypeError, 'proxy_headers'),
     (dict(proxy_headers={'X': 5}), TypeError, 'header'), (dict(proxy_headers={'X y': 'a'}), ValueError, ''),
@@ -1014,7 +1019,7 @@ def test_signatures():
     assert spec(WebSocket.__init__).args[1:] == [
         'url', 'proxies', 'protocols', 'agent', 'compress', 'ssl_verify', 'ssl_cafile', 'ssl_context',
         'trace', 'headers', 'origin', 'auth', 'cookies', 'ssl_cert', 'ssl_fingerprint', 'max_message_size',
-        'max_redirects', 'source_address', 'socket_options', 'uds', 'proxy_headers']
+        'max_redirects', 'source_address', 'socket_options', 'uds', 'server_hostname', 'proxy_headers']
     assert spec(WebSocket.connect).args[1:] == [
         'session_class', 'poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout',
         'connect_timeout', 'send_timeout']

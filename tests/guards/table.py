@@ -166,6 +166,15 @@ G('secrets', 'headers stay with their origin', 'client/request.py',
 G('secrets', 'a redirect from wss to ws is refused', 'client/attempt.py',
   'is_secure and not target.is_secure:', 'is_secure and False:',
   'attempt::redirects_that_are_refused', 'http_answers::redirect_from_tls_is_refused')
+G('secrets', 'only the ports of ws and wss are one origin', 'network/url.py',
+  "first.origin_key == ('ws', first.host, 80)", "first.scheme == 'ws'",
+  'url::same_origin')
+G('secrets', 'a client certificate is for one origin', 'client/attempt.py',
+  'tls.update(cert=None, name=None)', 'pass',
+  'attempt::tls_options_and_origins', 'http_answers::client_certificate_stays_with_its_origin')
+G('secrets', 'a Unix domain socket is for one origin', 'client/attempt.py',
+  'if self._endpoint.uds is not None and', 'if False and',
+  'attempt::unix_socket_leads_to_one_origin')
 G('secrets', 'another host is another origin', 'network/url.py',
   'self.origin_key = scheme, host, port', 'self.origin_key = scheme, port',
   'url::same_origin')

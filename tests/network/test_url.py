@@ -19,6 +19,7 @@ from lomond.network.url import (
     ip_bytes,
     is_ip_address,
     mask_password,
+    parse_host,
     parse_url,
     percent_decode,
     printable,
@@ -374,8 +375,28 @@ def test_resolve_location_not_utf8():
     assert resolve_location(parse_url('ws://a/'), b'/\xff').resource == '/%EF%BF%BD'
 
 
+@pytest.mark.parametrize('host, expected', [
+    ('server.test', 'server.test'), ('Server.TEST.', 'server.test.'), (str('a_b'), 'a_b'),
+    ('b\xfccher.test', 'xn--bcher-kva.test'), ('127.0.0.1', '127.0.0.1'), ('::1', '::1'),
+    ('[2001:DB8::1]', '2001:db8::1'), ('', 'is empty'), ('[a]', 'not an IPv6 address'),
+    ('a..b', 'empty host label'), ('.', 'empty host label'), ('x' * 64, '63'), ('\ud800', 'host')] + [
+        (host, 'not allowed') for host in (
+            ' ', 'a b', 'a\n', 'a\0', 'a\\b', 'a:443', 'a/b', '*.test', 'me:hunter2@a', 'wss://a', '::1]')])
+def test_parse_host(host, expected):
+    """The same hosts as in URLs, and errors that name the value."""
+    try:
+        assert parse_host(host, 'server_hostname') == expected
+    except ValueError as error:
+        assert expected in str(error) and str(error).startswith("server_hostname '")
+        assert 'hunter2' not in str(error)
+
+
 @pytest.mark.parametrize('first, second, same', [
-    ('ws://a/', 'ws://A:80/x?y', True), ('ws://a/', 'http://u:p@a/', True), ('ws://a/', 'wss://a/', False),
+    ('ws://a/', 'ws://A:80/x?y', True), ('ws://a/', 'http://u:p@a/', True), ('ws://a/', 'wss://a/', True),
+    ('http://a:80/', 'https://A:443/x', True), ('ws://[::1]/', 'wss://[::1]/', True),
+    ('wss://a/', 'ws://a/', False), ('wss://a:80/', 'wss://a:443/', False), ('ws://a:81/', 'wss://a/', False),
+    ('ws://a/', 'wss://a:444/', False), ('ws://a:81/', 'wss://a:81/', False), ('ws://a/', 'wss://b/', False),
+    ('ws://a/', 'wss://a.b/', False), ('ws://a/', 'wss://a./', False), ('ws://a/', 'wss://a:80/', False),
     ('ws://a:443/', 'wss://a/', False), ('ws://a/', 'ws://a:81/', False), ('ws://a/', 'ws://b/', False),
     ('ws://[::1]/', 'ws://[::1]:80/', True)])
 def test_same_origin(first, second, same):

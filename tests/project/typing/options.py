@@ -68,7 +68,7 @@ WebSocket('ws://a/', auth=DigestAuth('user', 'password'), cookies=CookieJar())
 WebSocket('ws://a/', cookies='a=b; c=d', max_message_size=None, max_redirects=5)
 WebSocket('ws://a/', source_address=('127.0.0.1', 0), uds='/run/socket')
 options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-WebSocket('ws://a/', socket_options=options, uds=Path('/run/socket'))
+WebSocket('ws://a/', socket_options=options, uds=Path('/run/socket'), server_hostname='server.test')
 WebSocket('ws://a/', proxy_headers=headers)
 WebSocket('ws://a/', proxy_headers=lambda: {'X-One': 'two'})
 WebSocket('ws://a/', socket_options=[(socket.SOL_SOCKET, socket.SO_LINGER, b'\0' * 8)])
@@ -134,4 +134,5 @@ if websocket.session is not None:
 print(websocket.url, websocket.headers, websocket.auth, websocket.cookies, websocket.trace,
       websocket.compress, websocket.ssl_verify, websocket.ssl_cafile, websocket.ssl_context,
       websocket.ssl_cert, websocket.ssl_fingerprint, websocket.origin, websocket.max_message_size,
-      websocket.max_redirects, websocket.source_address, websocket.socket_options, websocket.uds)
+      websocket.max_redirects, websocket.source_address, websocket.socket_options, websocket.uds,
+      websocket.server_hostname)
