@@ -49,6 +49,7 @@ class WebsocketSession(Steps):
         self._proxy = None
         self._surplus = b''             # bytes behind a proxy's answer
         self._failure = None            # the arguments of ConnectFail, after a failed attempt
+        self._address = None            # where we are connected to, for reasons
 
     # -- what WebSocket calls
 
@@ -152,9 +153,14 @@ class WebsocketSession(Steps):
                 yield Redirected(attempt.shown_url, again, driver.lifecycle.response)
         if failure is not None:
             self._finish()
-            yield ConnectFail(*failure)
+            yield ConnectFail(self._with_address(failure[0]), *failure[1:])
             return
-        reason, graceful, error = self._driver.lifecycle.ending
+        lifecycle = self._driver.lifecycle
+        reason, graceful, error = lifecycle.ending
+        if lifecycle.ready_at is None and reason != 'closed':
+            reason = self._with_address(reason)
+            if lifecycle.stopped is None and lifecycle.response is None:
+                attempt.blame_addresses()
         self._finish()
         yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
 
@@ -169,13 +175,20 @@ class WebsocketSession(Steps):
         if self._stopped is not None:
             self._core.disconnect()
 
+    def _with_address(self, reason):
+        """Name the address in a reason, unless it is there already."""
+        if self._address is None or self._address in reason:
+            return reason
+        return '{} ({})'.format(reason, self._address)
+
     def _connect_steps(self):
         """Connect and send the request.
 
         :returns: a generator that yields None to wait; afterwards ``_failure`` says how
             it went
         """
-        self._failure = None
+        self._failure = self._address = None
+        self._attempt.addresses = ()
         stage = 'connect'
         try:
             self._check('unable to connect', stage)
@@ -185,6 +198,7 @@ class WebsocketSession(Steps):
                     sock.setblocking(False)
                 else:
                     self._stream = as_stream(sock)
+                    self._address, self._attempt.addresses = None, ()
             else:
                 for _ in self._dial_steps():
                     yield None
@@ -200,11 +214,14 @@ class WebsocketSession(Steps):
                 self._check('request failed', stage)
                 if driver.writer.error is not None:
                     error = driver.find_cause()
-                    raise DialFail('request failed; ' + describe_error(error), stage, error)
+                    raise DialFail('request failed; ' + describe_error(error), stage, error,
+                                   blames_address=True)
                 if not driver.writer.has_tail():
                     return
                 yield None
         except DialFail as fail:
+            if fail.blames_address:
+                self._attempt.blame_addresses()
             self._failure = (text_type(fail), without_frames(fail.error or fail), fail.stage, fail.response)
         except Exception as error:      # from an override or callable of the user
             problem = 'request failed; ' if stage == 'upgrade' else ''
@@ -236,6 +253,7 @@ class WebsocketSession(Steps):
             self._stream, self._proxy, self._surplus = dial.stream, dial.proxy, dial.surplus
             dial.stream = None
         finally:
+            self._address, self._attempt.addresses = dial.address, dial.suspects
             self._dial = None
             dial.close()
 
@@ -250,7 +268,7 @@ class WebsocketSession(Steps):
                 details = dial.details()
             reason = '{}; {} timed out after {}s{}'.format(
                 problem, stage, self._connect_timeout, details and ': ' + details)
-            raise DialFail(reason if dial is None else dial.explain(reason), stage)
+            raise DialFail(reason if dial is None else dial.explain(reason), stage, blames_address=True)
 
     def _connect(self):
         """Connect, TLS included.  Subclasses may override it.

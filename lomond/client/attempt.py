@@ -18,6 +18,7 @@ from __future__ import absolute_import, division, unicode_literals
 from .. import errors
 from .._compat import error_text, text_type, without_frames
 from ..network.dialer import Route
+from ..network.happy_eyeballs import Experience
 from ..network.proxy_settings import select_proxy
 from ..network.url import cut_query, resolve_location, same_origin
 from ..protocol.connection import CLIENT, Connection
@@ -51,12 +52,15 @@ NO_HOOKS = Hooks()
 
 
 class Running(object):
-    """The session whose connection is running, or None.
+    """What all attempts of one WebSocket share.
 
-    All attempts of one WebSocket share this record.
+    :ivar session: the session whose connection is running, or None
+    :ivar experience: the addresses that were of no use
     """
 
-    session = None
+    def __init__(self):
+        self.session = None
+        self.experience = Experience()
 
 
 class Attempt(object):
@@ -84,6 +88,7 @@ class Attempt(object):
         has returned ``FAILED``
     :ivar observer: the :class:`~lomond.client.trace.Observer`, or None
     :ivar is_superseded: True once a later attempt has taken the place of this one
+    :ivar addresses: the socket addresses that the current request may have reached
     :ivar has_custom_session: True if the session is not a ``WebsocketSession``
     """
 
@@ -108,6 +113,7 @@ class Attempt(object):
         self.observer = None
         self.feed_observer = None       # the observer while feed() has to report to it
         self.is_superseded = False
+        self.addresses = ()
         self.has_custom_session = False
         self._endpoint = endpoint
         self._running = running
@@ -224,7 +230,7 @@ class Attempt(object):
         return Route(
             self.target, self._proxy, endpoint.uds, endpoint.source_address,
             endpoint.socket_options, self._tls, wrap, session.time_left, self.emit,
-            agent=endpoint.agent, proxy_headers=self._proxy_pairs or ())
+            self._running.experience, agent=endpoint.agent, proxy_headers=self._proxy_pairs or ())
 
     @property
     def _tls(self):
@@ -257,6 +263,8 @@ class Attempt(object):
 
         :returns: None, or ``FAILED``
         """
+        for address in self.addresses:
+            self._running.experience.worked(address)
         try:
             take_cookies(self._endpoint.cookies, response, self.target)
         except Exception as error:      # whatever a jar raises, perhaps one that is on disk
@@ -267,6 +275,11 @@ class Attempt(object):
         reason = 'unable to connect; {} failed: {}'.format(what, error_text(error))
         self.failure = reason, without_frames(error), 'upgrade'
         return self.FAILED
+
+    def blame_addresses(self):
+        """Note that the connection ended before Ready, and not by a clear answer."""
+        for address in self.addresses:
+            self._running.experience.failed(address)
 
     def goes_on(self, response):
         """True if the answer is only a step on the way to another request."""

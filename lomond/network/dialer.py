@@ -19,7 +19,7 @@ from .poller import READ
 from .proxy_handshake import make_proxy_handshake
 from .resolver import look_up
 from .stream import PlainStream
-from .tls_errors import describe_error
+from .tls_errors import describe_handshake_error
 from .tls_stream import TlsInTlsStream, TlsStream, as_stream
 from .url import is_ip_address, parse_host
 
@@ -41,14 +41,16 @@ class DialFail(errors.ConnectFail):
     :ivar error: the exception behind it, or None
     :ivar response: the :class:`~lomond.response.Response` of a proxy that refused, or
         None
+    :ivar blames_address: True if another address may be of more use
     """
 
     # Pickle calls it with the text only.
-    def __init__(self, text, stage=None, error=None, response=None):
+    def __init__(self, text, stage=None, error=None, response=None, blames_address=False):
         super(DialFail, self).__init__(text)
         self.stage = stage
         self.error = error
         self.response = response
+        self.blames_address = blames_address
 
 
 class Route(object):
@@ -65,13 +67,15 @@ class Route(object):
         socket; None for the default
     :param time_left: returns the timeout for that socket: seconds or None
     :param emit: ``emit(stage, **values)``, called with trace records
+    :param experience: the :class:`~lomond.network.happy_eyeballs.Experience` with
+        earlier attempts, or None
     :param agent: the ``User-Agent`` of CONNECT, text; None for the default
     :param proxy_headers: pairs of bytes, for CONNECT
     """
 
     def __init__(self, url, proxy=None, uds=None, source_address=None, socket_options=(),
                  tls=None, wrap=None, time_left=lambda: None, emit=lambda stage, **values: None,
-                 agent=None, proxy_headers=()):
+                 experience=None, agent=None, proxy_headers=()):
         self.url = url
         self.proxy = proxy
         self.uds = uds
@@ -81,6 +85,7 @@ class Route(object):
         self.wrap = wrap
         self.time_left = time_left
         self.emit = emit
+        self.experience = experience
         self.agent = agent
         self.proxy_headers = proxy_headers
 
@@ -175,6 +180,16 @@ class Dial(object):
                 fail.args = (self.explain(text_type(fail)),)
                 raise fail
 
+    @property
+    def address(self):
+        """The address of the connection, for messages, or None."""
+        return self._race.winner_text if self._race is not None else None
+
+    @property
+    def suspects(self):
+        """The socket addresses of the connection, or of attempts without an answer."""
+        return self._race.suspects if self._race is not None and not self._route.uds else ()
+
     def close(self):
         """Close everything that is open, including ``stream``."""
         if self._race is not None:
@@ -227,7 +242,8 @@ class Dial(object):
             host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
             for _ in self._resolve(host, port):
                 yield
-        for _ in self._connect(None if route.uds else self._addresses):
+        is_tls = url.is_secure if proxy is None else proxy.scheme == 'https'
+        for _ in self._connect(None if route.uds else self._addresses, is_tls):
             yield
 
     def _resolve(self, host, port):
@@ -258,12 +274,14 @@ class Dial(object):
         self.problem = problem
         self._sources = self._addresses
 
-    def _connect(self, addresses):
+    def _connect(self, addresses, is_tls=False):
         """Connect to the first address that answers, or to the Unix domain socket."""
         self.stage = 'connect'
         route = self._route
-        race = self._race = Race(self._waiting.monotonic, route.socket_options, self._sources)
-        steps = race.unix_steps(route.uds) if addresses is None else race.steps(addresses)
+        race = self._race = Race(self._waiting.monotonic, route.socket_options, self._sources,
+                                 'the TLS handshake' if is_tls else None)
+        steps = race.unix_steps(route.uds) if addresses is None else (
+            race.steps(addresses, route.experience))
         for _ in steps:
             self.waits, self.deadline = race.waits, race.deadline
             yield
@@ -298,7 +316,7 @@ class Dial(object):
                 # The second CONNECT, which answers a challenge.
                 self.stream.close()
                 self.stream, self.problem = None, _UNABLE_PROXY
-                for _ in self._connect(self._addresses):
+                for _ in self._connect(self._addresses, context is not None):
                     yield
                 self.stage = 'proxy'
                 for _ in self._start_proxy_tls(proxy, context):
@@ -309,11 +327,12 @@ class Dial(object):
         except (errors.ProxyFail, ValueError) as error:
             raise self._refusal(error)
         except OS_ERRORS as error:
-            raise DialFail('proxy fail; ' + error_text(error), 'proxy', error)
+            raise DialFail('proxy fail; ' + error_text(error), 'proxy', error, blames_address=True)
         self.surplus = self._handshake.surplus
 
     def _refusal(self, error):
-        return DialFail(text_type(error), 'proxy', error, getattr(self._handshake, 'response', None))
+        text, response = text_type(error), getattr(self._handshake, 'response', None)
+        return DialFail(text, 'proxy', error, response, response is None and 'closed the connection' in text)
 
     def _start_proxy_tls(self, proxy, context):
         if context is not None:
@@ -406,11 +425,12 @@ class Dial(object):
                     stream.ssl_object, host, tls.get('verify', True),
                     tls.get('fingerprint') if is_server else None, is_callers)
         except Exception as error:      # ssl.SSLError, CertificateError (a ValueError), OSError ...
-            text = describe_error(error, host)
+            text, is_lost = describe_handshake_error(error, host)
             if 'timed out' in text:     # from a blocking handshake: does not say which step
                 text = '{}: {}'.format(self.stage, text)
             raise DialFail('{}; {}'.format(self.problem, text), self.stage,
-                           getattr(error, 'error', None) or error)
+                           getattr(error, 'error', None) or error,
+                           blames_address=is_lost or 'speak TLS' in text or 'timed out' in text)
         self.waits = ()
 
     def _wrap(self, context, server_name):

@@ -19,9 +19,37 @@ from .url import bracketed
 
 #: Time between the starts of two connection attempts (seconds; RFC 8305, section 5).
 ATTEMPT_DELAY = 0.25
+#: Most addresses that are remembered as bad.
+MOST_BAD = 16
 #: How often to retry a Unix domain socket whose accept queue is full (seconds): poll()
 #: does not report when it has room again.
 UNIX_RETRY = 0.05
+
+
+class Experience(object):
+    """What came of the addresses of earlier attempts (RFC 8305, 4).
+
+    An address whose connection was of no use is tried last; the next one that is of use
+    there clears it. One WebSocket has one of these, used by one thread at a time.
+    """
+
+    def __init__(self):
+        self._bad = []              # socket addresses, the newest failure last
+
+    def failed(self, sockaddr):
+        """Note that a connection was of no use."""
+        self.worked(sockaddr)
+        self._bad.append(sockaddr)
+        del self._bad[:-MOST_BAD]
+
+    def worked(self, sockaddr):
+        """Note that a connection was of use."""
+        self._bad = [bad for bad in self._bad if bad != sockaddr]
+
+    def sort(self, addresses):
+        """Return what ``getaddrinfo`` returned with bad addresses last."""
+        bad = self._bad
+        return sorted(addresses, key=lambda address: bad.index(address[4]) if address[4] in bad else -1)
 
 
 class Race(object):
@@ -31,35 +59,44 @@ class Race(object):
     :param socket_options: ``(level, name, value)`` of each option to set before
         connecting
     :param sources: what ``getaddrinfo`` returned for the address to bind, or None
+    :param next_step: what is to be done over the connection, for the error of one that
+        is reset as soon as it is made
     :ivar waits: after a yield, the ``((fileno, WRITE), ...)`` to wait for
     :ivar deadline: after a yield, when to resume even if nothing is ready (monotonic),
         or None
     :ivar ready: what is ready; set by the driver before it resumes
     :ivar winner: the connected socket, which then belongs to the driver; None if all
         attempts failed
+    :ivar winner_text: its address, for messages
+    :ivar suspects: socket addresses: the winner's, or those without an answer yet
     :ivar error: the exception of the last attempt that failed
     """
 
-    def __init__(self, clock, socket_options=(), sources=None):
+    def __init__(self, clock, socket_options=(), sources=None, next_step=None):
         self.waits = ()
         self.deadline = None
         self.ready = ()
         self.winner = None
+        self.winner_text = None
+        self.suspects = ()
         self.error = None
         self._clock = clock
         self._socket_options = socket_options
         self._sources = sources
-        self._pending = {}          # fileno -> (socket, address as text)
+        self._next_step = next_step
+        self._pending = {}          # fileno -> (socket, address as text, socket address)
         self._failures = []         # texts: each address with its error
 
-    def steps(self, addresses):
+    def steps(self, addresses, experience=None):
         """Connect by TCP.
 
         :param addresses: what ``getaddrinfo`` returned; socket addresses are used as
             they are
+        :param experience: an :class:`Experience`, or None
         """
         clock = self._clock
-        queue = collections.deque(interleave(addresses))
+        addresses = interleave(addresses)
+        queue = collections.deque(addresses if experience is None else experience.sort(addresses))
         next_start = clock()
         while True:
             now = clock()
@@ -70,6 +107,7 @@ class Race(object):
                 break
             self.waits = tuple((fd, WRITE) for fd in self._pending)
             self.deadline = next_start if queue else None
+            self.suspects = tuple(sockaddr for _, _, sockaddr in self._pending.values())
             yield
             for fd, _ in self.ready:
                 if self.winner is None and fd in self._pending and self._settle(fd):
@@ -94,7 +132,7 @@ class Race(object):
 
     def details(self):
         """Return each address that did not connect, with its error; may be empty."""
-        pending = [text + ' no answer' for _, text in self._pending.values()]
+        pending = [text + ' no answer' for _, text, _ in self._pending.values()]
         return ', '.join(self._failures + pending)
 
     def close(self):
@@ -103,12 +141,15 @@ class Race(object):
         self.waits, self.deadline = (), None
 
     def _close_pending(self):
-        for sock, _ in self._pending.values():
+        for sock, _, _ in self._pending.values():
             sock.close()
         self._pending.clear()
 
     def _note_failure(self, text, error):
-        self._failures.append('{} {}'.format(text, _lower(error_text(error))))
+        text = '{} {}'.format(text, _lower(error_text(error)))
+        if self._next_step is not None and error_number(error) == errno.ECONNRESET:
+            text += ' in ' + self._next_step
+        self._failures.append(text)
         self.error = error
 
     def _start_attempt(self, address, text=None):
@@ -125,16 +166,20 @@ class Race(object):
             except OS_ERRORS as error:
                 if not is_in_progress(error):
                     raise
-                self._pending[sock.fileno()] = sock, text
+                self._pending[sock.fileno()] = sock, text, sockaddr
                 sock = None
                 return True
-            self.winner, sock = sock, None
+            self._win(sock, text, sockaddr)
+            sock = None
         except Exception as error:      # OSError; OverflowError of a socket option
             self._note_failure(text, error)
         finally:
             if sock is not None:
                 sock.close()
         return False
+
+    def _win(self, sock, text, sockaddr):
+        self.winner, self.winner_text, self.suspects = sock, text, (sockaddr,)
 
     def _prepare(self, sock, family):
         set_cloexec(sock.fileno())
@@ -165,7 +210,7 @@ class Race(object):
 
     def _settle(self, fd):
         """Find out how a ready attempt ended; return True if it was refused."""
-        sock, text = self._pending[fd]
+        sock, text, sockaddr = self._pending[fd]
         error = None
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
@@ -179,7 +224,7 @@ class Race(object):
                 error = caught
         del self._pending[fd]
         if error is None:
-            self.winner = sock
+            self._win(sock, text, sockaddr)
             return False
         sock.close()
         self._note_failure(text, error)

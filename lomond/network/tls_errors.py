@@ -7,10 +7,11 @@ Knows nothing of: contexts, sockets, WebSockets.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
 import sys
 
 from .. import errors
-from .._compat import Pattern, error_text
+from .._compat import OS_ERRORS, Pattern, error_number, error_text
 from .url import printable
 
 # Python's frame around OpenSSL's words: "[SSL: REASON] words (_ssl.c:1006)".
@@ -21,6 +22,9 @@ _CERTIFICATE_ALERT = Pattern(r'alert (?:unknown ca|.*certificate)')
 _NO_TLS = ('wrong version number', 'unknown protocol', 'http request', 'packet length too long',
            'record layer failure')
 UNVERIFIED = 'certificate verify failed'
+#: Numbers of the errors that end TCP; others come from what a caller has overridden.
+_LOST = frozenset((0, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.ENOTCONN, errno.ESHUTDOWN,
+                   errno.ETIMEDOUT, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH))
 #: Maximum length of an error, because a certificate may hold hundreds of names.
 _CUT = 400
 
@@ -57,6 +61,36 @@ def describe_error(error, host=None):
     elif is_certificate_error(error) and 'certificate' not in text:
         text = UNVERIFIED + ': ' + text        # below 3.7: "hostname 'x' doesn't match 'y'"
     return printable(text, _CUT)
+
+
+def is_end(error):
+    """Return True if an error of ``ssl`` means that the peer has ended the stream."""
+    ssl = sys.modules['ssl']
+    number = error.args[0] if error.args else None
+    if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF):
+        return True
+    # What OpenSSL 3 tells Pythons before 3.8. "Some I/O error": a MemoryBIO reports
+    # nothing else that way.
+    text = error_text(error)
+    return 'unexpected eof' in text.lower() or 'EOF occurred' in text or 'Some I/O error' in text
+
+
+def describe_handshake_error(error, host):
+    """Put an exception of a TLS handshake into words.
+
+    :param error: as for :func:`describe_error`
+    :param host: as for :func:`describe_error`
+    :returns: ``(text, is_lost)``; ``is_lost`` is True if TCP ended, so that the peer
+        has not said what it does not like
+    """
+    text = describe_error(error, host)
+    if isinstance(error, _ssl_classes('SSLError')):
+        is_lost = is_end(error) and not is_certificate_error(error)
+        return 'connection lost in the TLS handshake' if is_lost else text, is_lost
+    is_lost = isinstance(error, OS_ERRORS) and error_number(error) in _LOST
+    if is_lost and not error_number(error):
+        text = 'connection lost'        # "[Errno 0] Error" of OpenSSL 1.1
+    return text + ' in the TLS handshake' if is_lost else text, is_lost
 
 
 def is_certificate_error(error):

@@ -13,9 +13,10 @@ import socket
 import sys
 import threading
 
-from .._compat import OS_ERRORS, error_text, get_ident, was_interrupted, without_frames, would_block
+from .._compat import OS_ERRORS, get_ident, was_interrupted, without_frames, would_block
 from .poller import READ, WRITE
 from .stream import ObjectStream, PlainStream, SocketStream
+from .tls_errors import is_end
 
 #: Write at most one record at a time. SSL_write accepts all or nothing, so with larger
 #: pieces ``send_timeout`` would not see that a slow peer makes progress.
@@ -81,7 +82,7 @@ class TlsBase(object):
                 if number == ssl.SSL_ERROR_WANT_WRITE:
                     self.recv_wants = WRITE
                     return None
-                if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF) or _is_eof(error):
+                if is_end(error):
                     # Accept an end without close_notify as well: the closing handshake
                     # of RFC 6455 tells whether anything was cut off.
                     is_known = number != ssl.SSL_ERROR_EOF or getattr(error, 'reason', None)
@@ -160,12 +161,6 @@ class TlsBase(object):
         The caller is then a signal handler, and must not touch the stream.
         """
         return get_ident() in self._inside
-
-
-def _is_eof(error):
-    """Recognize an end without close_notify, as OpenSSL 3 tells Pythons before 3.8."""
-    text = error_text(error)        # "Some I/O error": a MemoryBIO reports nothing else that way
-    return 'unexpected eof' in text.lower() or 'EOF occurred' in text or 'Some I/O error' in text
 
 
 class TlsStream(TlsBase, SocketStream):

@@ -3,8 +3,10 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import os
+import re
 import socket
 import ssl
+import time
 import warnings
 
 import pytest
@@ -234,11 +236,40 @@ def test_server_without_tls(data):
               r'unable to connect; .*; does the server speak TLS on this port\?')
 
 
-def test_server_hangs_up_in_tls():
-    with Server(lambda peer: peer.fill()) as server:
-        got = run(server.url('wss'))
-    assert got.names == FAILED and got.last.stage == 'tls'
-    assert got.last.reason.startswith('unable to connect; ')
+HALF_AN_ANSWER = b'\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03' + b'\0' * 20
+
+
+@pytest.mark.parametrize('end', ['drop', 'reset'])
+@pytest.mark.parametrize('place', ['before', 'after the hello', 'in the answer'])
+@pytest.mark.parametrize('way', ['direct', 'override', 'http', 'https', 'in https'])
+def test_tcp_ends_in_the_handshake(certs, way, place, end):
+    """The reason says so and names the address, that of the proxy if there is one."""
+    if way == 'in https' and not hasattr(ssl, 'MemoryBIO'):
+        pytest.skip('no TLS in TLS')
+
+    def script(peer):
+        if way in ('http', 'in https'):
+            peer.read_head()
+            peer.send(b'HTTP/1.1 200 OK\r\n\r\n')
+            peer.fill()             # a reset must not overtake the answer of the proxy
+        elif place != 'before':
+            peer.fill()
+        if place == 'in the answer':
+            peer.send(HALF_AN_ANSWER)
+            time.sleep(0.02)
+        getattr(peer, end)()
+    proxy = way.split()[-1]
+    with Server(script, server_context(certs.server) if way == 'in https' else None) as server:
+        options = dict(ssl_cafile=certs.ca)
+        if way == 'override':
+            options['session_class'] = wrapping(base)[0]
+        if proxy.startswith('http'):
+            options['proxies'] = {'all': server.url(proxy, 'localhost')}
+        got = run(server.url('ws' if way == 'https' else 'wss'), **options)
+    assert got.names == FAILED
+    assert re.match('unable to connect( to proxy)?; .*in the TLS handshake', got.last.reason), got.last.reason
+    assert '127.0.0.1:{}'.format(server.port) in got.last.reason
+    assert got.last.stage in (('proxy', 'connect') if way == 'https' else ('tls', 'connect'))
 
 
 @pytest.mark.parametrize('script', [

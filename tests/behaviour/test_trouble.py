@@ -11,7 +11,7 @@ import socket
 import pytest
 from support.addresses import Names, dead_address, free_port
 from support.certificates import server_context
-from support.client import Wait, play
+from support.client import Wait, bare, play
 from support.frames import BINARY, TEXT, frame
 from support.paths import CHECKOUT
 from support.peer import PATIENCE, Gone, Server, silent
@@ -52,7 +52,7 @@ def failed(url, limit=PATIENCE, **options):
     options.setdefault('proxies', {})
     events = list(WebSocket(url, **options).connect(connect_timeout=limit, poll=30))
     assert [event.name for event in events] == ['connecting', 'connect_fail']
-    return events[-1].reason
+    return bare(events[-1].reason)
 
 
 def through(proxy_answer, scheme, limit=PATIENCE):
@@ -70,6 +70,7 @@ def said(script, handlers=None, options=None, **settings):
     """What the events of a connection say, as the page writes it."""
     played = play(script, handlers, options, **settings)
     last = played.last
+    last.reason = bare(last.reason)
     sentences = ["Disconnected(reason={!r}, graceful={})".format(str(last.reason), last.graceful),
                  "Disconnected(reason={!r})".format(str(last.reason))]
     for event in played.all('rejected'):
@@ -143,6 +144,14 @@ def tls_gets_no_answer(world):
         return [failed(server.url().replace('ws:', 'wss:'), LIMIT)]
 
 
+def tls_is_cut(world):
+    found = []
+    for end in ('cut', 'reset'):
+        with Server(lambda peer: (peer.fill(), getattr(peer, end)())) as server:    # noqa: B023
+            found.append(failed(server.url('wss')))
+    return found
+
+
 def no_tls(world):
     with ProxyServer(lambda peer: peer.send(b'HTTP/1.1 400 Bad Request\r\n\r\n')) as server:
         return [failed(server.url('wss'))]
@@ -160,7 +169,7 @@ def no_request(world):
         with Server(script, receive_buffer=4096) as server:
             events = list(Big(server.url(), proxies={}).connect(connect_timeout=limit))
             assert events[-1].stage == 'upgrade'
-            found.append(events[-1].reason)
+            found.append(bare(events[-1].reason))
     return found
 
 
@@ -208,6 +217,7 @@ ROWS = {
     'proxy_says_nothing_or_nonsense': lambda world: [
         through(b'', 'http', LIMIT), through(b'SSH-2.0-x\r\n', 'http')],
     'tls_gets_no_answer': tls_gets_no_answer,
+    'tls_is_cut': tls_is_cut,
     'no_tls': no_tls,
     'no_request': no_request,
     'closed_before_connected': closed_before_connected,

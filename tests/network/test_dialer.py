@@ -19,7 +19,7 @@ from support.proxy import Proxy
 from lomond._compat import monotonic
 from lomond.network import dialer, happy_eyeballs
 from lomond.network.dialer import Dial, DialFail, Route
-from lomond.network.happy_eyeballs import Race, interleave
+from lomond.network.happy_eyeballs import MOST_BAD, Experience, Race, interleave
 from lomond.network.poller import READ, WRITE, Waiting
 from lomond.network.proxy_settings import parse_proxy
 from lomond.network.stream import PlainStream
@@ -355,10 +355,28 @@ def test_first_of_two_that_are_ready_wins(attempts):
 def test_what_a_ready_socket_says(so_error, peer, goes_on, words):
     found = Race(monotonic)
     sock = FakeSocket(so_error, peer)
-    found._pending[77] = sock, 'x'
+    found._pending[77] = sock, 'x', ('x', 1)
     assert found._settle(77) is not goes_on
     assert found.details() == words
     assert (found.winner is sock) == (so_error == 0 and peer is None)
     assert sock.closed is not goes_on
     found.close()
     assert sock.closed == (found.winner is not sock)
+
+
+def test_bad_addresses_go_last():
+    """The newest failure goes last of all, and only so many are kept."""
+    found = Experience()
+    addresses = [(socket.AF_INET, 1, 6, '', (host, 80)) for host in 'abcd']
+
+    def order():
+        return ''.join(address[4][0] for address in found.sort(addresses))
+    for happened, expected in (('a-', 'bcda'), ('c-', 'bdac'), ('a-', 'bdca'), ('x-', 'bdca'), ('c+', 'bcda'),
+                               ('b-', 'cdab'), ('d+', 'cdab'), ('a+', 'acdb'), ('b+', 'abcd')):
+        (found.worked if '+' in happened else found.failed)((happened[0], 80))
+        assert order() == expected
+    found.failed(('a', 80))
+    for port in range(MOST_BAD):
+        assert order() == 'bcda'
+        found.failed(('x', port))
+    assert order() == 'abcd'

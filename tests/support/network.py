@@ -11,7 +11,7 @@ import pytest
 from lomond import WebSocket
 from lomond.session import WebsocketSession
 
-from .client import SLACK, Played
+from .client import SLACK, Played, bare
 from .interpreters import collect_what_is_not_counted
 
 #: The time limit of whatever never ends (seconds).
@@ -64,7 +64,7 @@ def fails(got, stage, pattern, limit=None):
     """
     assert got.names == FAILED
     assert got.last.stage == stage, got.last.reason
-    assert re.match(pattern + r'\Z', got.last.reason), got.last.reason
+    assert re.match(pattern + r'\Z', bare(got.last.reason)), got.last.reason
     if limit is None:
         assert got.elapsed < SLACK
     else:
