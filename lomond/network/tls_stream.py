@@ -203,7 +203,14 @@ class TlsStream(TlsBase, SocketStream):
 
 
 class TlsInTlsStream(TlsBase):
-    """TLS over another stream, through memory (``ssl.MemoryBIO``, which 2.7 lacks)."""
+    """TLS over another stream, through memory (``ssl.MemoryBIO``, which 2.7 lacks).
+
+    Reading depends on nothing that we write: two peers that both send a lot would wait
+    for each other. It writes nothing, either, because a failed write would cost what
+    has arrived. What TLS wants to say meanwhile (KeyUpdate, post-handshake
+    authentication) stays in memory for :meth:`flush`, which the loop calls before it
+    waits.
+    """
 
     is_buffered = True
 
@@ -248,34 +255,43 @@ class TlsInTlsStream(TlsBase):
             self._incoming.write_eof()
         return True
 
+    def _want(self, mask):
+        """Return the exception for a stream below that is not ready."""
+        ssl = self._ssl
+        if mask == READ:
+            return ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, 'read')
+        return ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, 'write')
+
     def _pump(self, step):
         """Call the SSL object once, moving ciphertext both ways as far as possible."""
-        ssl = self._ssl
         while True:
             try:
-                result = step()
-            except ssl.SSLWantReadError:
-                if not self._flush():
-                    raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, 'write')
+                return step()
+            except self._ssl.SSLWantReadError:
+                is_flushed = self._flush()
                 if not self._fill():
-                    raise
-                continue
-            self._flush()
-            return result
+                    raise self._want(self._stream.recv_wants if is_flushed else self._stream.send_wants)
 
     def _do_handshake(self):
         self._pump(self._object.do_handshake)
         if not self._flush():
-            raise self._ssl.SSLWantWriteError(self._ssl.SSL_ERROR_WANT_WRITE, 'write')
+            raise self._want(self._stream.send_wants)
 
     def _read(self, view):
-        return self._pump(lambda: self._object.read(len(view), view))
+        while True:
+            try:
+                return self._object.read(len(view), view)
+            except self._ssl.SSLWantReadError:
+                if not self._fill():
+                    raise self._want(self._stream.recv_wants)
 
     def _write(self, data):
         # A MemoryBIO accepts everything; let at most one record wait for the stream.
         if not self._flush():
-            raise self._ssl.SSLWantWriteError(self._ssl.SSL_ERROR_WANT_WRITE, 'write')
-        return self._pump(lambda: self._object.write(data))
+            raise self._want(self._stream.send_wants)
+        count = self._pump(lambda: self._object.write(data))
+        self._flush()
+        return count
 
     def flush(self):
         """Send ciphertext that waits in memory; return True when none is left."""

@@ -135,6 +135,10 @@ G('locks', 'reads of TLS are serialized', 'network/tls_stream.py',
   'with self._lock:\n                    count = self._read_records(view)',
   'if True:\n                    count = self._read_records(view)',
   'tls_stream::tls_object_is_in_one_threads_hands')
+G('locks', 'TLS in TLS reads while it cannot write', 'network/tls_stream.py',
+  'if not self._fill():\n                    raise self._want(self._stream.recv_wants)',
+  'if not (self._flush() and self._fill()):\n                    raise self._want(self._stream.recv_wants)',
+  'tls_stream::nested_reading_does_not_depend_on_writing')
 G('locks', 'writes of TLS are serialized', 'network/tls_stream.py',
   'with self._lock:\n                    count = self._write(data)',
   'if True:\n                    count = self._write(data)',

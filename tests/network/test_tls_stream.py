@@ -343,13 +343,16 @@ class Below(object):
     """The stream below: records what it sends, returns what it is given, may stall."""
 
     is_tls = True
+    recv_wants, send_wants = READ, WRITE
 
     def __init__(self):
         self.sock = self
         self.incoming = b''
         self.outgoing = b''
         self.room = None            # how many bytes it accepts; None for any number
+        self.error = None           # what sending raises
         self.at_end = False
+        self.is_whole = True        # else what comes is read in pieces
         self.calls = []
         self.shutdown, self.shutdown_write, self.close = (
             functools.partial(self.calls.append, name) for name in ('shutdown', 'shutdown_write', 'close'))
@@ -360,12 +363,16 @@ class Below(object):
     def recv_into(self, place):
         if not self.incoming:
             return 0 if self.at_end else None
+        if not self.is_whole:
+            place = place[:100]
         count = min(len(place), len(self.incoming))
         place[:count] = self.incoming[:count]
         self.incoming = self.incoming[count:]
         return count
 
     def send(self, data):
+        if self.error is not None:
+            raise self.error
         count = len(data) if self.room is None else min(self.room, len(data))
         if not count:
             return None
@@ -451,6 +458,53 @@ def test_nested_waits_for_the_stream_below(nested):
     assert stream.flush()
     assert server.move(lambda: server.tls.read(100)) == b'first'
     assert server.move(lambda: server.tls.read(100)) == b'second'
+
+
+@needs_memory_bio
+@pytest.mark.parametrize('is_whole', [True, False])
+@pytest.mark.parametrize('trouble', ['full', 'broken'])
+def test_nested_reading_does_not_depend_on_writing(nested, trouble, is_whole):
+    """Nothing that has arrived waits for what we have to send, or is lost with it."""
+    stream, below, server = nested
+    below.is_whole = is_whole
+    if trouble == 'full':
+        below.room = 10
+        assert stream.send(b'x' * 1000) == 1000
+        assert stream.send(b'y') is None and not stream.flush()
+    else:
+        below.error = RESET
+        with pytest.raises(OS_ERRORS):
+            stream.send(b'x' * 1000)
+    data = os.urandom(100000)
+    for start in range(0, len(data), 10000):
+        server.move(lambda: server.tls.write(data[start:start + 10000]))     # noqa: B023
+    got, place = b'', view()
+    while len(got) < len(data):
+        got += place[:stream.recv_into(place)].tobytes()
+    assert got == data
+    assert stream.recv_into(place) is None and stream.recv_wants == READ
+    below.at_end = True
+    assert stream.recv_into(place) == 0
+
+
+@needs_memory_bio
+def test_nested_reading_writes_nothing(nested):
+    stream, below, server = nested
+    below.outgoing = b''
+    below.error = AssertionError('nobody asked for that')
+    server.move(lambda: server.tls.write(b'hello'))
+    assert stream.recv_into(view()) == 5
+    assert stream.recv_into(view()) is None
+
+
+@needs_memory_bio
+def test_nested_wants_what_the_stream_below_wants(nested):
+    stream, below, _server = nested
+    below.recv_wants, below.send_wants = WRITE, READ
+    assert stream.recv_into(view()) is None and stream.recv_wants == WRITE
+    below.room = 0
+    assert stream.send(b'x') == 1
+    assert stream.send(b'x') is None and stream.send_wants == READ
 
 
 @needs_memory_bio
