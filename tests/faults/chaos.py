@@ -24,7 +24,7 @@ import traceback
 
 import chaos_peer
 from chaos_peer import pack, unpack
-from support.client import check_end, check_order
+from support.client import bare, check_end, check_order
 from support.frames import CLOSE, PONG
 
 from lomond import WebSocket
@@ -433,7 +433,7 @@ class Watch(object):
         if names is not None:
             assert re.match('(?:%s)\\Z' % names, self.names), shown
         if reason is not None:
-            assert re.match('(?:%s)\\Z' % reason, self.last.reason), shown
+            assert re.match('(?:%s)\\Z' % reason, bare(self.last.reason)), shown
         if graceful is not None:
             assert self.last.graceful is graceful, shown
         if code is not None:
