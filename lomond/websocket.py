@@ -60,7 +60,8 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         :class:`~lomond.compression.Deflate` sets its parameters
     :param ssl_verify: if false, neither the certificate nor the host name is checked
     :param ssl_cafile: path of a PEM bundle, or of a directory, to use instead of the
-        default store (the system's, or certifi's if the system has none)
+        default store (the system's, or certifi's if the system has none); every
+        certificate in it is trusted, also an intermediate or the server's own
     :param ssl_context: an ``ssl.SSLContext``, used as it is; it decides everything
         about TLS.  If None, a context is made that accepts TLS 1.2 and newer
     :param trace: a callable that gets a dict for each step; any other true value sends
@@ -74,8 +75,9 @@ class WebSocket(EndpointAttributes, Feed, Sender):
     :param cookies: dict or text for the ``Cookie`` header, or an
         ``http.cookiejar.CookieJar``, which also receives the cookies that the answer
         sets
-    :param ssl_cert: the client certificate: path of a PEM file with certificate and
-        key, ``(cert, key)`` or ``(cert, key, password)``
+    :param ssl_cert: the client certificate, shown to the original origin only: path of
+        a PEM file with certificate and key, ``(cert, key)`` or ``(cert, key,
+        password)``
     :param ssl_fingerprint: ``'sha256:..'``, the digest that the server's certificate
         must have; with it, the certificate needs neither a known authority nor the
         host's name

@@ -369,7 +369,8 @@ def make_context(verify=True, cafile=None, cert=None, fingerprint=None, host=Non
             if hasattr(context, 'post_handshake_auth'):         # 3.8 and up; RFC 8446, 4.2.6
                 context.post_handshake_auth = True
         # truststore, injected, would trust the machine's store besides the file.
-        return getattr(context, '_ctx', context) if cafile is not None else context
+        inner = getattr(context, '_ctx', None) if cafile is not None else None
+        return inner if hasattr(inner, 'wrap_socket') else context
 
     if uses_store and IS_WINDOWS:           # changes of its store cannot be noticed
         return make()
