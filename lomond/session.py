@@ -146,6 +146,7 @@ class WebsocketSession(Steps):
                 break
             driver, self._driver = self._driver, None
             driver.close()
+            self._address = None
             # First: a close() while Redirected is handled is for the next attempt.
             self._restart()
             failure = attempt.prepare() if self._stopped is None else None
