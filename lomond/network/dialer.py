@@ -332,7 +332,9 @@ class Dial(object):
 
     def _refusal(self, error):
         text, response = text_type(error), getattr(self._handshake, 'response', None)
-        return DialFail(text, 'proxy', error, response, response is None and 'closed the connection' in text)
+        is_clear = response is not None or text.startswith('proxy fail; SOCKS')
+        return DialFail(text, 'proxy', error, response,
+                        blames_address=isinstance(error, errors.ProxyFail) and not is_clear)
 
     def _start_proxy_tls(self, proxy, context):
         if context is not None:
