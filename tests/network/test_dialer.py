@@ -351,9 +351,11 @@ def test_first_of_two_that_are_ready_wins(attempts):
 @pytest.mark.parametrize('so_error, peer, goes_on, words', [
     (0, None, True, ''), (errno.ECONNREFUSED, None, False, 'x connection refused'),
     # Ready without being connected: FreeBSD and macOS have been seen to report this.
-    (0, errno.ENOTCONN, True, 'x no answer'), (0, errno.EINVAL, False, 'x invalid argument')])
+    (0, errno.ENOTCONN, True, 'x no answer'), (0, errno.EINVAL, False, 'x invalid argument'),
+    # Made and reset before we look.
+    (errno.ECONNRESET, None, False, 'x connection reset by peer in the TLS handshake')])
 def test_what_a_ready_socket_says(so_error, peer, goes_on, words):
-    found = Race(monotonic)
+    found = Race(monotonic, next_step='the TLS handshake')
     sock = FakeSocket(so_error, peer)
     found._pending[77] = sock, 'x', ('x', 1)
     assert found._settle(77) is not goes_on
