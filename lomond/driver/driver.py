@@ -48,7 +48,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import weakref
 
-from .._compat import OS_ERRORS, get_ident
+from .._compat import OS_ERRORS, fork_id, get_ident
 from ..events import Binary, Text
 from ..network.poller import READ
 from ..network.stream import retry_pause
@@ -124,6 +124,7 @@ class Driver(object):
             core, deadlines, self.clock, self.writer.try_flush, open_deadline, open_reason,
             send_timeout, hooks.on_ready, hooks.on_rejected)
         self.loop_ident = get_ident()   # the thread that iterates the events
+        self._fork = fork_id()
         self._deadlines = deadlines
         self._on_event = hooks.on_event
         self._waiting = waiting
@@ -166,6 +167,8 @@ class Driver(object):
             is all, and the loop does the rest in :meth:`close`
         """
         writer, stream = self.writer, self.stream
+        if self._fork != fork_id():     # a forked child must not write into its parent's stream
+            return
         if stream.is_tls and stream.is_entered() or not self.core.queue_goodbye():
             return
         left = None

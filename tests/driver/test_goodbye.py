@@ -222,3 +222,10 @@ def test_block_asks_the_session_once():
         ws.session.say_goodbye = lambda: calls.append('say_goodbye')
         ws.session.close = lambda: calls.append('close')
     assert calls == ['say_goodbye', 'close']
+
+
+def test_forked_child_sends_nothing(monkeypatch):
+    """It would write into its parent's stream, and confuse its TLS."""
+    wire = ScriptedTransport([ACCEPT, text_frame('x')])
+    leave(wire, 'text', lambda ws: monkeypatch.setattr('lomond.driver.driver.fork_id', lambda: -1))
+    assert closes(wire) == []
