@@ -15,6 +15,9 @@ from .response import TOKEN_CHARACTERS, escape, is_token
 #: Default limits of a header block and of a kept body, in bytes.
 HEAD_LIMIT = BODY_LIMIT = 64 * 1024
 
+# Most content codings of one body that are decoded; more than one is rare.
+_MOST_CODINGS = 4
+
 # Limit of a chunk's size line and of a line of the trailer, in bytes.
 _CHUNK_LINE_LIMIT = 4096
 
@@ -101,8 +104,8 @@ class BodyReader(object):
     Anything malformed, such as a chunk without a size, ends the body.
 
     :param response: :class:`Response` the body belongs to
-    :param limit: octets of the body that are kept; when they are reached it counts as
-        complete
+    :param limit: octets of the body that are kept, before and after decoding; when they
+        have been read it counts as complete
 
     .. attribute:: is_complete
 
@@ -125,6 +128,8 @@ class BodyReader(object):
         self._line = bytearray()
         code = response.status_code
         codings = response.get_list('transfer-encoding')
+        self._codings = response.get_list('content-encoding') + (
+            codings[:-1] if codings and codings[-1].lower() == 'chunked' else codings)
         lengths = set(response.get_list('content-length'))
         if code is not None and (100 <= code < 200 or code in (204, 304)):
             self._left, self.is_complete = 0, True
@@ -137,8 +142,9 @@ class BodyReader(object):
 
     @property
     def body(self):
-        """bytes collected so far, without the chunked framing."""
-        return bytes(self._body)
+        """bytes collected so far, without the chunked framing, and decoded by
+        :func:`decode_body`."""
+        return decode_body(bytes(self._body), self._codings, self._limit)
 
     @property
     def is_delimited(self):
@@ -193,6 +199,62 @@ class BodyReader(object):
             self.is_complete = bool(line)
         elif not line:
             self._chunk_part, self.is_complete = None, True
+
+
+def decode_body(data, codings, limit=BODY_LIMIT):
+    """Undo the content codings gzip and deflate (RFC 9110, 8.4.1), as far as they are
+    good; never raises.
+
+    What was cut off, or goes wrong in the middle, gives what came before it.  A deflate
+    body without zlib's header is decoded, too, because many servers leave it out.
+
+    :param data: bytes
+    :param codings: list of text: the codings in the order in which they were applied
+    :param limit: most bytes to make, in each step
+    :returns: bytes; ``data`` itself if one of the codings is unknown, if there are more
+        than 4, or if nothing can be decoded
+    """
+    codings = [coding.lower() for coding in codings if coding.lower() != 'identity']
+    if len(codings) > _MOST_CODINGS or not set(codings) <= set(('gzip', 'x-gzip', 'deflate')):
+        return data
+    decoded = data
+    for coding in reversed(codings):
+        result = _inflate(decoded, limit)
+        if result is None and coding == 'deflate':
+            result = _inflate(decoded, limit, is_raw=True)
+        if result is None:
+            return data
+        decoded = result
+    return decoded
+
+
+def _inflate(data, limit, is_raw=False):
+    """Return what the good part of the data inflates to; None if it has none.
+
+    Without ``is_raw`` it has the header of zlib or gzip, and may have several members.
+    Raw data has to be good as a whole: almost any text begins like it.
+    """
+    import zlib
+    if len(data) < 2:                   # zlib looks at two octets of a header
+        return None
+    parts = []
+    # A call that meets an error makes nothing: then once more, octet by octet.
+    for step in (len(data),) if is_raw else (len(data), 1):
+        parts, size, inflater = [], 0, None
+        try:
+            for start in range(0, len(data), step):
+                rest = data[start:start + step]
+                while rest and size < limit:
+                    inflater = inflater or zlib.decompressobj(-15 if is_raw else 47)
+                    parts.append(inflater.decompress(rest, limit - size))
+                    size += len(parts[-1])
+                    rest = b'' if is_raw else inflater.unused_data
+                    if rest:
+                        inflater = None
+            return b''.join(parts)
+        except zlib.error:
+            pass
+    return None if is_raw else b''.join(parts) or None
 
 
 def check_header(name, value):

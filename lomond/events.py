@@ -191,7 +191,7 @@ class Rejected(Event):
     ``Disconnected`` follows.
 
     :param response: the answer, a :class:`~lomond.response.Response`; its ``body`` has
-        up to 64 KiB
+        up to 64 KiB, decoded if it came as gzip or deflate
     :param reason: what is wrong with the answer, in words, text
     """
     __slots__ = ('response', 'reason')

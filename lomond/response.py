@@ -200,7 +200,8 @@ class Response(Head):
     .. attribute:: body
 
         bytes: up to 64 KiB of a refusal's body (:class:`~lomond.events.Rejected`, or
-        :class:`~lomond.events.ConnectFail` after a proxy's refusal); empty otherwise.
+        :class:`~lomond.events.ConnectFail` after a proxy's refusal), decoded if it came
+        as gzip or deflate; empty otherwise.
     """
 
     def __init__(self, header_data):

@@ -504,6 +504,7 @@ NOT_FOUND = b'HTTP/1.1 404 Not Found\r\n'
     (NOT_FOUND + b'Content-Length: 4\r\n\r\nlost and more', b'lost'),
     (NOT_FOUND + b'Transfer-Encoding: chunked\r\n\r\n2\r\nlo\r\n2;x=y\r\nst\r\n0\r\n\r\n', b'lost'),
     (NOT_FOUND + b'Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n', b''),
+    (NOT_FOUND + b'Content-Encoding: deflate\r\nContent-Length: 6\r\n\r\n\xcb\xc9/.\x01\x00', b'lost'),
     (NOT_FOUND + b'Content-Length: 70000\r\n\r\n' + b'x' * 65536, b'x' * 65536),
     (NOT_FOUND + b'\r\n' + b'x' * 65537, b'x' * 65536),
     (NOT_FOUND + b'Transfer-Encoding: chunked\r\n\r\n30000\r\n' + b'x' * 65600, b'x' * 65536),

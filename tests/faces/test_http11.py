@@ -2,11 +2,14 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import os
 import random
+import time
+import zlib
 
 import pytest
 
-from lomond._http11 import BodyReader, HeadReader, check_header, encode_answer
+from lomond._http11 import BodyReader, HeadReader, check_header, decode_body, encode_answer
 from lomond.errors import CriticalProtocolError
 from lomond.response import Response
 
@@ -183,6 +186,66 @@ def test_statuses_without_a_body(status, is_complete):
 @pytest.mark.parametrize('size', [1, 7, 99, 100, 101, 1000])
 def test_body_limit(headers, data, size):
     assert body_of(headers, data, size, limit=100) == (b'x' * 100, True)
+
+
+TEXT = b'{"error": "not found"}' * 50
+LONG = os.urandom(30000)
+
+
+def pack(data=TEXT, window_bits=31):
+    packer = zlib.compressobj(6, zlib.DEFLATED, window_bits)
+    return packer.compress(data) + packer.flush()
+
+
+CODED = [
+    # Content-Encoding, what came, the body
+    ('gzip', pack(), TEXT), ('x-gzip', pack(), TEXT), ('GZip', pack(), TEXT),
+    ('deflate', pack(TEXT, 15), TEXT), ('deflate', pack(TEXT, -15), TEXT), ('deflate', pack(), TEXT), ('gzip', pack(TEXT, 15), TEXT),
+    ('identity', TEXT, TEXT), ('gzip', b'', b''), ('deflate', b'', b''), ('gzip', pack(b''), b''),
+    ('gzip', pack(b'ab') + pack(b'') + pack(b'c'), b'abc'), ('gzip', pack(b'ab') + b'\0' * 9, b'ab'),
+    ('deflate', pack(b'ab', 15) + b'more', b'ab'), ('deflate', pack(b'ab', -15) + b'more', b'ab'),
+    ('gzip, deflate', pack(pack(), 15), TEXT), ('identity, gzip, identity', pack(), TEXT),
+    ('gzip\r\nContent-Encoding: deflate', pack(pack(), 15), TEXT),
+    # bombs
+    ('gzip', pack(b'\0' * 10 ** 7), b'\0' * 65536), ('deflate', pack(b'\0' * 10 ** 7, -15), b'\0' * 65536),
+    ('gzip, gzip', pack(pack(b'\0' * 10 ** 7)), b'\0' * 65536),
+    # cut off
+    ('gzip', pack(LONG)[:9], b''), ('gzip', pack()[:-8], TEXT), ('gzip', pack()[:-1], TEXT),
+    # not what it says
+    ('br', pack(), pack()), ('gzip, br', pack(), pack()), ('br, gzip', pack(), pack()), ('*', TEXT, TEXT),
+    ('compress', pack(), pack()), ('gzip', TEXT, TEXT), ('deflate', TEXT, TEXT), ('gzip', b'a', b'a'),
+    ('gzip', pack(TEXT, -15), pack(TEXT, -15)), (', '.join(['gzip'] * 5), pack(), pack())]
+
+
+@pytest.mark.parametrize('coding, data, body', CODED, ids=[str(at) for at in range(len(CODED))])
+@pytest.mark.parametrize('size', [1, 999, 10 ** 6])
+def test_coded_body(coding, data, body, size):
+    header = 'Content-Encoding: {}\r\n'.format(coding).encode('ascii')
+    assert body_of(header, data, size) == (body, False)
+    length = 'Content-Length: {}\r\n'.format(len(data)).encode('ascii')
+    assert body_of(header + length, data + b'more', size) == (body, True)
+    chunked = '{:x}\r\n'.format(len(data)).encode('ascii') + data + b'\r\n0\r\n\r\n' if data else b'0\r\n\r\n'
+    assert body_of(header + CHUNKED, chunked, size) == (body, True)
+
+
+def test_transfer_coding_gzip():
+    assert body_of(b'Transfer-Encoding: gzip\r\n', pack(), 7) == (TEXT, False)
+    chunk = '{:x}\r\n'.format(len(pack())).encode('ascii') + pack() + b'\r\n0\r\n\r\n'
+    assert body_of(b'Transfer-Encoding: gzip, chunked\r\n', chunk, 7) == (TEXT, True)
+
+
+@pytest.mark.parametrize('rest', [b'', b'x' * 100, pack()], ids='abc')
+def test_good_part_of_a_broken_body(rest):
+    found = decode_body(pack(LONG)[:20000] + rest, ['gzip'])
+    assert 19900 < len(found) < 20200 and found[:19900] == LONG[:19900]
+
+
+@pytest.mark.parametrize('packed', [pack(b'') * 3000, pack(b'x') * 3000, pack(b'x' * 65536)[:50] * 900],
+                         ids='abc')
+def test_odd_members_take_no_time(packed):
+    start = time.time()
+    assert len(decode_body(packed[:65536], ['gzip'] * 4)) <= 65536
+    assert time.time() - start < 3
 
 
 @pytest.mark.parametrize('make', [bytes, bytearray, memoryview])

@@ -88,6 +88,9 @@ G('limits', 'the headers of the answer', '_http11.py',
 G('limits', 'the body of a rejection', '_http11.py',
   'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]',
   'http11::body_limit')
+G('limits', 'a compressed body is not inflated beyond it', '_http11.py',
+  'inflater.decompress(rest, limit - size)', 'inflater.decompress(rest)',
+  'http11::coded_body')
 G('limits', 'the answer of a proxy', 'network/proxy_handshake.py',
   'HeadReader(_ANSWER_LIMIT)', 'HeadReader(1 << 30)',
   'proxy_handshake::connect_fails')
