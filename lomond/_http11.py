@@ -14,6 +14,8 @@ from .response import TOKEN_CHARACTERS, escape, is_token
 
 #: Default limits of a header block and of a kept body, in bytes.
 HEAD_LIMIT = BODY_LIMIT = 64 * 1024
+#: Informational answers that are skipped before the final one.
+MOST_INFORMATIONAL = 16
 
 # Most content codings of one body that are decoded; more than one is rare.
 _MOST_CODINGS = 4
@@ -22,10 +24,17 @@ _MOST_CODINGS = 4
 _CHUNK_LINE_LIMIT = 4096
 
 _HEAD_END = Pattern(b'\n\r?\n')
+_INFORMATIONAL = Pattern(b'HTTP/[^ \r\n]* 1(?!01)[0-9][0-9](?![^ \r\n])')
 # Plain digits: int() would also take '+12', '1_2' and ' 12'.
 _LENGTH = Pattern('[0-9]{1,18}\\Z')
 _CHUNK_SIZE = Pattern(b'[0-9A-Fa-f]{1,15}\\Z')
 _BAD_IN_VALUE = Pattern(b'[\x00-\x08\x0a-\x1f\x7f]')
+
+# How other protocols than HTTP/1 begin, each octet as those that it may be.
+_ANY = range(256)
+_TLS = (0x14, 0x15, 0x16, 0x17), (3,), (0, 1, 2, 3, 4)                  # RFC 8446, 5.1
+_HTTP_2 = (0,), _ANY, _ANY, (4, 7), _ANY, (0,), (0,), (0,), (0,)        # RFC 9113, 4.1: SETTINGS, GOAWAY
+_PREFACE = (0x50,), (0x52,), (0x49,)                                    # RFC 9113, 3.4: PRI
 
 _REASON_PHRASES = {
     101: 'Switching Protocols', 200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found',
@@ -37,22 +46,32 @@ _REASON_PHRASES = {
 class HeadReader(object):
     """Finds the end of a header block; feeding it byte by byte takes linear time.
 
-    Lines may end in a bare LF.  It must not be fed again after it has returned a head,
-    or raised.
+    Lines may end in a bare LF.  Informational answers (1xx other than 101) are skipped:
+    the final one counts (RFC 9110, 15.2).  It must not be fed again after it has
+    returned a head, or raised.
 
-    :param limit: octets of the block, its blank line included, that are allowed
+    :param limit: octets of the block, its blank line included, that are allowed, and of
+        the skipped ones before it
     :param kind: ``'response'`` or ``'request'``: what the first line must look like
+    :param tls: text: what to say if TLS comes instead of a response
 
     .. attribute:: surplus
 
         bytes that came after the blank line.
+
+    .. attribute:: tls
+
+        the argument; it may be changed until the first bytes come.
     """
 
-    def __init__(self, limit=HEAD_LIMIT, kind='response'):
+    def __init__(self, limit=HEAD_LIMIT, kind='response', tls='the peer speaks TLS'):
         if kind not in ('response', 'request'):
             raise ValueError("kind must be 'response' or 'request', not {!r}".format(kind))
         self.surplus = b''
+        self.tls = tls
         self._limit = limit
+        self._skipped = 0               # informational answers so far
+        self._skipped_size = 0
         self._is_response = kind == 'response'
         self._started = False           # the beginning of the first line has been judged
         self._buffer = bytearray()
@@ -63,23 +82,38 @@ class HeadReader(object):
         :param data: bytes, bytearray or memoryview
         :returns: the block as bytes, including the blank line; None until it is
             complete
-        :raises CriticalProtocolError: as soon as the first line cannot be HTTP, or the
-            block cannot end within the limit
+        :raises CriticalProtocolError: as soon as the first line cannot be HTTP, the
+            block cannot end within the limit, or there are too many informational
+            answers
         """
         buffer = self._buffer
         known = len(buffer)
         buffer += data
-        if not self._started:
-            self._started = self._check_start(known)
-        match = _HEAD_END.search(buffer, max(known - 2, 0))
-        end = match.end() if match else len(buffer)
-        if end > self._limit:
-            raise CriticalProtocolError('header block is above {} KiB ({} bytes)'.format(
-                self._limit // 1024, self._limit))
-        if not match:
-            return None
-        self.surplus = bytes(buffer[end:])
-        return bytes(buffer[:end])
+        while True:
+            if not self._started:
+                self._started = self._check_start(known)
+            match = _HEAD_END.search(buffer, max(known - 2, 0))
+            end = match.end() if match else len(buffer)
+            if self._skipped_size + end > self._limit:
+                raise CriticalProtocolError('header block is above {} KiB ({} bytes{})'.format(
+                    self._limit // 1024, self._limit,
+                    ', with the informational answers before it' if self._skipped else ''))
+            if not match:
+                return None
+            if not _INFORMATIONAL.match(buffer):     # no request begins like that
+                self.surplus = bytes(buffer[end:])
+                return bytes(buffer[:end])
+            self._skip(end)
+            known = 0
+
+    def _skip(self, size):
+        self._skipped += 1
+        self._skipped_size += size
+        if self._skipped > MOST_INFORMATIONAL:
+            raise CriticalProtocolError('more than {} informational answers (1xx) came before the '
+                                        'final one'.format(MOST_INFORMATIONAL))
+        self._started = False
+        del self._buffer[:size]
 
     def _check_start(self, known):
         """Return True if the first line begins well, False if that is not known yet."""
@@ -93,9 +127,19 @@ class HeadReader(object):
             good = not method.translate(None, TOKEN_CHARACTERS) and space != 0
             whole, wanted = space >= 0, 'a method and a blank'
         if not good:
-            raise CriticalProtocolError("{} is not HTTP; it begins with '{}', not with {}".format(
-                'response' if self._is_response else 'request', escape(bytes(buffer[:40]), 32), wanted))
+            raise CriticalProtocolError("{} is not HTTP; it begins with '{}', not with {}{}".format(
+                'response' if self._is_response else 'request', escape(bytes(buffer[:40]), 32), wanted,
+                self._guess() if self._is_response else ''))
         return whole
+
+    def _guess(self):
+        """Say what else it seems to be: it is decided on the octets that are there."""
+        start = self._buffer
+        http_2 = 'the server speaks HTTP/2'
+        for form, words in ((_TLS, self.tls), (_HTTP_2, http_2), (_PREFACE, http_2)):
+            if all(octet in allowed for octet, allowed in zip(start, form)):
+                return '{}{}'.format('; ' if len(start) >= len(form) else '; perhaps ', words)
+        return ''
 
 
 class BodyReader(object):

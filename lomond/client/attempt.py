@@ -211,6 +211,8 @@ class Attempt(object):
         endpoint = self._endpoint
         try:
             prepare_request(endpoint, self)
+            if self.target.is_secure:
+                self.core.handshake.note_tls()
             self._proxy = None
             if endpoint.uds is None:
                 self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.proxy_variables)

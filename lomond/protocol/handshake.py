@@ -138,7 +138,11 @@ class ClientHandshake(object):
         self._key, self._deflate = key, deflate
         self._protocols = protocols if callable(protocols) else tuple(protocols)
         self._on_response, self._process_extensions = on_response, process_extensions
-        self._reader = HeadReader(kind='response')
+        self._reader = HeadReader(kind='response', tls='the server speaks TLS; use wss')
+
+    def note_tls(self):
+        """Note that the connection is TLS already: ``wss`` is no advice then."""
+        self._reader.tls = 'the server speaks TLS inside of TLS'
 
     def receive(self, data):
         """Take the bytes that have arrived.

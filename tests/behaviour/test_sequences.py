@@ -431,8 +431,35 @@ def test_no_limit_for_connecting(none):
     play(script, connect_timeout=none).ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
+HINT = b'HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n'
+
+
+@pytest.mark.parametrize('before', [HINT, HINT * 16])
+@pytest.mark.parametrize('pause', [0, 0.05])
+def test_informational_answers_before_the_final_one(before, pause):
+    def upgraded(peer):
+        peer.read_head()
+        peer.send(before)
+        time.sleep(pause)
+        peer.agree()
+        peer.text('hello')
+        peer.end()
+    play(upgraded).ended(GOOD + ' text closing disconnected', 'closed', True, 1000)
+
+    def refused(peer):
+        peer.read_head()
+        peer.send(before[:-3])
+        time.sleep(pause)
+        peer.send(before[-3:] + b'HTTP/1.1 503 x\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy')
+        peer.read_end()
+    played = play(refused).ended('connecting connected rejected disconnected', 'closed', True)
+    response = played.one('rejected').response
+    assert (response.status_code, response.get('retry-after'), response.body) == (503, '7', b'busy')
+
+
 @pytest.mark.parametrize('end, data', [
     ('drop', b''), ('drop', b'HTTP/1.1 101 Swit'), ('drop', b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n'),
+    ('drop', HINT), ('finish', HINT * 16), ('drop', HINT + b'HTTP/'),
     ('finish', b''), ('reset', b''), ('reset', b'HTTP/1.1 101 Swit'),
 ])
 def test_drop_in_the_answer(end, data):
@@ -680,7 +707,8 @@ def test_connected_by_odd_but_good_answers():
 # -- no HTTP
 
 @pytest.mark.parametrize('data', [
-    b'SSH-2.0-OpenSSH_9.6\r\n', b'\x15\x03\x01\x00\x02\x02\x46', b'\x81\x05hello',
+    b'SSH-2.0-OpenSSH_9.6\r\n', b'\x15\x03\x01\x00\x02\x02\x46', b'\x81\x05hello', b'\x00', HINT * 17,
+    HINT + b'HTTP/1.1 101 Switching Protocols\r\n' + b'X-Fill: ' + b'x' * 65500,
     b'HTTP/1.1 101 Switching Protocols\r\n' + b'X-Fill: ' + b'x' * 70000,
     b'HTTP/1.1 101 Switching Protocols\r\n' + b'X-Fill: y\r\n' * 7000,
 ])
@@ -695,6 +723,7 @@ def test_no_http(data):
     problem = played.one('protocol_error')
     assert problem.critical is True
     assert bare(played.last.reason) == 'disconnected; ' + problem.error != played.last.reason
+    assert ('the server speaks TLS; use wss' in problem.error) == (data[:1] == b'\x15')
     assert not played.last.graceful
     assert played.elapsed < SLACK
 

@@ -225,6 +225,8 @@ ROWS = {
     'redirected': redirected,
     'no_answer': lambda world: said(lambda peer: (
         peer.read_head(), peer.server.stopping.wait(PATIENCE)), connect_timeout=LIMIT),
+    'speaks_tls_or_http_2': lambda world: sum([said(answers(data)) for data in (
+        b'\x15\x03\x01\x00\x02\x02\x46', b'\x00\x00\x00\x04\x00\x00\x00\x00\x00')], []),
     'hangs_up': lambda world: said(lambda peer: (peer.read_head(), peer.drop())),
     'closed_before_ready': lambda world: said(lambda peer: peer.read_end(), {'connected': close}),
     'server_closes': lambda world: said(after_accept(('end',))),

@@ -90,6 +90,79 @@ def test_head_limit_without_an_end():
         assert str(caught.value) == 'header block is above 2 KiB (2048 bytes)'
 
 
+FINAL = b'HTTP/1.1 101 x\r\nA: b\r\n\r\n'
+
+
+def find_head(data, size, **options):
+    """Return what a reader finds in data that comes in pieces of this size."""
+    reader = HeadReader(**options)
+    for start in range(0, len(data), size):
+        found = reader.feed(data[start:start + size])
+        if found is not None:
+            return found, reader.surplus + data[start + size:]
+
+
+@pytest.mark.parametrize('before', [
+    b'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n', b'HTTP/1.1 100 Continue\r\n\r\n' * 16,
+    b'HTTP/1.1 102\r\n\r\n', b'HTTP/1.0 199 \n\n', b'HTTP/1.1 100 x\r\nContent-Length: 5\r\n\r\n'])
+@pytest.mark.parametrize('final', [
+    FINAL, b'HTTP/1.1 404\r\n\r\n', b'HTTP/1.1 1000\n\n', b'HTTP/1.1 0103 \n\n', b'HTTP/1.1 103x\n\n',
+    b'HTTP/1.1 10\n\n', b'HTTP/1.1  103\n\n'])
+@pytest.mark.parametrize('size', [1, 2, 5, 10 ** 6])
+def test_informational_answers_are_skipped(before, final, size):
+    assert find_head(before + final + b'\x81\x01a', size) == (final, b'\x81\x01a')
+    assert find_head(before, size) is None
+
+
+@pytest.mark.parametrize('data, message', [
+    (b'HTTP/1.1 100\r\n\r\n' * 17, 'more than 16 informational answers (1xx) came before the final one'),
+    (b'HTTP/1.1 100 x\r\nFill: ' + b'y' * 60000 + b'\r\n\r\nHTTP/1.1 101 x\r\nFill: ' + b'y' * 6000,
+     'header block is above 64 KiB (65536 bytes, with the informational answers before it)'),
+    (b'HTTP/1.1 100 x\r\n\r\nSSH-2.0\r\n', "response is not HTTP; it begins with 'S")])
+@pytest.mark.parametrize('size', [1, 1000, 10 ** 6])
+def test_informational_answers_without_an_end(data, message, size):
+    with pytest.raises(CriticalProtocolError) as caught:
+        find_head(data, size)
+    assert str(caught.value).startswith(message)
+
+
+def test_all_heads_together_may_be_64_kib():
+    def data(size):
+        first = b'HTTP/1.1 100 x\r\nFill: ' + b'y' * 5000 + b'\r\n\r\n'
+        start = b'HTTP/1.1 101 x\r\nFill: '
+        return first + start + b'y' * (size - len(first) - len(start) - 4) + b'\r\n\r\n'
+    assert find_head(data(65536), 4096)[1] == b''
+    with pytest.raises(CriticalProtocolError):
+        find_head(data(65537), 4096)
+
+
+TLS, HTTP_2 = 'the server speaks TLS; use wss', 'HTTP/2'
+
+
+@pytest.mark.parametrize('data, words', [
+    (b'\x15\x03\x01\x00\x02\x02\x46', TLS), (b'\x16\x03\x03\x00\x7a\x02\x00', TLS),
+    (b'\x15\x03\x00\x00\x02\x02\x28', TLS), (b'\x17\x03\x03', TLS),
+    (b'\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64', HTTP_2),
+    (b'\x00\x00\x00\x04\x01\x00\x00\x00\x00', HTTP_2), (b'\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00', HTTP_2),
+    (b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', HTTP_2),
+    # neither
+    (b'\x80\x2e\x04\x00\x01\x00\x02', None), (b'\x80\x03\x00\x00\x01', None), (b'\x15\x04\x01', None),
+    (b'\x16\x03\x09', None), (b'\x00\x00\x12\x00\x00\x00\x00\x00\x00', None),
+    (b'\x00\x00\x12\x04\x00\x00\x00\x00\x05', None), (b'\x00' * 20, None), (b'PROXY TCP4', None),
+    (b'<html>It works</html>', None), (b'220 mail.example.test ESMTP\r\n', None), (b'SSH-2.0-x\r\n', None),
+    (b'-ERR unknown command\r\n', None), (b'\x81\x05hello', None), (b'{}', None)])
+def test_other_protocols_are_named(data, words):
+    """On the first octet already, so that one that came alone is not waited for."""
+    for size in (1, 2, len(data)):
+        with pytest.raises(CriticalProtocolError) as caught:
+            find_head(data, size, tls=TLS)
+        text = str(caught.value)
+        assert 'response is not HTTP;' in text
+        if words is not None and data[:1] != b'P' or size == len(data):
+            assert (TLS in text, HTTP_2 in text) == (words == TLS, words == HTTP_2) or 'perhaps' in text
+            assert ('perhaps' in text) == (words is not None and size < 3)
+
+
 def test_surplus_does_not_count():
     reader = HeadReader(limit=100)
     assert reader.feed(b'HTTP/1.1 101\r\n\r\n' + b'x' * 100000) == b'HTTP/1.1 101\r\n\r\n'
@@ -200,8 +273,9 @@ def pack(data=TEXT, window_bits=31):
 CODED = [
     # Content-Encoding, what came, the body
     ('gzip', pack(), TEXT), ('x-gzip', pack(), TEXT), ('GZip', pack(), TEXT),
-    ('deflate', pack(TEXT, 15), TEXT), ('deflate', pack(TEXT, -15), TEXT), ('deflate', pack(), TEXT), ('gzip', pack(TEXT, 15), TEXT),
-    ('identity', TEXT, TEXT), ('gzip', b'', b''), ('deflate', b'', b''), ('gzip', pack(b''), b''),
+    ('deflate', pack(TEXT, 15), TEXT), ('deflate', pack(TEXT, -15), TEXT), ('deflate', pack(), TEXT),
+    ('gzip', pack(TEXT, 15), TEXT), ('identity', TEXT, TEXT), ('gzip', b'', b''), ('deflate', b'', b''),
+    ('gzip', pack(b''), b''),
     ('gzip', pack(b'ab') + pack(b'') + pack(b'c'), b'abc'), ('gzip', pack(b'ab') + b'\0' * 9, b'ab'),
     ('deflate', pack(b'ab', 15) + b'more', b'ab'), ('deflate', pack(b'ab', -15) + b'more', b'ab'),
     ('gzip, deflate', pack(pack(), 15), TEXT), ('identity, gzip, identity', pack(), TEXT),

@@ -83,8 +83,14 @@ G('limits', 'pongs that cannot be written do not pile up', 'protocol/send_queue.
   '<= MAX_QUEUED_PONGS', '<= 1 << 40',
   'send_queue::pong_queue_is_bounded', 'connection::pongs_are_bounded_when_they_cannot_be_written')
 G('limits', 'the headers of the answer', '_http11.py',
-  'if end > self._limit:', 'if False:',
+  'if self._skipped_size + end > self._limit:', 'if False:',
   'http11::head_limit_without_an_end', 'sequences::no_http')
+G('limits', 'informational answers before it', '_http11.py',
+  'if self._skipped > MOST_INFORMATIONAL:', 'if False:',
+  'http11::informational_answers_without_an_end', 'sequences::no_http')
+G('limits', 'the heads of all answers together', '_http11.py',
+  'self._skipped_size += size', 'pass',
+  'http11::informational_answers_without_an_end', 'http11::all_heads_together_may_be_64_kib')
 G('limits', 'the body of a rejection', '_http11.py',
   'data[position:min(end, position + self._limit - len(self._body))]', 'data[position:end]',
   'http11::body_limit')
