@@ -131,7 +131,8 @@ class ConnectFail(Event):
 
 
 class Connected(Event):
-    """TCP, proxy and TLS are up and the request for the upgrade is sent.
+    """TCP, proxy and TLS are up; the request for the upgrade is sent, or is still being
+    sent if the server answers early.
 
     :param url: the URL, text
     :param proxy: URL of the proxy without credentials, None without a proxy

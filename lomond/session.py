@@ -183,7 +183,7 @@ class WebsocketSession(Steps):
         return '{} ({})'.format(reason, self._address)
 
     def _connect_steps(self):
-        """Connect and send the request.
+        """Connect and send the request, or what of it is sent when the answer begins.
 
         :returns: a generator that yields None to wait; afterwards ``_failure`` says how
             it went
@@ -213,8 +213,10 @@ class WebsocketSession(Steps):
                 driver.writer.try_flush()
                 # First: a stream that was shut down is a broken one, too.
                 self._check('request failed', stage)
-                if driver.writer.error is not None:
-                    error = driver.find_cause()
+                if driver.answer_has_begun():
+                    return              # what is left of the request is written meanwhile
+                error = driver.find_cause()
+                if error is not None:
                     raise DialFail('request failed; ' + describe_error(error), stage, error,
                                    blames_address=True)
                 if not driver.writer.has_tail():

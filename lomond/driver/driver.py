@@ -49,6 +49,7 @@ from __future__ import absolute_import, division, unicode_literals
 import weakref
 
 from .._compat import OS_ERRORS, fork_id, get_ident
+from ..errors import TransportFail
 from ..events import Binary, Text
 from ..network.poller import READ
 from ..network.stream import retry_pause
@@ -350,13 +351,25 @@ class Driver(object):
             yield event
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
 
+    # -- while the request is being sent
+
+    def answer_has_begun(self):
+        """Return True if bytes of the answer are there before the whole request is out.
+
+        They are kept.  A server may refuse a request that it has not read to its end,
+        and reset the connection (RFC 9112, 9.3); Linux still has what came before that.
+        """
+        if self.writer.error is not None or self.writer.has_tail():
+            self.reader.read_ahead(1)
+        return bool(self.reader.parts)
+
     def find_cause(self):
-        """Return the exception that says most about a write that failed.
+        """Return the exception that says most about why nothing more can be sent, if so.
 
         The peer may have said why: a TLS alert can come right after the handshake.
         """
-        try:
-            self.stream.recv_into(self.core.get_buffer())
-        except OS_ERRORS as error:
-            return error
-        return getattr(self.writer.error, 'error', None) or self.writer.error
+        end, write_error = self.reader.end, self.writer.error
+        if end is None and write_error is None:
+            return None
+        return end or getattr(write_error, 'error', None) or write_error or TransportFail(
+            'the server closed the connection')

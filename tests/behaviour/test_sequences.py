@@ -30,6 +30,7 @@ from support.peer import PATIENCE, Gone, Server
 
 from lomond import WebSocket, errors
 from lomond._compat import OS_ERRORS, monotonic
+from lomond.auth import DigestAuth
 from lomond.driver import deadlines, lifecycle
 from lomond.session import WebsocketSession
 
@@ -506,6 +507,62 @@ def test_request_that_nobody_takes():
     assert played.names == 'connecting connect_fail'
     assert played.last.reason == 'request failed; upgrade timed out after 0.3s'
     assert played.elapsed < 0.3 + SLACK
+
+
+#: For a request that the kernel does not take as a whole.
+LONG = {'headers': {'X-Long': 'x' * 60000}, 'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)]}
+
+
+def play_long(how, answer, end):
+    def script(peer):
+        peer.recv(2048)
+        peer.send(answer)
+        if end:
+            getattr(peer, end)()
+        peer.server.stopping.wait(PATIENCE)
+    server = dict(how[0], receive_buffer=4096, is_strict=False)
+    return play(script, options=dict(how[1], **LONG), server=server)
+
+
+@pytest.mark.parametrize('end', ['drop', 'finish', 'reset', 'wait_gone', None])
+@pytest.mark.parametrize('answer', [
+    b'HTTP/1.1 431 Too Large\r\nContent-Length: 9\r\n\r\ntoo large',
+    HINT + b'HTTP/1.0 431 Too Large\r\n\r\ntoo large'])
+def test_answer_before_the_request_is_sent(how, end, answer, monkeypatch):
+    """It is told, whatever becomes of the request (RFC 9112, 9.5)."""
+    monkeypatch.setattr(lifecycle, 'BODY_WAIT', 0.2)
+    played = play_long(how, answer, end)
+    played.ended('connecting connected rejected disconnected', 'closed', True)
+    response = played.one('rejected').response
+    assert (response.status_code, response.body) == (431, b'too large')
+    assert played.elapsed < 1
+
+
+@pytest.mark.parametrize('answer, names, reason', [
+    (b'', 'connecting connect_fail', 'request failed; '),
+    (HINT, 'connecting connected disconnected', 'socket fail; '),
+    (b'HTTP/1.1 4', 'connecting connected disconnected', 'socket fail; '),
+    (b'SSH-2.0-x\r\n', 'connecting connected protocol_error disconnected', 'disconnected; response is not')])
+@pytest.mark.parametrize('end', ['drop', 'finish', 'reset'])
+def test_no_answer_before_the_request_is_sent(how, answer, names, reason, end):
+    played = play_long(how, answer, end)
+    assert played.names == names
+    assert played.last.reason.startswith(reason)
+    assert played.elapsed < 1
+
+
+def test_challenge_before_the_request_is_sent():
+    def script(peer):
+        peer.recv(2048)
+        peer.send(b'HTTP/1.1 401 x\r\nWWW-Authenticate: Digest realm="x", nonce="n", qop="auth"\r\n\r\n')
+        peer.wait_gone()
+
+    def second(peer):
+        peer.accept()
+        peer.end()
+    played = play([script, second], options=dict(LONG, auth=DigestAuth('me', 'pw')),
+                  server={'receive_buffer': 4096, 'is_strict': False})
+    played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
 
 
 def test_request_that_cannot_be_made():
