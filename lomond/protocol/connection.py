@@ -391,7 +391,7 @@ class Connection(states.Progress):
             options = self._deflate or Deflate()
             self._encoder.codec = PerMessageDeflate(
                 parameters, self.role.masks_outgoing, options.level, options.mem_level,
-                options.min_size)
+                options.min_size, options.zlib)
 
     def drop_codec(self):
         """Drop the codec and zlib's memory; a sender may still hold it."""

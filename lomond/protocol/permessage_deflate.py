@@ -47,9 +47,10 @@ class PerMessageDeflate(object):
     :param parameters: :class:`~lomond.protocol.permessage_deflate.DeflateParameters`
     :param is_client: true if our side is the client
     :param level, mem_level, min_size: as in :class:`~lomond.compression.Deflate`
+    :param module: the module to use; None for :mod:`zlib`
     """
 
-    def __init__(self, parameters, is_client, level=6, mem_level=8, min_size=0):
+    def __init__(self, parameters, is_client, level=6, mem_level=8, min_size=0, module=None):
         if is_client:
             window_bits = parameters.client_max_window_bits
             self._compress_anew = parameters.client_no_context_takeover
@@ -60,9 +61,13 @@ class PerMessageDeflate(object):
             self._inflate_anew = parameters.client_no_context_takeover
         # zlib has no raw deflate with 8 bits.  With 9 it looks back 250 bytes at most:
         # its window less MIN_LOOKAHEAD, 262 (MAX_DIST in deflate.h), so a window of 256
-        # is enough for the peer.
+        # is enough for the peer.  Another module may look back further: then nothing is
+        # compressed.
+        self._zlib = module = zlib if module is None else module
+        level = min(level, getattr(module, 'Z_BEST_COMPRESSION', 9))
         self._compressor_arguments = (level, zlib.DEFLATED, -max(window_bits, 9), mem_level)
-        self._min_size = min_size
+        self._errors = (zlib.error, getattr(module, 'error', zlib.error))
+        self._min_size = min_size if window_bits > 8 or module is zlib else sys.maxsize
         self._compressor = None         # guarded by the write lock; what follows is the reader's
         self._inflater = None
         self._in_message = False        # some of a message has been inflated, but not its end
@@ -86,7 +91,7 @@ class PerMessageDeflate(object):
             return _EMPTY               # zlib produces nothing for a second flush in a row
         compressor = self._compressor
         if compressor is None:
-            compressor = zlib.compressobj(*self._compressor_arguments)
+            compressor = self._zlib.compressobj(*self._compressor_arguments)
             if not self._compress_anew:
                 self._compressor = compressor
         head = compressor.compress(payload if type(payload) is bytes else to_bytes(payload))
@@ -123,7 +128,7 @@ class PerMessageDeflate(object):
                 self._history_size += len(result) + _OVERHEAD
                 if self._history_size > _MOST_HISTORY:
                     self._trim_history()
-        except zlib.error as error:
+        except self._errors as error:
             raise CriticalProtocolError('compressed message cannot be inflated; {}'.format(error_text(error)))
         if limit is not None and result is not None and len(result) > limit:
             return None
@@ -177,7 +182,7 @@ class PerMessageDeflate(object):
     def _new_inflater(self):
         # Always 15 bits: it costs nothing, and some peers ignore a smaller agreed
         # window.
-        inflater = zlib.decompressobj(-15)
+        inflater = self._zlib.decompressobj(-15)
         if self._history:
             self._trim_history()
             window = self._history[0]
@@ -330,6 +335,9 @@ def negotiate_client(deflate, extensions):
             raise CompressionParameterError(
                 'parameter server_max_window_bits of {} is {}; at most {} was asked for'.format(
                     NAME, read.get('server_max_window_bits', 'missing'), asked))
+        if deflate.client_max_window_bits is False and 'client_max_window_bits' in read:
+            raise CompressionParameterError(
+                'parameter client_max_window_bits of {} was not offered'.format(NAME))
         # The client's parameters in the offer are binding, even if the answer omits
         # them.
         parameters = DeflateParameters(
@@ -375,10 +383,10 @@ def _accept(deflate, read):
     for name in _WINDOWS:
         bits = min(read.get(name) or 15, getattr(deflate, name) or 15)
         # The client's may be in the answer only if it was in the offer (RFC 7692,
-        # 7.1.2.2); the server's has to be if it was.
+        # 7.1.2.2), and need not be even then; the server's has to be if it was.
         if name == 'client_max_window_bits' and name not in read:
             continue
         setattr(parameters, name, bits)
-        if bits < 15 or read.get(name):
+        if (bits < 15 or read.get(name)) and getattr(deflate, name) is not False:
             words.append('{}={}'.format(name, bits))
     return '; '.join(words), parameters

@@ -2,12 +2,17 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import copy
 import itertools
+import pickle
 import random
+import struct
+import zlib
 
 import pytest
 from six import unichr
 
+from lomond.auth import DigestAuth
 from lomond.compression import Deflate
 from lomond.errors import CompressionParameterError, HandshakeError
 from lomond.protocol.permessage_deflate import (
@@ -51,12 +56,12 @@ def test_order_of_the_arguments():
 
 @pytest.mark.parametrize('name, good, bad, allowed', [
     ('level', (0, 1, 9), (-1, 10, 2 ** 70), '0 - 9'), ('mem_level', (1, 9), (0, 10, -1), '1 - 9'),
-    ('client_max_window_bits', (None, 8, 15), (7, 16, 0, -15), '8 - 15'),
-    ('server_max_window_bits', (None, 8, 15), (7, 16, 0, -15), '8 - 15'),
+    ('client_max_window_bits', (None, False, 8, 15), (7, 16, 0, -15), '8 - 15, False or None'),
+    ('server_max_window_bits', (None, 8, 15), (7, 16, 0, -15), '8 - 15 or None'),
     ('min_size', (0, 1, 2 ** 31), (-1, 2 ** 70), '0 or more')])
 def test_numbers(name, good, bad, allowed):
     for value in good:
-        assert getattr(Deflate(**{str(name): value}), name) == value
+        assert getattr(Deflate(**{str(name): value}), name) is value
     for value in bad:
         with pytest.raises(ValueError) as caught:
             Deflate(**{str(name): value})
@@ -64,7 +69,8 @@ def test_numbers(name, good, bad, allowed):
     for value in (True, '9', b'9', 9.0, []):
         with pytest.raises(TypeError) as caught:
             Deflate(**{str(name): value})
-        assert str(caught.value) == '%s must be an integer, not %s' % (name, type(value).__name__)
+        assert str(caught.value) == '%s must be an integer%s, not %s' % (
+            name, allowed[6:] if 'None' in allowed else '', value if value is True else type(value).__name__)
 
 
 @pytest.mark.parametrize('name', NAMES[:2])
@@ -80,6 +86,8 @@ def test_flags(name):
     ({}, 'client_max_window_bits'), (dict(level=1, mem_level=9, min_size=100), 'client_max_window_bits'),
     (dict(client_max_window_bits=10), 'client_max_window_bits=10'),
     (dict(client_max_window_bits=15), 'client_max_window_bits=15'),
+    (dict(client_max_window_bits=False, server_max_window_bits=9), 'server_max_window_bits=9'),
+    (dict(client_max_window_bits=False, client_no_context_takeover=True), 'client_no_context_takeover'),
     (dict(server_max_window_bits=12), 'server_max_window_bits=12; client_max_window_bits'),
     (dict(server_no_context_takeover=True), 'server_no_context_takeover; client_max_window_bits'),
     (dict(client_no_context_takeover=True), 'client_no_context_takeover; client_max_window_bits'),
@@ -89,6 +97,30 @@ def test_flags(name):
      'client_max_window_bits=9')])
 def test_offer(options, offer):
     assert Deflate(**options).offer() == 'permessage-deflate; ' + offer
+    assert Deflate(client_max_window_bits=False).offer() == 'permessage-deflate'
+
+
+# -- another implementation
+
+def test_another_module():
+    options = Deflate(level=1, zlib=zlib)
+    assert options.zlib is zlib and Deflate().zlib is None
+    assert repr(options).endswith(', min_size=0, zlib=%r)' % zlib)
+    for twin in (copy.copy(options), copy.deepcopy(options), copy.deepcopy([options])[0]):
+        assert type(twin) is Deflate and twin is not options and vars(twin) == vars(options)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(options, protocol)
+        assert 'cannot be pickled' in str(caught.value)
+        assert vars(pickle.loads(pickle.dumps(Deflate(level=3), protocol))) == vars(Deflate(level=3))
+
+
+@pytest.mark.parametrize('module', ['zlib', 0, False, struct, DigestAuth('a', 'b')])
+def test_no_such_module(module):
+    with pytest.raises(TypeError) as caught:
+        Deflate(zlib=module)
+    assert str(caught.value) == (
+        'zlib must be a module with the interface of zlib, or None; %r has no compressobj' % (module,))
 
 
 # -- the header
@@ -193,7 +225,8 @@ def test_no_extension_and_junk():
     (dict(server_no_context_takeover=True), '; server_no_context_takeover', (True, False, 15, 15)),
     (dict(server_max_window_bits=12), '; server_max_window_bits=12', (False, False, 12, 15)),
     (dict(server_max_window_bits=12), '; server_max_window_bits=8', (False, False, 8, 15)),
-    (dict(server_max_window_bits=15), '; server_max_window_bits=15', (False, False, 15, 15))])
+    (dict(server_max_window_bits=15), '; server_max_window_bits=15', (False, False, 15, 15)),
+    (dict(client_max_window_bits=False), '; server_max_window_bits=9', (False, False, 9, 15))])
 def test_answers_to_other_offers(options, answer, expected):
     names, parameters = negotiate_client(Deflate(**options), [NAME + answer])
     assert values(parameters) == expected
@@ -216,6 +249,8 @@ REFUSED = [
     ({}, NAME + '; client_no_context_takeover=""',
      "parameter client_no_context_takeover of permessage-deflate has the value ''; none is allowed"),
     ({}, NAME + '; client_max_window_bits', bits_message('client_max_window_bits', 'no value')),
+    (dict(client_max_window_bits=False), NAME + '; client_max_window_bits=15',
+     'parameter client_max_window_bits of permessage-deflate was not offered'),
     (dict(server_no_context_takeover=True), NAME,
      'parameter server_no_context_takeover of permessage-deflate is missing; it was asked for'),
     (dict(server_max_window_bits=12), NAME,
@@ -269,6 +304,8 @@ def test_not_offered(options, answer, name):
     (dict(client_max_window_bits=11), ['; client_max_window_bits=9'], '; client_max_window_bits=9',
      (False, False, 15, 9)),
     (dict(client_max_window_bits=11), [''], '', (False, False, 15, 15)),
+    (dict(client_max_window_bits=False), ['; client_max_window_bits=9'], '', (False, False, 15, 9)),
+    (dict(client_max_window_bits=False), ['; client_max_window_bits'], '', (False, False, 15, 15)),
     # the first that can be accepted
     ({}, ['; unknown', '; server_max_window_bits=10'], '; server_max_window_bits=10', (False, False, 10, 15)),
     ({}, ['; server_max_window_bits', '; server_max_window_bits=7', ''], '', (False, False, 15, 15)),
@@ -293,7 +330,7 @@ def test_server_agrees_to_nothing(options, offers):
 
 
 def all_options():
-    for server_bits, client_bits in itertools.product((None, 8, 9, 12, 15), repeat=2):
+    for server_bits, client_bits in itertools.product((None, 8, 9, 12, 15), (None, False, 8, 9, 12, 15)):
         for server_flag, client_flag in itertools.product((False, True), repeat=2):
             yield Deflate(client_max_window_bits=client_bits, server_max_window_bits=server_bits,
                           client_no_context_takeover=client_flag, server_no_context_takeover=server_flag)

@@ -545,3 +545,52 @@ def test_close_while_another_thread_compresses():
     second = client.compress(b'second')
     assert client._compressor is None
     assert [server.inflate(data, True, None) for data in (first, second)] == [b'first', b'second']
+
+
+# -- another implementation
+
+class Module(object):
+    """Like zlib, with fewer levels and errors of its own; notes what is called."""
+
+    Z_BEST_COMPRESSION = 3
+
+    class error(Exception):
+        pass
+
+    def __init__(self):
+        self.called = []
+
+    def compressobj(self, level, *arguments):
+        self.called.append(level)
+        return zlib.compressobj(level, *arguments)
+
+    def decompressobj(self, window_bits):
+        self.called.append('decompress')
+        return self
+
+    def decompress(self, data, limit):
+        raise self.error('no')
+
+
+def test_another_module_is_used_both_ways():
+    module = Module()
+    codec = PerMessageDeflate(DeflateParameters(), True, module=module)
+    assert pair()[1].inflate(codec.compress(TEXT), True, None) == TEXT
+    with raises(CriticalProtocolError, 'compressed message cannot be inflated; no'):
+        codec.inflate(HELLO, True, None)
+    assert module.called == [3, 'decompress']
+    module.called = []
+    for level in (0, 2):
+        PerMessageDeflate(DeflateParameters(), False, level, module=module).compress(TEXT)
+    assert module.called == [0, 2]
+
+
+def test_another_module_that_may_look_back_too_far():
+    """A window of 256 bytes is what only zlib is known to keep to."""
+    def codec(is_client, module):
+        bits = {'client_max_window_bits' if is_client else 'server_max_window_bits': 8}
+        return PerMessageDeflate(DeflateParameters(**bits), is_client, module=module)
+    for is_client in (True, False):
+        assert codec(is_client, Module()).compress(TEXT) is None
+        assert codec(is_client, zlib).compress(TEXT) is not None
+    assert codec(True, Module()).compress(b'') is None
