@@ -105,13 +105,12 @@ def find_head(data, size, **options):
 @pytest.mark.parametrize('before', [
     b'HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n', b'HTTP/1.1 100 Continue\r\n\r\n' * 16,
     b'HTTP/1.1 102\r\n\r\n', b'HTTP/1.0 199 \n\n', b'HTTP/1.1 100 x\r\nContent-Length: 5\r\n\r\n'])
-@pytest.mark.parametrize('final', [
-    FINAL, b'HTTP/1.1 404\r\n\r\n', b'HTTP/1.1 1000\n\n', b'HTTP/1.1 0103 \n\n', b'HTTP/1.1 103x\n\n',
-    b'HTTP/1.1 10\n\n', b'HTTP/1.1  103\n\n'])
-@pytest.mark.parametrize('size', [1, 2, 5, 10 ** 6])
-def test_informational_answers_are_skipped(before, final, size):
-    assert find_head(before + final + b'\x81\x01a', size) == (final, b'\x81\x01a')
-    assert find_head(before, size) is None
+def test_informational_answers_are_skipped(before):
+    for size in (1, 2, 5, 10 ** 6):
+        assert find_head(before, size) is None
+        for final in (FINAL, b'HTTP/1.1 404\r\n\r\n', b'HTTP/1.1 1000\n\n', b'HTTP/1.1 0103 \n\n',
+                      b'HTTP/1.1 103x\n\n', b'HTTP/1.1 10\n\n', b'HTTP/1.1  103\n\n'):
+            assert find_head(before + final + b'\x81\x01a', size) == (final, b'\x81\x01a')
 
 
 @pytest.mark.parametrize('data, message', [
@@ -119,11 +118,11 @@ def test_informational_answers_are_skipped(before, final, size):
     (b'HTTP/1.1 100 x\r\nFill: ' + b'y' * 60000 + b'\r\n\r\nHTTP/1.1 101 x\r\nFill: ' + b'y' * 6000,
      'header block is above 64 KiB (65536 bytes, with the informational answers before it)'),
     (b'HTTP/1.1 100 x\r\n\r\nSSH-2.0\r\n', "response is not HTTP; it begins with 'S")])
-@pytest.mark.parametrize('size', [1, 1000, 10 ** 6])
-def test_informational_answers_without_an_end(data, message, size):
-    with pytest.raises(CriticalProtocolError) as caught:
-        find_head(data, size)
-    assert str(caught.value).startswith(message)
+def test_informational_answers_without_an_end(data, message):
+    for size in (1, 1000, 10 ** 6):
+        with pytest.raises(CriticalProtocolError) as caught:
+            find_head(data, size)
+        assert str(caught.value).startswith(message)
 
 
 def test_all_heads_together_may_be_64_kib():
@@ -292,8 +291,8 @@ CODED = [
 
 
 @pytest.mark.parametrize('coding, data, body', CODED, ids=[str(at) for at in range(len(CODED))])
-@pytest.mark.parametrize('size', [1, 999, 10 ** 6])
-def test_coded_body(coding, data, body, size):
+def test_coded_body(coding, data, body):
+    size = 1 if len(data) < 5000 else 999
     header = 'Content-Encoding: {}\r\n'.format(coding).encode('ascii')
     assert body_of(header, data, size) == (body, False)
     length = 'Content-Length: {}\r\n'.format(len(data)).encode('ascii')
