@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lomond import WebSocket
+from lomond.compression import Deflate
 from lomond.events import Event, Text
 from lomond.persist import persist
 from lomond.response import Response
@@ -24,6 +25,7 @@ WebSocket('ws://a/', proxies='http://proxy')  # type: ignore[arg-type]
 WebSocket('ws://a/', auth='user:password')  # type: ignore[arg-type]
 WebSocket('ws://a/', timeout=3)  # type: ignore[call-arg]
 WebSocket('ws://a/', trace=print)
+Deflate(client_max_window_bits=True)  # type: ignore[arg-type]
 websocket.connect(poll=None)  # type: ignore[call-overload]
 websocket.connect(session_class=Text)  # type: ignore[arg-type]
 websocket.connect(connect_timout=3)  # type: ignore[call-overload]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import zlib
 from collections.abc import Generator
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -44,6 +45,7 @@ WebSocket('ws://a/', proxies={'all': None})
 proxies = {'https': 'socks5h://proxy'}
 WebSocket('ws://a/', proxies=proxies, protocols=('a', 'b'), trace=True)
 WebSocket('ws://a/', compress=Deflate(level=1, client_no_context_takeover=True, min_size=64))
+WebSocket('ws://a/', compress=Deflate(client_max_window_bits=False, zlib=zlib))
 WebSocket('ws://a/', ssl_verify=False, ssl_cafile='ca.pem')
 WebSocket('ws://a/', ssl_cafile=Path('ca.pem'), ssl_cert=('cert.pem', Path('key.pem'), 'password'))
 WebSocket('ws://a/', ssl_cert='both.pem', ssl_fingerprint='sha256:' + 32 * 'AB')
