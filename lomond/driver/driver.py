@@ -371,5 +371,4 @@ class Driver(object):
         end, write_error = self.reader.end, self.writer.error
         if end is None and write_error is None:
             return None
-        return end or getattr(write_error, 'error', None) or write_error or TransportFail(
-            'the server closed the connection')
+        return end or getattr(write_error, 'error', None) or write_error or TransportFail('connection lost')
