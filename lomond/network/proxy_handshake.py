@@ -20,8 +20,6 @@ from .url import ascii_name, bracketed, ip_bytes, printable
 
 # Limit for the heads of all answers to one request.
 _ANSWER_LIMIT = 64 * 1024
-# Most informational answers (1xx) before the final one.
-_MOST_INTERIM = 16
 
 
 class _Handshake(object):
@@ -129,40 +127,30 @@ class HttpConnect(_Handshake):
         if b'proxy-authorization' in own:
             pairs.append((b'Proxy-Authorization', own[b'proxy-authorization']))
         self._outgoing = encode_head('CONNECT {} HTTP/1.1'.format(self._target).encode('ascii'), pairs)
-        self._reader = HeadReader(_ANSWER_LIMIT)
-        self._room, self._interim = _ANSWER_LIMIT, 0
+        self._reader = HeadReader(_ANSWER_LIMIT, tls='the proxy speaks TLS; use https in its URL')
 
     def _parse(self, data):
         if self._body is not None:
             self._read_body(data)
             return
-        while data:
+        if data:
             self.is_second = False
-            try:
-                head = self._reader.feed(data)
-            except CriticalProtocolError as error:
-                self._fail(text_type(error))
-            if head is None:
-                return
-            response = Response(head)
-            code = response.status_code
-            if code is None or not 100 <= code < 1000:
-                self._fail("'{}' is not an HTTP status line".format(escape(response.first_line)))
-            if 200 <= code < 300:
-                # The tunnel follows, never a body, whatever Content-Length says.
-                self.is_done = True
-                self.surplus = self._reader.surplus
-                return
-            if code >= 300 or code == 101:
-                self._refuse(response)
-                return
-            # Skip other 1xx answers (RFC 9110, 15.2), but not without limit.
-            self._interim += 1
-            if self._interim > _MOST_INTERIM:
-                self._fail('more than {} informational answers (1xx)'.format(_MOST_INTERIM))
-            data = self._reader.surplus
-            self._room -= len(head)
-            self._reader = HeadReader(max(self._room, 0))
+        try:
+            head = self._reader.feed(data)
+        except CriticalProtocolError as error:
+            self._fail(text_type(error))
+        if head is None:
+            return
+        response = Response(head)
+        code = response.status_code
+        if code is None or not 100 <= code < 1000:
+            self._fail("'{}' is not an HTTP status line".format(escape(response.first_line)))
+        if 200 <= code < 300:
+            # The tunnel follows, never a body, whatever Content-Length says.
+            self.is_done = True
+            self.surplus = self._reader.surplus
+        else:
+            self._refuse(response)
 
     def _refuse(self, response):
         self.response = response

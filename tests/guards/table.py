@@ -98,7 +98,7 @@ G('limits', 'a compressed body is not inflated beyond it', '_http11.py',
   'inflater.decompress(rest, limit - size)', 'inflater.decompress(rest)',
   'http11::coded_body')
 G('limits', 'the answer of a proxy', 'network/proxy_handshake.py',
-  'HeadReader(_ANSWER_LIMIT)', 'HeadReader(1 << 30)',
+  'HeadReader(_ANSWER_LIMIT,', 'HeadReader(1 << 30,',
   'proxy_handshake::connect_fails')
 G('limits', 'the body of a proxy that refuses is not waited for', 'network/dialer.py',
   'if now >= give_up_at:', 'if False:',

@@ -210,7 +210,7 @@ def test_digest_that_cannot_be_answered(make, answers):
 
 @pytest.mark.parametrize('end, body', [
     (b'Content-Length: 3\r\n\r\nabcd', b'abc'), (b'\r\nabc', b'abc'),
-    (b'Content-Length: 9\r\n\r\nabc', b'abc'),
+    (b'Content-Length: 9\r\n\r\nabc', b'abc'), (b'Content-Encoding: deflate\r\n\r\nKLJ\x06\x00', b'abc'),
     (b'Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n', b'abc'),
     (b'\r\n' + b'x' * 70000, b'x' * 65536)], ids=lambda value: str(len(value)))
 @pytest.mark.parametrize('is_cut', [False, True])
@@ -291,6 +291,7 @@ def test_connect_garbage(answer):
             for piece in pieces:
                 conversation.receive(piece)
         assert str(caught.value).startswith('proxy fail; ') and 'HTTP' in str(caught.value)
+        assert ('the proxy speaks TLS; use https' in str(caught.value)) == (answer[:1] == b'\x15')
 
 
 def test_connect_news_without_end():
