@@ -73,7 +73,8 @@ class Deflate(object):
         return native('Deflate({})'.format(', '.join(values)))
 
     def __copy__(self):
-        # The default would ask __getstate__, and a module can neither be copied nor pickled.
+        # The default would ask __getstate__, and a module can be neither copied nor
+        # pickled.
         copy = type(self).__new__(type(self))
         copy.__dict__.update(self.__dict__)
         return copy
@@ -95,8 +96,8 @@ class Deflate(object):
         >>> print(Deflate().offer())
         permessage-deflate; client_max_window_bits
         """
-        # client_max_window_bits is there unless it is False: without it a server may not
-        # ask for less.
+        # client_max_window_bits is there unless it is False: without it a server may
+        # not ask for less.
         words = [NAME] + [name for name in FLAGS if getattr(self, name)]
         if self.server_max_window_bits is not None:
             words.append('server_max_window_bits={}'.format(self.server_max_window_bits))

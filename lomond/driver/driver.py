@@ -357,14 +357,14 @@ class Driver(object):
         """Return True if bytes of the answer are there before the whole request is out.
 
         They are kept.  A server may refuse a request that it has not read to its end,
-        and reset the connection (RFC 9112, 9.3); Linux still has what came before that.
+        and reset the connection (RFC 9112, 9.5); Linux still has what came before that.
         """
         if self.writer.error is not None or self.writer.has_tail():
             self.reader.read_ahead(1)
         return bool(self.reader.parts)
 
     def find_cause(self):
-        """Return the exception that says most about why nothing more can be sent, if so.
+        """Return what says most about why nothing more can be sent; None if it can.
 
         The peer may have said why: a TLS alert can come right after the handshake.
         """

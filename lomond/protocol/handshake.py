@@ -141,7 +141,7 @@ class ClientHandshake(object):
         self._reader = HeadReader(kind='response', tls='the server speaks TLS; use wss')
 
     def note_tls(self):
-        """Note that the connection is TLS already: ``wss`` is no advice then."""
+        """Note that the connection is TLS already, so that ``wss`` is not advised."""
         self._reader.tls = 'the server speaks TLS inside of TLS'
 
     def receive(self, data):
