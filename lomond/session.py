@@ -49,7 +49,7 @@ class WebsocketSession(Steps):
         self._proxy = None
         self._surplus = b''             # bytes behind a proxy's answer
         self._failure = None            # the arguments of ConnectFail, after a failed attempt
-        self._address = None            # where we are connected to, for reasons
+        self._dialed = ()               # the address of the connection, or those tried; for reasons
 
     # -- what WebSocket calls
 
@@ -146,7 +146,7 @@ class WebsocketSession(Steps):
                 break
             driver, self._driver = self._driver, None
             driver.close()
-            self._address = None
+            self._dialed = ()
             # First: a close() while Redirected is handled is for the next attempt.
             self._restart()
             failure = attempt.prepare() if self._stopped is None else None
@@ -177,10 +177,9 @@ class WebsocketSession(Steps):
             self._core.disconnect()
 
     def _with_address(self, reason):
-        """Name the address in a reason, unless it is there already."""
-        if self._address is None or self._address in reason:
-            return reason
-        return '{} ({})'.format(reason, self._address)
+        """Name the addresses in a reason that does not have them already."""
+        missing = ', '.join(address for address in self._dialed if address not in reason)
+        return '{} ({})'.format(reason, missing) if missing else reason
 
     def _connect_steps(self):
         """Connect and send the request, or what of it is sent when the answer begins.
@@ -188,8 +187,8 @@ class WebsocketSession(Steps):
         :returns: a generator that yields None to wait; afterwards ``_failure`` says how
             it went
         """
-        self._failure = self._address = None
-        self._attempt.addresses = ()
+        self._failure = None
+        self._dialed = self._attempt.addresses = ()
         stage = 'connect'
         try:
             self._check('unable to connect', stage)
@@ -199,7 +198,7 @@ class WebsocketSession(Steps):
                     sock.setblocking(False)
                 else:
                     self._stream = as_stream(sock)
-                    self._address, self._attempt.addresses = None, ()
+                    self._dialed = self._attempt.addresses = ()
             else:
                 for _ in self._dial_steps():
                     yield None
@@ -256,7 +255,7 @@ class WebsocketSession(Steps):
             self._stream, self._proxy, self._surplus = dial.stream, dial.proxy, dial.surplus
             dial.stream = None
         finally:
-            self._address, self._attempt.addresses = dial.address, dial.suspects
+            self._dialed, self._attempt.addresses = dial.dialed, dial.suspects
             self._dial = None
             dial.close()
 

@@ -181,9 +181,12 @@ class Dial(object):
                 raise fail
 
     @property
-    def address(self):
-        """The address of the connection, for messages, or None."""
-        return self._race.winner_text if self._race is not None else None
+    def dialed(self):
+        """The address of the connection, or those that were tried, as texts."""
+        race = self._race
+        if race is None:
+            return ()
+        return tuple(race.tried) if race.winner_text is None else (race.winner_text,)
 
     @property
     def suspects(self):

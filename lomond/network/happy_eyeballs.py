@@ -68,6 +68,7 @@ class Race(object):
     :ivar winner: the connected socket, which then belongs to the driver; None if all
         attempts failed
     :ivar winner_text: its address, for messages
+    :ivar tried: the addresses of all attempts so far, for messages
     :ivar suspects: socket addresses: the winner's, or those without an answer yet
     :ivar error: the exception of the last attempt that failed
     """
@@ -78,6 +79,7 @@ class Race(object):
         self.ready = ()
         self.winner = None
         self.winner_text = None
+        self.tried = []
         self.suspects = ()
         self.error = None
         self._clock = clock
@@ -157,6 +159,8 @@ class Race(object):
         family, kind, protocol, _, sockaddr = address
         if text is None:
             text = _address_text(sockaddr)
+        if text not in self.tried:
+            self.tried.append(text)
         sock = None                     # the socket to close at the end, if any
         try:
             sock = socket.socket(family, kind, protocol)

@@ -439,6 +439,48 @@ def test_request_that_cannot_be_made(broken):
         fails(Run(Broken(server.url(), proxies={})), 'upgrade', 'request failed; .*')
 
 
+# -- the address in reasons
+
+class OwnSocket(WebsocketSession):
+    def _connect(self):
+        super(OwnSocket, self)._connect()[0].close()
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return ours, None
+
+
+def test_reasons_before_ready_name_where_it_went(names, tmpdir):
+    """A proxy or a Unix domain socket, too; not what the caller has connected."""
+    path = str(tmpdir.join('s'))
+    with Server(hang_up) as server, Server(hang_up, family=socket.AF_UNIX, address=path):
+        where = '127.0.0.1:{}'.format(server.port)
+        names.names['some.test'] = ['127.0.0.1']
+        for url, options, shown in (
+                (server.url(), {}, where), (server.url(host='some.test'), {}, where),
+                ('ws://some.test/', {'proxies': {'all': server.url('socks5')}}, where),
+                ('ws://some.test/', {'proxies': {'all': server.url('http')}}, where),
+                ('ws://some.test/', {'uds': path}, path),
+                (server.url(), {'session_class': OwnSocket}, None)):
+            reason = run(url, **options).last.reason
+            assert reason.endswith(')') is (shown is not None), reason
+            assert reason.count('({})'.format(shown)) == (shown is not None), reason
+
+
+def test_no_address_is_named_twice(names):
+    """Those that were tried are named once, and those of an earlier request never."""
+    with dead_address() as where:
+        names.names['some.test'] = [('127.0.0.2', free_port()), where[:2]]
+        both = ['{}:{}'.format(*address[:2]) for address in names.names['some.test']]
+        reason = run('ws://some.test/', LIMIT).last.reason
+        assert [reason.count(address) for address in both] == [1, 1]
+        reason = ended('ws://some.test/', close).last.reason
+        assert reason == 'unable to connect; closed ({})'.format(', '.join(both))
+    redirect = b'HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n'
+    with Server(reply(redirect)) as server:
+        got = run(server.url(), max_redirects=1, actions=dict(redirected=close))
+        assert got.last.reason == 'unable to connect; closed'
+
+
 # -- ended by the user, in every stage
 
 def close(websocket):

@@ -39,7 +39,7 @@ FLAGS = {
 ENDS = ('connect_fail', 'disconnected')
 
 #: The address that a reason before Ready ends with.
-_ADDRESS = re.compile(r' \(([0-9.]+|\[[0-9a-f:.]+\]):[0-9]+\)\Z')
+_ADDRESS = re.compile(r' \((?:(?:, )?(?:[0-9.]+|\[[0-9a-f:.]+\]):[0-9]+)+\)\Z')
 
 
 def bare(reason):
