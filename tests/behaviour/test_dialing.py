@@ -416,18 +416,22 @@ def test_answer_that_never_ends(script):
     assert LIMIT <= got.elapsed < LIMIT + SLACK
 
 
+#: Options for a request that is larger than all buffers.
+LONG = {'headers': [('X-Long', 'x' * 4000000)],
+        'socket_options': [(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)]}
+
+
 def test_request_that_nobody_reads():
-    """A request larger than all buffers: the limit holds for sending, too."""
+    """The request is larger than all buffers: the limit holds for sending, too."""
     with Server(lambda peer: peer.server.stopping.wait(5)) as server:
-        got = run(server.url(), connect_timeout=1, headers=[('X-Long', 'x' * 20000000)],
-                  socket_options=[(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)])
+        got = run(server.url(), connect_timeout=1, **LONG)
     fails(got, 'upgrade', 'request failed; upgrade timed out after 1s', 1)
 
 
 def test_request_to_one_who_hangs_up():
     """The server resets the connection before all of the request was written."""
     with Server(lambda peer: peer.read(1)) as server:
-        got = run(server.url(), headers=[('X-Long', 'x' * 20000000)])
+        got = run(server.url(), **LONG)
     fails(got, 'upgrade', 'request failed; (Connection reset by peer|Broken pipe|connection lost)')
 
 
@@ -544,7 +548,7 @@ def test_ended_while_the_request_is_sent(end):
         end(websocket)
         peer.server.stopping.wait(5)
     with Server(script) as server:
-        websocket = WebSocket(server.url(), proxies={}, headers=[('X-Long', 'x' * 20000000)])
+        websocket = WebSocket(server.url(), proxies={}, **LONG)
         fails(Run(websocket), 'upgrade', 'request failed; closed')
 
 
