@@ -252,6 +252,45 @@ class Binary(Event):
         self.data = data
 
 
+class TextPart(Event):
+    """Part of a text message that comes in parts (``stream_from``), as it arrived.
+
+    :param text: the text; characters are never cut.  Empty only in a last part
+    :param is_first: True in the first part of the message
+    :param is_last: True in its last part, which may be its first
+    """
+    __slots__ = ('text', 'is_first', 'is_last')
+    name = 'text_part'
+    _shown = ('text', 'is_last')
+    _cut = CUT_PAYLOAD
+
+    def __init__(self, text, is_first, is_last):
+        self.received_time = time.time()
+        self.text = text
+        self.is_first = is_first
+        self.is_last = is_last
+
+
+class BinaryPart(Event):
+    """Part of a binary message that comes in parts (``stream_from``), as it arrived.
+
+    :param data: bytes; empty only in a last part
+    :param is_first: True in the first part of the message
+    :param is_last: True in its last part, which may be its first
+    """
+    __slots__ = ('data', 'is_first', 'is_last')
+    name = 'binary_part'
+    _shown = ('data', 'is_last')
+    _cut = CUT_PAYLOAD
+    _unit = 'bytes'
+
+    def __init__(self, data, is_first, is_last):
+        self.received_time = time.time()
+        self.data = data
+        self.is_first = is_first
+        self.is_last = is_last
+
+
 class Ping(Event):
     """A ping came (RFC 6455, 5.5.2); with ``auto_pong`` it is answered already.
 

@@ -76,11 +76,13 @@ class Connection(states.Progress):
         what is sent compressed; None for the defaults
     :param compression: the agreed parameters, if the connection is already open
     :param str subprotocol: the agreed subprotocol, if the connection is already open
+    :param stream_from: a message whose first frame has a larger payload (bytes on the
+        wire), or is not final, comes in parts; None: messages come whole
     """
 
     def __init__(self, role, handshake=None, initial=b'',
                  max_message_size=DEFAULT_MAX_MESSAGE_SIZE, deflate=None, compression=None,
-                 subprotocol=None):
+                 subprotocol=None, stream_from=None):
         super(Connection, self).__init__()
         # The loop writes these before the state moves; others read them afterwards: no
         # lock.
@@ -97,6 +99,7 @@ class Connection(states.Progress):
         self.role = role
         self.handshake = handshake
         self.max_message_size = max_message_size
+        self.stream_from = stream_from
         self.auto_pong = True
         #: True, or a predicate of the response: whether Rejected waits for the body.
         self.collect_body = False
@@ -417,7 +420,7 @@ def _stages(core):
         yield parse_frames(
             core.receive_buffer, functools.partial(_on_control, core),
             functools.partial(_on_failure, core), core.codec,
-            core.role.expects_masked, core.max_message_size, core.given_up)
+            core.role.expects_masked, core.max_message_size, core.given_up, core.stream_from)
         core.queue_due_close()              # Closing, or ProtocolError, was handled
     core.drop_codec()
     yield _ignore(core)

@@ -19,6 +19,7 @@ from ..opcode import Opcode, is_reserved
 from .frames import MAX_CONTROL_PAYLOAD
 from .masking import mask_payload
 from .message import Message, too_large
+from .parts import Parts
 from .utf8 import decode as decode_utf8
 
 #: Binary payloads with at least this many bytes missing are received directly into
@@ -61,7 +62,7 @@ _MASKED = _WRONG + [(6, length) for length in range(126)] + [(8, 126), (14, 127)
 
 
 def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_masked=False,
-                 max_message_size=None, given_up=()):
+                 max_message_size=None, given_up=(), stream_from=None):
     """Parse one direction of a connection, from the first frame on.
 
     :param ReceiveBuffer receive_buffer: where the bytes arrive
@@ -76,6 +77,8 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
     :param max_message_size: the most bytes of a message, after inflating; None for no
         limit
     :param given_up: a list; when it is not empty, no more events are produced
+    :param stream_from: a message whose first frame has a larger payload, or is not
+        final, comes in parts; None: messages come whole
     :returns: a generator of events and Nones; it ends after a close frame, after a
         violation, and when ``given_up`` says so
     """
@@ -83,6 +86,9 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
     headers = _MASKED if expects_masked else _UNMASKED
     between = _BETWEEN if codec is None else _BETWEEN_COMPRESSED
     limit = (1 << 63) - 1 if max_message_size is None else max_message_size
+    is_streaming = stream_from is not None
+    whole = stream_from if is_streaming else (1 << 63) - 1          # the largest such payload
+    limit = min(limit, whole)
     no_slice = min(NO_SLICE, limit + 1)         # a global costs 2 % of the time of 128 bytes
     message = None              # the message of which not all has arrived
     rules = between
@@ -126,58 +132,40 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
                         raise _not_shortest(length, 64)
             stop = start + length
 
-            # The payload.
-            if stop > end:
-                if first & 0x08 or start > end:         # a control frame: wait for all of it
-                    need = stop - pos if first & 0x08 else header_size
-                    continue
-                if message is None:
-                    message, rules = _begin_message(first, codec, max_message_size), _WITHIN
-                message.check_length(length)
-                receive_buffer.start = start
-                event = None
-                masking_key = bytes(buf[start - 4:start]) if expects_masked else None
-                for _ in _receive_payload(receive_buffer, message, length, first >= 0x80, masking_key):
-                    yield None
-                    if given_up:
-                        return
-                buf, view = receive_buffer.buffer, receive_buffer.view
-                stop, end = receive_buffer.start, receive_buffer.end
-                received_time = receive_buffer.received_time
-                if first < 0x80:
-                    pos = stop
-                    continue
-                event = _end_message(message)
-                message, rules = None, between
-            else:
+            # The payload: of the messages that have arrived whole, an event.
+            if stop <= end:
                 if expects_masked:
                     view[start:stop] = mask_payload(bytes(buf[start - 4:start]), view[start:stop])
                 if first == 0x81:
-                    event = new_event(Text)
                     if length < no_slice:
+                        event = new_event(Text)
                         try:
                             event.text = decode_bytearray(buf[start:stop])
                         except UnicodeDecodeError:
                             event.text = decode_utf8(buf[start:stop])       # raises, and says where
                     elif length <= limit:
+                        event = new_event(Text)
                         event.text = decode_utf8(view[start:stop])
                     else:
-                        raise too_large(length, max_message_size)
+                        event = None
                 elif first == 0x82 and length <= limit:
                     event = new_event(Binary)
                     event.data = view[start:stop].tobytes()
                 elif first <= 0x80:                     # not FIN, or a continuation
-                    if message is None:
-                        message, rules = _begin_message(first, codec, max_message_size), _WITHIN
-                    message.check_length(length)
-                    if first < 0x80:
-                        message.add(view[start:stop])
-                        pos = stop
-                        continue
-                    message.add(view[start:stop], True)
-                    event = _end_message(message)
-                    message, rules = None, between
-                elif first > 0xC0:
+                    if is_streaming:
+                        event = None
+                    else:
+                        if message is None:
+                            message, rules = _begin_message(first, codec, max_message_size), _WITHIN
+                        message.check_length(length)
+                        if first < 0x80:
+                            message.add(view[start:stop])
+                            pos = stop
+                            continue
+                        message.add(view[start:stop], True)
+                        event = _end_message(message)
+                        message, rules = None, between
+                elif first > 0xC0 and length <= whole:
                     data = codec.inflate(view[start:stop], True, max_message_size)
                     if data is None:
                         raise too_large(None, max_message_size)
@@ -195,7 +183,38 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
                         yield event
                         return
                 else:
-                    raise too_large(length, max_message_size)
+                    event = None
+            elif first & 0x08 or start > end:           # a control frame: wait for all of it
+                need = stop - pos if first & 0x08 else header_size
+                continue
+            else:
+                event = None
+
+            # Of the others, what is there: nothing yet, the whole message, or parts.
+            if event is None:
+                if message is None:
+                    message = _begin_message(first, codec, max_message_size,
+                                             is_streaming and (first < 0x80 or length > whole))
+                    rules = _WITHIN
+                message.check_length(length)
+                receive_buffer.start = start
+                masking_key = bytes(buf[start - 4:start]) if expects_masked and stop > end else None
+                for event in _receive_payload(receive_buffer, message, length, first >= 0x80, masking_key):
+                    if event is not None:
+                        event.received_time = receive_buffer.received_time
+                    yield event
+                    event = None
+                    if given_up:
+                        return
+                buf, view = receive_buffer.buffer, receive_buffer.view
+                stop, end = receive_buffer.start, receive_buffer.end
+                received_time = receive_buffer.received_time
+                if first >= 0x80:
+                    event = _end_message(message)
+                    message, rules = None, between
+                if event is None:
+                    pos = stop
+                    continue
 
             event.received_time = received_time
             pos = stop
@@ -208,11 +227,17 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
             yield event
 
 
-def _begin_message(first, codec, limit):
-    return Message(first & 0x0F == Opcode.TEXT, codec.inflate if first & 0x40 else None, limit)
+def _begin_message(first, codec, limit, is_streamed=False):
+    is_text = first & 0x0F == Opcode.TEXT
+    if is_streamed:
+        return Parts(is_text, codec.inflate_pieces if first & 0x40 else None, limit)
+    return Message(is_text, codec.inflate if first & 0x40 else None, limit)
 
 
 def _end_message(message):
+    """Return the event of a message that is complete; None if its parts were events."""
+    if message.is_streamed:
+        return None
     if message.is_text:
         event = object.__new__(Text)
         event.text = message.take()
@@ -223,13 +248,17 @@ def _end_message(message):
 
 
 def _receive_payload(receive_buffer, message, left, is_final, masking_key):
-    """Give a payload that has not arrived as a whole to its message, as it arrives.
+    """Give a payload to its message, as it arrives.
 
     :param left: how many bytes are to come, those in the buffer included
     :param is_final: whether the message ends with this frame
     :param masking_key: 4 bytes, or None if the payload is not masked
-    :returns: a generator of Nones: each asks for more bytes
+    :returns: a generator of the parts of a streamed message, and of Nones: each asks
+        for more bytes
     """
+    if not left and is_final:
+        for event in message.add(b'', True) or ():
+            yield event
     while left:
         start = receive_buffer.start
         count = min(receive_buffer.end - start, left)
@@ -253,7 +282,9 @@ def _receive_payload(receive_buffer, message, left, is_final, masking_key):
             turn = count & 3
             masking_key = masking_key[turn:] + masking_key[:turn]
         if count:
-            message.add(part, is_final and not left)
+            for event in message.add(part, is_final and not left) or ():
+                yield event
+                event = None
         part = None             # a view would keep a buffer alive that was outgrown
         if left:
             yield None

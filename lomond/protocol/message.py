@@ -35,6 +35,20 @@ def too_large(size, limit):
         'message is {} bytes; at most {} are allowed (max_message_size)'.format(size, limit))
 
 
+def check_announced(size, payload_length, limit, is_compressed):
+    """Refuse a frame by its announced length, before any of its payload is read.
+
+    :param size: of the message so far
+    :raises PayloadTooLarge: if the message will exceed the limit
+    """
+    if not is_compressed:
+        if size + payload_length > limit:
+            raise too_large(size + payload_length, limit)
+    elif payload_length > limit + (limit >> 3) + (limit >> 6) + 1024:
+        # deflate makes data longer by less than zlib's compressBound
+        raise too_large(payload_length, limit)
+
+
 class _Store(object):
     """Payload bytes in their final place, where Python can give them away without a
     copy.
@@ -192,6 +206,8 @@ class Message(object):
 
     __slots__ = ('is_text', 'is_plain_binary', '_inflate', '_limit', '_size', '_store')
 
+    is_streamed = False
+
     def __init__(self, is_text, inflate=None, limit=None):
         self.is_text = is_text
         self.is_plain_binary = not is_text and inflate is None
@@ -205,15 +221,8 @@ class Message(object):
 
         :raises PayloadTooLarge: if the message will exceed the limit
         """
-        limit = self._limit
-        if limit is None:
-            return
-        if self._inflate is None:
-            if self._size + payload_length > limit:
-                raise too_large(self._size + payload_length, limit)
-        elif payload_length > limit + (limit >> 3) + (limit >> 6) + 1024:
-            # deflate makes data longer by less than zlib's compressBound
-            raise too_large(payload_length, limit)
+        if self._limit is not None:     # as often as there are fragments
+            check_announced(self._size, payload_length, self._limit, self._inflate is not None)
 
     def add(self, part, final=False):
         """Add the next part of the payload.

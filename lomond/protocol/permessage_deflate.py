@@ -36,6 +36,10 @@ _MOST_STREAMS = 1000
 _stored_block = struct.Struct(str('<BHH')).pack
 
 
+def _not_deflate(error):
+    return CriticalProtocolError('compressed message cannot be inflated; {}'.format(error_text(error)))
+
+
 class PerMessageDeflate(object):
     """The codec of one connection: compresses what is sent, inflates what is received.
 
@@ -129,17 +133,10 @@ class PerMessageDeflate(object):
                 if self._history_size > _MOST_HISTORY:
                     self._trim_history()
         except self._errors as error:
-            raise CriticalProtocolError('compressed message cannot be inflated; {}'.format(error_text(error)))
+            raise _not_deflate(error)
         if limit is not None and result is not None and len(result) > limit:
             return None
-        if not final:
-            self._in_message = True
-            return result
-        self._in_message = False
-        self._streams = 0
-        if self._inflate_anew:
-            self._inflater = None
-            self._forget()
+        self._end_part(final)
         return result
 
     def _inflate_on(self, result, final, limit):
@@ -159,10 +156,7 @@ class PerMessageDeflate(object):
         # At the very end, the tail that we appended must not go to a new inflater.
         while at < end or (inflater is not None and at < len(rest)):
             if inflater is None:
-                self._streams += 1
-                if self._streams > _MOST_STREAMS:
-                    raise CriticalProtocolError(
-                        'compressed message has more than {} blocks with BFINAL set'.format(_MOST_STREAMS))
+                self._count_stream()
                 inflater = self._new_inflater()
             piece = rest[at:at + _PIECE]
             result = inflater.decompress(
@@ -178,6 +172,58 @@ class PerMessageDeflate(object):
                 inflater = None
         self._inflater = inflater
         return b''.join(results)
+
+    def inflate_pieces(self, data, final, most):
+        """Inflate like :meth:`inflate`, but hand out what there is piece by piece.
+
+        :param most: most bytes of a piece
+        :returns: a generator of bytes, none of them empty; exhaust it before the next
+            call
+        :raises CriticalProtocolError: if this is not deflate data
+        """
+        if not data and not (final and self._in_message):
+            return
+        rest = join_bytes((data, _TAIL)) if final else to_bytes(data)
+        end = len(rest) - len(_TAIL) if final else len(rest)        # of what the peer sent
+        at = 0
+        try:
+            # The tail must not go to an inflater that has no other data: see
+            # _inflate_on.
+            while at < end or (self._inflater is not None and at < len(rest)):
+                if self._inflater is None:
+                    self._inflater = self._new_inflater()
+                inflater, piece = self._inflater, rest[at:at + _PIECE]
+                at += len(piece)
+                result = None
+                # A full result: zlib may hold back more of it.
+                while piece or result is None or len(result) == most:
+                    result = inflater.decompress(piece, most)
+                    self._remember(result)
+                    if result:
+                        yield result
+                    piece = inflater.unconsumed_tail
+                    if inflater.unused_data:
+                        at -= len(inflater.unused_data)
+                        self._inflater = None
+                        self._count_stream()
+                        break
+        except self._errors as error:
+            raise _not_deflate(error)
+        self._end_part(final)
+
+    def _count_stream(self):
+        self._streams += 1
+        if self._streams > _MOST_STREAMS:
+            raise CriticalProtocolError(
+                'compressed message has more than {} blocks with BFINAL set'.format(_MOST_STREAMS))
+
+    def _end_part(self, final):
+        self._in_message = not final
+        if final:
+            self._streams = 0
+            if self._inflate_anew:
+                self._inflater = None
+                self._forget()
 
     def _new_inflater(self):
         # Always 15 bits: it costs nothing, and some peers ignore a smaller agreed

@@ -2,13 +2,16 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import itertools
 import random
 
 from lomond.protocol.connection import CLIENT, SERVER, Connection
+from lomond.protocol.parts import LARGEST_PART
 
 # What is compared of each event, by its name.
 _SHOWN = {'text': ('text',), 'binary': ('data',), 'ping': ('data',), 'pong': ('data',),
           'closing': ('code', 'reason'), 'closed': ('code', 'reason'),
+          'text_part': ('text', 'is_first', 'is_last'), 'binary_part': ('data', 'is_first', 'is_last'),
           'protocol_error': ('error', 'critical'), 'ready': ('protocol',), 'rejected': ('reason',)}
 
 
@@ -70,6 +73,26 @@ class Log(object):
             data = data[count:]
 
 
+def join_parts(entries):
+    """Return the entries with the parts of each complete message as one entry of it.
+
+    Asserts what holds for every part: the flags, its size, and that it is not empty.
+    """
+    joined, parts = [], []
+    for entry in entries:
+        if not entry[0].endswith('_part'):
+            joined.append(entry)
+            continue
+        name, value, is_first, is_last = entry
+        assert is_first == (not parts) and (value or is_last)
+        assert len(value if name == 'binary_part' else value.encode('utf-8')) <= LARGEST_PART + 3
+        parts.append(value)
+        if is_last:
+            joined.append((name.split('_')[0], value[:0].join(parts)))
+            parts = []
+    return joined
+
+
 def split(data, rng, count=5):
     """Return some bytes cut at ``count`` random places; parts may be empty."""
     places = sorted(rng.randrange(len(data) + 1) for _ in range(count))
@@ -117,6 +140,12 @@ def check_parser(data, expected, state=None, make=open_client, trailing=b'\x81')
                 assert log.core.state.name == state, name
         log.feed(trailing)
         assert log.entries == expected, name + ', and then something trailing'
+    for stream_from, (name, pieces, method) in itertools.product((0, 1), itertools.islice(ways(data), 6)):
+        log = Log(make())
+        log.core.stream_from = stream_from
+        for piece in pieces:
+            getattr(log, method)(piece)
+        assert join_parts(log.entries) == expected, '%s, stream_from=%d' % (name, stream_from)
     log = Log(make())
     log.feed(data + trailing)
     assert log.entries == expected, 'with something trailing in the same read'
