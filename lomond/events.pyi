@@ -24,6 +24,8 @@ AnyEvent: TypeAlias = (
     | Rejected
     | Text
     | Binary
+    | TextPart
+    | BinaryPart
     | Ping
     | Pong
     | Poll
@@ -101,6 +103,20 @@ class Binary(Event):
     name: ClassVar[Literal["binary"]]
     data: bytes
     def __init__(self, data: bytes) -> None: ...
+
+class TextPart(Event):
+    name: ClassVar[Literal["text_part"]]
+    text: str
+    is_first: bool
+    is_last: bool
+    def __init__(self, text: str, is_first: bool, is_last: bool) -> None: ...
+
+class BinaryPart(Event):
+    name: ClassVar[Literal["binary_part"]]
+    data: bytes
+    is_first: bool
+    is_last: bool
+    def __init__(self, data: bytes, is_first: bool, is_last: bool) -> None: ...
 
 class Ping(Event):
     name: ClassVar[Literal["ping"]]

@@ -24,7 +24,7 @@ from .status import Status
 CONNECT_DEFAULTS = {'auto_pong': True, 'close_timeout': 30.0, 'connect_timeout': 30.0,
                     'send_timeout': 30.0, 'session_class': None}
 
-_MESSAGES = frozenset(('text', 'binary'))
+_MESSAGES = frozenset(('text', 'binary', 'text_part', 'binary_part'))
 _ENDINGS = frozenset(('connect_fail', 'rejected', 'disconnected'))
 
 

@@ -98,6 +98,10 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         other request: as for ``headers``, and a callable is called for every connection
         through such a proxy.  ``Proxy-Authorization`` takes the place of the
         credentials in the proxy's URL
+    :param stream_from: bytes, 0 or more: a message whose first frame announces a larger
+        payload (as it is on the wire), or is not final, comes in parts as it arrives
+        (:class:`~lomond.events.TextPart`, :class:`~lomond.events.BinaryPart`).  If
+        None, all messages come whole
     :raises TypeError: if a value has the wrong type; the message names it
     :raises ValueError: if a value cannot be used; the message says what is allowed
     """
@@ -107,11 +111,11 @@ class WebSocket(EndpointAttributes, Feed, Sender):
                  headers=None, origin=None, auth=None, cookies=None, ssl_cert=None,
                  ssl_fingerprint=None, max_message_size=DEFAULT_MAX_MESSAGE_SIZE, max_redirects=0,
                  source_address=None, socket_options=None, uds=None, server_hostname=None,
-                 proxy_headers=None):
+                 proxy_headers=None, stream_from=None):
         self._endpoint = Endpoint(
             url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context, trace, headers,
             origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size, max_redirects,
-            source_address, socket_options, uds, server_hostname, proxy_headers)
+            source_address, socket_options, uds, server_hostname, proxy_headers, stream_from)
         self._running = Running()
         self.state = None
         self.reset()

@@ -71,6 +71,7 @@ class WebSocket:
     uds: str | bytes | None
     server_hostname: str | None
     proxy_headers: _Headers | None
+    stream_from: int | None
     state: _State
     def __init__(
         self,
@@ -96,6 +97,7 @@ class WebSocket:
         uds: StrOrBytesPath | None = None,
         server_hostname: str | None = None,
         proxy_headers: _Headers | None = None,
+        stream_from: int | None = None,
     ) -> None: ...
     @overload
     def connect(

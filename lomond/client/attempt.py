@@ -132,7 +132,7 @@ class Attempt(object):
         handshake = ClientHandshake(self.key, endpoint.offered_protocols, endpoint.deflate,
                                     hooks.on_response, hooks.process_extensions)
         self.core = Connection(CLIENT, handshake, max_message_size=endpoint.max_message_size,
-                               deflate=endpoint.deflate)
+                               deflate=endpoint.deflate, stream_from=endpoint.stream_from)
 
     def set_first_target(self, target):
         """Set the URL of the first request."""

@@ -41,7 +41,7 @@ class Endpoint(object):
     def __init__(self, url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context,
                  trace, headers, origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size,
                  max_redirects, source_address, socket_options, uds, server_hostname=None,
-                 proxy_headers=None):
+                 proxy_headers=None, stream_from=None):
         self.target = None if callable(url) else parse_url(url)
         self.url = url if callable(url) else self.target.text
         self.proxies, self.proxy_variables = (
@@ -62,6 +62,7 @@ class Endpoint(object):
         self.auth = options.check_auth(auth)
         self.cookies = options.check_cookies(cookies)
         self.max_message_size = options.check_size('max_message_size', max_message_size, 0)
+        self.stream_from = options.check_size('stream_from', stream_from, 0)
         self.max_redirects = options.check_size('max_redirects', max_redirects, 0) or 0
         self.source_address = options.check_source_address(source_address)
         self.socket_options = options.check_socket_options(socket_options)
@@ -142,6 +143,7 @@ class EndpointAttributes(object):
     socket_options = _option('socket_options')
     uds = _option('uds')
     server_hostname = _option('server_hostname')
+    stream_from = _option('stream_from')
     proxy_headers = _option('proxy_headers')
 
     @property

@@ -60,10 +60,10 @@ class Observer(object):
     def on_event(self, event):
         """An event is about to be handed out."""
         name = event.name
-        if name == 'text':
+        if name in ('text', 'text_part'):           # a part counts as a message
             self.emit('message_text', length=len(event.text.encode('utf-8')))
-        elif name in ('binary', 'ping', 'pong'):
-            self.emit('message_' + name, length=len(event.data))
+        elif name in ('binary', 'binary_part', 'ping', 'pong'):
+            self.emit('message_' + name.split('_')[0], length=len(event.data))
         elif name in ('closing', 'closed'):
             self.emit('message_close', code=event.code, reason=event.reason)
         elif name == 'ready':

@@ -77,7 +77,7 @@ class Connection(states.Progress):
     :param compression: the agreed parameters, if the connection is already open
     :param str subprotocol: the agreed subprotocol, if the connection is already open
     :param stream_from: a message whose first frame has a larger payload (bytes on the
-        wire), or is not final, comes in parts; None: messages come whole
+        wire), or is not final, comes in parts; if None, messages come whole
     """
 
     def __init__(self, role, handshake=None, initial=b'',

@@ -78,7 +78,7 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
         limit
     :param given_up: a list; when it is not empty, no more events are produced
     :param stream_from: a message whose first frame has a larger payload, or is not
-        final, comes in parts; None: messages come whole
+        final, comes in parts; if None, messages come whole
     :returns: a generator of events and Nones; it ends after a close frame, after a
         violation, and when ``given_up`` says so
     """

@@ -317,7 +317,8 @@ def test_trace(quiet):
     attempt.on_reply(Opcode.CLOSE, b'')
     attempt.on_received(6)
     response = answer('403')
-    for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.Ping(b'1'), events.Pong(b'12'),
+    for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.TextPart('\xfc', True, False),
+                  events.BinaryPart(b'', False, True), events.Ping(b'1'), events.Pong(b'12'),
                   events.Poll(), events.Closing(1000, 'bye'), events.Closed(None, ''),
                   events.Rejected(response, 'no'), events.Ready(response, 'chat', set(['b', 'a']))):
         attempt.on_event(event)
@@ -326,7 +327,8 @@ def test_trace(quiet):
         {'stage': 'tls_wrapped', 'verify': True}, {'stage': 'socket_send', 'length': 5},
         {'stage': 'send_pong', 'length': 3}, {'stage': 'close_requested', 'code': 1000, 'reason': ''},
         {'stage': 'socket_recv', 'length': 6}, {'stage': 'message_text', 'length': 3},
-        {'stage': 'message_binary', 'length': 3}, {'stage': 'message_ping', 'length': 1},
+        {'stage': 'message_binary', 'length': 3}, {'stage': 'message_text', 'length': 2},
+        {'stage': 'message_binary', 'length': 0}, {'stage': 'message_ping', 'length': 1},
         {'stage': 'message_pong', 'length': 2}, {'stage': 'message_close', 'code': 1000, 'reason': 'bye'},
         {'stage': 'message_close', 'code': None, 'reason': ''},
         {'stage': 'handshake_rejected', 'reason': 'no', 'status_code': 403},

@@ -272,6 +272,7 @@ def test_failures(clock, script):
 
 @pytest.mark.parametrize('script', [
     [CONNECTING, CONNECTED, READY, TEXT, GONE], [CONNECTING, CONNECTED, READY, BINARY, GONE],
+    [CONNECTING, CONNECTED, READY, events.TextPart('x', True, False), GONE],
     [CONNECTING, CONNECTED, READY, 10, LOST], [CONNECTING, CONNECTED, READY, TEXT, 10, LOST],
     [CONNECTING, CONNECTED, READY, 3, PONG, 8, GONE]])
 def test_good_connections(clock, script):

@@ -84,7 +84,7 @@ def test_defaults():
                     ssl_cafile=None, ssl_context=None, trace=None, headers=None, origin=None, auth=None,
                     cookies=None, ssl_cert=None, ssl_fingerprint=None, max_message_size=64 * 1024 * 1024,
                     max_redirects=0, source_address=None, socket_options=None, uds=None,
-                    server_hostname=None, proxy_headers=None)
+                    server_hostname=None, proxy_headers=None, stream_from=None)
     assert dict((name, getattr(ws, name)) for name in expected) == expected
     assert (ws.proxies['http'], ws.proxies['https']) == (None, None)
 
@@ -152,6 +152,8 @@ REFUSED = [
     (dict(max_message_size='1'), TypeError, 'max_message_size'),
     (dict(max_message_size=1.5), TypeError, 'max_message_size'),
     (dict(max_message_size=True), TypeError, 'max_message_size'),
+    (dict(stream_from=-1), ValueError, 'stream_from'), (dict(stream_from=True), TypeError, 'stream_from'),
+    (dict(stream_from=1.0), TypeError, 'stream_from'),
     (dict(max_redirects=-1), ValueError, 'max_redirects'),
     (dict(max_redirects='1'), TypeError, 'max_redirects'),
     (dict(source_address='127.0.0.1'), TypeError, 'source_address'),
@@ -1019,7 +1021,8 @@ def test_signatures():
     assert spec(WebSocket.__init__).args[1:] == [
         'url', 'proxies', 'protocols', 'agent', 'compress', 'ssl_verify', 'ssl_cafile', 'ssl_context',
         'trace', 'headers', 'origin', 'auth', 'cookies', 'ssl_cert', 'ssl_fingerprint', 'max_message_size',
-        'max_redirects', 'source_address', 'socket_options', 'uds', 'server_hostname', 'proxy_headers']
+        'max_redirects', 'source_address', 'socket_options', 'uds', 'server_hostname', 'proxy_headers',
+        'stream_from']
     assert spec(WebSocket.connect).args[1:] == [
         'session_class', 'poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout',
         'connect_timeout', 'send_timeout']

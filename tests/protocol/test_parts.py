@@ -10,7 +10,6 @@ from support.cores import Log, join_parts, open_client, open_server
 from support.frames import BINARY, CONTINUATION, PING, TEXT, frame
 from support.memory import growth, needs_tracemalloc
 
-from lomond.events import BinaryPart, TextPart
 from lomond.protocol.parts import LARGEST_PART
 from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
 
@@ -126,11 +125,3 @@ def test_end_inside_a_message():
     log.feed(frame(BINARY, b'123', fin=False))
     log.feed(b'')
     assert log.entries == [('binary_part', b'123', True, False)]
-
-
-@pytest.mark.parametrize('event, shown', [
-    (BinaryPart(b'x' * 30, True, False), "BinaryPart(data={!r} + 6 bytes, is_last=False)".format(b'x' * 24)),
-    (TextPart('', False, True), 'TextPart(text={!r}, is_last=True)'.format('')),
-])
-def test_repr(event, shown):
-    assert repr(event) == shown
