@@ -13,7 +13,6 @@ its own).
 
 from __future__ import absolute_import, division, unicode_literals
 
-import importlib
 import os
 import sys
 import types
@@ -34,13 +33,38 @@ def __getattr__(name):
     if name == '_is_lazy':
         return True
     if name == 'WebSocket':
-        value = importlib.import_module('lomond.websocket').WebSocket
-    elif name in _MODULES:
-        value = importlib.import_module('lomond.' + name)
+        from .websocket import WebSocket
+        sys.modules[__name__].WebSocket = WebSocket
+        return WebSocket
+    # Freezers such as PyInstaller look for import statements, and only relative ones
+    # find a vendored copy. `from . import auth` would ask this function for 'auth'.
+    if name == 'auth':
+        from .auth import __name__ as found
+    elif name == 'compression':
+        from .compression import __name__ as found
+    elif name == 'constants':
+        from .constants import __name__ as found
+    elif name == 'errors':
+        from .errors import __name__ as found
+    elif name == 'events':
+        from .events import __name__ as found
+    elif name == 'opcode':
+        from .opcode import __name__ as found
+    elif name == 'persist':
+        from .persist import __name__ as found
+    elif name == 'response':
+        from .response import __name__ as found
+    elif name == 'session':
+        from .session import __name__ as found
+    elif name == 'status':
+        from .status import __name__ as found
+    elif name == 'testing':
+        from .testing import __name__ as found
+    elif name == 'websocket':
+        from .websocket import __name__ as found
     else:
         raise AttributeError('module {!r} has no attribute {!r}'.format(__name__, name))
-    setattr(sys.modules[__name__], name, value)
-    return value
+    return sys.modules[found]
 
 
 def __dir__():

@@ -367,7 +367,10 @@ def system_proxies():
     :returns: dict; the hosts that the settings except are under ``'no'``, as text with
         blanks between
     """
-    from six.moves.urllib.request import getproxies
+    try:        # not by six.moves, which freezers do not understand
+        from urllib.request import getproxies
+    except ImportError:
+        from urllib import getproxies  # 2.7
     found = dict(getproxies())
     found.setdefault('no', ' '.join(_proxy_exceptions()))
     return found

@@ -175,7 +175,7 @@ def fake(monkeypatch, name, **names):
 
 
 def test_system_proxies_of_urllib(clean):
-    from six.moves.urllib import request
+    request = pytest.importorskip(str('urllib' if PY2 else 'urllib.request'))
     clean.setattr(request, 'getproxies', lambda: {'http': 'http://a:1'})
     assert _compat.system_proxies() == {'http': 'http://a:1', 'no': ''}
     fake(clean, '_scproxy', _get_proxy_settings=lambda: {
