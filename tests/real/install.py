@@ -31,7 +31,7 @@ DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': '
 #: Environment: what pip puts in.  mitmproxy wants old versions of what others want new.
 PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'mitmproxy': ['mitmproxy==11.0.2'], 'jupyter': ['jupyter-server', 'ipykernel'],
-        'gevent': ['gevent', 'six', 'certifi']}
+        'gevent': ['gevent', 'six', 'certifi'], 'freezers': ['pyinstaller', 'six', 'certifi']}
 NPM = ['ws', 'socket.io', 'graphql', 'graphql-ws']
 #: Where programs are, below / and below .real/debian.
 PROGRAM_FOLDERS = ('usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin')
