@@ -26,9 +26,10 @@ On a terminal, control characters are escaped (\\n, \\x1b), and so is everything
 message that is not printable ASCII. A pipe or file gets messages unchanged: text as UTF-8,
 binary messages as raw bytes.
 
-Each line of standard input (UTF-8) is sent as a text message, without the line ending, once
-the connection is ready. When the input ends, the client keeps receiving: for --wait seconds
-if that is given, otherwise until the server closes the connection.
+Each line of standard input (UTF-8) is sent as a text message once the connection is ready,
+without its line ending unless --keep-line-ends is given. When the input ends, the client
+keeps receiving: for --wait seconds if that is given, otherwise until the server closes the
+connection.
 """
 
 CLIENT_EPILOG = """\
@@ -133,6 +134,9 @@ def _client_parser():
     add('--binary', action='store_true',
         help='send binary messages: each -x, and the input as it arrives, in chunks of up to 64 KiB '
              'instead of lines; in a pipe or file, write messages without line endings')
+    add('--keep-line-ends', action='store_true',
+        help='send each line of the input with its line ending (LF or CR LF); with --binary, send lines, '
+             'not chunks')
     add('--json', action='store_true', help='write events as JSON objects, one per line, instead of messages')
     tell = parser.add_mutually_exclusive_group()
     tell.add_argument('--quiet', '-q', action='store_true', help='write only errors to standard error')

@@ -187,9 +187,10 @@ class Client(object):
         options, console = self._options, self._console
         if console.input_is_terminal and options.messages and options.wait is not None:
             return iter(())         # given messages and a time, nobody is going to type
-        if options.binary:
+        if options.binary and not options.keep_line_ends:
             return iter(console.read, b'')
-        return texts_of(lines_of(console.read), console.input_encoding)
+        lines = lines_of(console.read, options.keep_line_ends)
+        return lines if options.binary else texts_of(lines, console.input_encoding)
 
     def _send(self, message):
         if self._options.binary:

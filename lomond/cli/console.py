@@ -17,6 +17,7 @@ import threading
 import time
 
 from .._compat import OS_ERRORS, error_number, error_text, was_interrupted, would_block
+from ..network.poller import READ, wait_for
 
 #: Characters that must not reach a terminal: C0, DEL and C1, line and paragraph
 #: separators, and those that change the writing direction, because they can hide or
@@ -166,10 +167,14 @@ class Console(object):
         while True:
             try:
                 # A Windows console cannot be read through its descriptor.
-                return (raw.read(size) or b'') if raw is not None else os.read(stream.fileno(), size)
+                data = raw.read(size) if raw is not None else os.read(stream.fileno(), size)
+                if data is not None:
+                    return data
             except (ValueError,) + OS_ERRORS as error:
-                if not was_interrupted(error):
+                if not (was_interrupted(error) or would_block(error)):
                     raise
+            # Another program may have made a shared terminal or pipe non-blocking.
+            wait_for(((stream.fileno(), READ),), None)
 
     def finish(self):
         """Remove the transient line: nothing more will be written."""

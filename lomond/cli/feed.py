@@ -19,8 +19,11 @@ class InputFail(Exception):
     """The input cannot be read, or cannot be sent."""
 
 
-def lines_of(read):
-    """Yield the lines of what ``read()`` returns, bytes without their line endings."""
+def lines_of(read, keep_ends=False):
+    """Yield the lines of what ``read()`` returns, as bytes.
+
+    :param keep_ends: if false, the lines come without their endings, LF or CR LF
+    """
     parts = []
     while True:
         data = read()
@@ -30,18 +33,17 @@ def lines_of(read):
         parts.append(head)
         if not newline:
             continue
-        yield _without_return(b''.join(parts))
         lines = rest.split(b'\n')
+        lines.insert(0, b''.join(parts))
         parts = [lines.pop()]
         for line in lines:
-            yield _without_return(line)
+            if keep_ends:
+                yield line + b'\n'
+            else:
+                yield line[:-1] if line.endswith(b'\r') else line
     last = b''.join(parts)
     if last:
         yield last
-
-
-def _without_return(line):
-    return line[:-1] if line.endswith(b'\r') else line
 
 
 def texts_of(lines, encoding='utf-8'):

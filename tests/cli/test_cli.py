@@ -9,6 +9,7 @@ import io
 import json
 import os
 import platform
+import re
 import select
 import shutil
 import signal
@@ -283,6 +284,29 @@ def test_binary(server):
     words = ['--binary', '--wait', '0', '-x', 'first']
     assert lomond(server.url, *words, data=data)[:2] == (0, b'first' + data)
     assert all(isinstance(message, bytes) for message in server.connections[0].messages)
+
+
+@pytest.mark.parametrize('words, sent', [
+    ([], ['x\\r', 'ls\r\n', '\n', 'a\rb\x00\x85\n', '\u4e2d']),
+    (['--binary'], [b'x\\r', b'ls\r\n', b'\n', b'a\rb\0\xc2\x85\n', b'\xe4\xb8\xad'])])
+def test_line_ends_are_kept(server, words, sent):
+    data = 'ls\r\n\na\rb\x00\x85\n\u4e2d'.encode('utf-8')
+    words += ['--keep-line-ends', '-x', 'x\\r', '--wait', '0']
+    assert lomond(server.url, *words, data=data)[0] == 0
+    assert server.connections[0].messages == sent
+
+
+@posix
+def test_input_that_does_not_block():
+    import fcntl
+    reader, writer = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETFL, os.O_NONBLOCK)
+    timer = threading.Timer(0.05, lambda: (os.write(writer, b'late'), os.close(writer)))
+    timer.start()
+    with os.fdopen(reader) as stream:
+        read = console.Console(stream, None, None).read
+        assert (read(), read()) == (b'late', b'')
+    timer.join()
 
 
 def test_binary_message_among_lines():
@@ -784,12 +808,19 @@ def test_split_cert_of_nonsense(word):
         arguments.split_cert(word, False)
 
 
-def test_lines_of():
-    def lines(*parts):
-        left = list(parts) + [b'']
-        return list(feed.lines_of(lambda: left.pop(0)))
-    assert (lines(), lines(b'a'), lines(b'a\n')) == ([], [b'a'], [b'a'])
-    assert lines(b'a', b'b\nc\r\n\nd', b'e', b'\r', b'\nf\r') == [b'ab', b'c', b'', b'de', b'f\r']
+@pytest.mark.parametrize('parts, kept', [
+    ([], []),
+    ([b'a'], [b'a']),
+    ([b'a\n'], [b'a\n']),
+    ([b'a', b'b\nc\r\n\nd', b'e', b'\r', b'\nf\r'], [b'ab\n', b'c\r\n', b'\n', b'de\r\n', b'f\r']),
+    ([b'\r\n', b'\n'], [b'\r\n', b'\n']),
+    ([b'a\rb\r\r\n', b'\0\x85\x0b\x0c\xff\n'], [b'a\rb\r\r\n', b'\0\x85\x0b\x0c\xff\n']),
+])
+def test_lines_of(parts, kept):
+    for keep_ends in (True, False):
+        left = iter(parts + [b''])
+        assert list(feed.lines_of(functools.partial(next, left), keep_ends)) == [
+            line if keep_ends else re.sub(b'\r?\n$', b'', line) for line in kept]
 
 
 def test_texts_of_another_encoding():
