@@ -10,7 +10,9 @@ from contextlib import closing
 
 from .. import errors
 from .._compat import encode_utf8, error_text
+from ..network.poller import Waiting
 from ..persist import persist
+from ..session import WebsocketSession
 from ..websocket import WebSocket
 from . import CLEAN, FAILED, INTERRUPTED, REJECTED, USAGE, output
 from .console import StreamBroken, escape_text
@@ -34,7 +36,7 @@ class Client(object):
         self._console = console
         self._options = options
         self._stop = Stop()
-        self._interrupts = Interrupts(self._interrupt)
+        self._interrupts = Interrupts(self._interrupt, self._stop)
         self._is_in_handler = False
         self._records = collections.deque()     # trace records that are not shown yet
         self._progress = None
@@ -101,11 +103,16 @@ class Client(object):
 
     def _events(self):
         options = self._options
-        settings = dict(poll=POLL, ping_rate=options.ping_rate, ping_timeout=options.ping_timeout,
-                        connect_timeout=options.connect_timeout)
+        settings = dict(session_class=self._make_session, poll=POLL, ping_rate=options.ping_rate,
+                        ping_timeout=options.ping_timeout, connect_timeout=options.connect_timeout)
         if options.persist:
             return persist(self._websocket, exit_event=self._stop, **settings)
         return self._websocket.connect(**settings)
+
+    def _make_session(self, websocket):
+        session = WebsocketSession(websocket)
+        session.waiting = lambda: Waiting(self._stop.wake_up)       # signals end its waits
+        return session
 
     def _handle(self, event):
         """Write an event and act on it; return False to leave the loop."""

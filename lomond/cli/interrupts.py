@@ -29,12 +29,13 @@ class Stop(object):
 
     def __init__(self):
         self._is_set = False
-        self._wake_up = new_wake_up()
+        #: Ends the waiting of the main thread; shared with a session and with signals.
+        self.wake_up = new_wake_up()
 
     def set(self):
         """Make every :meth:`wait` return, now and later, without waiting."""
         self._is_set = True
-        self._wake_up.set()
+        self.wake_up.set()
 
     def is_set(self):
         """Return whether :meth:`set` was called."""
@@ -43,14 +44,17 @@ class Stop(object):
     def wait(self, timeout=None):
         """Wait at most ``timeout`` seconds; return whether :meth:`set` was called."""
         deadline = None if timeout is None else monotonic() + timeout
-        while not self._is_set:
+        while True:
+            self.wake_up.clear()        # first: a signal may come between the lines
+            if self._is_set:
+                break
             left = PACE
             if deadline is not None:
                 left = deadline - monotonic()
                 if left <= 0:
                     break
                 left = left if PACE is None else min(left, PACE)
-            wait_for(((self._wake_up.fileno(), READ),), left)
+            wait_for(((self.wake_up.fileno(), READ),), left)
         return self._is_set
 
 
@@ -60,17 +64,29 @@ class Interrupts(object):
     A second signal raises KeyboardInterrupt. A signal that is ignored (by ``nohup``, or
     in a shell's background job) stays ignored.
 
+    Python calls its handlers between two bytecodes. If a signal arrives just before the
+    main thread begins to wait, it would be noticed only after the wait. Therefore each
+    signal also writes to the wake-up of ``stop``, for which the main thread waits.
+
     :param callback: a function without arguments, called in the signal handler
+    :param stop: the :class:`Stop` whose wake-up the main thread waits for
 
     :ivar was_interrupted: True after the first signal
     """
 
-    def __init__(self, callback):
+    def __init__(self, callback, stop):
         self._callback = callback
+        self._stop = stop
         self._previous = []
+        self._previous_fd = None
         self.was_interrupted = False
 
     def __enter__(self):
+        try:
+            if not IS_WINDOWS:          # see PACE
+                self._previous_fd = signal.set_wakeup_fd(self._stop.wake_up.write_fileno())
+        except ValueError:              # outside of the main thread
+            pass
         self._install(signal.SIGINT, self._interrupt)
         self._install(signal.SIGTERM, self._interrupt)
         return self
@@ -81,6 +97,8 @@ class Interrupts(object):
         while self._previous:
             number, handler = self._previous.pop()
             signal.signal(number, handler)
+        if self._previous_fd is not None:
+            signal.set_wakeup_fd(self._previous_fd)
 
     def _install(self, number, handler):
         previous = signal.getsignal(number)

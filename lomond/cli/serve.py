@@ -64,7 +64,7 @@ def run(console, options):
             escape_text(options.host), options.port, error_text(error)))
         return FAILED
     try:
-        with Interrupts(stop.set):
+        with Interrupts(stop.set, stop):
             with server:
                 console.err.write_line('echo server listening at {} (press Ctrl-C to stop)'.format(
                     server.url))

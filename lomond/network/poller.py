@@ -43,6 +43,10 @@ class WakeUp(object):
     def fileno(self):
         return self._read
 
+    def write_fileno(self):
+        """Return the descriptor that makes this one readable when it is written to."""
+        return self._write
+
     def set(self):
         """Make the pipe readable. Never blocks or raises."""
         try:
@@ -216,11 +220,15 @@ def new_poller():
 
 
 class Waiting(object):
-    """Clock and wait of one session's loop; other threads may only call ``wake``."""
+    """Clock and wait of one session's loop; other threads may only call ``wake``.
 
-    def __init__(self):
+    :param wake_up: what :meth:`wake` sets; None makes one
+    """
+
+    def __init__(self, wake_up=None):
         self._poller = None             # used by the loop's thread only
-        self._wake_up = new_wake_up()   # set to None by the loop; others take a reference first
+        # Set to None by the loop; others take a reference first.
+        self._wake_up = new_wake_up() if wake_up is None else wake_up
 
     #: Seconds of a monotonic clock. Not a method, because a round trip reads it three
     #: times.

@@ -24,7 +24,7 @@ from support.paths import CHECKOUT
 
 from lomond import errors
 from lomond._compat import monotonic
-from lomond.cli import arguments, client, console, feed, interrupts, output
+from lomond.cli import arguments, client, console, feed, interrupts, output, serve
 from lomond.testing import Server, close_with, drop_after, echo, reject, silent, unresponsive
 
 WINDOWS = sys.platform == 'win32'
@@ -603,6 +603,25 @@ def test_interrupt_while_nobody_reads_what_is_written():
         for stream in (process.stdout, process.stdin, process.stderr):
             stream.close()
     assert status == 130
+
+
+@pytest.mark.skipif(not hasattr(signal, 'pthread_kill'), reason='a signal cannot be sent to a thread')
+@pytest.mark.parametrize('handler, words', [(echo, []), (drop_after(0), ['--persist']), (None, [])],
+                         ids=['connected', 'in a pause', 'serving'])
+def test_interrupt_before_the_main_thread_waits(handler, words, monkeypatch):
+    """Another thread gets the signal: as if it came just before poll(), which goes on."""
+    set_pause(monkeypatch, 30)
+    timer = threading.Timer(0.3, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT))
+    begun = monotonic()
+    timer.start()
+    if handler is None:
+        assert serve.run(Streams(), arguments.parse(['serve', '--port', '0'])[1]) == 0
+    else:
+        with Server(handler) as server:
+            assert run_client(Streams(), server.url, '-x', 'a', *words) == 130
+    timer.join()
+    assert monotonic() - begun < 5
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 @posix

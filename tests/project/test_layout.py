@@ -37,7 +37,7 @@ FACE_EDGES = {
     'websocket': ('session',),
     'persist': ('websocket',),
     'testing': ('session', 'websocket', 'server'),
-    'cli': ('websocket', 'persist', 'testing', 'server'),
+    'cli': ('websocket', 'session', 'persist', 'testing', 'server'),
 }
 
 # What a face leaves to another one: lomond.server drives accepted sockets, lomond.testing does not.
