@@ -163,8 +163,12 @@ def strictness():
         return heads[0].split(b'\r\n')[:3]
     say('CR LF in a header', tried(request, header=(b'X-A', b'1\r\nX-B: 2')))
     say('space in a path', tried(request, 'a b'))
-    say('ftp:', tried(WebSocket, 'ftp://x/'))
-    say('no host', tried(WebSocket, 'ws://'))
+    for url in ('ftp://x/', '//x/', 'ws://', 'ws://x:0/', 'ws://a..b/', 'ws://x/"', 'ws://[::1]/'):
+        say(url, tried(lambda: WebSocket(url).build_request().split(b'\r\n')[:2]))  # noqa: B023
+    say('a protocol twice', tried(WebSocket, 'ws://x/', protocols=['a', 'a']))
+    say('poll=0', tried(lambda: next(WebSocket('ws://x/').connect(poll=0))))
+    say('103 Early Hints, then 404', follow_and_close(WebSocket(url_of(answering(
+        b'HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n')))))
 
     say('close(), never connected', tried(WebSocket('ws://127.0.0.1:9/').close))
     say('send_text, never connected', tried(WebSocket('ws://127.0.0.1:9/').send_text, 'x'))
@@ -220,6 +224,122 @@ def strictness():
     say('... what it received', asked)
 
 
+class Records(logging.Handler):
+    """Keeps the level of each record."""
+
+    def __init__(self):
+        super().__init__()
+        self.levels = set()
+
+    def emit(self, record):
+        self.levels.add(record.levelname)
+
+
+def habits():
+    def recorder(*after):
+        """Return a script that sends data and records what it gets up to a close frame, and the record."""
+        got = []
+
+        def script(sock):
+            shake_hands(sock)
+            time.sleep(0.2)
+            sock.sendall(b''.join(after))
+            sock.settimeout(1)
+            data = sock.recv(4096)
+            got.append(data[:1] + bytes(byte ^ data[2 + index % 4] for index, byte in enumerate(data[6:])))
+        return script, got
+
+    def hang_up(sock):
+        shake_hands(sock)
+        sock.recv(100)
+        sock.close()
+    websocket = WebSocket(url_of(hang_up))
+    say('our close answered by the end of TCP', follow_and_close(websocket))
+
+    script, got = recorder(b'\x88\x09\x03\xe9restart')
+    websocket = WebSocket(url_of(script))
+    say('the server closes, and TCP stays open', limited(
+        follow, websocket, ping_rate=0, close_timeout=1, poll=1))
+    say('... our echo', got)
+
+    def leave(finish):
+        script, got = recorder()
+        websocket = WebSocket(url_of(script))
+        events = websocket.connect(ping_rate=0)
+        for event in events:
+            if event.name == 'ready':
+                break
+        finish(websocket, events)
+        time.sleep(0.4)
+        return got
+    say('break: frames', limited(leave, lambda websocket, events: events.close()))
+    say('break, later close()', limited(leave, lambda websocket, events: websocket.close()))
+
+    def close_early(name):
+        script, got = recorder()
+        websocket = WebSocket(url_of(script))
+        shown = limited(follow, websocket, lambda event: event.name == name and websocket.close(),
+                        close_timeout=1, poll=1, ping_rate=0)
+        time.sleep(0.2)
+        return '{}; frames {}'.format(shown, got)
+    say('close() at Connecting', close_early('connecting'))
+    say('close() at Connected', close_early('connected'))
+
+    class Loop(WebSocket):
+        def connect(self, **settings):
+            for event in self:
+                yield event
+
+    def first_names():
+        return [event.name for _, event in zip(range(2), Loop(url_of(polite)).connect())]
+    say('a connect() that iterates itself', limited(first_names))
+
+    def extended(sock):
+        shake_hands(sock, b'Sec-WebSocket-Extensions: x-unknown\r\n')
+        sink(sock)
+    say('extension that was not offered', follow_and_close(WebSocket(url_of(extended))))
+
+    for variable in ('ALL_PROXY', 'ws_proxy', 'http_proxy'):
+        os.environ[variable] = 'http://127.0.0.1:9/'
+        say(variable + ' in the environment', follow_and_close(WebSocket(url_of(polite))))
+        del os.environ[variable]
+
+    leave_now = threading.Event()
+
+    def names_of_persist():
+        names = []
+        for event in persist(WebSocket('ws://127.0.0.1:9/'), exit_event=leave_now):
+            names.append(event.name)
+            leave_now.set()
+        return names
+    say('exit_event, set before the pause', limited(names_of_persist))
+
+    logging.disable(logging.NOTSET)
+    records = Records()
+    logging.getLogger('lomond').addHandler(records)
+    logging.getLogger('lomond').propagate = False
+    limited(leave, lambda websocket, events: events.close())
+    say('levels of log records after a break', sorted(records.levels))
+    logging.disable(logging.CRITICAL)
+
+    for key in ('https://', 'socks', 'HTTP'):
+        say('proxies={{{!r}: ..}}'.format(key), limited(WebSocket, 'ws://x/', proxies={key: 'http://127.0.0.1:9'}))
+
+    def header(name, value):
+        heads = []
+
+        def keep(sock):
+            heads.append(shake_hands(sock, name + b': ' + value + b'\r\n' if b'Protocol' in name else b''))
+            sink(sock)
+        websocket = WebSocket(url_of(keep))
+        websocket.add_header(name, value)
+        shown = follow_and_close(websocket)
+        return [line for line in heads[0].split(b'\r\n') if line.startswith(name)], shown
+    say('Proxy-Authorization by add_header', limited(header, b'Proxy-Authorization', b'Basic eA=='))
+    say('Sec-WebSocket-Protocol by add_header', limited(header, b'Sec-WebSocket-Protocol', b'mqtt'))
+    say('Sec-WebSocket-Key by add_header', limited(header, b'Sec-WebSocket-Key', b'eA=='))
+
+
 if __name__ == '__main__':
     logging.disable(logging.CRITICAL)
     for variable in [key for key in os.environ if key.lower().endswith('_proxy')]:
@@ -228,4 +348,5 @@ if __name__ == '__main__':
     wait_things()
     reasons()
     strictness()
+    habits()
     os._exit(0)
