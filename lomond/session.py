@@ -22,10 +22,7 @@ from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
 from .driver.steps import Steps
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
-from .network.dialer import Dial, DialFail
 from .network.poller import LONGEST, READ, WRITE  # noqa: F401 - WRITE is for users
-from .network.tls_errors import describe_error
-from .network.tls_stream import as_stream
 
 
 class WebsocketSession(Steps):
@@ -191,12 +188,18 @@ class WebsocketSession(Steps):
         self._dialed = self._attempt.addresses = ()
         stage = 'connect'
         try:
+            from .network.dialer import DialFail
+        except Exception as error:      # no descriptor is free, for example
+            self._failure = ('unable to connect; ' + error_text(error), without_frames(error), stage)
+            return
+        try:
             self._check('unable to connect', stage)
             if not getattr(self._connect, 'is_default', False):
                 sock, self._proxy = self._connect()
                 if self._stream is not None and self._stream.sock is sock:
                     sock.setblocking(False)
                 else:
+                    from .network.tls_stream import as_stream
                     self._stream = as_stream(sock)
                     self._dialed = self._attempt.addresses = ()
             else:
@@ -216,6 +219,7 @@ class WebsocketSession(Steps):
                     return              # what is left of the request is written meanwhile
                 error = driver.find_cause()
                 if error is not None:
+                    from .network.tls_errors import describe_error
                     raise DialFail('request failed; ' + describe_error(error), stage, error,
                                    blames_address=True)
                 if not driver.writer.has_tail():
@@ -245,6 +249,7 @@ class WebsocketSession(Steps):
         return driver
 
     def _dial_steps(self):
+        from .network.dialer import Dial
         dial = self._dial = Dial(self._attempt.route(self), self._waiting)
         try:
             for _ in dial.steps():
@@ -262,8 +267,10 @@ class WebsocketSession(Steps):
     def _check(self, problem, stage, dial=None):
         """Raise DialFail if the attempt was canceled or timed out."""
         if self._stopped is not None or not self._core.state.is_active:
+            from .network.dialer import DialFail
             raise DialFail(problem + '; closed', stage)
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
+            from .network.dialer import DialFail
             details = ''
             if dial is not None:
                 dial.give_up()

@@ -8,8 +8,6 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-from copy import copy
-
 from . import errors
 from .client import options
 from .client.attempt import ALREADY_RUNNING, Attempt, Hooks, Running
@@ -203,6 +201,7 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         return getattr(method, '__func__', method) is not vars(WebSocket)[name]
 
     def __copy__(self):
+        from copy import copy
         twin = self.__class__.__new__(self.__class__)
         twin.__setstate__(dict(self.__getstate__(), _endpoint=copy(self._endpoint)))
         return twin

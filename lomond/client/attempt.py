@@ -17,9 +17,6 @@ from __future__ import absolute_import, division, unicode_literals
 
 from .. import errors
 from .._compat import error_text, text_type, without_frames
-from ..network.dialer import Route
-from ..network.happy_eyeballs import Experience
-from ..network.proxy_settings import select_proxy
 from ..network.url import cut_query, resolve_location, same_origin
 from ..protocol.connection import CLIENT, Connection
 from ..protocol.handshake import ClientHandshake, make_key
@@ -59,6 +56,7 @@ class Running(object):
     """
 
     def __init__(self):
+        from ..network.happy_eyeballs import Experience
         self.session = None
         self.experience = Experience()
 
@@ -215,6 +213,7 @@ class Attempt(object):
                 self.core.handshake.note_tls()
             self._proxy = None
             if endpoint.uds is None:
+                from ..network.proxy_settings import select_proxy
                 self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.proxy_variables)
             is_asked = self._proxy is not None and self._proxy.scheme.startswith('http')    # by CONNECT
             if is_asked and self._proxy_pairs is None:
@@ -225,6 +224,7 @@ class Attempt(object):
 
     def route(self, session):
         """Return the :class:`~lomond.network.dialer.Route` for the dialer."""
+        from ..network.dialer import Route
         endpoint = self._endpoint
         wrap = None
         if is_overridden(session, '_wrap_socket'):

@@ -10,13 +10,9 @@ Knows nothing of: sockets, sessions, the progress of a connection.
 
 from __future__ import absolute_import, division, unicode_literals
 
-from copy import copy
-
 from .. import constants
 from .._compat import native
 from .._http11 import check_header
-from ..network import tls_context
-from ..network.proxy_settings import environment_proxies, normalize_proxies
 from ..network.url import parse_url
 from ..protocol.handshake import REPLACEABLE
 from . import options
@@ -42,6 +38,9 @@ class Endpoint(object):
                  trace, headers, origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size,
                  max_redirects, source_address, socket_options, uds, server_hostname=None,
                  proxy_headers=None, stream_from=None):
+        # Not needed before the first WebSocket is made.
+        from ..network import tls_context
+        from ..network.proxy_settings import environment_proxies, normalize_proxies
         self.target = None if callable(url) else parse_url(url)
         self.url = url if callable(url) else self.target.text
         self.proxies, self.proxy_variables = (
@@ -96,6 +95,7 @@ class Endpoint(object):
             protocol for protocol in self.added_protocols if protocol not in self.protocols]
 
     def __copy__(self):
+        from copy import copy
         twin = Endpoint.__new__(Endpoint)
         for name, value in vars(self).items():
             # What the caller, or add_header, may change in one of them only.

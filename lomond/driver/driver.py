@@ -46,8 +46,6 @@ Knows nothing of: where the stream came from, options, redirects, ``WebSocket``.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import weakref
-
 from .._compat import OS_ERRORS, fork_id, get_ident
 from ..errors import TransportFail
 from ..events import Binary, Text
@@ -118,7 +116,8 @@ class Driver(object):
         self.clock = waiting.monotonic
         # By a weak reference: a cycle would keep every connection until the collector
         # runs.
-        self.writer = Writer(core, stream, weakref.proxy(self), send_timeout, hooks.on_sent,
+        from weakref import proxy
+        self.writer = Writer(core, stream, proxy(self), send_timeout, hooks.on_sent,
                              hooks.on_reply)
         self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received)
         self.lifecycle = Lifecycle(

@@ -24,7 +24,6 @@ from __future__ import absolute_import, division, unicode_literals
 from .._compat import text_type
 from ..errors import SendTimeout
 from ..events import Poll, Unresponsive
-from ..network.tls_errors import describe_error
 from ..protocol import states
 from ..status import Status
 from . import deadlines
@@ -346,6 +345,7 @@ class Lifecycle(object):
         elif error is write_error:
             self.ending = (text_type(error), False, getattr(error, 'error', None) or error)
         else:
+            from ..network.tls_errors import describe_error
             self.ending = ('socket fail; ' + describe_error(error), False, error)
 
     def close(self):

@@ -33,10 +33,8 @@ Knows nothing of: sockets, clocks, locks, threads, drivers.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import collections
 import functools
 import itertools
-import weakref
 
 from .. import errors
 from .._compat import text_type, to_bytes
@@ -48,15 +46,26 @@ from ..status import Status
 from . import states
 from .frame_parser import parse_frames
 from .frames import MAX_CONTROL_PAYLOAD, Encoder, encode_close_payload, parse_close_payload
-from .permessage_deflate import PerMessageDeflate
 from .receive_buffer import ReceiveBuffer
 from .send_queue import PingLog, SendQueue
 
 #: Default limit for one message, in bytes.
 DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024
 
-#: What client and server do differently.
-Role = collections.namedtuple('Role', 'name masks_outgoing expects_masked closes_tcp_first')
+
+class Role(object):
+    """What client and server do differently."""
+
+    # Not a namedtuple: that is made from source text, which takes half a millisecond.
+    __slots__ = ('name', 'masks_outgoing', 'expects_masked', 'closes_tcp_first')
+
+    def __init__(self, name, masks_outgoing, expects_masked, closes_tcp_first):
+        self.name = name
+        self.masks_outgoing = masks_outgoing
+        self.expects_masked = expects_masked
+        self.closes_tcp_first = closes_tcp_first
+
+
 CLIENT = Role('client', masks_outgoing=True, expects_masked=False, closes_tcp_first=False)
 SERVER = Role('server', masks_outgoing=False, expects_masked=True, closes_tcp_first=True)
 
@@ -167,7 +176,8 @@ class Connection(states.Progress):
             # A weak reference, because 2.7 never frees a cycle through a suspended
             # generator. A chain, because a generator around the others costs 20 ns per
             # message.
-            self.events = itertools.chain.from_iterable(_stages(weakref.proxy(self)))
+            from weakref import proxy
+            self.events = itertools.chain.from_iterable(_stages(proxy(self)))
         self.now = now
         if received_time is None:
             received_time = Event().received_time       # the default of an event
@@ -391,6 +401,7 @@ class Connection(states.Progress):
     def set_up_codec(self, parameters):
         """Set up compression with the agreed parameters; None disables it."""
         if parameters is not None:
+            from .permessage_deflate import PerMessageDeflate
             options = self._deflate or Deflate()
             self._encoder.codec = PerMessageDeflate(
                 parameters, self.role.masks_outgoing, options.level, options.mem_level,

@@ -15,7 +15,6 @@ from ..constants import WS_KEY, WS_VERSION
 from ..errors import HandshakeError
 from ..events import Ready, Rejected
 from ..response import Request, Response, escape, is_token, split_list
-from .permessage_deflate import negotiate_client, negotiate_server
 
 _VERSION = text_type(WS_VERSION)
 _BAD_IN_RESOURCE = Pattern(b'[^\x21-\x7e]')
@@ -218,6 +217,9 @@ class ClientHandshake(object):
             7692, 7.1)
         """
         self.compression = None
+        if not extension_texts:
+            return set()
+        from .permessage_deflate import negotiate_client
         names, self.compression = negotiate_client(self._deflate, extension_texts)
         return names
 
@@ -334,6 +336,7 @@ class ServerHandshake(object):
         return None
 
     def _accept(self, request, surplus, _, protocol, further):
+        from .permessage_deflate import negotiate_server
         answer, self.compression = negotiate_server(
             self._deflate, request.get_list('sec-websocket-extensions'))
         headers = [('Upgrade', 'websocket'), ('Connection', 'Upgrade'), ('Sec-WebSocket-Accept', accept_value(

@@ -2,6 +2,8 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import sys
+
 import pytest
 
 from lomond import WebSocket
@@ -40,3 +42,12 @@ def test_interrupt_in_the_clean_up_leads_to_a_second_one():
             pass
     assert calls == ['close', 'close']
     assert stages.count('disconnected') == 1
+
+
+@pytest.mark.parametrize('name, stage', [('dialer', 'connect'), ('proxy_settings', 'prepare')])
+def test_module_that_cannot_be_imported_is_a_connect_fail(name, stage, monkeypatch):
+    """The first connection imports them: the machine may be out of descriptors."""
+    websocket = WebSocket('ws://127.0.0.1:1/', proxies={})
+    monkeypatch.setitem(sys.modules, 'lomond.network.' + name, None)
+    connecting, fail = websocket
+    assert (fail.name, fail.stage, fail.reason[:18]) == ('connect_fail', stage, 'unable to connect;')

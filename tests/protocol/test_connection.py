@@ -49,8 +49,8 @@ def names(events):
 # --- roles and defaults ---
 
 def test_roles():
-    assert CLIENT == ('client', True, False, False)
-    assert SERVER == ('server', False, True, True)
+    for role, expected in ((CLIENT, ['client', True, False, False]), (SERVER, ['server', False, True, True])):
+        assert [getattr(role, name) for name in role.__slots__] == expected
     assert DEFAULT_MAX_MESSAGE_SIZE == 64 * 1024 * 1024
 
 

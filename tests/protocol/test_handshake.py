@@ -17,7 +17,7 @@ from lomond import constants
 from lomond.compression import Deflate
 from lomond.errors import CompressionParameterError, CriticalProtocolError, HandshakeError
 from lomond.events import Ready, Rejected
-from lomond.protocol import handshake
+from lomond.protocol import handshake, permessage_deflate
 from lomond.protocol.handshake import ClientHandshake, ServerHandshake, accept_value, encode_request, make_key
 from lomond.response import Request, Response
 
@@ -453,7 +453,7 @@ def test_server_agrees_to_compression():
 def test_server_refuses_broken_offers(monkeypatch):
     def refuse(deflate, offers):
         raise HandshakeError('broken offer')
-    monkeypatch.setattr(handshake, 'negotiate_server', refuse)
+    monkeypatch.setattr(permessage_deflate, 'negotiate_server', refuse)
     outcome = ServerHandshake().receive(request(b'Sec-WebSocket-Extensions: x'))
     assert outcome.event.reason == 'broken offer'
     assert outcome.reply.startswith(b'HTTP/1.1 400 Bad Request\r\n')
