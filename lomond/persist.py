@@ -10,13 +10,14 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
-import sys
 import threading
 import time
 
 from . import _compat, events
 from ._compat import text_type
 from .client.backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient  # noqa: F401
+from .client.options import check_poll
+from .network.poller import ENDLESS
 from .status import Status
 
 #: The defaults of ``connect()``.  Values equal to them are not passed on: the doubles
@@ -260,6 +261,8 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
             raise TypeError('max_retries is {!r}; an integer or None is allowed'.format(max_retries))
         if max_retries < 1:
             raise ValueError('max_retries is {!r}; 1 or more, or None, is allowed'.format(max_retries))
+    if isinstance(poll, _compat.integer_types + (float,)) and poll >= ENDLESS:
+        check_poll(poll)        # raises; the rest is checked by connect()
     settings = {'poll': poll, 'ping_rate': ping_rate, 'ping_timeout': ping_timeout}
     optional = {'auto_pong': auto_pong, 'close_timeout': close_timeout, 'connect_timeout': connect_timeout,
                 'send_timeout': send_timeout, 'session_class': session_class}
@@ -270,18 +273,20 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     return _persist(websocket, settings, exit_event, rules)
 
 
-def _seconds(name, value, most=sys.float_info.max):
+def _seconds(name, value, most=ENDLESS):
     """Return ``value`` as a float; raise an error that names it if it is not usable."""
     try:
         if isinstance(value, (text_type, bytes)):
             raise TypeError
         seconds = float(value)
     except OverflowError:
-        raise ValueError('{} is too large; a number of seconds is allowed'.format(name))
+        seconds = float('inf') if value > 0 else float('-inf')
+        most = min(most, ENDLESS)
     except (TypeError, ValueError):
         raise TypeError('{} is {!r}; a number of seconds is allowed'.format(name, value))
     if not 0 <= seconds <= most:        # false for nan
-        raise ValueError('{} is {!r}; 0 or more seconds are allowed'.format(name, value))
+        raise ValueError('{} is {!r}; 0 or more seconds, below 9e9 (292 years), are allowed'.format(
+            name, seconds))
     return seconds
 
 

@@ -22,7 +22,7 @@ from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
 from .driver.steps import Steps
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
-from .network.poller import LONGEST, READ, WRITE  # noqa: F401 - WRITE is for users
+from .network.poller import LONGEST, READ, WRITE, time_limit  # noqa: F401 - WRITE is for users
 
 
 class WebsocketSession(Steps):
@@ -66,8 +66,8 @@ class WebsocketSession(Steps):
         self._settings = dict(poll=poll, ping_rate=ping_rate, ping_timeout=ping_timeout,
                               auto_pong=auto_pong, close_timeout=close_timeout)
         self._auto_pong = auto_pong
-        self._connect_timeout = connect_timeout or None
-        self._send_timeout = send_timeout or None
+        self._connect_timeout = time_limit(connect_timeout)
+        self._send_timeout = time_limit(send_timeout)
         self._deadlines = Deadlines(poll, ping_rate, ping_timeout, close_timeout)
 
     def _run(self):

@@ -144,7 +144,9 @@ class WebSocket(EndpointAttributes, Feed, Sender):
             nothing; None or 0 means no limit
         :returns: an iterator of events, for one thread; leaving it closes the socket
         :raises TypeError: if a time is not a number
-        :raises ValueError: if a time is below 0, or ``poll`` not above it
+        :raises ValueError: if a time is below 0, or ``poll`` not above it, or as large
+            as no clock can hold (292 years; for the other times, that is no limit, or
+            no pings)
         """
         settings = dict(
             poll=options.check_poll(poll),
@@ -153,7 +155,8 @@ class WebSocket(EndpointAttributes, Feed, Sender):
             auto_pong=auto_pong,
             close_timeout=options.check_time('close_timeout', close_timeout))
         for name, value in (('connect_timeout', connect_timeout), ('send_timeout', send_timeout)):
-            if options.check_time(name, value) != 30.0:
+            value = options.check_time(name, value)
+            if value != 30.0:
                 settings[name] = value
         if self._running.session is not None:
             return _refuse(ALREADY_RUNNING)

@@ -12,6 +12,7 @@ from .._compat import encode_utf8, fspath, integer_types, text_type, to_text
 from .._http11 import check_header
 from ..auth import basic
 from ..compression import Deflate
+from ..network.poller import ENDLESS
 from ..network.url import parse_host
 from ..response import escape, is_token
 from .cookies import cookie_text, is_jar
@@ -206,18 +207,21 @@ def check_number(what, value, types=integer_types + (float,)):
 
 
 def check_time(what, value):
-    """Return seconds, 0 or more; None stays None."""
-    if value is None:
+    """Return seconds, 0 or more; None stays None, and is what no clock can hold."""
+    if value is None or check_number(what, value) >= ENDLESS:
         return None
-    if check_number(what, value) < 0:
-        raise ValueError('{} is {}; 0 or more seconds, or None, are allowed'.format(what, value))
+    if value < 0:
+        raise ValueError('{} is {}; 0 or more seconds, or None, are allowed'.format(
+            what, max(value, -ENDLESS)))        # 3.11 writes no more than 4,300 digits
     return value
 
 
 def check_poll(poll):
-    """Return seconds, above 0."""
-    if not check_number('poll', poll) > 0:
-        raise ValueError('poll is {}; seconds above 0 are allowed'.format(poll))
+    """Return seconds, above 0 and not more than a clock can hold."""
+    check_number('poll', poll)
+    if not 0 < poll < ENDLESS:
+        problem = 'too large' if poll > 0 else max(poll, -ENDLESS)
+        raise ValueError('poll is {}; seconds above 0 and below 9e9 (292 years) are allowed'.format(problem))
     return poll
 
 

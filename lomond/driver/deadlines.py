@@ -9,6 +9,8 @@ Knows nothing of: clocks, sockets, threads.
 
 from __future__ import absolute_import, division, unicode_literals
 
+from ..network.poller import ENDLESS, time_limit
+
 #: What :meth:`Deadlines.due` can answer.
 POLL = 'poll'
 PING = 'ping'
@@ -59,10 +61,10 @@ class Deadlines(object):
                  'finished_at')
 
     def __init__(self, poll=5.0, ping_rate=30.0, ping_timeout=None, close_timeout=30.0):
-        self.poll = poll
-        self.ping_rate = ping_rate or None
-        self.ping_timeout = ping_timeout or None
-        self.close_timeout = close_timeout or None
+        self.poll = min(poll, ENDLESS)
+        self.ping_rate = time_limit(ping_rate)
+        self.ping_timeout = time_limit(ping_timeout)
+        self.close_timeout = time_limit(close_timeout)
         self.next_poll = None       # None before Ready
         self.next_ping = None
         self.oldest_ping = None     # when the oldest unanswered ping was due or sent

@@ -23,6 +23,14 @@ WRITE = 2
 #: A single wait lasts at most this long (a day), then starts again. ``poll`` takes
 #: milliseconds in a C int, which overflows after 25 days.
 LONGEST = 86400.0
+#: 2**63 nanoseconds, 292 years: no more fits into what Python waits with.  A limit of
+#: that length is none.
+ENDLESS = 2.0 ** 63 / 1e9
+
+
+def time_limit(seconds):
+    """Return a time limit, or None if it is none: None, 0, or 292 years and more."""
+    return seconds if seconds and seconds < ENDLESS else None
 
 
 class WakeUp(object):
@@ -135,7 +143,7 @@ def wait_for(waits, timeout):
     :returns: what is ready, as ``((fileno, READ | WRITE), ...)``; empty after a timeout
         or an interruption
     """
-    return new_poller().wait(waits, timeout)
+    return new_poller().wait(waits, timeout if timeout is None else min(timeout, LONGEST))
 
 
 def is_writable(fd):

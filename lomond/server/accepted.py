@@ -18,7 +18,7 @@ from ..driver.deadlines import Deadlines
 from ..driver.driver import Driver, Hooks
 from ..driver.steps import Steps
 from ..events import Disconnected
-from ..network.poller import LONGEST, READ
+from ..network.poller import LONGEST, READ, time_limit
 from ..network.tls_errors import describe_error
 from ..network.tls_stream import TlsStream, as_stream
 from ..protocol.connection import DEFAULT_MAX_MESSAGE_SIZE, SERVER, Connection
@@ -118,8 +118,8 @@ class AcceptedSession(Steps):
             limit
         """
         self._core.auto_pong = auto_pong
-        self._open_timeout = open_timeout or None
-        self._send_timeout = send_timeout or None
+        self._open_timeout = time_limit(open_timeout)
+        self._send_timeout = time_limit(send_timeout)
         self._deadline = None           # of the opening handshake; monotonic
         self._deadlines = Deadlines(poll, ping_rate, ping_timeout, close_timeout)
 

@@ -205,7 +205,7 @@ class ScriptedTransport(object):
         self._play()
         if isinstance(self._step, float):
             return [self._step]
-        if self._is_played and self.clock.monotonic() > self._step_time + self.patience:
+        if self._is_played and self.clock.monotonic() - self._step_time > self.patience:
             raise ScriptError('the script has been over for {}s (patience), and the session is '
                               'still running'.format(self.patience))
         return []

@@ -16,6 +16,7 @@ import threading
 
 from .. import errors
 from .._compat import BYTES_LIKE, OS_ERRORS, encode_utf8, flat_view, get_ident, text_type, to_bytes
+from ..network.poller import ENDLESS
 from ..opcode import Opcode
 from ..protocol.frames import encode_frame
 from ..server.accepted import Acceptance, AcceptedSession
@@ -24,6 +25,11 @@ _DEFAULT = object()
 
 #: Events of a session that are neither recorded nor handed to a handler.
 _UNSEEN = frozenset(('ready', 'rejected', 'poll', 'disconnected'))
+
+
+def _after(now, seconds):
+    """Return the time so many seconds after ``now``; None if that is never."""
+    return None if seconds is None or seconds >= ENDLESS else now + seconds
 
 
 class ReceiveTimeout(errors.WebSocketError):
@@ -333,7 +339,7 @@ class ServerConnection(object):
         """
         self._check_thread()
         session = self._session
-        deadline = None if seconds is None else session.monotonic() + seconds
+        deadline = _after(session.monotonic(), seconds)
         while not self._is_stopping and self._drop is None:
             left = None if deadline is None else deadline - session.monotonic()
             if left is not None and left <= 0:
@@ -347,9 +353,7 @@ class ServerConnection(object):
     def _deadline(self, timeout):
         if timeout is _DEFAULT:
             timeout = self._timeout
-        if timeout is None:
-            return None, None
-        return timeout, self._session.monotonic() + timeout
+        return timeout, _after(self._session.monotonic(), timeout)
 
     # -- sending
 
@@ -433,7 +437,7 @@ class ServerConnection(object):
         session, timeout = self._session, self._timeout
         driver, stream = session.driver, session.stream
         writer, clock = driver.writer, session.monotonic
-        deadline = None if timeout is None else clock() + timeout
+        deadline = _after(clock(), timeout)
         while ((self._core.send_queue.pending or writer.has_tail()) and writer.error is None
                and not self._is_stopping):
             if deadline is not None and clock() >= deadline:

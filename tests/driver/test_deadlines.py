@@ -58,6 +58,12 @@ def test_defaults():
     assert (ECHO_WAIT, DISCARD_WAIT) == (30.0, 0.5)
 
 
+@pytest.mark.parametrize('value', [10 ** 400, float('inf')])
+def test_times_that_no_clock_can_hold(value):
+    deadlines = polled(dict(oldest_ping=100, closed_at=100), value, value, ping_timeout=value, close_timeout=value)
+    assert deadlines.next_deadline() > 9e9 and deadlines.due(1e9) is None
+
+
 def test_poll_and_ping_at_ready():
     """The first of both right after Ready, the Poll before."""
     deadlines = started()

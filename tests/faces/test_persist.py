@@ -191,8 +191,9 @@ def test_bad_seconds(clock, name, error, values):
 
 def test_endless_seconds(clock):
     """A shortest wait must be finite; a longest wait and stable_after need not be."""
-    with pytest.raises(ValueError):
-        persist(Scripted(clock, FAILS), min_wait=float('inf'))
+    for options in ({'min_wait': float('inf')}, {'min_wait': 1e308}, {'poll': 10 ** 400}, {'poll': 1e308}):
+        with pytest.raises(ValueError):
+            persist(Scripted(clock, FAILS), **options)
     played = Played(clock, FAILS, pauses=40, max_wait=float('inf'), stable_after=float('inf'))
     assert played.delays[-1] == 5 + 2.0 ** 22 / 2
 

@@ -467,6 +467,16 @@ def test_settings_of_run():
     assert 'send_timeout' not in ws.session.settings and ws.session.settings['connect_timeout'] is None
 
 
+@pytest.mark.parametrize('value', [10 ** 400, 1e308, float('inf')])
+def test_times_that_no_clock_can_hold(value):
+    """They are no limit, and no pings; poll is refused."""
+    ws, names = WebSocket(URL), ['ping_rate', 'ping_timeout', 'close_timeout', 'connect_timeout', 'send_timeout']
+    ws.connect(FakeSession, **dict.fromkeys(names, value))
+    assert [ws.session.settings[name] for name in names] == [None] * 5
+    with pytest.raises(ValueError):
+        ws.connect(FakeSession, poll=value)
+
+
 @pytest.mark.parametrize('name, value, kind', [
     ('poll', 0, ValueError), ('poll', -1, ValueError), ('poll', None, TypeError), ('poll', '5', TypeError),
     ('poll', float('nan'), ValueError), ('poll', True, TypeError)] + [

@@ -786,6 +786,22 @@ def test_stop_ends_a_blocked_send():
     sock.close()
 
 
+def test_timeout_that_no_clock_can_hold():
+    def handler(connection):
+        assert connection.receive(10 ** 400).text == 'x'
+        connection.send_text('y')
+        connection.pause(10 ** 400)
+    with Server(handler, timeout=10 ** 400) as server:
+        ws, names = WebSocket(server.url, proxies={}), []
+        for event in ws:
+            names.append(event.name)
+            if event.name == 'ready':
+                ws.send_text('x')
+            elif event.name == 'text':
+                server.drop_connections()
+        assert 'text' in names
+
+
 def test_stop_ends_a_pause_and_a_wait_for_ever():
     for handler in (stall_reads, unresponsive, silent, lambda connection: connection.receive(None)):
         begun = monotonic()
