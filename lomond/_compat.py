@@ -13,6 +13,7 @@ import io
 import os
 import socket
 import sys
+import threading
 import time
 
 PY2 = sys.version_info[0] == 2
@@ -258,9 +259,10 @@ def native_octets(value):
 
 if PY2:
     def _make_monotonic():
-        # 2.7 has no monotonic clock: backward steps of the wall clock count as no time.
-        # A store of a tuple is atomic; two threads that race lose nothing but a step.
+        # 2.7 has no monotonic clock: backward steps of the wall clock are ignored.  A
+        # store of a tuple is atomic; two threads that race lose nothing but a step.
         state = [(0.0, time.time())]
+        base = [(state[0][1], os.times()[4])]       # of both clocks, at the newest step
 
         def monotonic():
             """Seconds that never go backward."""
@@ -268,6 +270,11 @@ if PY2:
             now = time.time()
             if now < last:
                 offset += last - now
+                # How much has passed since the last call?  The kernel's ticks, of 10 ms,
+                # tell it on Linux; elsewhere it counts as no time.
+                ticks = os.times()[4]
+                offset += max(base[0][0] + ticks - base[0][1] - now - offset, 0)
+                base[0] = (now + offset, ticks)
             state[0] = (offset, now)
             return now + offset
         return monotonic
@@ -300,9 +307,99 @@ def acquire(lock, timeout):
 
 
 if PY2:
-    from thread import get_ident
+    #: Seconds between two looks at what 2.7 could only wait for by the wall clock.
+    _LOOK = 0.05
+    _STANDARD = ('threading', 'multiprocessing.synchronize')
+
+    def _wait_until(condition, seconds):
+        end = monotonic() + seconds
+        while not condition():
+            left = end - monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, _LOOK))        # select() underneath: not by the wall clock
+        return True
+
+    def wait_for_event(event, seconds):
+        """``event.wait(seconds)``; where that is 2.7's own, a clock set back delays nothing."""
+        wait = event.wait
+        if seconds is None or getattr(getattr(wait, '__func__', None), '__module__', None) not in _STANDARD:
+            return wait(seconds)
+        return _wait_until(event.is_set, seconds)
+
+    def join(thread, seconds):
+        """``thread.join(seconds)``, in the same way."""
+        _wait_until(lambda: not thread.is_alive(), seconds)
+else:
+    def wait_for_event(event, seconds):
+        """Return ``event.wait(seconds)``."""
+        return event.wait(seconds)
+
+    def join(thread, seconds):
+        """Wait for the end of a thread, for so many seconds at most."""
+        thread.join(seconds)
+
+
+def sleep(seconds):
+    """``time.sleep()`` to the end: a signal cuts that of 2.7 short (PEP 475)."""
+    end = monotonic() + seconds
+    while seconds > 0:
+        time.sleep(seconds)
+        seconds = end - monotonic()
+
+
+if PY2:
+    import atexit
+
+    from thread import allocate_lock, get_ident
+
+    def _make_halt():
+        # In cells: when a program exits, 2.7 sets all globals of all modules to None,
+        # while daemon threads go on.  It begins with the module __main__, and in the end
+        # clears sys.modules.
+        modules, ident, allocate, leaving = sys.modules, get_ident, allocate_lock, []
+        atexit.register(lambda: leaving.append(ident()))
+
+        def halt_at_exit():
+            """Never return in a thread that goes on while the modules are emptied.
+
+            What it does would fail and be printed.  3.x ends such threads by itself.
+            Bind it to a name of your own beforehand: globals may be None then.
+            """
+            if leaving and modules.get('__main__') is None and leaving[-1] != ident():
+                lock = allocate()
+                lock.acquire()
+                lock.acquire()
+        return halt_at_exit
+
+    halt_at_exit = _make_halt()
+
+    def _silent_at_exit(target):
+        halt = halt_at_exit
+
+        def run(*args):
+            try:
+                target(*args)
+            except:  # noqa: E722 - at exit, 2.7 sets even BaseException to None
+                halt()
+                raise
+            halt()
+        return run
 else:
     from threading import get_ident  # noqa: F401 - for the modules above
+
+    def halt_at_exit():
+        """Do nothing: 3.x ends daemon threads before it empties modules."""
+
+    def _silent_at_exit(target):
+        return target
+
+
+def new_thread(target, name, *args):
+    """Make a daemon thread that prints nothing when the program exits; not started yet."""
+    thread = threading.Thread(target=_silent_at_exit(target), name=native(name), args=args)
+    thread.daemon = True
+    return thread
 
 
 def set_cloexec(fd):

@@ -92,8 +92,7 @@ class _ExitWatch(_NoWatch):
         self._is_set = getattr(exit_event, 'is_set', None)
         self._get_ident = _compat.get_ident      # see stop(): modules may be empty there
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name='lomond-persist')
-        self._thread.daemon = True
+        self._thread = _compat.new_thread(self._run, 'lomond-persist')
 
     def begin(self):
         self.is_running = True
@@ -120,13 +119,13 @@ class _ExitWatch(_NoWatch):
         # not wait then.
         is_exit = getattr(threading, 'current_thread', None) is None
         if not is_exit and self._thread.ident not in (None, self._get_ident()):
-            self._thread.join(0.25)
+            _compat.join(self._thread, 0.25)
 
     def _run(self):
         # On 2.7, Event.wait(timeout) polls, about 10 times in 0.1 s; on 3.x it sleeps.
         pause = POLL_EXIT
         try:
-            while pause is not None and not self._stopped.wait(pause):
+            while pause is not None and not _compat.wait_for_event(self._stopped, pause):
                 pause = self.look()
         except Exception as error:      # of the user's is_set() or wait(); persist() itself will raise it
             _log('exit_event %r cannot be watched: %s', self._exit_event, error)
@@ -297,6 +296,7 @@ def _persist(websocket, settings, exit_event, rules):
     else:
         watch = _ExitWatch(websocket, exit_event)
     failures = 0
+    halt = _compat.halt_at_exit     # globals may be None when it is needed
     try:
         while not watch.is_over():
             outcome = _Outcome()
@@ -313,8 +313,11 @@ def _persist(websocket, settings, exit_event, rules):
             if step.name == 'back_off':
                 _log('%r: attempt %s in %.1f s, after %r', websocket, failures + 1, step.delay, step.cause)
             yield step
-            if step.name == 'gave_up' or exit_event.wait(step.delay):
+            if step.name == 'gave_up' or _compat.wait_for_event(exit_event, step.delay):
                 return
+    except:  # noqa: E722 - at exit, 2.7 sets even BaseException to None
+        halt()
+        raise
     finally:
         watch.stop()
 

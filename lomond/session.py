@@ -17,7 +17,7 @@ Knows nothing of: ``WebSocket``, which hands in an attempt (what to connect to).
 
 from __future__ import absolute_import, division, unicode_literals
 
-from ._compat import OS_ERRORS, error_text, text_type, without_frames
+from ._compat import OS_ERRORS, error_text, halt_at_exit, text_type, without_frames
 from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
 from .driver.steps import Steps
@@ -71,6 +71,7 @@ class WebsocketSession(Steps):
         self._deadlines = Deadlines(poll, ping_rate, ping_timeout, close_timeout)
 
     def _run(self):
+        halt = halt_at_exit             # globals may be None when it is needed
         self._life = self._live()
         try:
             try:
@@ -79,6 +80,9 @@ class WebsocketSession(Steps):
                         yield event
                         continue
                     self._resume(self._waiting.wait(self.waits(), self.next_deadline()), self._now)
+            except:  # noqa: E722 - at exit, 2.7 sets even BaseException to None
+                halt()
+                raise
             finally:
                 self._clean_up()
         finally:                        # if Ctrl-C came before it had begun

@@ -6,10 +6,10 @@ Knows nothing of: events, connecting. It is told when a connection is ready.
 from __future__ import absolute_import, division, unicode_literals
 
 import threading
-import time
 
 from .. import errors
-from .._compat import OS_ERRORS, error_text, utf_8_decode
+from .._compat import OS_ERRORS, error_text, halt_at_exit, join, sleep, utf_8_decode, wait_for_event
+from ..client.backoff import LONGEST_DELAY
 
 #: Seconds for a thread that only has to return; its last calls do not block.
 LAST_MOMENT = 1.0
@@ -116,6 +116,14 @@ class Feed(threading.Thread):
         self._fail = fail
 
     def run(self):
+        halt = halt_at_exit             # globals may be None when it is needed
+        try:
+            self._run()
+        except:  # noqa: E722 - at exit, 2.7 sets even BaseException to None
+            halt()
+            raise
+
+    def _run(self):
         number = self.gate.wait_after(0)
         try:
             for message in self._messages:
@@ -131,7 +139,7 @@ class Feed(threading.Thread):
             self._fail(error)
             return
         if self._wait is not None:
-            time.sleep(self._wait)
+            sleep(min(self._wait, LONGEST_DELAY))
             self._is_at_its_end = True
             self._finish()
 
@@ -142,7 +150,7 @@ class Feed(threading.Thread):
         waits for input does not return, and does no harm.
         """
         if self._is_at_its_end:
-            self.join(LAST_MOMENT)
+            join(self, LAST_MOMENT)
 
     def _deliver(self, message, number):
         """Send a message. Return the number of the connection that took it, or None."""
@@ -162,4 +170,4 @@ class Feed(threading.Thread):
 
     def has_unsent(self):
         """Return whether no connection took the last message; call it at the end."""
-        return not self._settled.wait(LAST_MOMENT) or self._is_unsent
+        return not wait_for_event(self._settled, LAST_MOMENT) or self._is_unsent

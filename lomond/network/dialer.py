@@ -254,11 +254,16 @@ class Dial(object):
         self.stage = 'resolve'
         try:
             lookup = self._lookup = look_up(host, port, self._waiting.wake)
-        except Exception as error:      # TooManyLookups; out of threads
+        except Exception as error:      # TooManyLookups; a name that is not allowed
             raise DialFail('{}; {}'.format(self.problem, error_text(error)), 'resolve', error)
+        if lookup.has_blocked:          # the time limit could not end it, but counts now
+            self.waits, self.deadline = (), self._waiting.monotonic()
+            yield
         self.waits, self.deadline = (), None
         while not lookup.is_done:
             yield
+            if lookup.is_dropped:       # by another caller, who was interrupted
+                lookup = self._lookup = look_up(host, port, self._waiting.wake)
         self._lookup = None
         if lookup.error is not None:
             raise DialFail('{}; {}'.format(self.problem, error_text(lookup.error)), 'resolve',

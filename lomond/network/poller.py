@@ -14,7 +14,7 @@ import select
 import socket
 import time
 
-from .._compat import IS_WINDOWS, OS_ERRORS, set_cloexec, was_interrupted, would_block
+from .._compat import IS_WINDOWS, OS_ERRORS, halt_at_exit, set_cloexec, was_interrupted, would_block
 from .._compat import monotonic as monotonic  # for drivers; type checkers want the name twice
 
 READ = 1
@@ -74,12 +74,12 @@ class WakeUp(object):
             if not would_block(error) and not was_interrupted(error):
                 raise
 
-    def __del__(self):
+    def __del__(self, close=os.close):      # 2.7 empties modules first when a program exits
         if self._read is not None:
             try:
-                os.close(self._read)
+                close(self._read)
             finally:
-                os.close(self._write)
+                close(self._write)
 
 
 class SocketWakeUp(object):
@@ -163,6 +163,8 @@ class _Poll(object):
     # For one or two descriptors poll() costs as much as epoll, needs no descriptor of
     # its own and, unlike select(), has no limit on descriptor numbers.
 
+    _halt = staticmethod(halt_at_exit)      # here: globals may be None when it is needed
+
     def __init__(self):
         self._current = (None, None, None)  # what to wait for, the poll object for it, its masks
 
@@ -179,6 +181,7 @@ class _Poll(object):
                 raise
             return ()
         if not found:
+            self._halt()
             return ()
         bad = select.POLLHUP | select.POLLERR | select.POLLNVAL
         ready = ()

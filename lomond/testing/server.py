@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 
-from .._compat import OS_ERRORS, error_text, monotonic, reraise, set_cloexec
+from .._compat import OS_ERRORS, error_text, join, monotonic, new_thread, reraise, set_cloexec
 from ..client.options import check_protocols
 from ..compression import Deflate
 from ..network.poller import READ, Waiting
@@ -224,8 +224,7 @@ class Server(object):
         if self._acceptor is not None or self._is_stopping:
             raise ServerError('the server was started already; a stopped one cannot be started again')
         self._waiting = Waiting()
-        self._acceptor = threading.Thread(target=self._accept, name='lomond.testing.Server')
-        self._acceptor.daemon = True
+        self._acceptor = new_thread(self._accept, 'lomond.testing.Server')
         self._acceptor.start()
         return self
 
@@ -247,9 +246,8 @@ class Server(object):
         with self._lock:
             self.connection_count += 1
             connection = ServerConnection(self, sock, address, self.connection_count)
-            thread = threading.Thread(target=self._run, args=(connection,), name=(
-                'lomond.testing connection {}'.format(connection.number)))
-            thread.daemon = True
+            thread = new_thread(
+                self._run, 'lomond.testing connection {}'.format(connection.number), connection)
             self._threads[thread] = connection
             self._connections.append(connection)
         thread.start()
@@ -286,7 +284,7 @@ class Server(object):
         acceptor = self._acceptor
         if acceptor is not None and acceptor is not threading.current_thread():
             self._waiting.wake()
-            acceptor.join(LAST_WAIT)
+            join(acceptor, LAST_WAIT)
         self._listener.close()
         running = self._running()
         for connection in running.values():
@@ -312,7 +310,7 @@ class Server(object):
         for thread, connection in running.items():
             if thread is threading.current_thread():
                 continue
-            thread.join(max(deadline - monotonic(), 0))
+            join(thread, max(deadline - monotonic(), 0))
             if thread.is_alive():
                 alive.append((thread, connection))
         return alive

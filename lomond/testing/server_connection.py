@@ -15,7 +15,16 @@ import struct
 import threading
 
 from .. import errors
-from .._compat import BYTES_LIKE, OS_ERRORS, encode_utf8, flat_view, get_ident, text_type, to_bytes
+from .._compat import (
+    BYTES_LIKE,
+    OS_ERRORS,
+    encode_utf8,
+    flat_view,
+    get_ident,
+    text_type,
+    to_bytes,
+    wait_for_event,
+)
 from ..network.poller import ENDLESS
 from ..opcode import Opcode
 from ..protocol.frames import encode_frame
@@ -345,7 +354,7 @@ class ServerConnection(object):
             if left is not None and left <= 0:
                 return True
             if session.is_over:
-                self._stop_pausing.wait(left)
+                wait_for_event(self._stop_pausing, left)
             else:
                 session.wait((), deadline)
         return False

@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import threading
+import time
 
 import pytest
 from six.moves import queue
@@ -181,6 +182,9 @@ def test_resolver_that_hangs_for_all(names):
         fails(run('ws://n{}.test/'.format(number), connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
     fails(run('ws://n8.test/'), 'resolve',
           'unable to connect; 8 name lookups are hanging; no further one is started')
+    with Server(bye) as server:             # whoever asks for this machine waits behind nobody
+        for host in ('127.0.0.1', 'localhost'):
+            succeeds(run(server.url(host=host)))
     # The same name does not count as another lookup.
     fails(run('ws://n0.test/', connect_timeout=0.03), 'resolve', '.*timed out.*', 0.03)
     threads = resolver_threads()
@@ -192,6 +196,28 @@ def test_resolver_that_hangs_for_all(names):
     names.names['name.test'] = ['127.0.0.1']
     with Server(bye) as server:
         succeeds(run(server.url(host='name.test')))
+
+
+@pytest.mark.parametrize('takes', [0, 2 * LIMIT])
+def test_no_thread_can_be_started(names, monkeypatch, takes):
+    """The name is looked up in place; after that, connect_timeout applies again."""
+    def refuse(thread, start=threading.Thread.start):
+        if thread.name == 'lomond-resolver':        # the server's go on
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def slow(*args):
+        time.sleep(takes)
+        return names(*args)
+    monkeypatch.setattr(socket, 'getaddrinfo', slow)
+    names.names['name.test'] = ['127.0.0.1']
+    with Server(bye) as server:
+        monkeypatch.setattr(threading.Thread, 'start', refuse)
+        got = run(server.url(host='name.test'), connect_timeout=LIMIT)
+    if takes:
+        fails(got, 'resolve', 'unable to connect; resolve timed out after 0.25s', takes)
+    else:
+        succeeds(got)
 
 
 def test_connections_share_a_look_up(names):

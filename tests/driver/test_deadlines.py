@@ -60,7 +60,8 @@ def test_defaults():
 
 @pytest.mark.parametrize('value', [10 ** 400, float('inf')])
 def test_times_that_no_clock_can_hold(value):
-    deadlines = polled(dict(oldest_ping=100, closed_at=100), value, value, ping_timeout=value, close_timeout=value)
+    facts = dict(oldest_ping=100, closed_at=100)
+    deadlines = polled(facts, value, value, ping_timeout=value, close_timeout=value)
     assert deadlines.next_deadline() > 9e9 and deadlines.due(1e9) is None
 
 

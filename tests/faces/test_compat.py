@@ -166,6 +166,76 @@ def test_backward_steps_of_the_clock_are_no_time(monkeypatch):
     assert [later - sooner for sooner, later in zip(found, found[1:])] == [5, 0, 1, 0, 2]
 
 
+class Clocks(object):
+    """The wall clock, and ticks of the kernel, that a test sets (2.7)."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.ticks = 1e9, 5.0
+        monkeypatch.setattr(time, 'time', lambda: self.now)
+        monkeypatch.setattr(os, 'times', lambda: (0, 0, 0, 0, self.ticks))
+
+    def pass_by(self, seconds, ticks=None, step=0):
+        self.now += seconds + step
+        self.ticks += seconds if ticks is None else ticks
+
+
+@pytest.mark.skipif(not PY2, reason='3.x has a monotonic clock')
+@pytest.mark.parametrize('step, ticks, expected', [
+    (0, 7, 7), (-3600, 7, 7), (-3600, 0, 0),        # no ticks: not Linux
+    (3600, 7, 3607), (-8, 7, 7), (-8, -2 ** 32 / 100.0, 0)])        # they have wrapped around
+def test_time_passes_while_the_clock_is_set_back(monkeypatch, step, ticks, expected):
+    clocks = Clocks(monkeypatch)
+    clock = _compat._make_monotonic()
+    for _ in range(2):
+        begun = clock()
+        clocks.pass_by(7, ticks, step)
+        assert abs(clock() - begun - expected) < 0.001
+        clocks.pass_by(7, ticks)
+        assert abs(clock() - begun - expected - 7) < 0.001
+
+
+@pytest.mark.skipif(not PY2, reason='3.x waits by a monotonic clock')
+@pytest.mark.parametrize('wait', [
+    lambda seconds: _compat.wait_for_event(threading.Event(), seconds),
+    lambda seconds: _compat.join(threading.current_thread(), seconds), lambda seconds: _compat.sleep(seconds)])
+def test_clock_set_back_during_a_wait(monkeypatch, wait):
+    real, shift = time.time, [0]
+    monkeypatch.setattr(time, 'time', lambda: real() + shift[0])
+    monkeypatch.setattr(threading, '_time', time.time)
+    threading.Timer(0.05, lambda: shift.__setitem__(0, -3600)).start()
+    begun = real()
+    assert not wait(0.15)
+    assert 0.1 < real() - begun < 3 and shift != [0]
+
+
+def test_wait_for_event():
+    """A wait() of somebody else's is called once."""
+    class Waits(object):
+        is_set = None
+        waited = []
+
+        def wait(self, seconds):
+            self.waited.append(seconds)
+            return 'yes'
+    assert _compat.wait_for_event(Waits(), 7) == 'yes' and Waits.waited == [7]
+    event = threading.Event()
+    assert _compat.wait_for_event(event, 0) is False
+    threading.Timer(0.02, event.set).start()
+    assert _compat.wait_for_event(event, 20) is True and _compat.wait_for_event(event, None) is True
+    event.wait = Waits().wait
+    assert _compat.wait_for_event(event, 8) == 'yes'
+
+
+def test_sleep_to_the_end(monkeypatch):
+    """A signal cuts a sleep of 2.7 short."""
+    now, slept = [100.0], []
+    monkeypatch.setattr(_compat, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(time, 'sleep', lambda seconds: (
+        slept.append(seconds), now.__setitem__(0, now[0] + seconds / (2 if len(slept) < 3 else 1))))
+    _compat.sleep(4)
+    assert slept == [4, 2, 1]
+
+
 def test_acquire():
     lock = threading.Lock()
     assert _compat.acquire(lock, None) is True

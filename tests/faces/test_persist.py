@@ -711,7 +711,7 @@ def test_one_thread_for_all_connections(monkeypatch, no_threads_left):
         assert set(threading.enumerate()) - before - seen == set()
 
 
-LEFT_AT_EXIT = """
+LEFT_AT_EXIT = ["""
 import threading
 from lomond import events, persist
 class Double(object):
@@ -720,13 +720,32 @@ class Double(object):
             yield events.Poll()
 iterator = persist.persist(Double(), exit_event=threading.Event())
 next(iterator)
-"""
+""", """
+import socket, threading, time
+from lomond import WebSocket
+from lomond.persist import persist
+from lomond.testing import Server
+def look_up(host, port, *rest):
+    sleep(0.02)
+    return real('127.0.0.1', port, *rest)
+def run(name, WebSocket=WebSocket, persist=persist, Event=threading.Event, port=Server().start().port):
+    for event in persist(WebSocket('ws://%s:%s/' % (name, port), proxies={}), 0.02, 0, 0, exit_event=Event()):
+        if event.name == 'poll' and name != 'x':
+            break
+real, sleep, socket.getaddrinfo = socket.getaddrinfo, time.sleep, look_up
+for name in 'abcdxxxxxx':
+    thread = threading.Thread(target=run, args=(name,))
+    thread.daemon = True
+    thread.start()
+time.sleep(0.3)
+"""]
 
 
-def test_left_at_exit():
+@pytest.mark.parametrize('program', LEFT_AT_EXIT, ids=['generator', 'threads'])
+def test_left_at_exit(program):
     """A program that exits during a connection prints nothing, even on 2.7."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(module.__file__)))
-    process = subprocess.Popen([sys.executable, '-c', LEFT_AT_EXIT], cwd=root,
+    process = subprocess.Popen([sys.executable, '-c', program], cwd=root,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.communicate()[0] == b'' and process.returncode == 0
 

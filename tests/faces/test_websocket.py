@@ -470,7 +470,8 @@ def test_settings_of_run():
 @pytest.mark.parametrize('value', [10 ** 400, 1e308, float('inf')])
 def test_times_that_no_clock_can_hold(value):
     """They are no limit, and no pings; poll is refused."""
-    ws, names = WebSocket(URL), ['ping_rate', 'ping_timeout', 'close_timeout', 'connect_timeout', 'send_timeout']
+    ws = WebSocket(URL)
+    names = ['ping_rate', 'ping_timeout', 'close_timeout', 'connect_timeout', 'send_timeout']
     ws.connect(FakeSession, **dict.fromkeys(names, value))
     assert [ws.session.settings[name] for name in names] == [None] * 5
     with pytest.raises(ValueError):

@@ -133,18 +133,6 @@ def fail_of(route, waiting):
     return caught.value
 
 
-def test_no_more_threads(waiting, monkeypatch):
-    monkeypatch.setattr(socket, 'getaddrinfo', Names({}))
-
-    class Thread(threading.Thread):
-        def start(self):
-            raise RuntimeError("can't start new thread")
-    monkeypatch.setattr(threading, 'Thread', Thread)
-    fail = fail_of(Route(parse_url('ws://x.test/')), waiting)
-    assert (str(fail), fail.stage) == ("unable to connect; can't start new thread", 'resolve')
-    assert isinstance(fail.error, RuntimeError)
-
-
 def test_no_memory_bio(waiting, monkeypatch, certs):
     monkeypatch.delattr(ssl, 'MemoryBIO', raising=False)
     fail = fail_of(Route(parse_url('wss://x.test/'), parse_proxy('https://127.0.0.1:1')), waiting)

@@ -5,10 +5,12 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import os
 import socket
+import sys
 import threading
 
 import pytest
 
+import lomond
 from lomond._compat import PY2
 from lomond.network import resolver
 from lomond.network.resolver import MOST_AT_A_TIME, TooManyLookups, look_up
@@ -79,6 +81,15 @@ def looked_up():
 
 def nothing():
     raise AssertionError('nobody waits')
+
+
+def nothing_yet():
+    """Called when the lookup is done, after what the test is about."""
+
+
+def is_empty():
+    table = resolver._table
+    return not (table.places or table.known or table.queue)
 
 
 @pytest.mark.parametrize('host', ['127.0.0.1', '::1'])
@@ -159,7 +170,7 @@ def test_more_wait_for_their_turn(slow):
     assert len(slow.asked) == 19 and 'n15.test' not in slow.asked
     assert not lookups[15].is_done
     join_workers()
-    assert resolver._table.running == 0 and not resolver._table.known and not resolver._table.queue
+    assert is_empty()
 
 
 def test_left_behind(slow):
@@ -183,15 +194,120 @@ def test_left_behind(slow):
     assert waker.calls == 1
 
 
-def test_no_more_threads(slow, monkeypatch):
-    class Thread(threading.Thread):
+LOCAL = ['127.0.0.1', '::1', 'localhost', 'LOCALHOST', 'localhost.', 'db.localhost']
+
+
+@pytest.mark.parametrize('host', LOCAL)
+def test_this_machine_is_found_while_lookups_hang(slow, host):
+    """RFC 6761, 6.3: whoever asks for it waits behind nobody."""
+    for number in range(2 * MOST_AT_A_TIME):
+        look_up('n{}.test'.format(number), 80, nothing_yet)
+    hung, slow.release = slow.release, threading.Event()
+    slow.release.set()
+    waker = Waker()
+    lookup = look_up(host, 80, waker)
+    waker.wait()
+    assert lookup.addresses == [ADDRESS] and host in slow.asked
+    hung.set()
+
+
+@pytest.mark.parametrize('host', ['localhost.test', 'xlocalhost', 'localhost..', '10.in-addr.test'])
+def test_other_names_queue(slow, host):
+    for number in range(MOST_AT_A_TIME):
+        look_up('n{}.test'.format(number), 80, nothing_yet)
+    look_up(host, 80, nothing_yet)
+    assert len(workers()) == MOST_AT_A_TIME and resolver._table.queue[-1].key[1] == host
+
+
+def test_names_reach_the_thread_in_ascii(slow):
+    waker = Waker()
+    look_up('b\xfccher.test', 80, waker)
+    slow.release.set()
+    waker.wait()
+    assert slow.asked == ['xn--bcher-kva.test']
+    with pytest.raises(ValueError):
+        look_up('\xfc..test', 80, nothing)
+
+
+class NoThread(threading.Thread):
+    error = RuntimeError
+
+    def start(self):
+        raise self.error("can't create new thread at interpreter shutdown")
+
+
+@pytest.mark.parametrize('error', [RuntimeError, MemoryError] + ([__import__('thread').error] if PY2 else []))
+def test_without_a_thread_it_is_done_here(slow, monkeypatch, error):
+    monkeypatch.setattr(NoThread, 'error', error)
+    monkeypatch.setattr(threading, 'Thread', NoThread)
+    slow.release.set()
+    for host in ('x.test', 'localhost'):
+        lookup = look_up(host, 80, nothing)
+        assert lookup.is_done and lookup.has_blocked and lookup.addresses == [ADDRESS]
+    slow.answers['x.test'] = socket.gaierror(-2, 'no such name')
+    assert look_up('x.test', 80, nothing).error is slow.answers['x.test']
+    slow.answers['x.test'] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        look_up('x.test', 80, nothing)
+    assert is_empty()
+
+
+def test_who_joined_before_the_thread_failed(slow, monkeypatch):
+    waker, joined = Waker(), []
+
+    class Joined(NoThread):
         def start(self):
-            raise RuntimeError("can't start new thread")
-    monkeypatch.setattr(threading, 'Thread', Thread)
-    for _ in range(2):
-        with pytest.raises(RuntimeError):
-            look_up('x.test', 80, nothing)
-    assert resolver._table.running == 0 and not resolver._table.known
+            joined.append(resolver._table.find((slow, 'x.test', 80), False, waker))
+            super(Joined, self).start()
+    monkeypatch.setattr(threading, 'Thread', Joined)
+    slow.release.set()
+    lookup = look_up('x.test', 80, nothing)
+    assert joined == [lookup] and lookup.is_done and waker.calls == 1
+
+
+class Interrupt(object):
+    """Raise at the n-th line or call of this package, in this thread."""
+
+    def __init__(self, number, error):
+        self.left, self.error, self.where = number, error, None
+
+    def __call__(self, frame, what, arg):
+        if not frame.f_code.co_filename.startswith(os.path.dirname(os.path.abspath(lomond.__file__))):
+            return None
+        if what in ('line', 'call'):
+            self.left -= 1
+            if not self.left:
+                sys.settrace(None)
+                self.where = frame.f_code.co_name, frame.f_lineno
+                raise self.error
+        return self
+
+
+@pytest.mark.parametrize('has_threads', [True, False])
+@pytest.mark.parametrize('error', [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize('host', ['x.test', 'localhost'])
+def test_interrupted_anywhere(slow, monkeypatch, has_threads, error, host):
+    """Nothing stays registered, no lock stays taken: the next caller gets an answer."""
+    slow.release.set()
+    if not has_threads:
+        monkeypatch.setattr(threading, 'Thread', NoThread)
+    previous, number, has_ended = sys.gettrace(), 0, False
+    while not has_ended:
+        number += 1
+        interrupt = Interrupt(number, error)
+        sys.settrace(interrupt)
+        try:
+            look_up(host, 80, nothing_yet)
+            has_ended = interrupt.left > 0
+        except error:
+            pass
+        finally:
+            sys.settrace(previous)
+        waker = Waker()
+        assert look_up(host, 80, waker).is_done or waker.wait() is None
+        join_workers()
+        assert is_empty(), interrupt.where
+    assert number > 40
 
 
 def test_threads_are_daemons(slow):
@@ -202,9 +318,8 @@ def test_threads_are_daemons(slow):
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
 @pytest.mark.filterwarnings('ignore::DeprecationWarning')
 def test_forked_child_asks_anew(slow):
-    """A child has none of its parent's threads, and the lock may be held forever."""
+    """A child has none of its parent's threads."""
     lookup = look_up('x.test', 80, Waker())
-    resolver._table.lock.acquire()
     child = os.fork()
     if not child:
         status = 1
@@ -215,7 +330,6 @@ def test_forked_child_asks_anew(slow):
             status = 0 if found is not lookup and found.addresses == [ADDRESS] else 2
         finally:
             os._exit(status)
-    resolver._table.lock.release()
     assert os.waitpid(child, 0)[1] == 0
 
 
