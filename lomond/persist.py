@@ -58,6 +58,11 @@ class _NoWatch(object):
     is_running = True
     #: True if the connection should have ended but cannot be disconnected.
     must_leave = False
+    #: True if there is no thread, so that :meth:`look_when_due` has to be called.
+    must_look = False
+
+    def prepare(self, websocket):
+        """Get ready to watch the connection that is about to begin."""
 
     def begin(self):
         """Note that a connection is running."""
@@ -76,9 +81,13 @@ class _NoWatch(object):
 class _ExitWatch(_NoWatch):
     """Watches an ``exit_event`` and ends the running connection when it is set.
 
-    One daemon thread does this, even while the consumer's handler is busy.  There is no
-    lock: each field is written by one thread (the consumer's or the watch's, as noted)
-    in one store, and ``list.pop()`` makes sure that ``close()`` is called only once.
+    One daemon thread does this, even while the consumer's handler is busy.  If none can
+    be started, the session's loop does it between two waits, and persist() after each
+    event; then all of this happens in the consumer's thread.
+
+    There is no lock: each field is written by one thread (the consumer's or the
+    watch's, as noted) in one store, and ``list.pop()`` makes sure that ``close()`` is
+    called only once.
     """
 
     def __init__(self, websocket, exit_event):
@@ -93,11 +102,24 @@ class _ExitWatch(_NoWatch):
         self._get_ident = _compat.get_ident      # see stop(): modules may be empty there
         self._stopped = threading.Event()
         self._thread = _compat.new_thread(self._run, 'lomond-persist')
+        self._due = None                # written by the consumer: when to look, without a thread
+
+    def prepare(self, websocket):
+        if self._thread.ident is None and not self.must_look:
+            try:
+                self._thread.start()
+            except Exception as error:      # RuntimeError, MemoryError, thread.error of 2.7
+                if self._thread.ident is not None:
+                    raise       # of a signal handler
+                _log('exit_event %r is watched without a thread: %s', self._exit_event, error)
+                self._due = _compat.monotonic()
+                self.must_look = True
+        session = getattr(websocket, 'session', None)
+        if self.must_look and getattr(session, 'look', self) is None:
+            session.look = self.look_when_due
 
     def begin(self):
         self.is_running = True
-        if self._thread.ident is None:
-            self._thread.start()
         if self._deadline is not None:
             self._close()       # the event was set while the connection was being set up
 
@@ -127,8 +149,29 @@ class _ExitWatch(_NoWatch):
         try:
             while pause is not None and not _compat.wait_for_event(self._stopped, pause):
                 pause = self.look()
-        except Exception as error:      # of the user's is_set() or wait(); persist() itself will raise it
-            _log('exit_event %r cannot be watched: %s', self._exit_event, error)
+        except Exception as error:      # of the user's is_set() or wait()
+            self._note(error)
+
+    def look_when_due(self):
+        """Look in the consumer's thread, unless that was done a moment ago.
+
+        :returns: seconds until the next time, or None if nothing is left to do
+        """
+        if self._due is None:
+            return None
+        pause = self._due - _compat.monotonic()
+        if pause <= 0:
+            try:
+                pause = self.look()
+            except Exception as error:      # of the user's event, as in _run
+                self._note(error)
+                pause = None
+            self._due = None if pause is None else _compat.monotonic() + pause
+        return pause
+
+    def _note(self, error):
+        # persist() itself will raise it, too.
+        _log('exit_event %r cannot be watched: %s', self._exit_event, error)
 
     def look(self):
         """Check once, and do what is due.
@@ -218,7 +261,8 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
         and, to be noticed at once, its ``is_set()``.  Within a second after it was set,
         in whatever phase, the iteration ends: a connection is closed with 1001, and
         dropped if the server has not answered after 0.9 s.  This takes one daemon
-        thread.  Do not set a ``threading.Event`` in a signal handler: the handler may
+        thread; if none can be started, the loop wakes up ten times a second instead.
+        Do not set a ``threading.Event`` in a signal handler: the handler may
         have interrupted a ``wait()`` that holds the lock which ``set()`` needs.  If
         None, the iteration goes on until its loop is left
     :param bool respect_retry_after: if true, a ``Retry-After`` header of a refusal, by
@@ -337,6 +381,7 @@ def _one_connection(websocket, settings, watch, stable_after, outcome):
     has_message = False
     connection = iter(websocket.connect(**settings))
     try:
+        watch.prepare(websocket)
         for event in connection:
             if not watch.is_running:
                 watch.begin()       # from here on close() has something to close
@@ -350,6 +395,8 @@ def _one_connection(websocket, settings, watch, stable_after, outcome):
                 is_stable = ready_at is not None and _compat.monotonic() - ready_at >= stable_after
                 outcome.is_good = is_stable or has_message and getattr(event, 'graceful', False)
             yield event
+            if watch.must_look:
+                watch.look_when_due()
             if watch.must_leave:
                 return
     finally:

@@ -22,7 +22,7 @@ from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
 from .driver.steps import Steps
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
-from .network.poller import LONGEST, READ, WRITE, time_limit  # noqa: F401 - WRITE is for users
+from .network.poller import LONGEST, READ, WRITE, Looking, time_limit  # noqa: F401 - WRITE is for users
 
 
 class WebsocketSession(Steps):
@@ -34,6 +34,10 @@ class WebsocketSession(Steps):
 
     :param websocket: the WebSocket to connect
     """
+
+    #: Called by the loop before it waits, if set before it begins: does something else,
+    #: and returns the seconds until it has to be called again, or None for never.
+    look = None
 
     def __init__(self, websocket):
         # Without a lock, like the fields of Steps: the loop's thread writes them.
@@ -121,6 +125,8 @@ class WebsocketSession(Steps):
         failure = attempt.prepare()
         try:
             self._waiting = self.waiting()
+            if self.look is not None:
+                self._waiting = Looking(self._waiting, self.look)
             self._now = self._waiting.monotonic()
         except OS_ERRORS as error:      # no descriptor is free
             failure = ('unable to connect; ' + error_text(error), error, 'prepare')

@@ -1,7 +1,7 @@
 # Types of lomond.session.
 
 import socket
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, ClassVar, Final
 
 from .events import AnyEvent
@@ -16,6 +16,7 @@ class WebsocketSession:
     # lomond.network.poller.Waiting gives.
     waiting: ClassVar[Any]
     is_over: bool
+    look: Callable[[], float | None] | None
     # Whatever _connect() gave: mostly a socket.socket; None before it and after the end.
     _sock: Any
     def __init__(self, websocket: WebSocket) -> None: ...

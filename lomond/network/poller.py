@@ -286,3 +286,32 @@ class Waiting(object):
         """Close the descriptors, once no other thread uses them."""
         self._wake_up = None
         self._poller = None
+
+
+class Looking(object):
+    """A :class:`Waiting` that does something else in between.
+
+    :param waiting: the Waiting
+    :param look: called before each wait; returns the seconds after which the wait has
+        to end, or None
+    """
+
+    def __init__(self, waiting, look):
+        self._waiting = waiting
+        self._look = look
+
+    def __getattr__(self, name):
+        return getattr(self._waiting, name)
+
+    def wait(self, waits, deadline):
+        """Wait like :meth:`Waiting.wait`."""
+        pause = None if self._look is None else self._look()
+        if pause is not None:
+            end = self.monotonic() + pause
+            deadline = end if deadline is None else min(deadline, end)
+        return self._waiting.wait(waits, deadline)
+
+    def close(self):
+        """Close the Waiting; forget the function, which may refer to our owner."""
+        self._look = None
+        self._waiting.close()

@@ -197,7 +197,8 @@ def test_time_passes_while_the_clock_is_set_back(monkeypatch, step, ticks, expec
 @pytest.mark.skipif(not PY2, reason='3.x waits by a monotonic clock')
 @pytest.mark.parametrize('wait', [
     lambda seconds: _compat.wait_for_event(threading.Event(), seconds),
-    lambda seconds: _compat.join(threading.current_thread(), seconds), lambda seconds: _compat.sleep(seconds)])
+    lambda seconds: _compat.join(threading.current_thread(), seconds),
+    lambda seconds: _compat.sleep(seconds)])
 def test_clock_set_back_during_a_wait(monkeypatch, wait):
     real, shift = time.time, [0]
     monkeypatch.setattr(time, 'time', lambda: real() + shift[0])

@@ -17,9 +17,9 @@ import time
 import pytest
 from support.client import in_thread
 from support.frames import CLOSE, close_payload
-from support.peer import Peer, Server
+from support.peer import Peer, Server, lenient_server
 
-from lomond import WebSocket, _compat, events
+from lomond import WebSocket, _compat, errors, events
 from lomond import persist as module
 from lomond.persist import persist
 
@@ -536,6 +536,17 @@ def no_threads_left():
         assert not thread.is_alive()
 
 
+@pytest.fixture(params=['thread', 'no thread'])
+def watch_kind(request, monkeypatch, no_threads_left):
+    """persist() with its thread, and when none can be started."""
+    def refuse(thread, start=threading.Thread.start):
+        if thread.name == 'lomond-persist':
+            raise RuntimeError("can't start new thread")
+        start(thread)
+    if request.param == 'no thread':
+        monkeypatch.setattr(threading.Thread, 'start', refuse)
+
+
 class OnlyWait(object):
     """An event that has no is_set()."""
 
@@ -675,7 +686,7 @@ class Endless(object):
             self.closed = True
 
 
-def test_exit_event_with_a_double(no_threads_left):
+def test_exit_event_with_a_double(watch_kind):
     """Without close() and force_disconnect(), its iterator is abandoned at 0.9 s."""
     websocket, exit_event = Endless(), threading.Event()
     begun = None
@@ -885,6 +896,7 @@ def test_watch_stopped_by_its_own_thread(monkeypatch):
             stopped.append(threading.current_thread())
     exit_event = threading.Event()
     watch = module._ExitWatch(Websocket(), exit_event)
+    watch.prepare(None)
     watch.begin()
     exit_event.set()
     watch._thread.join(LIMIT)
@@ -953,13 +965,13 @@ def test_live_refused():
     assert module.transient(found[-1].cause)
 
 
-@pytest.mark.parametrize('script, at, limit, expected', [
-    (silent, None, 1, ['connecting', 'connected', 'disconnected']),
-    (mute, 'ready', 1, ['connecting', 'connected', 'ready', 'disconnected']),
-    (greet, 'text', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected'])])
-def test_live_exit_event(no_threads_left, script, at, limit, expected):
+@pytest.mark.parametrize('script, at, limit, expected, make', [
+    (silent, None, 1, ['connecting', 'connected', 'disconnected'], threading.Event),
+    (mute, 'ready', 1, ['connecting', 'connected', 'ready', 'disconnected'], threading.Event),
+    (greet, 'text', 0.25, ['connecting', 'connected', 'ready', 'text', 'closed', 'disconnected'], OnlyWait)])
+def test_live_exit_event(watch_kind, script, at, limit, expected, make):
     """In each phase, whether or not close() is answered: no BackOff."""
-    reached, exit_event, found = threading.Event(), threading.Event(), []
+    reached, exit_event, found = threading.Event(), make(), []
     thread, times = set_when(reached, exit_event)
     with Server(lambda peer: script(peer, reached)) as server:
         websocket = WebSocket(server.url(), proxies={})
@@ -974,7 +986,38 @@ def test_live_exit_event(no_threads_left, script, at, limit, expected):
     assert websocket.is_closed
 
 
-def test_live_exit_event_while_resolving(monkeypatch, no_threads_left):
+def flood(peer, _=None):
+    peer.accept()
+    while True:
+        peer.send(b'\x81\x02hi' * 1000)
+
+
+def test_live_exit_event_in_a_flood(watch_kind):
+    """The loop never has to wait."""
+    exit_event, begun = threading.Event(), []
+    with lenient_server(flood) as server:
+        for event in persist(WebSocket(server.url(), proxies={}), exit_event=exit_event):
+            if event.name == 'text' and not begun:
+                begun.append(time.time())
+                exit_event.set()
+        assert event.name == 'disconnected' and time.time() - begun[0] < 1 + 1.5
+
+
+def test_live_exit_event_in_a_blocked_send(watch_kind):
+    """The peer reads nothing, and the handler is in a send."""
+    exit_event, begun = threading.Event(), []
+    with Server(lambda peer: (peer.accept(), peer.server.stopping.wait(LIMIT))) as server:
+        websocket = WebSocket(server.url(), proxies={})
+        for event in persist(websocket, exit_event=exit_event, send_timeout=None):
+            if event.name == 'ready':
+                begun.append(time.time())
+                exit_event.set()
+                with pytest.raises(errors.TransportFail):
+                    websocket.send_binary(b'x' * 30000000)
+        assert event.name == 'disconnected' and time.time() - begun[0] < 1 + 1.5
+
+
+def test_live_exit_event_while_resolving(monkeypatch, watch_kind):
     """A hanging resolver is abandoned."""
     hangs, answer = threading.Event(), threading.Event()
 
