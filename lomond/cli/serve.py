@@ -7,7 +7,9 @@ Knows nothing of: the protocol.
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .._compat import OS_ERRORS, error_text
+import logging
+
+from .._compat import OS_ERRORS, error_text, to_text
 from ..testing import Server, echo
 from . import CLEAN, FAILED
 from .console import escape_text
@@ -27,6 +29,17 @@ def make_context(cert):
         context.options |= ssl.OP_NO_SSLv2 | ssl.OP_NO_SSLv3 | ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     context.load_cert_chain(*cert)
     return context
+
+
+class _Warnings(logging.Handler):
+    """Writes the warnings of the server: descriptors or threads have run out."""
+
+    def __init__(self, console):
+        super(_Warnings, self).__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record):
+        self._console.err.write_line('lomond: ' + escape_text(to_text(record.getMessage())))
 
 
 def run(console, options):
@@ -63,12 +76,22 @@ def run(console, options):
         console.err.write_line('lomond: cannot listen on {} port {}: {}'.format(
             escape_text(options.host), options.port, error_text(error)))
         return FAILED
+    warnings = _Warnings(console)
+    logging.getLogger('lomond').addHandler(warnings)
     try:
         with Interrupts(stop.set, stop):
+            try:
+                server.start()
+            except Exception as error:      # out of threads or descriptors
+                server.stop()
+                console.err.write_line('lomond: cannot serve: {}'.format(error_text(error)))
+                return FAILED
             with server:
                 console.err.write_line('echo server listening at {} (press Ctrl-C to stop)'.format(
                     server.url))
                 stop.wait()
     except KeyboardInterrupt:       # a second signal
         pass
+    finally:
+        logging.getLogger('lomond').removeHandler(warnings)
     return CLEAN

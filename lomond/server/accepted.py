@@ -123,6 +123,14 @@ class AcceptedSession(Steps):
         self._deadline = None           # of the opening handshake; monotonic
         self._deadlines = Deadlines(poll, ping_rate, ping_timeout, close_timeout)
 
+    def prepare(self):
+        """Open the wake-up, which :meth:`process` otherwise does.
+
+        :raises OSError: if no descriptor is free; it may be called again
+        """
+        if self._waiting is None:
+            self._waiting = self.waiting()
+
     # -- the loop
 
     def waits(self):
@@ -183,7 +191,7 @@ class AcceptedSession(Steps):
         self._acceptance.begin(self)
         failure = None
         try:
-            self._waiting = self.waiting()
+            self.prepare()
             self._now = self._waiting.monotonic()
             if self._open_timeout is not None:
                 self._deadline = self._now + self._open_timeout

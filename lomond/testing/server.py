@@ -18,6 +18,7 @@ from .._compat import OS_ERRORS, error_text, join, monotonic, new_thread, rerais
 from ..client.options import check_protocols
 from ..compression import Deflate
 from ..network.poller import READ, Waiting
+from ..server.shortage import PAUSE, Shortage, is_shortage
 from .handlers import echo
 from .server_connection import ServerConnection
 
@@ -58,6 +59,9 @@ class Server(object):
     and leaving ``with`` raises the same exception, unless the block has raised one
     itself (then the handler's traceback goes to standard error).  An exception from a
     send does not count if its cause is that the client has gone.
+
+    If descriptors or threads run out, further clients wait: it logs a WARNING (at most
+    one a minute) and tries again every 0.1 s.
 
     Threads: all methods may be called from any thread.
 
@@ -119,6 +123,7 @@ class Server(object):
         self._failures = []                 # (connection, exc_info); append is atomic
         self._requests = collections.deque(maxlen=MOST_RECORDS)
         self._connections = collections.deque(maxlen=MOST_RECORDS)
+        self._shortage = Shortage('lomond.testing')
         self._is_stopping = False
         self._acceptor = None
         self._waiting = None
@@ -220,37 +225,63 @@ class Server(object):
 
         :returns: the server
         :raises ServerError: if it was started before
+        :raises RuntimeError: if no thread can be started (``thread.error`` on 2.7)
         """
         if self._acceptor is not None or self._is_stopping:
             raise ServerError('the server was started already; a stopped one cannot be started again')
         self._waiting = Waiting()
         self._acceptor = new_thread(self._accept, 'lomond.testing.Server')
-        self._acceptor.start()
+        try:
+            self._acceptor.start()
+        except Exception:
+            self._acceptor = None           # or stop() would wait for it
+            raise
         return self
 
     def _accept(self):
         listener, waiting = self._listener, self._waiting
         fd, wake_fd = listener.fileno(), waiting.fileno()
+        sock = None
         while not self._is_stopping:
             waiting.wait(((fd, READ), (wake_fd, READ)), None)
             try:
                 sock, address = listener.accept()
-            except OS_ERRORS:       # the client has gone, or no descriptor is free: try again
-                continue
-            set_cloexec(sock.fileno())
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._begin(sock, address)
+                set_cloexec(sock.fileno())
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except (MemoryError,) + OS_ERRORS as error:
+                if is_shortage(error):
+                    self._pause(error)
+                if sock is not None:
+                    sock.close()            # the client has gone
+            else:
+                self._begin(sock, address)
             sock = None         # 2.7: under TLS a socket stays open while anything refers to it
+
+    def _pause(self, error):
+        """Wait for others to give back what this machine has run out of."""
+        self._shortage.note(error)
+        self._waiting.wait(((self._waiting.fileno(), READ),), monotonic() + PAUSE)
 
     def _begin(self, sock, address):
         with self._lock:
             self.connection_count += 1
             connection = ServerConnection(self, sock, address, self.connection_count)
+            self._connections.append(connection)
+        sock = None
+        while not self._is_stopping:
             thread = new_thread(
                 self._run, 'lomond.testing connection {}'.format(connection.number), connection)
-            self._threads[thread] = connection
-            self._connections.append(connection)
-        thread.start()
+            try:
+                connection.prepare()
+                with self._lock:
+                    self._threads[thread] = connection
+                thread.start()
+                return
+            except Exception as error:      # without descriptors, threads or memory
+                with self._lock:
+                    self._threads.pop(thread, None)
+                self._pause(error)
+        connection.discard()
 
     def _run(self, connection):
         try:

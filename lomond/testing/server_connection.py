@@ -138,6 +138,16 @@ class ServerConnection(object):
 
     # -- the life of a connection, in its thread
 
+    def prepare(self):
+        """Open the descriptors that it needs (called by the server before the thread)."""
+        self._session.prepare()
+
+    def discard(self):
+        """Close the socket; the end, also of a connection that has got no thread."""
+        self._shut()
+        self._server = None
+        self.is_over = True
+
     def run(self, handler):
         """Shake hands, call the handler, close; the body of the connection's thread."""
         self._thread_ident = get_ident()
@@ -159,9 +169,7 @@ class ServerConnection(object):
             except (errors.WebSocketError,) + OS_ERRORS as error:
                 self.error = self.error or error
         finally:
-            self._shut()
-            self._server = None
-            self.is_over = True
+            self.discard()
 
     def _open(self):
         """TLS and the opening handshake; return True if the handler is to be called."""

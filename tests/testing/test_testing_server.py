@@ -2,7 +2,9 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
 import gc
+import logging
 import os
 import socket
 import ssl
@@ -18,6 +20,8 @@ from lomond import WebSocket, errors
 from lomond._compat import OS_ERRORS, monotonic
 from lomond.compression import Deflate
 from lomond.persist import persist
+from lomond.server import shortage
+from lomond.server.accepted import AcceptedSession
 from lomond.testing import (
     ReceiveTimeout,
     Server,
@@ -34,6 +38,7 @@ from lomond.testing import (
     stall_reads,
     unresponsive,
 )
+from lomond.testing import server as server_module
 
 pytest_plugins = [str('pytester')]
 
@@ -788,18 +793,99 @@ def test_stop_ends_a_blocked_send():
 
 def test_timeout_that_no_clock_can_hold():
     def handler(connection):
-        assert connection.receive(10 ** 400).text == 'x'
-        connection.send_text('y')
+        connection.send_text(connection.receive(10 ** 400).text)
         connection.pause(10 ** 400)
     with Server(handler, timeout=10 ** 400) as server:
-        ws, names = WebSocket(server.url, proxies={}), []
-        for event in ws:
-            names.append(event.name)
-            if event.name == 'ready':
-                ws.send_text('x')
-            elif event.name == 'text':
-                server.drop_connections()
-        assert 'text' in names
+        drop = dict(say('x'), text=lambda websocket, event: server.drop_connections())
+        assert play(server.url, drop).messages == ['x']
+
+
+# -- when the machine has no more to give
+
+class Fails(object):
+    """Fails a few times with what it makes of a message, then does what it stands for.
+    """
+
+    def __init__(self, function, error, times=3):
+        self.function, self.error, self.left = function, error, times
+
+    def __call__(self, *args):
+        if self.left:
+            self.left -= 1
+            raise self.error('nothing left')
+        return self.function(*args)
+
+
+def no(number, kind=socket.error):
+    return lambda message: kind(number, message)
+
+
+@pytest.mark.parametrize('where, error, warnings', [
+    ('accept', no(errno.EMFILE), 1), ('accept', no(errno.ENFILE), 1), ('accept', no(errno.ENOBUFS), 1),
+    ('accept', no(errno.ENOMEM), 1), ('accept', MemoryError, 1), ('accept', no(errno.ECONNABORTED), 0),
+    ('accept', no(errno.EINTR), 0), ('wake-up', no(errno.EMFILE, OSError), 1), ('wake-up', MemoryError, 1),
+    ('thread', RuntimeError, 1), ('thread', MemoryError, 1)])
+def test_shortage(monkeypatch, caplog, where, error, warnings):
+    """The client is served as soon as there is what it needs; one WARNING a minute."""
+    class Listener(object):
+        def __init__(self, sock):
+            self.accept = Fails(sock.accept, error)
+            self.fileno, self.close = sock.fileno, sock.close
+    monkeypatch.setattr(server_module, 'PAUSE', 0.01)
+    server = Server()
+    if where == 'accept':
+        server._listener = Listener(server._listener)
+    elif where == 'wake-up':
+        monkeypatch.setattr(AcceptedSession, 'waiting', staticmethod(Fails(AcceptedSession.waiting, error)))
+    with server, caplog.at_level(logging.WARNING):
+        if where == 'thread':
+            start = Fails(threading.Thread.start, error)
+            monkeypatch.setattr(threading.Thread, 'start', lambda thread: start(thread))
+        assert play(server.url, say('x')).messages == ['x']
+    assert [record.levelname for record in caplog.records] == ['WARNING'] * warnings
+    assert not warnings or 'served now: nothing left; trying again every 0.1 s' in caplog.text
+
+
+def test_shortage_is_told_once_a_minute(monkeypatch, caplog):
+    now = [100.0]
+    monkeypatch.setattr(shortage, 'monotonic', lambda: now[0])
+    noted = shortage.Shortage('lomond.x')
+    for step in (0, 59.9, 0.1, 59.9, 60):
+        now[0] += step
+        noted.note(MemoryError())
+    assert len(caplog.records) == 3
+
+
+@pytest.mark.parametrize('spare', range(6))
+def test_no_descriptor_is_left(spare, caplog):
+    """Nothing spins; when the others have gone, a new client is served."""
+    resource = pytest.importorskip('resource')
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    server = Server()
+    idle = [connect(server) for _ in range(12)]
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 6 + spare, limits[1]))
+    try:
+        with server:
+            threading.Event().wait(0.1)
+            begun = sum(os.times()[:2])
+            threading.Event().wait(0.3)
+            used = sum(os.times()[:2]) - begun
+            for sock in idle:
+                sock.close()
+            assert play(server.url, say('x')).messages == ['x'] and used < 0.1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert [record.levelname for record in caplog.records if record.levelno >= logging.WARNING] == ['WARNING']
+
+
+def test_no_thread_for_the_server(monkeypatch):
+    monkeypatch.setattr(threading.Thread, 'start', Fails(None, RuntimeError))
+    server = Server()
+    with pytest.raises(RuntimeError):
+        server.start()
+    server.stop()
 
 
 def test_stop_ends_a_pause_and_a_wait_for_ever():
