@@ -402,13 +402,27 @@ def new_thread(target, name, *args):
     return thread
 
 
-def set_cloexec(fd):
-    """Keep a descriptor from child programs (the default since Python 3.4)."""
+if PY2:
     try:
-        import fcntl
-    except ImportError:                 # Windows: handles are not inherited by default
-        return
-    fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+        import fcntl  # now: without a free descriptor, nothing can be imported
+    except ImportError:         # Windows: handles are not inherited by default
+        fcntl = None
+
+    def set_cloexec(fd):
+        """Keep a descriptor from child programs."""
+        if fcntl is not None:
+            fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+
+    def set_nonblocking(fd):
+        """Let reading and writing a pipe never wait."""
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+else:
+    def set_cloexec(fd):
+        """Do nothing: since 3.4, no descriptor that Python makes is inherited."""
+
+    def set_nonblocking(fd):
+        """Let reading and writing a pipe never wait."""
+        os.set_blocking(fd, False)
 
 
 def python_name():

@@ -47,7 +47,10 @@ def _is_true(answer):
 
 
 def _log(message, *args):
-    import logging  # 5 ms: only when there is something to log
+    try:
+        import logging  # 5 ms: only when there is something to log
+    except Exception:   # no descriptor is free to read it
+        return
     logging.getLogger('lomond.persist').debug(message, *args)
 
 
@@ -447,5 +450,8 @@ def _retry_after(cause):
 
 
 def _random():
-    import random  # 1 ms, only for programs that do back off
+    try:
+        import random  # 1 ms, only for programs that do back off
+    except Exception:   # no descriptor is free to read it
+        return time.time() * 1000 % 1
     return random.random()

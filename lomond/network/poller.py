@@ -14,7 +14,15 @@ import select
 import socket
 import time
 
-from .._compat import IS_WINDOWS, OS_ERRORS, halt_at_exit, set_cloexec, was_interrupted, would_block
+from .._compat import (
+    IS_WINDOWS,
+    OS_ERRORS,
+    halt_at_exit,
+    set_cloexec,
+    set_nonblocking,
+    was_interrupted,
+    would_block,
+)
 from .._compat import monotonic as monotonic  # for drivers; type checkers want the name twice
 
 READ = 1
@@ -46,7 +54,7 @@ class WakeUp(object):
         self._read, self._write = os.pipe()
         for fd in (self._read, self._write):
             set_cloexec(fd)
-            _set_nonblocking(fd)
+            set_nonblocking(fd)
 
     def fileno(self):
         return self._read
@@ -127,9 +135,6 @@ class SocketWakeUp(object):
         self._write.close()
 
 
-def _set_nonblocking(fd):
-    import fcntl
-    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
 
 
 new_wake_up = SocketWakeUp if IS_WINDOWS else WakeUp

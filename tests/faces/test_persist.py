@@ -965,6 +965,28 @@ def test_live_refused():
     assert module.transient(found[-1].cause)
 
 
+@pytest.mark.parametrize('spare', range(4))
+def test_live_without_descriptors(spare):
+    """Each attempt fails and says why; what cannot be imported then is not missed."""
+    resource = pytest.importorskip('resource')
+    free = socket.socket()
+    free.bind(('127.0.0.1', 0))
+    websocket = WebSocket('ws://127.0.0.1:{}/'.format(free.getsockname()[1]), proxies={})
+    list(websocket)
+    limits, last = resource.getrlimit(resource.RLIMIT_NOFILE), os.dup(0)
+    os.close(last)
+    kept = sys.modules.pop('random')
+    resource.setrlimit(resource.RLIMIT_NOFILE, (last + spare, limits[1]))
+    try:
+        found = list(persist(websocket, min_wait=0, max_wait=0, max_retries=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        sys.modules['random'] = kept
+        free.close()
+    assert shown(found) == ['connecting', 'connect_fail', 'back_off', 'connecting', 'connect_fail', 'gave_up']
+    assert ('refused' if spare > 2 else 'oo many open files') in found[-1].cause.reason
+
+
 @pytest.mark.parametrize('script, at, limit, expected, make', [
     (silent, None, 1, ['connecting', 'connected', 'disconnected'], threading.Event),
     (mute, 'ready', 1, ['connecting', 'connected', 'ready', 'disconnected'], threading.Event),
@@ -1010,8 +1032,7 @@ def test_live_exit_event_in_a_blocked_send(watch_kind):
         websocket = WebSocket(server.url(), proxies={})
         for event in persist(websocket, exit_event=exit_event, send_timeout=None):
             if event.name == 'ready':
-                begun.append(time.time())
-                exit_event.set()
+                threading.Timer(0.1, lambda: (begun.append(time.time()), exit_event.set())).start()
                 with pytest.raises(errors.TransportFail):
                     websocket.send_binary(b'x' * 30000000)
         assert event.name == 'disconnected' and time.time() - begun[0] < 1 + 1.5
