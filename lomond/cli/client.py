@@ -16,7 +16,7 @@ from ..session import WebsocketSession
 from ..websocket import WebSocket
 from . import CLEAN, FAILED, INTERRUPTED, REJECTED, USAGE, output
 from .console import StreamBroken, escape_text
-from .feed import Feed, lines_of, texts_of
+from .feed import Feed, InputFail, lines_of, texts_of
 from .interrupts import PACE, Interrupts, Stop
 
 #: Seconds between Poll events. Only Windows needs them, because signal handlers run
@@ -167,7 +167,11 @@ class Client(object):
         except errors.WebSocketError as error:      # the loop reports the end, but not the loss
             self._tell('lomond', 'a message of -x was not sent; {}'.format(error_text(error)))
         if self._feed.ident is None:
-            self._feed.start()
+            try:
+                self._feed.start()
+            except Exception as error:          # no further thread can be started
+                self._fail_input(InputFail('cannot read the input: {}'.format(error_text(error))))
+                return
         self._feed.gate.open()
 
     def _end(self):

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import io
 import json
+import logging
 import os
 import platform
 import re
@@ -710,6 +711,48 @@ def test_persist_ends_in_a_pause_when_the_input_is_over(monkeypatch):
         assert run_client(streams, server.url, '--persist', '--wait', '0.3') == 1
     assert monotonic() - begun < 10
     assert 'next attempt in ' in streams.texts()[1]
+
+
+# -- when the machine has no more to give: in this process
+
+def test_no_thread_for_the_input(monkeypatch):
+    streams = Streams(b'x')
+    with Server(echo) as server:
+        refuse_threads(monkeypatch, 'lomond input')
+        assert run_client(streams, server.url, '--no-proxy') == 2
+    assert streams.texts()[1].endswith("lomond: cannot read the input: can't start new thread\n")
+
+
+def refuse_threads(monkeypatch, name):
+    def start(thread, start=threading.Thread.start):
+        if thread.name.startswith(name):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+    monkeypatch.setattr(threading.Thread, 'start', start)
+
+
+def run_server(streams, *words):
+    command, options = arguments.parse([str(word) for word in words])
+    return serve.run(streams, options)
+
+
+def test_no_thread_for_the_server(monkeypatch):
+    streams = Streams()
+    refuse_threads(monkeypatch, 'lomond')
+    assert run_server(streams, 'serve', '--port', '0') == 1
+    assert streams.texts()[1] == "lomond: cannot serve: can't start new thread\n"
+
+
+def test_warnings_of_the_server(monkeypatch):
+    """They are written to standard error, on 2.7 too."""
+    class Stopped(interrupts.Stop):
+        def wait(self, timeout=None):
+            logging.getLogger('lomond.testing').warning('no descriptor is free')
+    streams = Streams()
+    monkeypatch.setattr(serve, 'Stop', Stopped)
+    assert run_server(streams, 'serve', '--port', '0') == 0
+    assert streams.texts()[1].endswith('\nlomond: no descriptor is free\n')
+    assert logging.getLogger('lomond').handlers == []
 
 
 # -- serve
