@@ -270,7 +270,7 @@ if PY2:
             now = time.time()
             if now < last:
                 offset += last - now
-                # How much has passed since the last call?  The kernel's ticks, of 10 ms,
+                # How much has passed since the last call?  The kernel's ticks (10 ms)
                 # tell it on Linux; elsewhere it counts as no time.
                 ticks = os.times()[4]
                 offset += max(base[0][0] + ticks - base[0][1] - now - offset, 0)
@@ -321,7 +321,8 @@ if PY2:
         return True
 
     def wait_for_event(event, seconds):
-        """``event.wait(seconds)``; where that is 2.7's own, a clock set back delays nothing."""
+        """``event.wait(seconds)``; a clock that is set back does not delay 2.7's own.
+        """
         wait = event.wait
         if seconds is None or getattr(getattr(wait, '__func__', None), '__module__', None) not in _STANDARD:
             return wait(seconds)
@@ -336,7 +337,7 @@ else:
         return event.wait(seconds)
 
     def join(thread, seconds):
-        """Wait for the end of a thread, for so many seconds at most."""
+        """Wait for the end of a thread, at most for the number of seconds."""
         thread.join(seconds)
 
 
@@ -355,9 +356,16 @@ if PY2:
 
     def _make_halt():
         # In cells: when a program exits, 2.7 sets all globals of all modules to None,
-        # while daemon threads go on.  It begins with the module __main__, and in the end
-        # clears sys.modules.
-        modules, ident, allocate, leaving = sys.modules, get_ident, allocate_lock, []
+        # while daemon threads go on.  It begins with the module __main__, and in the
+        # end clears sys.modules.
+        modules, allocate, leaving = sys.modules, allocate_lock, []
+        getframe, frames = sys._getframe, sys._current_frames
+
+        def ident():
+            # Not get_ident(): under gevent, greenlets of one thread differ in that.
+            mine = getframe()
+            return [number for number, frame in frames().items() if frame is mine]
+
         atexit.register(lambda: leaving.append(ident()))
 
         def halt_at_exit():
@@ -396,7 +404,8 @@ else:
 
 
 def new_thread(target, name, *args):
-    """Make a daemon thread that prints nothing when the program exits; not started yet."""
+    """Make a daemon thread that prints nothing when the program exits; not started.
+    """
     thread = threading.Thread(target=_silent_at_exit(target), name=native(name), args=args)
     thread.daemon = True
     return thread

@@ -145,8 +145,8 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         :returns: an iterator of events, for one thread; leaving it closes the socket
         :raises TypeError: if a time is not a number
         :raises ValueError: if a time is below 0, or ``poll`` not above it, or as large
-            as no clock can hold (292 years; for the other times, that is no limit, or
-            no pings)
+            as no clock can hold (292 years; for the other times, that means no limit,
+            or no pings)
         """
         settings = dict(
             poll=options.check_poll(poll),

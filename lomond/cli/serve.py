@@ -7,8 +7,6 @@ Knows nothing of: the protocol.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import logging
-
 from .._compat import OS_ERRORS, error_text, to_text
 from ..testing import Server, echo
 from . import CLEAN, FAILED
@@ -31,15 +29,19 @@ def make_context(cert):
     return context
 
 
-class _Warnings(logging.Handler):
-    """Writes the warnings of the server: descriptors or threads have run out."""
+def show_warnings(console):
+    """Write the warnings of the server: descriptors or threads have run out.
 
-    def __init__(self, console):
-        super(_Warnings, self).__init__(logging.WARNING)
-        self._console = console
+    :returns: a function that ends this
+    """
+    import logging
 
-    def emit(self, record):
-        self._console.err.write_line('lomond: ' + escape_text(to_text(record.getMessage())))
+    class Warnings(logging.Handler):
+        def emit(self, record):
+            console.err.write_line('lomond: ' + escape_text(to_text(record.getMessage())))
+    logger, handler = logging.getLogger('lomond'), Warnings(logging.WARNING)
+    logger.addHandler(handler)
+    return lambda: logger.removeHandler(handler)
 
 
 def run(console, options):
@@ -76,8 +78,7 @@ def run(console, options):
         console.err.write_line('lomond: cannot listen on {} port {}: {}'.format(
             escape_text(options.host), options.port, error_text(error)))
         return FAILED
-    warnings = _Warnings(console)
-    logging.getLogger('lomond').addHandler(warnings)
+    end_warnings = show_warnings(console)
     try:
         with Interrupts(stop.set, stop):
             try:
@@ -93,5 +94,5 @@ def run(console, options):
     except KeyboardInterrupt:       # a second signal
         pass
     finally:
-        logging.getLogger('lomond').removeHandler(warnings)
+        end_warnings()
     return CLEAN

@@ -64,7 +64,7 @@ class Lookup(object):
 
     @property
     def is_dropped(self):
-        """True if it will never be done, because the caller that began it was interrupted."""
+        """True if it will never be done: the caller that began it was interrupted."""
         return self._owner.get('owner') is _NOBODY
 
     def leave(self, wake):
@@ -74,7 +74,7 @@ class Lookup(object):
             self._drop()
 
     def give_up(self, wake, owner):
-        """Undo what the interrupted start of the lookup has done, perhaps as its owner."""
+        """Undo what the interrupted start of the lookup has done."""
         self._forget(wake)
         if not self._drop() and self.claim(owner):
             self._finish()

@@ -6,7 +6,6 @@ Knows nothing of: what is tried.
 from __future__ import absolute_import, division, unicode_literals
 
 import errno
-import logging  # now: without a free descriptor, nothing can be imported
 
 from .._compat import OS_ERRORS, error_number, error_text, monotonic
 
@@ -29,11 +28,12 @@ def is_shortage(error):
 class Shortage(object):
     """The shortages of one server; for the thread that accepts.
 
-    :param logger: the name of the logger
+    :param name: that of the logger
     """
 
-    def __init__(self, logger):
-        self._logger = logger
+    def __init__(self, name):
+        import logging  # now: without a free descriptor, nothing can be imported
+        self._logger = logging.getLogger(name)
         self._next = None       # when to warn again; monotonic
 
     def note(self, error):
@@ -41,6 +41,6 @@ class Shortage(object):
         now = monotonic()
         if self._next is None or now >= self._next:
             self._next = now + WARN_EVERY
-            logging.getLogger(self._logger).warning(
+            self._logger.warning(
                 'no further connection can be served now: %s; trying again every %s s',
                 error_text(error), PAUSE)

@@ -37,7 +37,7 @@ _UNSEEN = frozenset(('ready', 'rejected', 'poll', 'disconnected'))
 
 
 def _after(now, seconds):
-    """Return the time so many seconds after ``now``; None if that is never."""
+    """Return the time of ``now`` plus the seconds; None if that is never."""
     return None if seconds is None or seconds >= ENDLESS else now + seconds
 
 
@@ -139,7 +139,7 @@ class ServerConnection(object):
     # -- the life of a connection, in its thread
 
     def prepare(self):
-        """Open the descriptors that it needs (called by the server before the thread)."""
+        """Open the descriptors that it needs, before its thread is started."""
         self._session.prepare()
 
     def discard(self):

@@ -3,6 +3,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
 import io
 import os
 import re
@@ -128,6 +129,14 @@ def resolver_does_not_answer_at_all(world):
     return [failed('ws://hang.test/', LIMIT), failed('ws://hang.test:81/', LIMIT)]
 
 
+def no_descriptor(world):
+    def pipe():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    with world.monkeypatch.context() as patch:
+        patch.setattr(os, 'pipe', pipe)
+        return [failed('ws://127.0.0.1:9/')]
+
+
 def refused_certificate(world, **options):
     with ProxyServer(silent, server_context(world.certs.server)) as server:
         return [failed(server.url('wss'), **options)]
@@ -206,6 +215,7 @@ ROWS = {
     'name_is_not_known': lambda world: [failed('ws://unknown.test/')],
     'resolver_does_not_answer': lambda world: [failed('ws://hang.test/', LIMIT)],
     'resolver_does_not_answer_at_all': resolver_does_not_answer_at_all,
+    'no_descriptor': no_descriptor,
     'not_trusted': lambda world: refused_certificate(world, ssl_cafile=world.certs.other_ca),
     'wrong_fingerprint': lambda world: refused_certificate(world, ssl_fingerprint='sha256:' + 'ab' * 32),
     'proxy_is_not_there': lambda world: [

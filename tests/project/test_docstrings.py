@@ -34,6 +34,7 @@ INTERNAL = frozenset((
     'testing.Server.record', 'testing.Server.record_request', 'testing.Server.answer_request',
     'testing.Server.fail',
     'testing.ServerConnection.run', 'testing.ServerConnection.stop_waiting',
+    'testing.ServerConnection.prepare', 'testing.ServerConnection.discard',
     'testing.ServerConnection.abort',
     # For the session, which uses it as a socket; tests do not call these.
     'testing.ScriptedTransport.begin', 'testing.ScriptedTransport.next_times',
