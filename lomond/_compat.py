@@ -359,7 +359,7 @@ if PY2:
         # while daemon threads go on.  It begins with the module __main__, and in the
         # end clears sys.modules.
         modules, allocate, leaving = sys.modules, allocate_lock, []
-        getframe, frames = sys._getframe, sys._current_frames
+        getframe, frames = sys._getframe, getattr(sys, '_current_frames', dict)
 
         def ident():
             # Not get_ident(): under gevent, greenlets of one thread differ in that.
