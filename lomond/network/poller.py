@@ -140,7 +140,7 @@ class SocketWakeUp(object):
 new_wake_up = SocketWakeUp if IS_WINDOWS else WakeUp
 
 
-def wait_for(waits, timeout):
+def wait_for(waits, timeout, _halt=halt_at_exit):       # globals may be None when it is needed
     """Wait once; for threads without a :class:`Waiting` of their own.
 
     :param waits: ``((fileno, READ | WRITE), ...)``
@@ -148,7 +148,9 @@ def wait_for(waits, timeout):
     :returns: what is ready, as ``((fileno, READ | WRITE), ...)``; empty after a timeout
         or an interruption
     """
-    return new_poller().wait(waits, timeout if timeout is None else min(timeout, LONGEST))
+    ready = new_poller().wait(waits, timeout if timeout is None else min(timeout, LONGEST))
+    _halt()
+    return ready
 
 
 def is_writable(fd):
