@@ -10,8 +10,8 @@ send_pong send_json close force_disconnect feed on_disconnect is_active is_closi
 sent_close_time supports_compression latency scheme host port resource key session state
 '''
 _EVENTS = '''
-Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary Ping Pong Poll Closing
-Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp
+Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary TextPart BinaryPart
+Ping Pong Poll Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp
 '''
 _ERRORS = '''
 WebSocketError FrameBuildError HandshakeError CompressionParameterError ProtocolError PayloadTooLarge

@@ -64,7 +64,7 @@ G('limits', 'the announced length is enough to refuse', 'protocol/frame_parser.p
   'message.check_length(length)\n                receive_buffer.start', 'receive_buffer.start',
   'frame_parser::decided_on_the_announced_length')
 G('limits', 'fragments are added up', 'protocol/message.py',
-  'if self._size + payload_length > limit:', 'if payload_length > limit:',
+  'if size + payload_length > limit:', 'if payload_length > limit:',
   'frame_parser::fragments_sum', 'message::check_length')
 G('limits', 'there is a limit by default', 'protocol/connection.py',
   'DEFAULT_MAX_MESSAGE_SIZE = 64 * 1024 * 1024', 'DEFAULT_MAX_MESSAGE_SIZE = None',
