@@ -32,9 +32,11 @@ WIDE_TEXT = PY2
 # ``select.error`` is neither.
 if PY2:
     import select
+    from itertools import imap
     OS_ERRORS = (OSError, IOError, socket.error, select.error)
     _FileNotFound = ()
 else:
+    imap = map
     OS_ERRORS = (OSError,)
     _FileNotFound = FileNotFoundError
 
@@ -284,12 +286,16 @@ else:
     monotonic = time.monotonic
 
 
+#: A lock can wait for a time; 2.7's cannot.
+LOCKS_WAIT = not PY2
+
+
 def acquire(lock, timeout):
     """Take a ``threading.Lock`` within ``timeout`` seconds (None for no limit); return
     True if taken.
 
     2.7's locks cannot wait for a time: there it is tried again after pauses of 0.5 to
-    20 ms.
+    2 ms.
     """
     if timeout is None:
         return lock.acquire()
@@ -302,7 +308,7 @@ def acquire(lock, timeout):
         if left <= 0:
             return False
         time.sleep(min(pause, left))
-        pause = min(pause * 2, 0.02)
+        pause = min(pause * 2, 0.002)
     return True
 
 

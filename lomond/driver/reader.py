@@ -11,6 +11,8 @@ code.
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
+import errno
+import socket
 
 from .._compat import OS_ERRORS, without_frames
 
@@ -154,10 +156,13 @@ class Reader(object):
         if self.end is not None:
             return
         place = memoryview(bytearray(PART_SIZE))
+        is_kept = True
         try:
             while self._kept < most:
+                is_kept = False
                 count = self._stream.recv_into(place)
                 if count is None:
+                    is_kept = True
                     return
                 if self.on_received is not None:
                     self.on_received(count)
@@ -166,8 +171,12 @@ class Reader(object):
                     return
                 self._deadlines.last_received = self._waiting.monotonic()
                 self._keep(place[:count].tobytes(), self._waiting.time())
+                is_kept = True
         except OS_ERRORS as error:
             self.end = without_frames(error)
+        finally:
+            if not is_kept and self.end is None:    # Ctrl-C in a handler's send
+                self.end = socket.error(errno.EINTR, 'a read was interrupted')
 
     def read_the_last(self, write_error):
         """The wire is dead: what has arrived is handed out (a close frame says why), no

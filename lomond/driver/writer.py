@@ -21,10 +21,18 @@ somebody who found the lock taken, would otherwise stay behind.  A reply that co
 be written whole is the *tail*, and goes first.  If something is left, the loop is woken
 to wait until the stream takes more.
 
-Interrupts.  A signal handler may raise at any bytecode.  An interrupt inside a frame
-leaves half of it on the wire, so the wire is declared dead (``error``), and the loop
-ends the connection.  A handler that sends while its own thread is in the middle of a
-send or read is refused: waiting would be a deadlock.
+Interrupts.  A signal handler may raise at any bytecode.  The lock is one that no
+interrupt leaves taken (``network.lock``).  An interrupt inside a frame leaves half of
+it on the wire, so the wire is declared dead (``error``), and the loop ends the
+connection.  Queued replies are written so that an interrupt loses nothing: what was
+encoded is stored in one step (``_adopted``), and so is how much of it went
+(``_attempt``).  Only if that cannot be known is the wire dead, too.  A handler that
+sends while its own thread is in the middle of a send or read is refused: waiting would
+be a deadlock.
+
+User code.  What was written is noted, not told: ``on_sent`` and ``on_reply`` must only
+keep their arguments.  The one code of others that runs under the lock is that of the
+stream, and of the compressor.
 
 The descriptor is closed by its last user.  ``close()`` shuts the stream down, which
 wakes every sender that waits; its last user closes it, so a descriptor
@@ -37,19 +45,15 @@ from __future__ import absolute_import, division, unicode_literals
 
 import errno
 import sys
-import threading
 from types import GeneratorType
 
 from .. import errors
-from .._compat import OS_ERRORS, acquire, error_number, error_text, get_ident, text_type, without_frames
+from .._compat import OS_ERRORS, error_number, error_text, get_ident, text_type, to_bytes, without_frames
+from ..network.lock import LOOK_UP, Lock, new_gate
 from ..network.poller import wait_for
-from ..network.stream import retry_pause
+from ..network.stream import BEGUN, retry_pause
 from ..opcode import Opcode
 from ..protocol.states import OPENED
-
-#: A waiting sender checks this often (seconds) whether it is to end, for streams that
-#: no shutdown wakes.
-LOOK_UP = 0.5
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
 _INTERRUPTED = 'a send was interrupted inside of a frame'
@@ -65,8 +69,9 @@ class Writer(object):
         ``wake()``, ``session_time``, ``clock``
     :param send_timeout: seconds without progress until :class:`.SendTimeout`; None for
         no limit
-    :param on_sent: called with the number of bytes after each write, or None
-    :param on_reply: called with opcode and payload of each automatic frame, or None
+    :param on_sent: called with the number of bytes after each write, or None; under the
+        lock, so it must only note them
+    :param on_reply: the same with opcode and payload of each automatic frame
 
     :ivar tail: the rest of a reply, first to go
     :ivar chunks: the rest of a queued message, or None
@@ -85,16 +90,19 @@ class Writer(object):
         self._send_timeout = send_timeout
         self.on_sent = on_sent
         self.on_reply = on_reply
-        self._lock = threading.Lock()
+        self._lock = Lock()
+        self._taken, self._row = self._lock.taken, self._lock.row
         # Guarded by _lock:
-        self._holder = None         # the thread that uses core and stream under it
         self.tail = b''
         self.chunks = None
         self._progress = 0.0        # when the peer last took something
         self._unsent = None         # what the kernel held at the last look
         self._rest = None           # what one write left over
+        self._adopted = None        # (item of the queue, its bytes), on the way to the tail
+        self._attempt = None        # (tail, done) while it is being sent
+        self._is_torn = False       # an interrupt now loses bytes of a message
         # Not guarded:
-        self.error = None           # set once, by the holder of _lock or by stop()
+        self.error = None           # set once: by the holder of _lock, stop(), or a sender that gives up
         self._closing = False       # set once, by the loop: the last user closes the descriptor
         self._closed = False        # set by that last user; closing twice does no harm
         self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
@@ -106,21 +114,26 @@ class Writer(object):
         core = self._core
         if self._is_entered is not None and self._is_entered():
             return              # in a signal handler: the loop or the current writer will do it
-        while self._lock.acquire(False):
-            blocked = True
+        blocked = False
+        while not blocked:
+            hold, is_over = [get_ident()], False
             try:
-                self._holder = get_ident()
-                if self.error is None and not self._closing:
-                    blocked = not self._drain()
-            except OS_ERRORS as error:
-                self._break(error)
-            except BaseException:           # Ctrl-C: it is not known how much of the frame went
-                self._break(errors.TransportFail(_INTERRUPTED))
-                raise
+                try:
+                    if not self._lock.try_take(hold):
+                        return          # its holder writes what is queued
+                    blocked = True
+                    if self.error is None and not self._closing:
+                        blocked = not self._drain()
+                except OS_ERRORS as error:
+                    self._break(error)
+                finally:
+                    self._release(hold)
+                    is_over = True
             finally:
-                self._release()
+                if not is_over:         # an interrupt has cut it off
+                    self._release(hold)
             # Somebody may have appended after the drain, and found the lock taken.
-            if blocked or not core.send_queue.pending:
+            if not core.send_queue.pending:
                 return
 
     def wants_write(self):
@@ -128,7 +141,7 @@ class Writer(object):
         # Hot path: called before every poll.
         waits = bool(self._pending or self.tail or self._newest_pong) or self.chunks is not None
         if (not (waits or self._stream.is_buffered) or self.error is not None
-                or self._closing or self._lock.locked()):
+                or self._closing or self._taken):
             return False
         if waits:
             return True
@@ -140,7 +153,7 @@ class Writer(object):
 
     def is_done(self):
         """Return True if all is written; otherwise the loop is woken once it is."""
-        self._loop_waits = self._lock.locked()
+        self._loop_waits = bool(self._taken)
         return not (self._loop_waits or self._core.send_queue.is_waiting() or self.has_tail())
 
     def has_tail(self):
@@ -157,9 +170,8 @@ class Writer(object):
         return cause if cause is not None and error_number(cause) == errno.ECONNRESET else None
 
     def write(self, data):
-        """Queue raw bytes (the request) as the tail."""
-        with self._lock:
-            self.tail = self.tail + data if self.tail else data
+        """Make raw bytes (the request) the tail, before anybody can send."""
+        self.tail = self.tail + data if self.tail else data
 
     def stop(self):
         """End blocked senders, also where no shutdown wakes them; from any thread."""
@@ -176,11 +188,9 @@ class Writer(object):
         self._close_if_free()
 
     def _close_if_free(self):
-        # Check the holder, not the lock: Ctrl-C during acquire() or release() can leave
-        # the lock held forever.  A thread that becomes the holder after this check
-        # finds _closing set and leaves the stream alone; in this thread no send is
-        # under way any longer.
-        if self._holder in (None, get_ident()) and not self._closed:
+        # A thread that takes the lock after this check finds _closing set and leaves
+        # the stream alone; in this thread no send is under way any longer.
+        if (not self._taken or self._lock.is_mine()) and not self._closed:
             self.tail = b''
             self._stream.close()
             self._closed = True         # last, so that what Ctrl-C cuts off is done again
@@ -196,66 +206,77 @@ class Writer(object):
         """
         # The call into the system aside, the cost of a small message is our own calls
         # (60 ns each), so this method looks at fields instead of asking its neighbors.
-        core, pending = self._core, self._pending
+        core, pending, taken = self._core, self._pending, self._taken
         if self._is_entered is not None and self._is_entered():
             raise errors.WebSocketError(_NESTED)
-        if not self._lock.acquire(False):
-            self._wait_for_lock()
+        hold = [get_ident()]
         is_half_written = False         # or half compressed: an interrupt now kills the wire
+        is_mine = is_over = False
         try:
-            self._holder = get_ident()  # inside: see _close_if_free
-            if self.error is not None or self._closing:
-                self._refuse()
-            if pending or self.tail or self.chunks is not None:
-                is_half_written = True
-                self._drain_all()
-                is_half_written = False
-            if core.inputs != OPENED:
-                core.check_send()
-            if opcode <= Opcode.BINARY:
-                is_half_written = compress      # the compressor moves on with the message
-                data = core.encode(opcode, payload, compress)
-            elif opcode == Opcode.PING:
-                data = core.send_ping(payload, self._loop.clock())
-            else:
-                data = core.send_pong(payload)
-            is_half_written = True
-            if type(data) is GeneratorType:     # a large message, in chunks
-                for chunk in data:
-                    if self._write(chunk) != len(chunk):
+            try:
+                if self._row or taken.setdefault(0, hold) is not hold:
+                    self._wait_for_lock(hold)
+                is_mine = True
+                if self.error is not None or self._closing:
+                    self._refuse()
+                if pending or self.tail or self.chunks is not None:
+                    is_half_written = True
+                    self._drain_all()
+                    is_half_written = False
+                if core.inputs != OPENED:
+                    core.check_send()
+                if opcode <= Opcode.BINARY:
+                    is_half_written = compress      # the compressor moves on with the message
+                    data = core.encode(opcode, payload, compress)
+                    if compress and self.error is not None:
+                        raise self._dead()          # others have waited too long meanwhile
+                    is_half_written = True
+                else:
+                    data = core.encode_control(opcode, payload)
+                    is_half_written = True
+                    if opcode == Opcode.PING:
+                        core.pings.sent(to_bytes(payload), self._loop.clock())
+                if type(data) is GeneratorType:     # a large message, in chunks
+                    for chunk in data:
+                        self._progress = self._loop.clock()     # for those who wait for the lock
+                        if self._write(chunk) != len(chunk):
+                            self._write_rest()
+                        if self.error is not None:      # force_disconnect()
+                            raise self._dead()
+                else:
+                    count = self._send(data)
+                    is_noted = count == len(data) and self.on_sent is None
+                    if not is_noted and self._note(count, data) != len(data):
                         self._write_rest()
-                    if self.error is not None:      # force_disconnect()
-                        raise self._dead()
-            else:
-                count = self._send(data)
-                is_noted = count == len(data) and self.on_sent is None
-                if not is_noted and self._note(count, data) != len(data):
-                    self._write_rest()
-            if pending:
-                self._drain()
-            is_half_written = False
-        except errors.WebSocketError:
-            is_half_written = False     # refused before the first byte, or broken already
-            raise
-        except OS_ERRORS as error:
-            is_half_written = False
-            self._break(error)
-            raise self._dead()
+                if pending:
+                    self._drain()
+                is_half_written = False
+            except errors.WebSocketError:
+                is_half_written = False     # refused before the first byte, or broken already
+                raise
+            except OS_ERRORS as error:
+                self._break(error)
+                is_half_written = False
+                raise self._dead()
+            finally:
+                if is_half_written:
+                    self._break_off()
+                if is_mine:
+                    taken.clear()
+                    if (pending or self.tail or self._newest_pong or self._is_buffered or self._row
+                            or self._loop_waits or self._closing):
+                        self._after_send()
+                    is_over = True
         finally:
-            if is_half_written:
-                # Ctrl-C inside a frame: its rest is lost, and what came next would be
-                # read as it.
-                self._break(errors.TransportFail(_INTERRUPTED))
-            self._holder = None
-            self._lock.release()
-            has_more = pending or self.tail or self._newest_pong or self._is_buffered
-            if has_more or self._loop_waits or self._closing:
+            if not is_over:                 # an interrupt has cut it off, or the wait failed
+                if is_half_written:
+                    self._break_off()
+                self._lock.release(hold)
                 self._after_send()
 
     def _after_send(self):
         """Do what others wait for, now that the lock is free."""
-        if self._loop_waits or self._closing:
-            self._after_release()
+        self._after_release()
         # Also if the send was refused: what others queued while the lock was taken
         # would not be written by anybody else (such as the close frame that was the
         # reason for refusing).
@@ -270,12 +291,19 @@ class Writer(object):
         self._core.check_send()
         raise errors.WebSocketClosed('nothing can be sent, the connection is over')
 
-    def _release(self):
-        self._holder = None
-        self._lock.release()
+    def _release(self, hold):
+        """Let go of the lock after a drain; done again, it does no harm."""
+        if self._taken.get(0) is hold:
+            if self._attempt is not None:
+                self._settle()
+            if self._is_torn:
+                self._break_off()
+            self._taken.clear()
         self._after_release()
 
     def _after_release(self):
+        if self._row:
+            self._lock.wake_next()
         if self._loop_waits:
             self._loop.wake()
         if self._closing:
@@ -321,15 +349,33 @@ class Writer(object):
         :returns: False if something is left
         """
         while True:
+            if self._adopted is not None:
+                self._adopt()               # an interrupt came when it was to become the tail
             if not self.tail and not self._next_tail():
-                return self._stream.flush()
-            count = self._write(self.tail)
-            if count == len(self.tail):
-                self.tail = b''
-            else:
-                if count:
-                    self.tail = self._rest
+                return not self._is_buffered or self._flush_stream()
+            tail, done = self.tail, []
+            self._attempt = tail, done
+            self._stream.send_noted(tail, done)
+            if not self._settle():
                 return False
+
+    def _settle(self):
+        """Cut off what the newest attempt has sent of the tail.
+
+        :returns: True if all of it went
+        """
+        tail, done = self._attempt
+        count = done[-1] if done else None
+        if tail is self.tail:           # else an interrupt came after the next line
+            if count is BEGUN:
+                self._break_off()
+            elif count:
+                self.tail = b'' if count == len(tail) else memoryview(tail)[count:]
+        self._attempt = None
+        on_sent = self.on_sent          # once: the loop may set it to None
+        if on_sent is not None and count is not BEGUN and count is not None:
+            on_sent(count)
+        return not self.tail
 
     def _next_tail(self):
         """Encode what is queued next.
@@ -337,27 +383,47 @@ class Writer(object):
         :returns: False if nothing is
         """
         core = self._core
+        queue = core.send_queue
         while True:
             if self.chunks is not None:
+                self._is_torn = True
                 for chunk in self.chunks:
                     self.tail = chunk
+                    self._is_torn = False
                     return True
                 self.chunks = None
-            item = core.send_queue.next()
+                self._is_torn = False
+            item = queue.peek()
             if item is None:
                 return False
             opcode, payload = item
             if opcode in (Opcode.TEXT, Opcode.BINARY):
+                self._is_torn = True
+                queue.take(item)
                 encoded = core.encode(opcode, *payload)
                 self.chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
+                self._is_torn = False
                 continue
             if opcode == Opcode.CLOSE:
                 core.note_close_sent(self._loop.session_time)
-            self.tail = core.encode_reply(opcode, payload)
+            self._adopted = item, core.encode_reply(opcode, payload)
+            self._adopt()
             on_reply = self.on_reply
             if on_reply is not None:
                 on_reply(opcode, payload)
             return True
+
+    def _flush_stream(self):
+        self._is_torn = True
+        is_empty = self._stream.flush()
+        self._is_torn = False
+        return is_empty
+
+    def _adopt(self):
+        """Let a frame of the queue be the tail, and not be in the queue any longer."""
+        item, self.tail = self._adopted
+        self._core.send_queue.take(item)
+        self._adopted = None
 
     def _drain_all(self):
         """Write the tail and the queue; wait for the peer."""
@@ -414,44 +480,65 @@ class Writer(object):
             return self._loop.wait_in_send(mask, self._loop.clock() + seconds)
         return bool(wait_for(((self._stream.fileno(), mask),), seconds))
 
-    def _wait_for_lock(self):
-        """Acquire the lock.
+    def _wait_for_lock(self, hold):
+        """Take the lock.
 
-        There is no separate timeout: the holder is already limited by send_timeout, and
-        time spent compressing does not count.
+        The limit is ``send_timeout`` as well, counted from when the holder took the
+        lock, or the peer took something: the holder may compress for long, or use a
+        stream whose ``send`` does not return.
         """
-        if self._is_nested():
-            raise errors.WebSocketError(_NESTED)
-        in_loop = self._loop.is_loop_thread()
-        while True:
-            if in_loop:
-                self._loop_waits = True
-                try:
-                    if self._lock.acquire(False):
-                        return
-                    self._loop.wait_in_send(0, self._loop.clock() + LOOK_UP)
-                finally:
-                    self._loop_waits = False
-            elif acquire(self._lock, LOOK_UP):
+        if self._lock.is_mine():
+            self._check_nested()
+        loop, clock = self._loop, self._loop.clock
+        wake, sleep = new_gate()
+        if not loop.is_loop_thread():
+            if self._lock.take_soon(hold):
                 return
+        else:
+            wake = loop.wake
+
+            def sleep(seconds):
+                end = clock() + seconds
+                loop.wait_in_send(0, end)
+                return clock() < end
+        seen = [self._taken.get(0), clock()]
+        limit = self._send_timeout
+
+        def pause():
+            """Wait for a turn; see :meth:`.Lock.claim`."""
+            now = clock()
+            end = now + LOOK_UP
+            if limit is not None:
+                end = min(end, max(seen[1], self._progress) + limit)
+            is_woken = sleep(max(end - now, 0.001))
             if self.error is not None:
                 raise self._dead()
             if self._closing:
                 raise errors.TransportFail(_CLOSED)
+            holder, later = self._taken.get(0), clock()
+            if holder is not seen[0]:
+                seen[:] = holder, later
+            if limit is not None and later >= max(seen[1], self._progress) + limit:
+                self._break(errors.SendTimeout(
+                    'socket fail; another send has not come to its end for {}s (send_timeout)', limit))
+                raise self._dead()
+            return is_woken or later < now + LOOK_UP
+        self._lock.claim(hold, wake, pause)
 
-    def _is_nested(self):
-        """Return True in a signal handler that interrupted this thread with the lock.
-        """
-        if self._holder is not None:
-            return self._holder == get_ident()
-        # A signal may arrive after acquire() but before _holder is set.  Inspecting the
-        # stack is slow, but only the contended path pays for it.
-        frame = sys._getframe(2).f_back
+    def _check_nested(self):
+        """Refuse a send in a signal handler that interrupted one of this thread."""
+        owner = self._taken.get(0)
+        frame = sys._getframe()
         while frame is not None:
-            if frame.f_code in _LOCKERS and frame.f_locals.get('self') is self:
-                return True
+            if frame.f_code in _LOCKERS and frame.f_locals.get('hold') is owner:
+                raise errors.WebSocketError(_NESTED)
             frame = frame.f_back
-        return False
+        self._break_off()               # two interrupts have left it: nobody will give it back
+        self._taken.clear()
+
+    def _break_off(self):
+        """Declare the wire dead: it is not known how much of a frame went."""
+        self._break(errors.TransportFail(_INTERRUPTED))
 
     def _break(self, error):
         """Declare the wire dead: nothing more goes out, and the loop ends."""
@@ -475,4 +562,4 @@ class Writer(object):
 
 
 #: The methods that take the lock in their own frame.
-_LOCKERS = frozenset(method.__code__ for method in (Writer.try_flush, Writer.write, Writer.send))
+_LOCKERS = frozenset(method.__code__ for method in (Writer.try_flush, Writer.send))

@@ -10,12 +10,15 @@ from __future__ import absolute_import, division, unicode_literals
 
 import socket
 
-from .._compat import OS_ERRORS, fork_id, to_bytes, was_interrupted, would_block
+from .._compat import OS_ERRORS, fork_id, imap, to_bytes, was_interrupted, would_block
 from .poller import READ, WRITE, is_writable
 
 #: A write that is blocked is tried again after this many seconds, where the descriptor
 #: may not tell; twice as many each time.
 FIRST_RETRY, LAST_RETRY = 0.05, 0.5
+#: In ``done`` of :meth:`PlainStream.send_noted`: it is not known whether anything was
+#: sent.
+BEGUN = 'begun'
 
 
 def retry_pause(blocked):
@@ -105,6 +108,7 @@ class PlainStream(SocketStream):
         super(PlainStream, self).__init__(sock)
         self._recv_into = getattr(sock, 'recv_into', None)
         self._send = sock.send
+        self._is_one_step = isinstance(sock.send, type(len))    # in C: no interrupt can come amid it
         self.poll_tells_all = type(sock) is socket.socket       # other objects may buffer bytes
 
     def recv_into(self, view):
@@ -139,6 +143,25 @@ class PlainStream(SocketStream):
                     return None
                 if not was_interrupted(error):
                     raise
+
+    def send_noted(self, data, done):
+        """Send, and append what :meth:`send` returns to ``done`` in the same step.
+
+        If an interrupt comes, the last of ``done`` says what went: a number, None if
+        nothing did, as if it is empty, and ``BEGUN`` if that is not known.
+        """
+        while True:
+            if not self._is_one_step:
+                done.append(BEGUN)
+            try:
+                done.extend(imap(self._send, (data,)))
+                return
+            except OS_ERRORS as error:
+                if not would_block(error) and not was_interrupted(error):
+                    raise
+                done.append(None)
+                if would_block(error):
+                    return
 
     def close(self):
         """Close the socket."""
@@ -186,3 +209,8 @@ class ObjectStream(PlainStream):
         self.blocked += 1
         self.send_wants = 0 if is_writable_now else WRITE       # polling for WRITE would spin
         return None
+
+    def send_noted(self, data, done):
+        """Send, like :meth:`PlainStream.send_noted`."""
+        done.append(BEGUN)
+        done.append(self.send(data))

@@ -11,11 +11,11 @@ import errno
 import os
 import socket
 import sys
-import threading
 
 from .._compat import OS_ERRORS, get_ident, was_interrupted, without_frames, would_block
+from .lock import Lock
 from .poller import READ, WRITE
-from .stream import ObjectStream, PlainStream, SocketStream
+from .stream import BEGUN, ObjectStream, PlainStream, SocketStream
 from .tls_errors import is_end
 
 #: Write at most one record at a time. SSL_write accepts all or nothing, so with larger
@@ -45,9 +45,8 @@ class TlsBase(object):
     def __init__(self):
         import ssl
         self._ssl = ssl
-        self._lock = threading.Lock()       # guards every call of the SSL object
+        self._lock = Lock()                 # guards every call of the SSL object
         self._late = None                   # an error that came after records already read
-        self._inside = {}                   # threads that hold the lock or wait for it, as keys
         self.recv_wants = READ              # written by the reading thread
         self.send_wants = WRITE             # written by the holder of the write lock
 
@@ -55,8 +54,7 @@ class TlsBase(object):
         """Run one step of the handshake; return None when done, or what to wait for."""
         ssl = self._ssl
         try:
-            with self._lock:
-                self._do_handshake()
+            self._locked(self._do_handshake)
         except ssl.SSLError as error:
             if error.args and error.args[0] == ssl.SSL_ERROR_WANT_READ:
                 return READ
@@ -68,12 +66,9 @@ class TlsBase(object):
     def recv_into(self, view):
         """Receive at most ``RECORDS`` records, like :meth:`PlainStream.recv_into`."""
         ssl = self._ssl
-        me = get_ident()
         while True:
-            self._inside[me] = True         # before the lock: a signal handler may run in between
             try:
-                with self._lock:
-                    count = self._read_records(view)
+                count = self._locked(self._read_records, view)
             except ssl.SSLError as error:
                 number = error.args[0] if error.args else None
                 if number == ssl.SSL_ERROR_WANT_READ:
@@ -96,8 +91,6 @@ class TlsBase(object):
                 if was_interrupted(error):
                     continue
                 raise
-            finally:
-                self._inside.pop(me, None)
             self.recv_wants = READ
             return count
 
@@ -121,17 +114,18 @@ class TlsBase(object):
             self.poll_tells_all = False     # the end was read, and only the next call reports it
         return count
 
-    def send(self, data):
-        """Send like :meth:`PlainStream.send`; after None, pass the same bytes again."""
+    def send(self, data, done=None):
+        """Send like :meth:`PlainStream.send`; after None, pass the same bytes again.
+
+        :param done: as for :meth:`PlainStream.send_noted`
+        """
         ssl = self._ssl
         if len(data) > TLS_CHUNK:
             data = memoryview(data)[:TLS_CHUNK]
-        me = get_ident()
         while True:
-            self._inside[me] = True
             try:
-                with self._lock:
-                    count = self._write(data)
+                count = self._locked(self._write, data) if done is None else (
+                    self._locked(self._write_noted, data, done))
             except ssl.SSLError as error:
                 number = error.args[0] if error.args else None
                 if number == ssl.SSL_ERROR_WANT_WRITE:
@@ -147,10 +141,34 @@ class TlsBase(object):
                 if was_interrupted(error):
                     continue
                 raise
-            finally:
-                self._inside.pop(me, None)
             self.send_wants = WRITE
             return count or None
+
+    def send_noted(self, data, done):
+        """Send like :meth:`PlainStream.send_noted`."""
+        self.send(data, done)
+
+    def _write_noted(self, data, done):
+        done.append(BEGUN)
+        try:
+            done.append(self._write(data) or None)
+        except OS_ERRORS:
+            done.append(None)
+            raise
+
+    def _locked(self, step, *args):
+        """Let one thread at a time call the SSL object."""
+        lock, hold, is_over = self._lock, [get_ident()], False
+        try:
+            try:
+                lock.take(hold)
+                return step(*args)
+            finally:
+                lock.release(hold)
+                is_over = True
+        finally:
+            if not is_over:             # an interrupt has cut it off
+                lock.release(hold)
 
     def _is_reset(self):
         return False
@@ -160,7 +178,7 @@ class TlsBase(object):
 
         The caller is then a signal handler, and must not touch the stream.
         """
-        return get_ident() in self._inside
+        return self._lock.is_mine()
 
 
 class TlsStream(TlsBase, SocketStream):
@@ -295,13 +313,7 @@ class TlsInTlsStream(TlsBase):
 
     def flush(self):
         """Send ciphertext that waits in memory; return True when none is left."""
-        me = get_ident()
-        self._inside[me] = True
-        try:
-            with self._lock:
-                return self._flush()
-        finally:
-            self._inside.pop(me, None)
+        return self._locked(self._flush)
 
     def unsent(self):
         return self._stream.unsent()

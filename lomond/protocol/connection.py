@@ -306,15 +306,16 @@ class Connection(states.Progress):
         :raises ValueError: if there are more than 125 bytes
         :raises WebSocketUnavailable: and subclasses, if the state forbids it
         """
-        frame = self._encode_control(Opcode.PING, data)
+        frame = self.encode_control(Opcode.PING, data)
         self.pings.sent(to_bytes(data), now)
         return frame
 
     def send_pong(self, data):
         """Return the bytes of a pong; raises like :meth:`send_ping`."""
-        return self._encode_control(Opcode.PONG, data)
+        return self.encode_control(Opcode.PONG, data)
 
-    def _encode_control(self, opcode, data):
+    def encode_control(self, opcode, data):
+        """Return the bytes of a ping or pong, which is not noted; raises as it."""
         if len(data) > MAX_CONTROL_PAYLOAD:
             raise ValueError('{} payload is {} bytes; at most {} are allowed'.format(
                 Opcode.to_str(opcode).lower(), len(data), MAX_CONTROL_PAYLOAD))

@@ -2,7 +2,8 @@
 
 Three kinds of threads use them without a lock, because both ends of a deque are atomic:
 the driver's loop queues pongs and looks up pings (``queue_pong``, ``answered``), the
-holder of the write lock takes items (``next``), and any thread may queue a close frame.
+holder of the write lock takes items (``peek``, ``take``), and any thread may queue a
+close frame.
 
 Knows nothing of: states, events, the bytes of a frame.
 """
@@ -73,30 +74,46 @@ class SendQueue(object):
         return self._messages_in - self._messages_out
 
     def next(self):
-        """Return the next item, or None.
+        """Take the next item and return it; None if the queue is empty."""
+        item = self.peek()
+        if item is not None:
+            self.take(item)
+        return item
+
+    def peek(self):
+        """Return the next item, or None; :meth:`take` removes it.
 
         After a close frame, only pongs follow (RFC 6455, 5.5.1, 5.5.2).
         """
-        while True:
-            try:
-                item = self.pending.popleft()
-            except IndexError:
-                return self._next_newest()
-            opcode, payload = item
+        pending = self.pending
+        while pending:
+            item = pending[0]
+            opcode = item[0]
             if opcode == Opcode.PONG:
-                self._taken_size += len(payload) + 6
                 return item
-            if opcode in (Opcode.TEXT, Opcode.BINARY):
-                self._messages_out += len(payload[0])
             if self._close_taken:
-                continue
-            if opcode == Opcode.CLOSE:
-                newest = self._next_newest()
-                if newest is not None:          # its ping came before the close frame
-                    self.pending.appendleft(item)
-                    return newest
-                self._close_taken = True
-            return item
+                self.take(item)
+            elif opcode == Opcode.CLOSE:
+                return self._next_newest() or item      # its ping came before the close frame
+            else:
+                return item
+        return self._next_newest()
+
+    def take(self, item):
+        """Remove what :meth:`peek` has returned.
+
+        Doing it again does no harm: an interrupt may have cut it off.
+        """
+        if not self.pending or self.pending[0] is not item:
+            return                      # the newest pong, or removed before
+        opcode, payload = item
+        if opcode == Opcode.PONG:
+            self._taken_size += len(payload) + 6
+        elif opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._messages_out += len(payload[0])
+        elif opcode == Opcode.CLOSE:
+            self._close_taken = True
+        self.pending.popleft()
 
     def _next_newest(self):
         try:

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -224,27 +225,37 @@ def test_waiting_for_the_lock_is_no_failure_while_the_peer_takes_something():
 
 
 def test_waiting_for_a_sender_that_compresses(monkeypatch):
-    """The lock is held for long, and the peer is not to blame."""
-    def script(peer):
-        peer.accept(b'Sec-WebSocket-Extensions: permessage-deflate')
-        assert [peer.read_frame()[0] for _ in range(2)] == [TEXT, TEXT]
-        peer.end()
-    threads = []
+    """Whoever waits for the lock waits for send_timeout at most, though the peer is not to blame."""
+    threads, took = [], []
 
     def ready(ws, event):
         codec = ws.state.core._encoder.codec
-        compress = codec.compress
+        compress, is_slow = codec.compress, threading.Event()
 
-        def slow(payload):
-            if payload == b'slow':
-                time.sleep(0.8)
+        def slow(self, payload):
+            is_slow.set()
+            time.sleep(0.6)
             return compress(payload)
-        monkeypatch.setattr(type(codec), 'compress', lambda self, payload: slow(payload))
+
+        def fast():
+            start = monotonic()
+            try:
+                ws.send_text('fast')
+            finally:
+                took.append(monotonic() - start)
+        monkeypatch.setattr(type(codec), 'compress', slow)
         threads.append(in_thread(ws.send_text, 'slow'))
-        time.sleep(0.1)
-        threads.append(in_thread(ws.send_text, 'fast'))
-    play(script, {'ready': ready}, dict(NARROW, compress=True), threads=threads, send_timeout=0.3).ended(
-        GOOD + ' closing disconnected', 'closed', True, 1000)
+        is_slow.wait(5)
+        threads.append(in_thread(fast))
+
+    def script(peer):
+        peer.accept(b'Sec-WebSocket-Extensions: permessage-deflate')
+        peer.read_end()
+    played = play(script, {'ready': ready}, dict(NARROW, compress=True), send_timeout=0.3)
+    for thread in threads:
+        thread.join()
+        assert isinstance(thread.error, errors.SendTimeout)
+    assert not played.last.graceful and 'send_timeout' in played.last.reason and 0.25 < took[0] < 0.6
 
 
 # -- both directions

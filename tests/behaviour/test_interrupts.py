@@ -5,11 +5,11 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import os
 import socket
-import sys
 
 import pytest
 from support.frames import PING, TEXT, close_frame, frame
 from support.interpreters import counted
+from support.interrupt import StepAt
 from support.peer import upgrade
 
 import lomond
@@ -17,11 +17,9 @@ from lomond import WebSocket
 from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
 
-HERE = os.path.dirname(os.path.abspath(lomond.__file__)) + os.sep
-#: Thousands of lines on 2.7, and nothing but arithmetic.
-NUMBERS = os.path.join(HERE, 'protocol', 'masking.py')
 #: Where sockets and locks are.
 DRIVERS = ('session.py', os.path.join('network', 'stream.py'), os.path.join('network', 'poller.py'),
+           os.path.join('network', 'lock.py'),
            os.path.join('client', 'attempt.py'), 'driver' + os.sep)
 
 
@@ -102,37 +100,6 @@ class Connection(object):
             self.peer.close()
 
 
-class Interrupt(object):
-    """KeyboardInterrupt at the n-th line of the package that is run; 0: lines are only
-    noted.
-
-    Not in ``__del__``, where Python itself swallows it.
-    """
-
-    def __init__(self, line):
-        self.line, self.places = line, []
-
-    def __enter__(self):
-        self._before = sys.gettrace()
-        sys.settrace(self._call)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self._before)
-
-    def _call(self, frame, event, argument):
-        code = frame.f_code
-        is_ours = code.co_filename.startswith(HERE) and not code.co_filename.startswith(NUMBERS)
-        return self._line if is_ours and code.co_name != '__del__' else None
-
-    def _line(self, frame, event, argument):
-        if event == 'line':
-            self.places.append('%s:%d' % (frame.f_code.co_filename[len(HERE):], frame.f_lineno))
-            if len(self.places) == self.line:
-                raise KeyboardInterrupt()       # which ends the tracing, too
-        return self._line
-
-
 @pytest.fixture
 def no_collector():
     gc.collect()
@@ -145,7 +112,7 @@ def interrupt_at(lines):
     problems, interrupted = [], 0
     for line in lines:
         connection = Connection()
-        with Interrupt(line) as interrupt:
+        with StepAt(line) as interrupt:
             interrupted += connection.run()
         problems += ['%s (line event %d): %s' % (interrupt.places[-1], line,
                                                  problem) for problem in connection.left()]
@@ -161,7 +128,7 @@ def run_once():
     found = []
     for _ in range(4):                  # at first modules are imported and tables made
         connection = Connection()
-        with Interrupt(0) as interrupt:
+        with StepAt(0) as interrupt:
             connection.run()
         assert connection.names == [
             'connecting', 'connected', 'ready', 'poll', 'text', 'ping', 'closed', 'disconnected']

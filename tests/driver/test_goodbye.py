@@ -102,7 +102,7 @@ def test_queued_messages_go_first():
 def test_a_sender_holds_the_lock():
     """It is mid-frame, perhaps: the goodbye does not wait for it."""
     wire = ScriptedTransport([ACCEPT])
-    ws = leave(wire, 'ready', lambda ws: ws.session._driver.writer._lock.acquire())
+    ws = leave(wire, 'ready', lambda ws: ws.session._driver.writer._lock.take([0]))
     assert closes(wire) == [] and ws.sent_close_time is None
 
 

@@ -3,21 +3,23 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import errno
+import os
 import socket
-import sys
 import threading
 
 import pytest
 from support.client import in_thread
 from support.cores import open_client
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, read_frames
+from support.interrupt import EVENTS, StepAt, each_step
 
 from lomond import errors
 from lomond._compat import to_bytes
 from lomond.driver.writer import Writer
 from lomond.network.poller import READ, WRITE
 
-WRITER = Writer.send.__code__.co_filename
+#: Where senders and the lock are.
+FILES = os.path.join('driver', 'writer.py'), os.path.join('network', 'lock.py')
 
 
 class Stream(object):
@@ -41,6 +43,9 @@ class Stream(object):
             return None
         self.written += to_bytes(data[:count])
         return min(count, len(data))
+
+    def send_noted(self, data, done):
+        done.append(self.send(data))
 
     def unsent(self):
         return self.left(self.loop.now)
@@ -213,10 +218,10 @@ def test_reply_that_comes_between_the_last_look_and_the_release():
     writer, stream, _, core = make()
     late, release = [b'late'], writer._release
 
-    def queue_and_release():
+    def queue_and_release(hold):
         if late:
             core.send_queue.queue_pong(late.pop())
-        release()
+        release(hold)
     writer._release = queue_and_release
     core.send_queue.queue_pong(b'first')
     writer.try_flush()
@@ -307,32 +312,6 @@ def test_trace_that_ends_while_a_sender_reports(takes, calls):
 
 # -- signal handlers
 
-class HandlerAt(object):
-    """A signal handler of this thread before the n-th line of the writer that is run from here on."""
-
-    def __init__(self, number, handler):
-        self.left, self._handler = number, handler
-
-    def __enter__(self):
-        self._before = sys.gettrace()
-        sys.settrace(self._call)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self._before)
-
-    def _call(self, frame, event, argument):
-        return self._line if frame.f_code.co_filename == WRITER else None
-
-    def _line(self, frame, event, argument):
-        if event == 'line':
-            self.left -= 1
-            if self.left == 0:
-                sys.settrace(None)
-                self._handler()
-        return self._line
-
-
 def send_in_handler(number, outer, in_loop, monkeypatch):
     """Whether a send in a handler before that line is refused; None if there are not so many lines."""
     writer, stream, loop, core = make(send_timeout=None)
@@ -354,11 +333,11 @@ def send_in_handler(number, outer, in_loop, monkeypatch):
             found.append(True)
     loop.is_loop_thread = lambda: in_loop
     loop.wait_in_send = wait
-    monkeypatch.setattr('lomond.driver.writer.acquire', wait)
+    monkeypatch.setattr('lomond.network.lock.acquire', wait)
     core.send_queue.queue_pong(b'pong')
-    with HandlerAt(number, handler) as at:
+    with StepAt(number, handler, files=FILES) as step:
         writer.send(TEXT, b'x') if outer == 'send' else writer.try_flush()
-    if at.left > 0:
+    if not step.is_over:
         return None
     assert set(payload for _, payload in payloads(stream)) == expected
     assert writer.error is None and not writer.has_tail()
@@ -387,28 +366,116 @@ def record_replies(core):
     return encoded
 
 
+@pytest.mark.parametrize('events', EVENTS)
 @pytest.mark.parametrize('takes', [1 << 30, 3])
-def test_interrupt_amid_a_reply(takes):
-    """Ctrl-C of a thread that called close(): no byte of a frame goes twice, however the loop goes on."""
-    def interrupt():
-        raise KeyboardInterrupt
-    for number in range(1, 1000):
+def test_interrupt_amid_a_reply(takes, events):
+    """Ctrl-C of a thread that called close(): all goes, no byte goes twice, and the lock is free."""
+    def run(step):
         writer, stream, _, core = make(takes=lambda now: takes)
         encoded = record_replies(core)
         core.send_queue.queue_pong(b'first')
-        core.send_queue.queue_pong(b'second')
+        core.send_queue.queue(CLOSE, core.close(1000, 'bye'))
         try:
-            with HandlerAt(number, interrupt) as at:
+            with step:
                 writer.try_flush()
         except KeyboardInterrupt:
             pass
-        if at.left > 0:
-            break
+        if writer._lock.is_taken():
+            return 'the lock is taken'
         for _ in range(20):
             writer.try_flush()
-        assert b''.join(encoded).startswith(stream.written)
-        assert writer.error is not None or writer._lock.locked() or len(payloads(stream)) == 2
-    assert 20 < number < 1000
+        if writer.error is not None or [item[0] for item in payloads(stream)] != [PONG, CLOSE]:
+            return '%s, %r' % (writer.error, encoded)
+    assert each_step(run, files=FILES, events=(events,)) > 5
+
+
+@pytest.mark.parametrize('events', EVENTS)
+@pytest.mark.parametrize('queued, opcode, compress, takes', [
+    (0, TEXT, False, 1 << 30), (2, BINARY, True, 1 << 30), (1, PING, False, 1 << 30), (0, TEXT, True, 5)])
+def test_interrupt_amid_a_send(queued, opcode, compress, takes, events):
+    """The next send does not hang: it goes, or is refused because a frame was cut."""
+    def run(step):
+        writer, stream, _, core = make(takes=lambda now: takes)
+        for _ in range(queued):
+            core.send_queue.queue_pong(b'pong')
+        try:
+            with step:
+                writer.send(opcode, b'amid', compress)
+        except KeyboardInterrupt:
+            pass
+        if writer._lock.is_taken() or writer._row:
+            return 'the lock is taken'
+        try:
+            writer.send(TEXT, b'after')
+        except errors.TransportFail:
+            return None if writer.error is not None else 'refused, but not dead'
+        found = [payload for _, payload in payloads(stream)]
+        if found[-1:] != [b'after'] or found[:-1] not in (
+                [b'pong'] * queued, [b'pong'] * queued + [b'amid']):
+            return repr(found)
+        if core.pings.oldest is not None and b'amid' not in found:
+            return 'a pong is waited for that will not come'
+    assert each_step(run, files=FILES, events=(events,)) > 0
+
+
+@pytest.mark.parametrize('in_loop', [True, False])
+@pytest.mark.parametrize('events', EVENTS)
+def test_interrupt_while_waiting_for_the_lock(in_loop, events, monkeypatch):
+    """Whoever waits next is not held up, and nobody is left in the row."""
+    def run(step):
+        writer, _, loop, _ = make()
+        holder, late = [0], []
+
+        def give_back(*_):
+            writer._lock.release(holder)
+            late.append(1)
+            return len(late) > 1        # at first it is not woken
+        loop.is_loop_thread = lambda: in_loop
+        loop.wait_in_send = give_back
+        monkeypatch.setattr('lomond.network.lock.acquire', give_back)
+        writer._lock.take(holder)
+        try:
+            with step:
+                writer.send(TEXT, b'x')
+        except KeyboardInterrupt:
+            writer._lock.release(holder)
+        if writer._lock.is_taken() or writer._row:
+            return 'somebody has it, or waits'
+        if writer.error is None:
+            writer.send(TEXT, b'y')
+    assert each_step(run, files=FILES, events=(events,)) > 5
+
+
+@pytest.mark.parametrize('in_loop', [True, False])
+def test_who_waits_for_the_lock_is_limited_by_send_timeout(in_loop, monkeypatch):
+    """By whoever has it: a stream that never returns, a thread that is gone.  The connection ends."""
+    writer, _, loop, _ = make(send_timeout=3.0)
+    loop.is_loop_thread = lambda: in_loop
+    monkeypatch.setattr('lomond.network.lock.acquire', lambda gate, seconds: (
+        loop.wait_in_send(0, loop.now + seconds)))
+    writer._lock.take([0])
+    begun, real = loop.now, loop.wait_in_send
+
+    def wait_in_send(mask, deadline):
+        real(mask, deadline)
+        if loop.now == begun + 2:       # another one has it now: it counts anew
+            writer._taken[0] = [0]
+        if loop.now == begun + 4:       # the peer takes something
+            writer._progress = loop.now
+        return False
+    loop.wait_in_send = wait_in_send
+    with pytest.raises(errors.SendTimeout):
+        writer.send(TEXT, b'y')
+    assert begun + 7 <= loop.now <= begun + 7.5 and writer.error is not None and loop.wakes
+
+
+def test_lock_that_two_interrupts_left():
+    """The second one came when the first was being seen to: the connection ends, and no send hangs."""
+    writer, _, loop, _ = make()
+    writer._lock.take([threading.current_thread().ident])
+    with pytest.raises(errors.TransportFail):
+        writer.send(TEXT, b'x')
+    assert not writer._lock.is_taken() and 'interrupted' in '{}'.format(writer.error)
 
 
 def test_broken_wire_ends_a_sender_that_waits_for_the_lock():

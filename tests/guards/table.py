@@ -125,39 +125,45 @@ G('limits', 'the backlog shrinks as it is consumed', 'driver/reader.py',
 # -- Locks, interrupts, descriptors ------------------------------------------------
 
 G('locks', 'check, encode and write are one act under one lock', 'driver/writer.py',
-  '            self._wait_for_lock()\n', '            pass\n',
+  '                    self._wait_for_lock(hold)\n', '                    pass\n',
   'threads::messages_of_eight_threads_arrive_intact[ws]')
 G('locks', 'the state is checked under the lock', 'driver/writer.py',
   'if core.inputs != OPENED:', 'if False:',
   'threads::no_data_behind_a_close_frame')
 G('locks', 'the loop never waits for a sender', 'driver/writer.py',
-  'while self._lock.acquire(False):\n            blocked',
-  'while self._lock.acquire():\n            blocked',
+  'if not self._lock.try_take(hold):', 'if self._lock.take(hold):',
   'writer::loop_never_waits_for_a_sender')
 G('locks', 'what was read during a send is delivered in order', 'driver/reader.py',
   'self.parts.popleft()', 'self.parts.pop()',
   'backlog::order_is_kept')
 G('locks', 'a send within a send of the same thread raises', 'driver/writer.py',
-  'if self._is_nested():', 'if False:',
+  'raise errors.WebSocketError(_NESTED)\n            frame', 'pass\n            frame',
   'threads::signal_handler_that_sends_inside_of_a_send')
 G('locks', 'an exception within a frame ends the connection', 'driver/writer.py',
-  'if is_half_written:', 'if False:',
+  'self._break_off()\n                if is_mine:', 'pass\n                if is_mine:',
   'backpressure::exception_inside_of_a_send_ends_the_connection')
 G('locks', 'a descriptor is closed by its last user', 'driver/writer.py',
-  'if self._holder in (None, get_ident()) and not self._closed:', 'if not self._closed:',
+  'if (not self._taken or self._lock.is_mine()) and not self._closed:', 'if not self._closed:',
   'writer::descriptor_is_closed_by_whoever_still_writes')
 G('locks', 'reads of TLS are serialized', 'network/tls_stream.py',
-  'with self._lock:\n                    count = self._read_records(view)',
-  'if True:\n                    count = self._read_records(view)',
+  'count = self._locked(self._read_records, view)', 'count = self._read_records(view)',
   'tls_stream::tls_object_is_in_one_threads_hands')
 G('locks', 'TLS in TLS reads while it cannot write', 'network/tls_stream.py',
   'if not self._fill():\n                    raise self._want(self._stream.recv_wants)',
   'if not (self._flush() and self._fill()):\n                    raise self._want(self._stream.recv_wants)',
   'tls_stream::nested_reading_does_not_depend_on_writing')
 G('locks', 'writes of TLS are serialized', 'network/tls_stream.py',
-  'with self._lock:\n                    count = self._write(data)',
-  'if True:\n                    count = self._write(data)',
+  'self._locked(self._write, data)', 'self._write(data)',
   'tls_stream::tls_object_is_in_one_threads_hands')
+G('locks', 'an interrupt does not leave the lock taken', 'network/lock.py',
+  'if self.taken.get(0) is hold:\n            self.taken.clear()', 'if False:\n            self.taken.clear()',
+  'lock::interrupt_at_each_step', 'writer::interrupt_amid_a_send')
+G('locks', 'whoever waits for the lock waits for send_timeout at most', 'driver/writer.py',
+  'if limit is not None and later >=', 'if False and later >=',
+  'writer::who_waits_for_the_lock_is_limited_by_send_timeout')
+G('locks', 'an interrupt loses no frame of the queue', 'driver/writer.py',
+  'if self._adopted is not None:', 'if False:',
+  'writer::interrupt_amid_a_reply')
 
 # -- Masks -------------------------------------------------------------------------
 
@@ -255,7 +261,7 @@ G('time', 'send_timeout', 'driver/writer.py',
   'if left <= 0:', 'if False:',
   'backpressure::send_timeout_in_the_handler[ws]')
 G('time', 'nothing is written after a failed send', 'driver/writer.py',
-  'if self.error is not None or self._closing:\n                self._refuse()', 'pass',
+  'if self.error is not None or self._closing:\n                    self._refuse()', 'pass',
   'writer::dead_wire_is_left_alone')
 
 # -- TLS ---------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_close_that_makes_another_send_fail_is_written():
 
         class Inputs(list):
             def __ne__(self, other):            # the check of a sender
-                if lock.locked() and not asked:
+                if lock.is_taken() and not asked:
                     asked.append(True)
                     closer = threading.Thread(target=ws.close)
                     closer.start()
