@@ -223,6 +223,8 @@ class WebsocketSession(Steps):
             driver.writer.write(request)
             while True:
                 driver.writer.try_flush()
+                if self._attempt.report is not None:
+                    self._attempt.report()
                 # First: a stream that was shut down is a broken one, too.
                 self._check('request failed', stage)
                 if driver.answer_has_begun():
@@ -249,7 +251,7 @@ class WebsocketSession(Steps):
         core.auto_pong = self._auto_pong
         core.collect_body, core.goes_on = True, attempt.goes_on
         hooks = Hooks(attempt.on_event, attempt.on_sent, attempt.on_received, attempt.on_reply,
-                      on_ready=attempt.accepted, on_rejected=attempt.follow)
+                      on_ready=attempt.accepted, on_rejected=attempt.follow, report=attempt.report)
         driver = self._driver = Driver(
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
             'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks)

@@ -96,7 +96,7 @@ class Attempt(object):
     FAILED = object()
 
     # The observer's methods; None if nobody listens.
-    on_event = on_sent = on_reply = on_received = None
+    on_event = on_sent = on_reply = on_received = report = None
 
     def __init__(self, endpoint, running, hooks=NO_HOOKS, first_target=None):
         self.session = None
@@ -159,6 +159,7 @@ class Attempt(object):
         if observer is not None:
             self.on_event, self.on_sent = observer.on_event, observer.on_sent
             self.on_reply, self.on_received = observer.on_reply, observer.on_received
+            self.report = observer.report
 
     def emit(self, stage, **values):
         """Emit a trace record and a line of the log, if somebody listens."""
@@ -172,10 +173,10 @@ class Attempt(object):
         self.emit('connect_start', **dict((name, settings[name]) for name in LOOP_SETTINGS))
 
     def end_by_hand(self):
-        """Report the end of a custom session, once."""
+        """Note the end of a custom session, once; what it calls next reports it."""
         observer, self.feed_observer = self.feed_observer, None
         if observer is not None:
-            observer.emit('disconnected')
+            observer.note('disconnected')
 
     # -- the order of a connection
 

@@ -38,6 +38,8 @@ class Feed(object):
                 type(data).__name__))
         state = self.state
         core = state.core
+        if state.report is not None:
+            state.report()              # what close() and force_disconnect() have noted
         if core.state.is_closed:        # perhaps by a generator left unfinished: not an error
             return
         if not isinstance(data, bytes):
@@ -60,6 +62,8 @@ class Feed(object):
             self.force_disconnect()
         elif core.state in (states.REJECTED, states.DISCONNECTED):
             state.end_by_hand()
+        if state.report is not None:
+            state.report()
 
     def on_disconnect(self):
         """End the connection by closing the session, without a close frame.
@@ -71,6 +75,8 @@ class Feed(object):
         if state.session is not None:
             state.session.close()
             state.end_by_hand()
+        if state.report is not None:
+            state.report()
 
     @staticmethod
     def _write_replies(state, core):

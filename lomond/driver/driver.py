@@ -70,25 +70,29 @@ class Hooks(object):
     """What the driver tells its owner; None where nobody listens.
 
     :ivar on_event: called with each event before it is handed out
-    :ivar on_sent: called with the number of bytes of each write
+    :ivar on_sent: called with the number of bytes of each write; like the next two,
+        perhaps under a lock or in a signal handler, so it must only note them
     :ivar on_received: called with the number of bytes of each read
     :ivar on_reply: called with opcode and payload of each automatic frame
+    :ivar report: called by the loop, without a lock, when something may have been noted
     :ivar on_ready: called with the answer, or request, of a good opening handshake;
         unless it returns None, that is to be done instead of going on
     :ivar on_rejected: called with ``Rejected``; unless it returns None, that is to be
         done instead of ending
     """
 
-    __slots__ = ('on_event', 'on_sent', 'on_received', 'on_reply', 'on_ready', 'on_rejected')
+    __slots__ = ('on_event', 'on_sent', 'on_received', 'on_reply', 'on_ready', 'on_rejected',
+                 'report')
 
     def __init__(self, on_event=None, on_sent=None, on_received=None, on_reply=None, on_ready=None,
-                 on_rejected=None):
+                 on_rejected=None, report=None):
         self.on_event = on_event
         self.on_sent = on_sent
         self.on_received = on_received
         self.on_reply = on_reply
         self.on_ready = on_ready
         self.on_rejected = on_rejected
+        self.report = report
 
 
 class Driver(object):
@@ -127,6 +131,7 @@ class Driver(object):
         self._fork = fork_id()
         self._deadlines = deadlines
         self._on_event = hooks.on_event
+        self._report = hooks.report
         self._waiting = waiting
         self.is_busy = False            # it only lets others have their turn: resume it at once
         self._waits = (None,)           # the newest answer of waits()
@@ -203,7 +208,7 @@ class Driver(object):
         self.writer.close()
         self.reader.close()
         self.lifecycle.close()
-        self._on_event = None
+        self._on_event = self._report = None
         # Bound methods of one that refers to us.
         self.writer.on_sent = self.writer.on_reply = None
 
@@ -251,12 +256,14 @@ class Driver(object):
         core, reader, writer, lifecycle = self.core, self.reader, self.writer, self.lifecycle
         clock, deadlines = self.clock, self._deadlines
         pending = core.send_queue.pending
-        observe = self._on_event
+        observe, report = self._on_event, self._report
         now = clock()
         while True:
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
             if pending or writer.tail or writer.chunks is not None:
                 writer.try_flush()
+            if report is not None:
+                report()
             if core.close_received or lifecycle.is_ending:
                 self._end_our_direction(now)
                 if lifecycle.ending is not None:
@@ -277,6 +284,8 @@ class Driver(object):
             pause = reader.reads and reader.find_pause()
             if pause:
                 self.is_busy = pause is YIELD_TURN
+                if report is not None:
+                    report()
                 yield None
                 self.is_busy = False
                 now = clock()
@@ -296,6 +305,8 @@ class Driver(object):
                         return
                 if core.send_queue.is_waiting():
                     writer.try_flush()
+                if report is not None:
+                    report()
                 yield None
                 now = clock()
                 continue

@@ -10,7 +10,8 @@ for each connection:
     the object that drives the connection, or None; it has ``send``, ``close``,
     ``force_disconnect`` and ``session_time``
 ``observer``
-    None, or an object with ``emit(stage, **values)`` and ``on_close(code, reason)``
+    None, or an object with ``emit(stage, **values)``, which may run code of the
+    program, and ``on_close(code, reason)``, which only notes
 ``has_custom_session``
     True if the session does not note by itself when a ping was sent
 

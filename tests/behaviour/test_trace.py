@@ -5,6 +5,8 @@ from __future__ import absolute_import, division, unicode_literals
 
 import logging
 import socket
+import sys
+import threading
 import time
 
 import pytest
@@ -15,8 +17,13 @@ from support.interpreters import counted
 from support.peer import Server, upgrade
 from support.trace_fields import FIELDS
 
-from lomond import WebSocket
+from lomond import WebSocket, errors
 from lomond._compat import monotonic, text_type
+from lomond.driver.sender import Sender
+from lomond.driver.steps import Steps
+from lomond.driver.writer import Writer
+from lomond.network import resolver
+from lomond.network.tls_stream import TlsBase
 
 GOOD = 'connecting connected ready'
 DEFLATE = b'Sec-WebSocket-Extensions: permessage-deflate'
@@ -164,8 +171,20 @@ def test_records_of_a_session_of_ones_own():
 def test_ends_of_a_session_of_ones_own(chunks, stages):
     ws, records = by_hand(*chunks)
     assert records.stages() == ['connect_start'] + stages.split()
+    before = list(records.all)
     ws.force_disconnect()
+    assert records.all == before, 'nothing is told inside of it'
+    ws.on_disconnect() if len(chunks) == 2 else list(ws.feed(b''))
     assert records.stages().count('disconnected') == 1
+
+
+def test_close_of_a_session_of_ones_own_tells_later():
+    """In the next feed(), once; its frame was handed to the session before."""
+    ws, records = by_hand(None)
+    ws.close(4000, b'why')
+    assert records.stages() == ['connect_start', 'handshake_ready']
+    list(ws.feed(frame(TEXT, b'x')))
+    assert records.stages()[2:] == ['close_requested', 'message_text']
 
 
 def test_bytes_of_the_socket():
@@ -309,6 +328,158 @@ def test_callback_that_force_disconnects(stage):
     assert monotonic() - start < 1 and events[-1].name == (
         'disconnected' if stage not in ('connect_start', 'socket_send') else 'connect_fail')
     assert 'force_disconnect' in events[-1].reason or 'closed' in events[-1].reason
+
+
+class Watching(logging.Handler):
+    """Trace callback and log handler; ``inside`` says in which methods of ours that hold a lock, or must not
+    wait, they were called.
+    """
+
+    FORBIDDEN = set(method.__code__ for method in (
+        Sender.close, Sender.force_disconnect, Writer.send, Writer.try_flush, TlsBase._locked,
+        Steps.close, Steps.force_disconnect, resolver.look_up, resolver.Lookup.leave))
+
+    def __init__(self, then=lambda stage: None):
+        super(Watching, self).__init__()
+        self.stages, self.inside, self._then = [], set(), then
+
+    def __call__(self, record):
+        self.stages.append(record['stage'])
+        stack = sys._getframe()
+        while stack is not None:
+            if stack.f_code in self.FORBIDDEN:
+                self.inside.add((record['stage'], stack.f_code.co_name))
+            stack = stack.f_back
+        self._then(record['stage'])
+
+    def handle(self, record):           # without the lock of logging, which an emit() has
+        if isinstance(record.args, tuple):
+            self({'stage': record.args[0]})
+
+
+@pytest.fixture(params=['trace', 'log'])
+def watching(request, monkeypatch):
+    """Returns the options for a function that is told each stage, and a :class:`Watching`."""
+    logger = logging.getLogger('lomond')
+
+    def make(then=lambda stage: None):
+        watch = Watching(then)
+        if request.param == 'trace':
+            return dict(trace=watch), watch
+        monkeypatch.setattr(logger, 'handlers', [watch])
+        monkeypatch.setattr(logger, 'propagate', False)
+        return dict(trace=True), watch
+    before = logger.level
+    logger.setLevel(logging.DEBUG if request.param == 'log' else logging.WARNING)
+    yield make
+    logger.setLevel(before)
+
+
+@pytest.mark.parametrize('end', ['close', 'force_disconnect'])
+@pytest.mark.parametrize('is_tls', [False, True])
+def test_no_code_of_the_program_under_a_lock(watching, is_tls, end, certs):         # noqa: F811
+    """Neither under the write lock, that of TLS or that of look-ups, nor in close() and force_disconnect()."""
+    def script(peer):
+        peer.accept()
+        peer.send(frame(PING, b'p') * 3 + frame(BINARY, b'y' * 100000))
+        peer.answer_close() if end == 'close' else peer.read_end()
+
+    def send(ws):
+        for _ in range(10):
+            ws.send_binary(b'x' * 50000)
+            ws.send_ping(b'p')
+        done.wait()
+        getattr(ws, end)()
+    options, watch = watching()
+    threads, done = [], Wait()
+    play(script, {'ready': lambda ws, event: threads.append(in_thread(send, ws)),
+                  'ping': lambda ws, event: ws.send_text('handled'), 'binary': lambda ws, event: done.set()},
+         dict(options, ssl_cafile=certs.ca), dict(tls=server_context(certs.server) if is_tls else None,
+                                                  is_strict=False), threads, ping_rate=0.01)
+    assert not watch.inside and watch.stages[-1] == 'disconnected'
+    assert set(['socket_send', 'socket_recv', 'send_ping', 'send_pong', 'send_text', 'connect_start']) <= set(
+        watch.stages)
+    assert [watch.stages.count(stage) for stage in ('disconnected', 'close_requested')] == [1, end == 'close']
+
+
+def test_callback_that_takes_a_lock_of_the_program(watching):
+    """Another thread holds it and sends: both go on."""
+    lock, holds, returned, sent = threading.Lock(), threading.Event(), [], []
+
+    def then(stage):
+        if stage == 'socket_send' and holds.is_set():
+            with lock:
+                returned.append(stage)
+
+    def send_locked(ws):
+        with lock:
+            holds.set()
+            time.sleep(0.05)            # the other one is in its callback
+            ws.send_text('two')
+        sent.append('two')
+
+    def send(ws):
+        holds.wait(5)
+        ws.send_text('one')
+        sent.append('one')
+    options, watch = watching(then)
+    threads = []
+    played = play(
+        lambda peer: (peer.accept(), peer.answer_close(), peer.read_end()),
+        {'ready': lambda ws, event: threads.extend([in_thread(send, ws), in_thread(send_locked, ws)]),
+         'pong': lambda ws, event: len(sent) == 2 and ws.close()},
+        options, threads=threads, ping_rate=0.02, send_timeout=2)
+    assert played.last.graceful and len(returned) >= 3 and watch.stages.count('send_text') == 2
+
+
+@pytest.mark.parametrize('action', ['close', 'force_disconnect'])
+def test_close_amid_a_callback_that_holds_a_lock(watching, action):
+    """As in a signal handler that interrupts a log handler, whose lock is not of the kind that its thread may
+    take twice: a queue's, or any of 2.7's.
+    """
+    lock = threading.Lock()
+
+    def then(stage):
+        assert lock.acquire(False), 'the callback is called within itself'
+        try:
+            if stage == 'message_text':
+                getattr(ws, action)()
+        finally:
+            lock.release()
+    options, watch = watching(then)
+
+    def script(peer):
+        peer.accept(also=frame(TEXT, b'x'))
+        if action == 'close':
+            peer.answer_close()
+        peer.read_end()
+    with Server(script, is_strict=False) as server:
+        ws = WebSocket(server.url(), proxies={}, **options)
+        played = Played(ws, poll=30)
+    assert played.last.graceful == (action == 'close') and watch.stages[-1] == 'disconnected'
+
+
+def test_callback_that_sends_for_each_record(watching):
+    """As a log handler does that sends the log: it has an end."""
+    sent = []
+
+    def then(stage):
+        try:
+            ws.send_text(stage)
+            sent.append(stage)
+        except errors.WebSocketError:
+            pass
+    options, watch = watching(then)
+
+    def script(peer):
+        peer.accept(also=frame(PING, b'p'))
+        peer.answer_close()
+        peer.read_end()
+    with Server(script) as server:
+        ws = WebSocket(server.url(), proxies={}, **options)
+        Played(ws, {'ping': lambda event: ws.close()}, poll=30).ended(
+            GOOD + ' ping closed disconnected', 'closed', True, 1000)
+    assert 'send_text' in sent and 5 < len(sent) < 50 and watch.stages[-1] == 'disconnected'
 
 
 def test_truthy_trace_goes_to_the_logger(caplog):

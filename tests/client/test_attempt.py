@@ -5,14 +5,17 @@ from __future__ import absolute_import, division, unicode_literals
 
 import logging
 import re
+import threading
 
 import pytest
+from support.client import in_thread
 from support.cookies import CookieJar
+from support.interrupt import EVENTS, each_step
 
 from lomond import WebSocket, errors, events
 from lomond.auth import DigestAuth
 from lomond.client.attempt import Attempt, is_overridden
-from lomond.client.trace import make_observer
+from lomond.client.trace import Observer, make_observer
 from lomond.opcode import Opcode
 from lomond.response import Response
 from lomond.session import WebsocketSession
@@ -316,6 +319,7 @@ def test_trace(quiet):
     attempt.on_reply(Opcode.CLOSE, b'\x03\xe8')
     attempt.on_reply(Opcode.CLOSE, b'')
     attempt.on_received(6)
+    assert len(records) == 1, 'only noted'
     response = answer('403')
     for event in (events.Text('\xfcx'), events.Binary(b'xyz'), events.TextPart('\xfc', True, False),
                   events.BinaryPart(b'', False, True), events.Ping(b'1'), events.Pong(b'12'),
@@ -351,6 +355,81 @@ def test_trace_that_raises(quiet, caplog):
     listening(trace=broken).emit('connect_start')
     assert [record.levelno for record in caplog.records] == [logging.DEBUG, logging.WARNING]
     assert 'broken callback' in caplog.text
+
+
+def test_log_handler_that_raises(quiet, capsys, monkeypatch):
+    """It is shown as the module does it, and changes nothing."""
+    class Broken(logging.Handler):
+        def handle(self, record):
+            raise ValueError('broken handler')
+    monkeypatch.setattr(quiet, 'handlers', [Broken()])
+    quiet.setLevel(logging.DEBUG)
+    records = []
+    listening(trace=records.append).emit('connect_start')
+    assert len(records) == 1 and 'broken handler' in capsys.readouterr()[1]
+
+
+def observed(trace):
+    return Observer('ws://x/', trace, None)
+
+
+@pytest.mark.parametrize('events', EVENTS)
+def test_interrupt_while_records_are_told(events):
+    """The others are told later, in order, and none twice; one may have been on its way."""
+    def run(step):
+        told = []
+        observer = observed(lambda record: told.append(record.get('length', record['stage'])))
+        for number in range(3):
+            observer.on_sent(number)
+        try:
+            with step:
+                observer.report()
+        except KeyboardInterrupt:
+            pass
+        observer.note('disconnected')
+        observer.emit('disconnected')
+        if told[-1:] != ['disconnected'] or sorted(set(told[:-1])) != told[:-1] or len(told) < 3:
+            return repr(told)
+    assert each_step(run, events=(events,)) > 5
+
+
+def test_order_of_records_of_two_threads():
+    """What is noted while another thread tells is told by that one."""
+    told, entered, go_on = [], threading.Event(), threading.Event()
+
+    def trace(record):
+        told.append(record['length'])
+        entered.set()
+        go_on.wait(5)
+    observer = observed(trace)
+    thread = in_thread(observer.emit, 'socket_recv', length=1)
+    entered.wait(5)
+    observer.emit('socket_recv', length=2)
+    assert told == [1]
+    go_on.set()
+    thread.join()
+    assert told == [1, 2]
+
+
+def test_callback_that_does_not_return():
+    """What waits for it is bounded: others tell it."""
+    told, entered, go_on = [], threading.Event(), threading.Event()
+
+    def trace(record):
+        if record['length']:
+            told.append(record['length'])
+        else:
+            entered.set()
+            go_on.wait(5)
+    observer = observed(trace)
+    thread = in_thread(observer.emit, 'socket_recv', length=0)
+    entered.wait(5)
+    for number in range(1, 3000):
+        observer.emit('socket_recv', length=number)
+    assert told == list(range(1, len(told) + 1)) and len(told) > 1500
+    go_on.set()
+    thread.join()
+    assert len(told) == 2999
 
 
 def test_record_before_the_url_is_known(quiet):

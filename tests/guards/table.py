@@ -164,6 +164,12 @@ G('locks', 'whoever waits for the lock waits for send_timeout at most', 'driver/
 G('locks', 'an interrupt loses no frame of the queue', 'driver/writer.py',
   'if self._adopted is not None:', 'if False:',
   'writer::interrupt_amid_a_reply')
+G('locks', 'no code of the program runs under the write lock', 'client/trace.py',
+  "self.note('socket_send', length=count)", "self.emit('socket_send', length=count)",
+  'trace::no_code_of_the_program_under_a_lock[trace-False-close]')
+G('locks', 'no code of the program runs inside of close()', 'client/trace.py',
+  "self.note('close_requested', code", "self.emit('close_requested', code",
+  'trace::no_code_of_the_program_under_a_lock[trace-False-close]')
 
 # -- Masks -------------------------------------------------------------------------
 

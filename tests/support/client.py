@@ -200,11 +200,11 @@ def _bind(websocket, handler):
     return lambda event: handler(websocket, event)
 
 
-def in_thread(function, *args):
+def in_thread(function, *args, **kwargs):
     """Run a function in a thread, which has ``result`` and ``error`` afterwards."""
     def run():
         try:
-            thread.result = function(*args)
+            thread.result = function(*args, **kwargs)
         except BaseException as error:
             thread.error = error
     thread = threading.Thread(target=run)
