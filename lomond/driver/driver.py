@@ -51,6 +51,7 @@ from ..errors import TransportFail
 from ..events import Binary, Text
 from ..network.poller import READ
 from ..network.stream import retry_pause
+from ..protocol.states import OPENED
 from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
 from .writer import Writer
@@ -260,6 +261,8 @@ class Driver(object):
         now = clock()
         while True:
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
+            if core.inputs != OPENED and deadlines.closed_at is None:
+                self._finish_close()
             if pending or writer.tail or writer.chunks is not None:
                 writer.try_flush()
             if report is not None:
@@ -344,6 +347,18 @@ class Driver(object):
             event = None                # drop the reference: it would keep a large message alive
             core.events_consumed()
             now = clock()               # a handler may have been slow
+
+    def _finish_close(self):
+        """Complete a ``close()`` that was interrupted: its frame, and its time."""
+        core, lifecycle = self.core, self.lifecycle
+        request = core.close_request
+        if request is None:
+            return
+        core.finish_close()
+        if not core.was_open:
+            lifecycle.stop('closed')
+        elif request.session_time is not None and lifecycle.ready_at is not None:
+            self._deadlines.closed_at = lifecycle.ready_at + request.session_time
 
     def _end_our_direction(self, now):
         """End the sending half of TCP, if it is due and everything is written."""

@@ -151,21 +151,32 @@ class Sender(object):
             bytes
         :raises ValueError: if ``code`` may not be sent, or ``reason`` is not UTF-8
         """
+        payload = encode_close_payload(code, reason)        # reports bad arguments in any state
         state = self.state
-        session, core = state.session, state.core
-        if session is None:
-            encode_close_payload(code, reason)      # report bad arguments all the same
+        if state.session is None:
             return
-        before = core.state
-        payload = core.close(code, reason)
+        request = states.CloseRequest(payload, state.session.session_time)
+        try:
+            self._begin_close(state, request, code, reason)
+        except BaseException:           # of a signal handler: the rest is done before it goes on
+            self._begin_close(state, request, code, reason)
+            raise
+
+    @staticmethod
+    def _begin_close(state, request, code, reason):
+        """Do what :meth:`close` does; again, if it was cut off."""
+        session, core = state.session, state.core
+        payload = core.close_by(request)
         if payload is None:
-            if before is states.CONNECTING:
+            if core.close_request is request and not core.was_open:
                 session.close()
             return
-        core.note_close_sent(session.session_time)
+        core.note_close_sent(request.session_time)
         if state.observer is not None:
             state.observer.on_close(code, reason)
-        session.send(Opcode.CLOSE, payload)
+        if not (request.is_handed and state.has_custom_session):
+            request.is_handed = True
+            session.send(Opcode.CLOSE, payload)
 
     def force_disconnect(self):
         """Drop the connection at once, without a close frame.
@@ -176,9 +187,16 @@ class Sender(object):
         """
         state = self.state
         if state.session is not None:
-            state.core.disconnect()
-            state.session.force_disconnect()
-            self._on_dropped(state)
+            try:
+                self._drop(state)
+            except BaseException:       # of a signal handler: the rest is done before it goes on
+                self._drop(state)
+                raise
+
+    def _drop(self, state):
+        state.core.disconnect()
+        state.session.force_disconnect()
+        self._on_dropped(state)
 
     def _on_dropped(self, state):
         """Called after :meth:`force_disconnect`; for subclasses."""

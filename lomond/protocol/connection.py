@@ -336,13 +336,35 @@ class Connection(states.Progress):
             written
         :raises TypeError, ValueError: for a code or reason that may not be sent
         """
-        payload = encode_close_payload(code, reason)
-        if not (self.state.is_active and self.take_close_token()):
+        return self.close_by(states.CloseRequest(encode_close_payload(code, reason)))
+
+    def close_by(self, request):
+        """Start the closing handshake as :meth:`close` does; repeating it does no harm.
+
+        :param request: a :class:`~lomond.protocol.states.CloseRequest`
+        :returns: as :meth:`close`
+        """
+        if not any(what is request for what in self.inputs) and not self.state.is_active:
             return None
-        state = self.move(states.CLOSE_SENT)
+        return self._due_close() if self.request_close(request) else None
+
+    def _due_close(self):
+        """Return the payload of our one close frame; None if it is not due."""
+        request, state = self.close_request, self.state_of_close()
         if state is states.ECHOED:
             return encode_close_payload(self.close_code)
-        return payload if self.was_open and state is not states.DISCONNECTED else None
+        return request.payload if self.was_open and state is not states.DISCONNECTED else None
+
+    def finish_close(self):
+        """Queue our close frame if an interrupt has kept ``close()`` from it.
+
+        A driver calls this once the state is one in which it may be due.
+        """
+        if not self.send_queue.has_close and self.close_request is not None:
+            payload = self._due_close()
+            if payload is not None:
+                self.note_close_sent(self.close_request.session_time)
+                self.send_queue.queue(Opcode.CLOSE, payload)
 
     def note_close_sent(self, session_time):
         """Note when our close frame was sent; only the first call has an effect.
@@ -366,7 +388,7 @@ class Connection(states.Progress):
             if self.was_open:
                 self.queue_due_close()
             else:
-                self.take_close_token()         # the peer does not read frames yet
+                self.request_close(states.CloseRequest(None))       # the peer does not read frames yet
 
     def queue_due_close(self):
         """Queue the echo, or the close frame of a failure, if one is due."""
@@ -391,13 +413,14 @@ class Connection(states.Progress):
             self.queue_close(Status.GOING_AWAY)
         else:
             self.queue_due_close()
+        self.finish_close()             # what an interrupt may have cut off
         return True
 
     def queue_close(self, code, text=''):
         """Queue a close frame, unless one was sent."""
-        if self.take_close_token():
-            self.move(states.CLOSE_SENT)
-            self.send_queue.queue(Opcode.CLOSE, encode_close_payload(code, text))
+        request = states.CloseRequest(encode_close_payload(code, text))
+        if self.close_request is None and self.request_close(request):
+            self.send_queue.queue(Opcode.CLOSE, request.payload)
 
     def set_up_codec(self, parameters):
         """Set up compression with the agreed parameters; None disables it."""
@@ -480,7 +503,7 @@ def _shake_hands(core):
         failure = text_type(error)
     if failure is not None:
         if core.move(states.FAIL) is states.FAILED:
-            core.take_close_token()         # the peer does not read frames yet
+            core.request_close(states.CloseRequest(None))       # the peer does not read frames yet
             core.failure = failure
             yield _stamp(core, ProtocolError(failure, True))
         return

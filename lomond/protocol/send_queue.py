@@ -25,7 +25,7 @@ MAX_REMEMBERED_PINGS = 1024
 class SendQueue(object):
     """Replies, close frames and queued messages, in order: ``(opcode, payload)``."""
 
-    __slots__ = ('pending', 'newest_pong', '_queued_size', '_taken_size', '_close_taken',
+    __slots__ = ('pending', 'newest_pong', 'has_close', '_queued_size', '_taken_size', '_close_taken',
                  '_messages_in', '_messages_out')
 
     def __init__(self):
@@ -33,6 +33,8 @@ class SendQueue(object):
         self.pending = collections.deque()
         #: The newest pong that did not fit there, if any; it waits as well.
         self.newest_pong = collections.deque(maxlen=1)
+        #: True once a close frame was queued; a second one is dropped.
+        self.has_close = False
         self._queued_size = 0           # written by the driver's loop only
         self._taken_size = 0            # written by the holder of the write lock only
         self._close_taken = False       # written by the holder of the write lock only
@@ -46,6 +48,8 @@ class SendQueue(object):
     def queue(self, opcode, payload):
         """Queue a close frame, a ping, or raw bytes (opcode None), uncounted."""
         self.pending.append((opcode, payload))
+        if opcode == Opcode.CLOSE:
+            self.has_close = True
 
     def queue_pong(self, payload):
         """Queue a pong; in a full queue, only the newest one is kept."""

@@ -9,6 +9,7 @@ Knows nothing of: what causes a move.
 from __future__ import absolute_import, division, unicode_literals
 
 from .. import errors
+from .._compat import text_type
 
 
 class State(object):
@@ -82,6 +83,26 @@ CLOSE_SENT = 'close() or echo'
 CLOSE_RECEIVED = 'close frame'
 DISCONNECT = 'end of stream, time-out or force_disconnect()'
 
+
+class CloseRequest(text_type):
+    """The input ``CLOSE_SENT``, with the frame that it stands for.
+
+    So one store (``list.append``) both moves the state and keeps what is to be sent: an
+    interrupt comes before or after it, and the loop completes the rest.
+
+    :ivar payload: of the close frame; None if none will be sent
+    :ivar session_time: seconds from Ready to the call of ``close()``, or None
+    :ivar is_handed: True once a session was given the frame
+    """
+
+    def __new__(cls, payload, session_time=None):
+        self = text_type.__new__(cls, CLOSE_SENT)
+        self.payload = payload
+        self.session_time = session_time
+        self.is_handed = False
+        return self
+
+
 #: The inputs of a connection whose state is OPEN; any further input ends that state.
 OPENED = [READY]
 
@@ -100,10 +121,13 @@ MOVES = {
     (OPEN, FAIL): FAILED,
     (LOCAL_CLOSING, CLOSE_RECEIVED): CLOSED,
     (LOCAL_CLOSING, FAIL): FAILED,
+    (LOCAL_CLOSING, CLOSE_SENT): LOCAL_CLOSING,
     (REMOTE_CLOSING, CLOSE_SENT): ECHOED,
     (REMOTE_CLOSING, FAIL): FAILED,
     (ECHOED, FAIL): ECHOED,
+    (ECHOED, CLOSE_SENT): ECHOED,
     (CLOSED, FAIL): CLOSED,
+    (CLOSED, CLOSE_SENT): CLOSED,
     (FAILED, FAIL): FAILED,
     (FAILED, CLOSE_SENT): FAILED,
     (REJECTED, FAIL): REJECTED,
@@ -114,11 +138,12 @@ MOVES.update(((DISCONNECTED, what), DISCONNECTED) for what in INPUTS)
 
 
 class Progress(object):
-    """Where in the table one connection is, and its right to send the one close frame.
+    """Where in the table one connection is, and which close frame is ours.
 
     No lock is needed, not even in a signal handler.  The inputs are kept in the order
     in which they came (``list.append`` is atomic), and the state follows from that
-    order in every thread.  The caller that pops the token queues the close frame.
+    order in every thread.  So does the one close frame: that of the first
+    :class:`CloseRequest`.
     """
 
     def __init__(self):
@@ -128,7 +153,6 @@ class Progress(object):
         #: When it is not empty, messages that have arrived are no longer handed out.
         self.given_up = []
         self._known = (0, CONNECTING)
-        self._close_token = [None]
 
     @property
     def state(self):
@@ -159,14 +183,32 @@ class Progress(object):
         return self.inputs[:1] == OPENED
 
     @property
-    def close_sent(self):
-        """True once our close frame was queued, or if none will be."""
-        return not self._close_token
+    def close_request(self):
+        """The :class:`CloseRequest` whose frame is sent, or None."""
+        for what in self.inputs:
+            if what == CLOSE_SENT:
+                return what
+        return None
 
-    def take_close_token(self):
-        """Return True to the one caller that may send the close frame."""
-        try:
-            self._close_token.pop()
-        except IndexError:
-            return False
-        return True
+    @property
+    def close_sent(self):
+        """True once our close frame is due, or if none will be sent."""
+        return self.close_request is not None
+
+    def request_close(self, request):
+        """Note a request, unless that was done before.
+
+        :returns: True if its frame is the one to send
+        """
+        if not any(what is request for what in self.inputs):
+            self.move(request)
+        return self.close_request is request
+
+    def state_of_close(self):
+        """Return the state that the first request led to; None without one."""
+        state = CONNECTING
+        for what in self.inputs:
+            state = MOVES[state, what]
+            if what == CLOSE_SENT:
+                return state
+        return None

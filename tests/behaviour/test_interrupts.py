@@ -7,13 +7,15 @@ import os
 import socket
 
 import pytest
-from support.frames import PING, TEXT, close_frame, frame
+from support.client import Wait, in_thread
+from support.frames import CLOSE, PING, TEXT, Reader, close_frame, close_payload, frame
 from support.interpreters import counted
-from support.interrupt import StepAt
+from support.interrupt import EVENTS, StepAt, apart, each_step
 from support.peer import upgrade
 
 import lomond
 from lomond import WebSocket
+from lomond._compat import OS_ERRORS
 from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
 
@@ -43,6 +45,8 @@ class Connection(object):
 
             def _connect(self):
                 ours, connection.peer = socket.socketpair()
+                if type(ours) is not socket.socket:         # 2.7
+                    ours = socket.socket(_sock=ours)
                 connection.peer.settimeout(5)
                 connection.number = ours.fileno()
                 return ours, None
@@ -143,6 +147,100 @@ def run_once():
 pytestmark = pytest.mark.filterwarnings('ignore')
 
 
+# -- close() and force_disconnect()
+
+class Closing(Connection):
+    """The peer answers the request, and a close frame; it may close by itself."""
+
+    def __init__(self, closes=False):
+        super(Closing, self).__init__()
+        self._reader, self._closes = Reader(), closes
+        self.frames = []
+
+    def act(self):
+        self.peer.setblocking(False)
+        try:
+            data = self.peer.recv(65536)
+        except OS_ERRORS:
+            return
+        if data[:3] == b'GET':
+            key = data.split(b'Sec-WebSocket-Key: ')[1].split(b'\r\n')[0]
+            self.peer.sendall(upgrade(key) + frame(TEXT, b'x') + close_frame(4000) * self._closes)
+            return
+        found = list(self._reader.feed(data))
+        self.frames += [(item[2], item[4]) for item in found]
+        if CLOSE in [item[2] for item in found]:
+            self.peer.sendall(b'' if self._closes else close_frame(1000))
+            self.peer.close()
+
+    def interrupt_at(self, name, action):
+        """Call ``action``, which is interrupted, at an event; what follows, names and the last event."""
+        was_active, last = None, None
+        for event in self.ws.connect(session_class=self.session_class, poll=30, close_timeout=5):
+            self.names.append(event.name)
+            last = event
+            if event.name == name and was_active is None:
+                try:
+                    action(self.ws)
+                except KeyboardInterrupt:
+                    pass
+                was_active = self.ws.is_active
+                if was_active:          # it has not begun
+                    self.ws.close(1001, 'again')
+        return last
+
+
+@pytest.mark.parametrize('events', EVENTS)
+@pytest.mark.parametrize('phase, last', [
+    ('connecting', 'connect_fail'), ('connected', 'disconnected'), ('text', 'disconnected'),
+    ('closing', 'disconnected')])
+def test_interrupt_inside_of_close(phase, last, events):
+    """It has not begun, or the loop completes it: one frame, one end, a limit that counts from the call."""
+    def run(step):
+        connection = Closing(phase == 'closing')
+
+        def close(ws):
+            with step:
+                ws.close(1001, 'bye')
+        event = connection.interrupt_at(phase, close)
+        closes = [payload for opcode, payload in connection.frames if opcode == CLOSE]
+        expected = {'text': [[close_payload(1001, b'bye')], [close_payload(1001, b'again')]],
+                    'closing': [[close_payload(4000)]]}.get(phase, [[]])
+        connection.end()
+        times = connection.ws.sent_close_time, connection.ws.session._deadlines.closed_at
+        if closes not in expected or event.name != last or connection.left() or getattr(
+                event, 'graceful', False) != (phase in ('text', 'closing')):
+            return '%r, %r, %r' % (event, closes, connection.left())
+        if phase == 'text' and None in times:
+            return 'no time of the close frame, from which close_timeout counts'
+    assert each_step(run, events=(events,)) > 10
+
+
+@pytest.mark.parametrize('events', EVENTS)
+@pytest.mark.parametrize('action', ['close', 'force_disconnect'])
+def test_interrupt_inside_of_close_while_the_loop_sleeps(action, events):
+    """In a thread of its own: it is woken whenever the state was moved."""
+    def run(step):
+        connection, is_open = Closing(), Wait()
+
+        def loop():
+            for event in connection.ws.connect(session_class=connection.session_class, poll=30):
+                if event.name == 'text':
+                    is_open.set()
+        thread = in_thread(loop)
+        is_open.wait()
+        try:
+            with step:
+                getattr(connection.ws, action)()
+        except KeyboardInterrupt:
+            if connection.ws.is_active:         # it has not begun
+                getattr(connection.ws, action)()
+        thread.join(2)
+        connection.end()
+        return 'the loop sleeps' if thread.is_alive() else connection.left()
+    assert each_step(run, events=(events,)) > 5
+
+
 @counted
 def test_interrupt_at_each_line_of_the_drivers(no_collector):
     """The first and the last time that a line is run."""
@@ -153,10 +251,10 @@ def test_interrupt_at_each_line_of_the_drivers(no_collector):
             first_and_last.setdefault(place, [number + 1, number + 1])[1] = number + 1
     lines = sorted(set(line for pair in first_and_last.values() for line in pair))
     assert len(lines) > 300
-    interrupt_at(lines)
+    apart(interrupt_at, lines)
 
 
 @counted
 @pytest.mark.slow
 def test_interrupt_at_each_line(no_collector):
-    interrupt_at(range(1, len(run_once()) + 1))
+    apart(interrupt_at, range(1, len(run_once()) + 1))

@@ -378,7 +378,7 @@ def watching(request, monkeypatch):
 @pytest.mark.parametrize('end', ['close', 'force_disconnect'])
 @pytest.mark.parametrize('is_tls', [False, True])
 def test_no_code_of_the_program_under_a_lock(watching, is_tls, end, certs):         # noqa: F811
-    """Neither under the write lock, that of TLS or that of look-ups, nor in close() and force_disconnect()."""
+    """Of writes, of TLS, of look-ups; nor inside of close() and force_disconnect()."""
     def script(peer):
         peer.accept()
         peer.send(frame(PING, b'p') * 3 + frame(BINARY, b'y' * 100000))

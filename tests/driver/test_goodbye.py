@@ -14,7 +14,7 @@ from support.peer import PATIENCE, Server
 from support.proxy import Proxy
 
 from lomond import WebSocket
-from lomond._compat import monotonic
+from lomond._compat import get_ident, monotonic
 from lomond.driver.driver import DROP_BYTES
 from lomond.opcode import Opcode
 from lomond.protocol.handshake import encode_request
@@ -102,7 +102,7 @@ def test_queued_messages_go_first():
 def test_a_sender_holds_the_lock():
     """It is mid-frame, perhaps: the goodbye does not wait for it."""
     wire = ScriptedTransport([ACCEPT])
-    ws = leave(wire, 'ready', lambda ws: ws.session._driver.writer._lock.take([0]))
+    ws = leave(wire, 'ready', lambda ws: ws.session._driver.writer._lock.take([get_ident()]))
     assert closes(wire) == [] and ws.sent_close_time is None
 
 

@@ -37,7 +37,7 @@ G('close', 'the close frame of the server is echoed', 'protocol/connection.py',
   'elif state is states.REMOTE_CLOSING:', 'elif False:',
   'frame_parser::close_is_echoed', 'sequences::server_closes')
 G('close', 'there is never a second close frame', 'protocol/states.py',
-  'self._close_token.pop()', 'self._close_token[0]',
+  'return self.close_request is request', 'return True',
   'states::races_for_the_close_frame')
 G('close', 'only pongs follow a close frame', 'protocol/send_queue.py',
   'if self._close_taken:', 'if False:',

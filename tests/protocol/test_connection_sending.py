@@ -124,12 +124,12 @@ def test_close_before_ready():
 def test_close_that_comes_second(before, payload):
     """The loop moves the state between the look of close() at it and its own move."""
     core = connecting()
-    take = core.take_close_token
-    def and_move():
+    request_close = core.request_close
+    def move_and_request(request):
         for what in before:
             core.move(what)
-        return take()
-    core.take_close_token = and_move
+        return request_close(request)
+    core.request_close = move_and_request
     assert core.close() == payload and core.close_sent
 
 

@@ -67,10 +67,10 @@ def test_flags(name):
 MOVES = {
     'CONNECTING': {'READY': 'OPEN', 'REJECT': 'REJECTED', 'FAIL': 'FAILED', 'CLOSE_SENT': 'DISCONNECTED'},
     'OPEN': {'CLOSE_SENT': 'LOCAL_CLOSING', 'CLOSE_RECEIVED': 'REMOTE_CLOSING', 'FAIL': 'FAILED'},
-    'LOCAL_CLOSING': {'CLOSE_RECEIVED': 'CLOSED', 'FAIL': 'FAILED'},
+    'LOCAL_CLOSING': {'CLOSE_RECEIVED': 'CLOSED', 'FAIL': 'FAILED', 'CLOSE_SENT': 'LOCAL_CLOSING'},
     'REMOTE_CLOSING': {'CLOSE_SENT': 'ECHOED', 'FAIL': 'FAILED'},
-    'ECHOED': {'FAIL': 'ECHOED'},
-    'CLOSED': {'FAIL': 'CLOSED'},
+    'ECHOED': {'FAIL': 'ECHOED', 'CLOSE_SENT': 'ECHOED'},
+    'CLOSED': {'FAIL': 'CLOSED', 'CLOSE_SENT': 'CLOSED'},
     'FAILED': {'CLOSE_SENT': 'FAILED', 'FAIL': 'FAILED'},
     'REJECTED': {'CLOSE_SENT': 'REJECTED', 'FAIL': 'REJECTED'},
     'DISCONNECTED': {'READY': 'DISCONNECTED', 'REJECT': 'DISCONNECTED', 'FAIL': 'DISCONNECTED',
@@ -249,9 +249,11 @@ def test_progress_is_folded_when_asked():
     assert progress.state is states.CONNECTING and not progress.was_open
     assert progress.move(states.READY) is states.OPEN
     assert not progress.close_sent and progress.was_open
-    assert progress.take_close_token() is True and progress.close_sent
-    assert progress.take_close_token() is False
-    assert progress.move(states.CLOSE_SENT) is states.LOCAL_CLOSING
+    first, second = states.CloseRequest(b'1'), states.CloseRequest(b'2')
+    assert progress.request_close(first) is True and progress.close_sent
+    assert progress.request_close(second) is False and progress.request_close(first) is True
+    assert progress.close_request is first and len(progress.inputs) == 3
+    assert progress.state is progress.state_of_close() is states.LOCAL_CLOSING
     assert progress.disconnect() is progress.disconnect() is progress.state is states.DISCONNECTED
 
 
