@@ -56,7 +56,7 @@ from ..opcode import Opcode
 from ..protocol.states import OPENED
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
-_INTERRUPTED = 'a send was interrupted inside of a frame'
+_INTERRUPTED = 'socket fail; a send was interrupted inside of a frame'
 _CLOSED = 'socket fail; the connection was closed during a send'
 
 

@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import time
+from itertools import starmap
 
 from .._compat import (
     IS_WINDOWS,
@@ -48,10 +49,11 @@ class WakeUp(object):
     descriptor number that has been reused would end up in an unrelated file.
     """
 
-    _read = _write = None       # not opened: out of descriptors, or Ctrl-C came first
-
     def __init__(self):
-        self._read, self._write = os.pipe()
+        self._pipe = []
+        # A call and a store in one step: Ctrl-C between them would leave the pipe open.
+        self._pipe.extend(starmap(os.pipe, ((),)))
+        self._read, self._write = self._pipe[0]
         for fd in (self._read, self._write):
             set_cloexec(fd)
             set_nonblocking(fd)
@@ -83,11 +85,11 @@ class WakeUp(object):
                 raise
 
     def __del__(self, close=os.close):      # 2.7 empties modules first when a program exits
-        if self._read is not None:
+        for read, write in self._pipe:      # it is empty when no descriptor is free
             try:
-                close(self._read)
+                close(read)
             finally:
-                close(self._write)
+                close(write)
 
 
 class SocketWakeUp(object):

@@ -11,8 +11,9 @@ import errno
 import os
 import socket
 import sys
+from itertools import chain
 
-from .._compat import OS_ERRORS, get_ident, was_interrupted, without_frames, would_block
+from .._compat import OS_ERRORS, get_ident, imap, was_interrupted, without_frames, would_block
 from .lock import Lock
 from .poller import READ, WRITE
 from .stream import BEGUN, ObjectStream, PlainStream, SocketStream
@@ -149,12 +150,15 @@ class TlsBase(object):
         self.send(data, done)
 
     def _write_noted(self, data, done):
-        done.append(BEGUN)
         try:
-            done.append(self._write(data) or None)
+            # One step, but for what the ssl module does in Python.
+            done.extend(chain((BEGUN,), imap(self._find_write(), (data,))))
         except OS_ERRORS:
             done.append(None)
             raise
+
+    def _find_write(self):
+        return self._write
 
     def _locked(self, step, *args):
         """Let one thread at a time call the SSL object."""
@@ -213,6 +217,9 @@ class TlsStream(TlsBase, SocketStream):
 
     def _write(self, data):
         return self.sock.send(data)
+
+    def _find_write(self):
+        return self.sock.send
 
     def _find_shutdown(self):
         # SSLSocket.shutdown() drops the TLS layer, and anything sent afterwards would
