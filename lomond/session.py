@@ -272,9 +272,11 @@ class WebsocketSession(Steps):
             self._stream, self._proxy, self._surplus = dial.stream, dial.proxy, dial.surplus
             dial.stream = None
         finally:
-            self._dialed, self._attempt.addresses = dial.dialed, dial.suspects
-            self._dial = None
+            self._dialed = dial.dialed
+            if self._attempt is not None:           # else Ctrl-C has ended all before
+                self._attempt.addresses = dial.suspects
             dial.close()
+            self._dial = None           # last: if Ctrl-C comes here, _finish closes it
 
     def _check(self, problem, stage, dial=None):
         """Raise DialFail if the attempt was canceled or timed out."""
@@ -343,6 +345,9 @@ class WebsocketSession(Steps):
         self._ended_time = self.session_time
         self._core.disconnect()
         self._attempt.end(self)
+        if self._dial is not None:
+            self._dial.close()
+            self._dial = None
         if self._driver is not None:
             self._driver.close()
         elif self._stream is not None:

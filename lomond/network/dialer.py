@@ -12,7 +12,7 @@ from __future__ import absolute_import, division, unicode_literals
 import socket
 
 from .. import errors
-from .._compat import OS_ERRORS, error_text, text_type, without_frames
+from .._compat import OS_ERRORS, error_text, imap, text_type, without_frames
 from . import tls_context
 from .happy_eyeballs import Race
 from .poller import READ
@@ -118,7 +118,8 @@ class Dial(object):
         self._route = route
         self._waiting = waiting
         self._race = None
-        self._lookup = None
+        self._lookups = []          # the one that is waited for
+        self._is_connected = False
         self._addresses = None      # result of the latest lookup
         self._handshake = None      # with the proxy
         self._sources = None        # addresses to bind, or None
@@ -197,11 +198,13 @@ class Dial(object):
         """Close everything that is open, including ``stream``."""
         if self._race is not None:
             self._race.close()
-        if self._lookup is not None:
-            self._lookup.leave(self._waiting.wake)
+        for lookup in self._lookups:
+            lookup.leave(self._waiting.wake)
         if self.stream is not None:
             self.stream.close()
             self.stream = None
+        elif self._race is not None and self._race.winner is not None and not self._is_connected:
+            self._race.winner.close()       # Ctrl-C came before it had become the stream
 
     # -- before anything is opened
 
@@ -253,7 +256,7 @@ class Dial(object):
         """Set ``_addresses`` to what ``getaddrinfo`` returns."""
         self.stage = 'resolve'
         try:
-            lookup = self._lookup = look_up(host, port, self._waiting.wake)
+            lookup = self._look_up(host, port)
         except Exception as error:      # TooManyLookups; a name that is not allowed
             raise DialFail('{}; {}'.format(self.problem, error_text(error)), 'resolve', error)
         if lookup.has_blocked:          # the time limit could not end it, but counts now
@@ -263,12 +266,17 @@ class Dial(object):
         while not lookup.is_done:
             yield
             if lookup.is_dropped:       # by another caller, who was interrupted
-                lookup = self._lookup = look_up(host, port, self._waiting.wake)
-        self._lookup = None
+                lookup = self._look_up(host, port)
+        del self._lookups[:]
         if lookup.error is not None:
             raise DialFail('{}; {}'.format(self.problem, error_text(lookup.error)), 'resolve',
                            lookup.error)
         self._addresses = lookup.addresses
+
+    def _look_up(self, host, port):
+        # A call and a store in one step: Ctrl-C between them would leave it registered.
+        self._lookups.extend(imap(look_up, (host,), (port,), (self._waiting.wake,)))
+        return self._lookups[-1]
 
     def _resolve_source(self, host, port):
         """Set ``_sources``; bind() itself would look up a name without a time limit."""
@@ -299,6 +307,7 @@ class Dial(object):
             raise DialFail('{}; {}'.format(self.problem, race.details() or 'the name has no address'),
                            'connect', race.error)
         self.stream = PlainStream(race.winner)
+        self._is_connected = True
 
     # -- the proxy
 

@@ -49,6 +49,8 @@ class WakeUp(object):
     descriptor number that has been reused would end up in an unrelated file.
     """
 
+    _pipe = ()
+
     def __init__(self):
         self._pipe = []
         # A call and a store in one step: Ctrl-C between them would leave the pipe open.
@@ -85,6 +87,11 @@ class WakeUp(object):
                 raise
 
     def __del__(self, close=os.close):      # 2.7 empties modules first when a program exits
+        for read, write in self._pipe:      # it is empty when no descriptor is free
+            try:
+                close(read)
+            finally:
+                close(write)
         for read, write in self._pipe:      # it is empty when no descriptor is free
             try:
                 close(read)

@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import os
 import socket
+import time
 
 import pytest
 from support.client import Wait, in_thread
@@ -16,6 +17,7 @@ from support.peer import upgrade
 import lomond
 from lomond import WebSocket
 from lomond._compat import OS_ERRORS
+from lomond.network import resolver
 from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
 
@@ -145,6 +147,60 @@ def run_once():
 # Python warns of sockets that their last reference closes, and of interrupts in
 # finalizers.
 pytestmark = pytest.mark.filterwarnings('ignore')
+
+
+# -- dialing
+
+@counted
+@pytest.mark.parametrize('events', EVENTS)
+def test_interrupt_while_dialing(events, monkeypatch, no_collector):
+    """No look-up stays registered, no descriptor stays open, and the next connection is made."""
+    listener = socket.socket()
+    listener.bind(('127.0.0.1', 0))
+    listener.listen(5)
+    listener.settimeout(5)
+    address, getaddrinfo = listener.getsockname(), socket.getaddrinfo
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda *_: getaddrinfo(*address))
+
+    def dial(host, step):
+        ws = WebSocket('ws://%s:%d/' % (host, address[1]), proxies={})
+        connection = ws.connect()
+        next(connection)
+        try:
+            with step:
+                assert next(connection).name == 'connected'
+                listener.accept()[0].close()
+        except KeyboardInterrupt:
+            pass
+        connection.close()
+        return ws
+
+    def count():
+        return len(os.listdir('/proc/self/fd'))
+
+    def run(step):
+        before, end = count(), time.time() + 0.3
+        ws = dial('name.test', step)
+        waiting = [lookup.key for lookup in list(resolver._table.known.values()) if lookup.wakes]
+        while count() > before and time.time() < end:
+            time.sleep(0.001)           # the thread of the look-up may hold a reference
+        after = count()
+        if waiting or after > before or ws.is_active:
+            return '%r, %d descriptors, then %d' % (waiting, before, after)
+        listener.setblocking(False)
+        try:
+            listener.accept()[0].close()        # the connection was made already
+        except OS_ERRORS:
+            pass
+        listener.settimeout(5)
+        if len(step.places) % 10 == 0:
+            dial('name.test', StepAt(0))
+    dial('first.test', StepAt(0))
+    files = [os.path.join('network', name) for name in ('dialer.py', 'happy_eyeballs.py')]
+    if events != 'call':            # a generator that is resumed: 2.7 ends it without its finally
+        files.append('session.py')
+    assert each_step(run, events=(events,), files=files) > 20
+    listener.close()
 
 
 # -- close() and force_disconnect()
