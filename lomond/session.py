@@ -120,6 +120,9 @@ class WebsocketSession(Steps):
     # -- the life of a connection
 
     def _live(self):
+        # Now: an import that is interrupted later, in the middle of a dial, can leave a
+        # lock of the import system taken, for which the thread of a look-up would wait.
+        from .network import dialer  # noqa: F401
         attempt = self._attempt
         attempt.begin(self)
         failure = attempt.prepare()
