@@ -92,11 +92,6 @@ class WakeUp(object):
                 close(read)
             finally:
                 close(write)
-        for read, write in self._pipe:      # it is empty when no descriptor is free
-            try:
-                close(read)
-            finally:
-                close(write)
 
 
 class SocketWakeUp(object):
