@@ -105,6 +105,12 @@ def _unusable(what, text, problem):
     return ValueError('{} \'{}\' {}'.format(what, printable(cut_query(mask_password(text))), problem))
 
 
+def _refuse_forbidden(text, what):
+    if _FORBIDDEN.search(text):
+        raise _unusable(what, text, 'has white space, a control character or a backslash; '
+                                    'only plain spaces in path and query are allowed')
+
+
 def ascii_name(host):
     """Return the ``xn--`` form of a host name, for DNS, SNI and Host.
 
@@ -189,9 +195,7 @@ def split_url(text, what='url'):
         password masked
     """
     data = text.encode('utf-8', 'replace')
-    if _FORBIDDEN.search(text):
-        raise _unusable(what, text, 'has white space, a control character or a backslash; '
-                                    'only plain spaces in path and query are allowed')
+    _refuse_forbidden(text, what)
     if data.decode('utf-8') != text or _SURROGATE.search(data):
         raise _unusable(what, text, 'has half a surrogate pair; it cannot be encoded as UTF-8')
     scheme, separator, rest = text.partition('://')
@@ -331,6 +335,7 @@ def resolve_location(base, location):
     text = (text or '').strip(' \t')
     if not text:
         raise ValueError('redirect has no location')
+    _refuse_forbidden(text, 'redirect location')        # also in what is dropped: userinfo, fragment
     scheme, authority, path, query = _REFERENCE.match(text.partition('#')[0]).groups()
     if scheme and authority is None:
         raise _unusable('redirect location', text, 'has no host')

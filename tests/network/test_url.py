@@ -365,6 +365,7 @@ def test_resolve_location_keeps_the_zone():
     ('javascript:x', 'no host'), ('ftp://a/', 'not allowed'), ('file:///etc/passwd', 'no host'),
     ('ws:///x', 'no host'), ('//', 'no host'), ('//u:p@', 'no host'), ('ws://a:0/', '65535'),
     ('/a\r\nEvil: yes', 'control'), ('/a\x00', 'control'), ('\\\\b\\x', 'backslash'), ('/\\b', 'backslash'),
+    ('//a\\@b/', 'backslash'), ('http://u:\\@b', 'backslash'), ('/#\\', 'backslash'), ('//\t@b', 'control'),
     ('//a b/', 'space'), ('ws://[::1/', 'brackets'), ('/' + '\n' * 5000, 'control')])
 def test_resolve_location_nonsense(location, words):
     message = refusal(resolve_location, parse_url('ws://a/'), location)
