@@ -22,7 +22,7 @@ from ..protocol.connection import CLIENT, Connection
 from ..protocol.handshake import ClientHandshake, make_key
 from ..response import escape
 from .cookies import take_cookies
-from .options import evaluate_headers
+from .options import check_text_header, evaluate_headers
 from .request import drops_credentials, encode_handshake, prepare_request
 from .trace import make_observer
 
@@ -357,7 +357,11 @@ class Attempt(object):
             return None
         if self.answer is not None or self.left_origin:
             return None
-        return auth.answer(response.header_lines('www-authenticate'), 'GET', self.target.resource)
+        answer = check_text_header('its answer', b'Authorization', auth.answer(
+            response.header_lines('www-authenticate'), 'GET', self.target.resource))
+        if answer is not None and max(answer or '\0') > '\xff':
+            raise ValueError('its answer has a character above U+00FF; each must be an octet')
+        return answer
 
     def restart(self):
         """Begin a further request, with a fresh core and key.

@@ -114,6 +114,23 @@ def test_digest_is_answered_once_for_each_request():
     assert follow(attempt, answer('401', CHALLENGE))[0] == Attempt.SILENT
 
 
+@pytest.mark.parametrize('value, words', [
+    (5, 'its answer must be text, not int'), (['Secret'], 'its answer must be text, not list'),
+    ('Secret\n', "header 'Authorization' has '\\n' in its value"),
+    ('Secret\u20ac', 'its answer has a character above U+00FF'), ('Secret\ud800', 'half a surrogate pair')])
+def test_answer_that_is_no_header(value, words):
+    """What another object than DigestAuth says may be wrong, and secret."""
+    class Auth(object):
+        def answer(self, header_lines, method, uri):
+            return value
+
+    attempt, _ = attempt_of(auth=Auth())
+    assert follow(attempt, answer('401', CHALLENGE))[0] == Attempt.FAILED
+    reason, error, stage = attempt.failure
+    assert reason.startswith('unable to connect; the auth object failed: ') and words in reason
+    assert 'Secret' not in reason + repr(error) and stage == 'upgrade'
+
+
 def test_digest_takes_the_place_of_what_was_refused():
     attempt, websocket = attempt_of(auth=DigestAuth('me', 'pw'), headers={'Authorization': 'Bearer old'})
     websocket.add_header(b'authorization', b'older')
