@@ -115,9 +115,8 @@ def transient(event):
 
     It retries network errors, HTTP 408, 425, 429 and 5xx (of a proxy, too), and the
     close codes 1001, 1005 (none was sent), 1006 (the connection was lost) and 1011 -
-    1014.  It does not
-    retry untrusted certificates, other answers, other close codes, violations of the
-    protocol, and settings that cannot be used.
+    1014.  It does not retry untrusted certificates, other answers, other close codes,
+    violations of the protocol, and settings that cannot be used.
 
     :param event: the :class:`~lomond.events.ConnectFail`,
         :class:`~lomond.events.Rejected` or :class:`~lomond.events.Disconnected` that

@@ -158,8 +158,7 @@ def wait_for(waits, timeout, _halt=halt_at_exit):       # globals may be None wh
 
 
 def is_writable(fd):
-    """Return True if poll() says that a descriptor can be written now, or is broken.
-    """
+    """Return True if poll() says that a descriptor is writable now, or broken."""
     try:
         if not hasattr(select, 'poll'):
             return bool(select.select([], [fd], [], 0)[1])

@@ -18,7 +18,7 @@ from ..events import Binary, Text
 from ..opcode import Opcode, is_reserved
 from .frames import MAX_CONTROL_PAYLOAD
 from .masking import mask_payload
-from .message import Message, too_large
+from .message import Message, largest_compressed, too_large
 from .parts import Parts
 from .utf8 import decode as decode_utf8
 
@@ -88,6 +88,7 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
     limit = (1 << 63) - 1 if max_message_size is None else max_message_size
     is_streaming = stream_from is not None
     whole = stream_from if is_streaming else (1 << 63) - 1          # the largest such payload
+    inflatable = min(whole, largest_compressed(limit))
     limit = min(limit, whole)
     no_slice = min(NO_SLICE, limit + 1)         # a global costs 2 % of the time of 128 bytes
     message = None              # the message of which not all has arrived
@@ -165,7 +166,7 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
                         message.add(view[start:stop], True)
                         event = _end_message(message)
                         message, rules = None, between
-                elif first > 0xC0 and length <= whole:
+                elif first > 0xC0 and length <= inflatable:
                     data = codec.inflate(view[start:stop], True, max_message_size)
                     if data is None:
                         raise too_large(None, max_message_size)

@@ -44,9 +44,13 @@ def check_announced(size, payload_length, limit, is_compressed):
     if not is_compressed:
         if size + payload_length > limit:
             raise too_large(size + payload_length, limit)
-    elif payload_length > limit + (limit >> 3) + (limit >> 6) + 1024:
-        # deflate makes data longer by less than zlib's compressBound
+    elif payload_length > largest_compressed(limit):
         raise too_large(payload_length, limit)
+
+
+def largest_compressed(limit):
+    """Return the most bytes that a message of at most ``limit`` bytes is deflated to."""
+    return limit + (limit >> 3) + (limit >> 6) + 1024       # more than zlib's compressBound
 
 
 class _Store(object):

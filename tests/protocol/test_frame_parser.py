@@ -497,6 +497,7 @@ def test_announced_length_of_compressed_data():
     make = deflating(max_message_size=4096)
     check_parser(frame(BINARY, packed, rsv=4), [('binary', noise)], 'OPEN', make)
     check_parser(frame(BINARY, length=1 << 62, rsv=4), too_large(1 << 62, 4096), 'FAILED', make)
+    check_parser(frame(BINARY, b'x' * 6000, rsv=4), too_large(6000, 4096), 'FAILED', make)
 
 
 def test_bomb():
