@@ -187,7 +187,7 @@ def normalize_proxies(proxies):
 def _shown_key(key):
     """Return a key for a message; it may be a URL with a password."""
     if isinstance(key, bytes):
-        key = key.decode('latin-1')
+        key = mask_password(key.decode('latin-1')).encode('latin-1')
     return "'{}'".format(printable(mask_password(key))) if isinstance(key, text_type) else escape(repr(key))
 
 
