@@ -49,7 +49,7 @@ def check_announced(size, payload_length, limit, is_compressed):
 
 
 def largest_compressed(limit):
-    """Return the most bytes that a message of at most ``limit`` bytes is deflated to."""
+    """Return how long a message of at most ``limit`` bytes can be, compressed."""
     return limit + (limit >> 3) + (limit >> 6) + 1024       # more than zlib's compressBound
 
 
