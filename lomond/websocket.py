@@ -179,9 +179,11 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         session = self.session
         if session is None:
             return
+        if not isinstance(session, WebsocketSession):
+            Feed.on_disconnect(self)
+            return
         try:
-            if isinstance(session, WebsocketSession):
-                session.say_goodbye()
+            session.say_goodbye()
         finally:
             session.close()
             self.state.end(session)     # the iterator may still exist (PyPy), but is useless now

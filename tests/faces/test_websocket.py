@@ -625,6 +625,7 @@ def test_with():
         with ready() as ws:
             raise ZeroDivisionError()
     assert ws.session.calls == [('close',)]
+    assert ws.is_closed and not ws.is_active and list(ws.feed(frame(TEXT, b'x'))) == []
 
 
 def test_with_and_an_iterator_that_is_kept():
