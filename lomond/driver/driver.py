@@ -122,6 +122,7 @@ class Driver(object):
         # By a weak reference: a cycle would keep every connection until the collector
         # runs.
         from weakref import proxy
+        self._proxy = proxy
         self.writer = Writer(core, stream, proxy(self), send_timeout, hooks.on_sent,
                              hooks.on_reply)
         self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received)
@@ -177,6 +178,9 @@ class Driver(object):
             return
         if stream.is_tls and stream.is_entered() or not self.core.queue_goodbye():
             return
+        # The collector, which also runs at exit, clears weak references before it closes
+        # a generator.
+        writer.set_loop(self._proxy(self))
         left = None
         for _ in range(GOODBYE_PIECES):
             writer.try_flush()

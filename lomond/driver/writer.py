@@ -109,6 +109,10 @@ class Writer(object):
 
     # -- the loop's side, which never waits
 
+    def set_loop(self, loop):
+        """Set ``loop`` again, if it was a weak reference that may be dead."""
+        self._loop = loop
+
     def try_flush(self):
         """Write what is queued, as far as it goes without waiting."""
         core = self._core
