@@ -101,14 +101,16 @@ class Observer(object):
             try:
                 self._logger.debug('%s %s', stage, record)
             except Exception:           # a log handler that raises; the module's own way to say so
-                import logging
-                logging.Handler().handleError(logging.makeLogRecord({'msg': stage}))
+                logging = _find_logging()
+                if logging is not None:
+                    logging.Handler().handleError(logging.makeLogRecord({'msg': stage}))
         if self._trace is not None:
             try:
                 self._trace(record)
             except Exception:
-                import logging
-                logging.getLogger('lomond').warning('the trace callback failed', exc_info=True)
+                logging = _find_logging()
+                if logging is not None:
+                    logging.getLogger('lomond').warning('the trace callback failed', exc_info=True)
 
     def on_sent(self, count):
         """``count`` bytes were handed to TLS or TCP."""
@@ -148,6 +150,15 @@ class Observer(object):
         elif name == 'rejected':
             self.emit('handshake_rejected', reason=event.reason,
                       status_code=event.response.status_code)
+
+
+def _find_logging():
+    """Return the module; None while the program exits: nobody can be told then."""
+    try:
+        import logging
+    except ImportError:
+        return None
+    return logging
 
 
 def make_observer(trace, url):

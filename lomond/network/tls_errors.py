@@ -33,8 +33,9 @@ class CertificateFail(errors.ConnectFail):
     """Raised when the server's certificate is not the expected one."""
 
 
-def _ssl_classes(*names):
+def _of_ssl(*names):
     # If ssl was never imported, no error comes from it; save the 15 ms of importing it.
+    # While the program exits, it may be gone again.
     ssl = sys.modules.get('ssl')
     return tuple(getattr(ssl, name) for name in names if hasattr(ssl, name))
 
@@ -48,7 +49,7 @@ def describe_error(error, host=None):
     :returns: one line of text; what the peer may have sent is escaped and shortened
     """
     text = error_text(error)
-    if not isinstance(error, _ssl_classes('SSLError', 'CertificateError')):
+    if not isinstance(error, _of_ssl('SSLError', 'CertificateError')):
         return text
     text = _FRAME.sub('', text).rstrip('.')
     alert = _ALERT.match(text)
@@ -65,9 +66,8 @@ def describe_error(error, host=None):
 
 def is_end(error):
     """Return True if an error of ``ssl`` means that the peer has ended the stream."""
-    ssl = sys.modules['ssl']
     number = error.args[0] if error.args else None
-    if number in (ssl.SSL_ERROR_ZERO_RETURN, ssl.SSL_ERROR_EOF):
+    if number in _of_ssl('SSL_ERROR_ZERO_RETURN', 'SSL_ERROR_EOF'):
         return True
     # What OpenSSL 3 tells Pythons before 3.8. "Some I/O error": a MemoryBIO reports
     # nothing else that way.
@@ -84,7 +84,7 @@ def describe_handshake_error(error, host):
         has not said what it does not like
     """
     text = describe_error(error, host)
-    if isinstance(error, _ssl_classes('SSLError')):
+    if isinstance(error, _of_ssl('SSLError')):
         is_lost = is_end(error) and not is_certificate_error(error)
         return 'connection lost in the TLS handshake' if is_lost else text, is_lost
     is_lost = isinstance(error, OS_ERRORS) and error_number(error) in _LOST
@@ -99,8 +99,8 @@ def is_certificate_error(error):
     Either the server's certificate is untrusted, expired, for another host or has
     another fingerprint, or the server rejected ours.
     """
-    if isinstance(error, (CertificateFail,) + _ssl_classes('SSLCertVerificationError', 'CertificateError')):
+    if isinstance(error, (CertificateFail,) + _of_ssl('SSLCertVerificationError', 'CertificateError')):
         return True
-    return (isinstance(error, _ssl_classes('SSLError')) and (
+    return (isinstance(error, _of_ssl('SSLError')) and (
         getattr(error, 'reason', None) == 'CERTIFICATE_VERIFY_FAILED'
         or bool(_CERTIFICATE_ALERT.search(error_text(error)))))

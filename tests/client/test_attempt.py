@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import logging
 import re
+import sys
 import threading
 
 import pytest
@@ -384,6 +385,15 @@ def test_log_handler_that_raises(quiet, capsys, monkeypatch):
     records = []
     listening(trace=records.append).emit('connect_start')
     assert len(records) == 1 and 'broken handler' in capsys.readouterr()[1]
+
+
+def test_log_and_callback_fail_while_the_program_exits(quiet, monkeypatch):
+    """Nobody can be told then, and nothing is raised."""
+    monkeypatch.setattr(quiet, 'handlers', [None])
+    quiet.setLevel(logging.DEBUG)
+    attempt = listening(trace=[].pop)
+    monkeypatch.setitem(sys.modules, 'logging', None)
+    attempt.emit('disconnected')
 
 
 def observed(trace):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from lomond import errors
-from lomond.network.tls_errors import describe_error, is_certificate_error
+from lomond.network.tls_errors import describe_error, is_certificate_error, is_end
 
 
 @pytest.mark.parametrize('words, text, about_certificate', [
@@ -69,3 +69,9 @@ def test_nothing_is_imported_for_other_errors(monkeypatch):
     assert describe_error(error) == 'Connection refused'
     assert is_certificate_error(error) is False
     assert 'ssl' not in sys.modules
+
+
+def test_end_while_the_program_exits(monkeypatch):
+    end = ssl.SSLError(ssl.SSL_ERROR_EOF, 'EOF occurred in violation of protocol')
+    monkeypatch.delitem(sys.modules, 'ssl')
+    assert is_end(end) and not is_end(ssl.SSLError(1, 'bad record mac'))
