@@ -178,8 +178,8 @@ class Driver(object):
             return
         if stream.is_tls and stream.is_entered() or not self.core.queue_goodbye():
             return
-        # The collector, which also runs at exit, clears weak references before it closes
-        # a generator.
+        # The collector, which also runs at exit, clears weak references before it
+        # closes a generator.
         writer.set_loop(self._proxy(self))
         left = None
         for _ in range(GOODBYE_PIECES):
