@@ -144,9 +144,8 @@ def test_no_poll_before_ready():
 
 
 def test_poll_for_ever():
-    played = play(lambda peer: (peer.accept(), time.sleep(0.1), peer.end()), **dict.fromkeys(
-        ['poll', 'ping_rate', 'ping_timeout', 'close_timeout', 'connect_timeout', 'send_timeout'],
-        float('inf')))
+    played = play(lambda peer: (peer.accept(), time.sleep(0.1), peer.end()), poll=8e9, **dict.fromkeys(
+        ['ping_rate', 'ping_timeout', 'close_timeout', 'connect_timeout', 'send_timeout'], float('inf')))
     played.ended(GOOD + ' closing disconnected', 'closed', True, 1000)
     assert len(played.all('poll')) == 1
 

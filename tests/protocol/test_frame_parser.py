@@ -25,7 +25,7 @@ from support.frames import (
 from support.memory import growth, needs_tracemalloc
 
 from lomond.events import Pong
-from lomond.protocol.connection import CLIENT, Connection
+from lomond.protocol.connection import Connection, Role
 from lomond.protocol.frame_parser import parse_frames
 from lomond.protocol.permessage_deflate import DeflateParameters
 from lomond.protocol.receive_buffer import ReceiveBuffer
@@ -695,7 +695,7 @@ def test_given_data_does_not_change():
 
 
 def test_large_masked_binary():
-    reading = Reading(Connection(CLIENT._replace(expects_masked=True)))
+    reading = Reading(Connection(Role('client', True, True, False)))
     payload = pattern(300001)
     reading.feed(frame(BINARY, payload[:100003], key=KEY, fin=False))
     reading.feed(frame(CONTINUATION, payload[100003:], key=b'abcd'))
