@@ -198,6 +198,7 @@ class Reader(object):
         return part
 
     def close(self):
-        """Drop the backlog and the callback."""
-        self.parts.clear()
+        """Drop the backlog, what the core has not parsed, and the callback."""
+        self.parts = ()
+        self._core.receive_buffer.release()     # it may be lent
         self.on_received = None

@@ -68,6 +68,7 @@ class Steps(object):
             for event in self._life or ():
                 if event is None:
                     over = False
+                    self._core.receive_buffer.settle()
                     return
                 yield event
         finally:

@@ -11,6 +11,7 @@ from lomond.driver.driver import Driver
 from lomond.driver.reader import Reader
 from lomond.network.poller import READ, WRITE
 from lomond.protocol.connection import CLIENT, Connection
+from lomond.protocol.receive_buffer import Lender
 
 
 class Endless(Parts):
@@ -37,6 +38,15 @@ def texts_of(reader):
         texts.append(event.text)
     reader._core.events_consumed()
     return texts
+
+
+def test_close_gives_a_shared_buffer_back():
+    """Also amid the events of a read, as for a redirect."""
+    reader, lender = make(Parts(b'\x81\x011\x81\x012')), Lender()
+    reader._core.receive_buffer.share(lender)
+    assert next(reader.next_events(100.0)).text == '1' and lender.is_lent
+    reader.close()
+    assert not lender.is_lent
 
 
 def test_at_least_64_mib_are_kept():

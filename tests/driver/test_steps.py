@@ -14,6 +14,7 @@ import threading
 import time
 
 import pytest
+from support.cores import Scribbled
 
 from lomond import WebSocket
 from lomond._compat import monotonic
@@ -112,11 +113,15 @@ def test_two_at_once_in_one_thread():
         sockets = [WebSocket('ws://localhost:{}/{}'.format(server.port, name), compress=True)
                    for name in ('a', 'b')]
         sessions = [begin(websocket, poll=0.05, ping_rate=0) for websocket in sockets]
+        shared = Scribbled()
+        for websocket in sockets:
+            websocket.state.core.receive_buffer.share(shared)
         seen_threads = set()
 
         def react(session, event):
             websocket = sockets[sessions.index(session)]
             seen_threads.add(threading.current_thread())
+            assert shared.is_lent or event.name != 'ready'
             if event.name == 'text' and event.text == 'both are here':
                 # More than the kernel takes at once, and no waiting.
                 session.queue_message(Opcode.BINARY, b'x' * 6000000)
@@ -131,7 +136,7 @@ def test_two_at_once_in_one_thread():
             assert events[-1].graceful
             assert (session.waits(), session.next_deadline()) == ((), None)
             assert list(session.process((), monotonic())) == []
-    assert seen_threads == {threading.current_thread()}
+    assert seen_threads == {threading.current_thread()} and not shared.is_lent
     assert [request.target for request in sorted(server.requests, key=lambda one: one.target)] == ['/a', '/b']
 
 

@@ -191,6 +191,9 @@ G('masks', 'a forked child has keys of its own', '_compat.py',
 
 # -- Secrets (SECURITY.md) ---------------------------------------------------------
 
+G('secrets', 'a shared buffer has the bytes of one connection only', 'protocol/receive_buffer.py',
+  'or lender.is_lent and self.buffer is not lender.buffer', '',
+  'receive_buffer::a_lent_buffer_is_nobody_elses')
 G('secrets', 'headers stay with their origin', 'client/request.py',
   "(b'authorization', b'cookie', b'host')", '()',
   'attempt::secrets_and_origins', 'http_answers::secrets_stay_with_their_origin')

@@ -9,7 +9,7 @@ from __future__ import absolute_import, division, unicode_literals
 import random
 
 import pytest
-from support.cores import facts
+from support.cores import SHARED, facts
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, Reader
 from support.opening import HANDSHAKE_KEY
 
@@ -150,6 +150,7 @@ class Side(object):
                 self.timers.start(self.clock.now)
             elif event.name == 'text' and echo:
                 self.send(TEXT, event.text.encode('utf-8'), True)
+        self.core.receive_buffer.settle()
         self.drain()
         self.begin()
         self.note_state()
@@ -238,6 +239,9 @@ class Model(object):
                 ('server', SERVER, ServerHandshake(deflate=server_deflate), server_deflate))]
         self.client.line = encode_request('/', 'example.org', HANDSHAKE_KEY, extensions=(
             None if client_deflate is None else client_deflate.offer()))
+        if server_deflate is not None:
+            for side in self.sides:         # as in a loop of many connections
+                side.core.receive_buffer.share(SHARED)
         self.has_dropped = False
         self.counter = 0
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lomond.protocol.receive_buffer import FIRST_SIZE, LARGEST_SIZE, ReceiveBuffer
+from lomond.protocol.receive_buffer import FIRST_SIZE, LARGEST_SIZE, SHARED_SIZE, Lender, ReceiveBuffer
 
 
 @pytest.fixture
@@ -42,7 +42,10 @@ def put_directly(receive_buffer):
 
 
 def test_fresh(receive_buffer):
-    assert len(receive_buffer.buffer) == FIRST_SIZE
+    """It takes no memory before bytes are due."""
+    assert len(receive_buffer.buffer) == len(receive_buffer.view) == 0 and receive_buffer.take() == b''
+    receive_buffer.drop()
+    receive_buffer.settle()
     assert len(receive_buffer.get_buffer()) == len(receive_buffer.get_buffer(1 << 30)) == FIRST_SIZE
     assert receive_buffer.start == receive_buffer.end == 0
     assert receive_buffer.direct is receive_buffer.received_time is None
@@ -177,3 +180,105 @@ def test_release(receive_buffer):
     assert len(receive_buffer.buffer) == 1 and receive_buffer.direct is None
     assert len(receive_buffer.get_buffer()) == 1
     assert put(receive_buffer, b'ab') == b'b'
+
+
+# --- a buffer for many connections
+
+@pytest.fixture
+def lender():
+    return Lender()
+
+
+@pytest.fixture
+def shared(lender):
+    """Two connections of one loop."""
+    pair = ReceiveBuffer(), ReceiveBuffer()
+    for receive_buffer in pair:
+        receive_buffer.share(lender)
+    return pair
+
+
+def parse(receive_buffer, count):
+    """Parse so many bytes, and end the events of the read."""
+    parsed = receive_buffer.buffer[receive_buffer.start:receive_buffer.start + count]
+    receive_buffer.start += len(parsed)
+    receive_buffer.settle()
+    return bytes(parsed)
+
+
+def test_reads_go_into_the_shared_buffer(shared, lender):
+    assert SHARED_SIZE == 128 * 1024
+    for receive_buffer in shared * 3:
+        assert len(receive_buffer.get_buffer()) == len(receive_buffer.get_buffer()) == SHARED_SIZE
+        receive_buffer.settle()                                     # the read was in vain
+        assert not lender.is_lent
+        put(receive_buffer, b'x' * SHARED_SIZE)
+        assert receive_buffer.buffer is lender.buffer and lender.is_lent
+        assert len(parse(receive_buffer, SHARED_SIZE)) == SHARED_SIZE
+        assert not lender.is_lent and len(receive_buffer.buffer) == 0
+
+
+def test_what_is_unparsed_moves_to_a_buffer_of_its_size(shared, lender):
+    one, two = shared
+    put(one, b'whole messages, and half a header')
+    assert parse(one, 20) == b'whole messages, and '
+    assert bytes(one.buffer) == b'half a header' and not lender.is_lent
+    put(two, b'overwritten' * 10)
+    assert parse(two, 110) == b'overwritten' * 10
+    assert len(one.get_buffer()) == FIRST_SIZE - 13 and one.buffer is not lender.buffer
+    assert len(one.get_buffer()) == FIRST_SIZE - 13                 # nothing came
+    put(one, b' and the rest')
+    assert parse(one, 26) == b'half a header and the rest'
+    put(one, b'shared again')
+    assert one.buffer is lender.buffer
+
+
+def test_a_lent_buffer_is_nobody_elses(shared, lender):
+    """A handler may read another connection before the events of a read are all handed out."""
+    one, two = shared
+    put(one, b'one')
+    put(two, b'two')
+    assert two.buffer is not lender.buffer
+    assert parse(two, 3) == b'two' and lender.is_lent
+    put(one, b'more')                                               # before it was settled
+    assert parse(one, 7) == b'onemore' and not lender.is_lent
+
+
+@pytest.mark.parametrize('end', [
+    lambda one: one.release(), lambda one: (one.drop(), one.settle()), lambda one: (one.take(), one.settle()),
+    lambda one: put(one, b'y' * (SHARED_SIZE - 5)) and None or put(one, b'more')])
+def test_the_shared_buffer_is_given_back(shared, lender, end):
+    one, two = shared
+    put(one, b'x' * 10)
+    end(one)
+    assert not lender.is_lent and one.buffer is not lender.buffer
+    put(two, b'y')
+    assert two.buffer is lender.buffer
+
+
+def test_put_back_into_a_shared_buffer(shared, lender):
+    one, two = shared
+    one.put_back(b'early ')
+    put(one, b'late')
+    assert one.buffer is not lender.buffer and parse(one, 10) == b'early late'
+    put(two, b'head and surplus')
+    assert two.take() == b'head and surplus'
+    two.put_back(b'surplus')
+    assert two.buffer is lender.buffer and parse(two, 3) == b'sur' and bytes(two.buffer) == b'plus'
+
+
+def test_direct_with_a_shared_buffer(shared, lender):
+    """The place is the payload's; what is read together with the next header is little."""
+    one, two = shared
+    put(one, b'header')
+    parse(one, 6)
+    put_directly(one)
+    assert not lender.is_lent and len(two.get_buffer()) == SHARED_SIZE
+    two.settle()
+    sizes = []
+    for _ in range(6):
+        sizes.append(len(one.get_buffer()))
+        put(one, b'x' * SHARED_SIZE)
+        assert one.buffer is lender.buffer
+        parse(one, SHARED_SIZE)
+    assert sizes == [FIRST_SIZE, 2 * FIRST_SIZE, 4 * FIRST_SIZE, 8 * FIRST_SIZE, SHARED_SIZE, SHARED_SIZE]
