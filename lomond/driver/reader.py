@@ -49,7 +49,8 @@ class Reader(object):
         them
     :ivar end: None while the stream goes on, 0 at its end, the exception that broke it
     :ivar end_was_fed: True once the core knows of the end, too
-    :ivar parts: the backlog: a deque of ``(bytes, received_time)``
+    :ivar parts: the backlog: ``(bytes, received_time)`` of each read, in a deque once
+        there is one
     """
 
     __slots__ = ('reads', 'end', 'end_was_fed', 'parts', 'on_received', '_core', '_stream',
@@ -59,7 +60,7 @@ class Reader(object):
         self.reads = 0
         self.end = None
         self.end_was_fed = False
-        self.parts = collections.deque()
+        self.parts = ()                 # most connections never need a deque
         self.on_received = on_received
         self._core = core
         self._stream = stream
@@ -189,6 +190,8 @@ class Reader(object):
             self.end = write_error
 
     def _keep(self, data, received_time):
+        if not self.parts:
+            self.parts = collections.deque()
         self.parts.append((data, received_time))
         self._kept += len(data) + PART_COST
 

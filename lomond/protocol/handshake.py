@@ -154,16 +154,16 @@ class ClientHandshake(object):
         if head is None:
             return None
         response = Response(head)
+        surplus, self._reader = self._reader.surplus, None      # with its buffer
         try:
             protocol, extensions = (self._on_response or self.check_response)(response)
         except HandshakeError as error:
             self.compression = None
-            return Outcome(Rejected(response, error_text(error)), self._reader.surplus, None, set(), None)
+            return Outcome(Rejected(response, error_text(error)), surplus, None, set(), None)
         finally:
             self._on_response = self._process_extensions = None
         extensions = set(extensions)
-        return Outcome(Ready(response, protocol, extensions), self._reader.surplus, protocol, extensions,
-                       self.compression)
+        return Outcome(Ready(response, protocol, extensions), surplus, protocol, extensions, self.compression)
 
     def check_response(self, response, process_extensions=None):
         """Check a response by the rules of RFC 6455, 4.1.
@@ -256,7 +256,10 @@ class ServerHandshake(object):
         The bytes to send are :attr:`Outcome.reply`, whether or not it accepts.
         """
         head = self._reader.feed(data)
-        return None if head is None else self._judge(Request(head), self._reader.surplus)
+        if head is None:
+            return None
+        surplus, self._reader = self._reader.surplus, None      # with its buffer
+        return self._judge(Request(head), surplus)
 
     def from_parts(self, method, target, headers):
         """Judge a request that another server (WSGI) has read.

@@ -246,6 +246,37 @@ def test_peak_of_one_large_text(is_fragmented):
     assert peak_of(lambda: take(events, 'text', 1)) < 2.2 * size
 
 
+def size_of_each(make, count=20):
+    """The bytes that each of some objects keeps."""
+    kept = [make(), make()]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept += [make() for _ in range(count)]
+        gc.collect()
+        return (tracemalloc.get_traced_memory()[0] - before) / count
+    finally:
+        tracemalloc.stop()
+
+
+def _idle():
+    """A connection that has waited for a while."""
+    websocket, events, _ = kept = connect(Wire(echoes=True), Sleeping)
+    take(events, 'poll', 2)
+    return kept
+
+
+# Of the second, the wire and what a test makes for it take 3 KB.  Objects and frames of
+# older Pythons are larger.
+@needs_tracemalloc
+@pytest.mark.parametrize('make, most', [
+    (lambda: WebSocket('ws://counted.test/'), 4000), (_idle, 20000 + 3000)])
+def test_memory_of_a_connection_without_messages(make, most):
+    size = size_of_each(make)
+    assert size < (most if sys.version_info >= (3, 11) else most * 1.25), size
+
+
 # --- fragments ---
 
 def _fragments(count, kind):

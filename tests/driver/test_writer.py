@@ -17,6 +17,7 @@ from lomond import errors
 from lomond._compat import to_bytes
 from lomond.driver.writer import Writer
 from lomond.network.poller import READ, WRITE
+from lomond.protocol.connection import Connection
 
 #: Where senders and the lock are.
 FILES = os.path.join('driver', 'writer.py'), os.path.join('network', 'lock.py')
@@ -355,24 +356,26 @@ def test_signal_handler_that_sends_before_any_line(outer, in_loop, monkeypatch):
     assert found.count(True) > 10 and found.count(False) > 3
 
 
-def record_replies(core):
-    """The list to which each reply of a core is added once it is encoded."""
-    encoded, encode_reply = [], core.encode_reply
+def record_replies(monkeypatch):
+    """The list to which each reply is added once it is encoded."""
+    encoded, encode_reply = [], Connection.encode_reply
 
-    def encode(opcode, payload):
-        encoded.append(encode_reply(opcode, payload))
+    def encode(self, opcode, payload):
+        encoded.append(encode_reply(self, opcode, payload))
         return encoded[-1]
-    core.encode_reply = encode
+    monkeypatch.setattr(Connection, 'encode_reply', encode)
     return encoded
 
 
 @pytest.mark.parametrize('events', EVENTS)
 @pytest.mark.parametrize('takes', [1 << 30, 3])
-def test_interrupt_amid_a_reply(takes, events):
+def test_interrupt_amid_a_reply(takes, events, monkeypatch):
     """Ctrl-C of a thread that called close(): all goes, no byte goes twice, and the lock is free."""
+    encoded = record_replies(monkeypatch)
+
     def run(step):
+        del encoded[:]
         writer, stream, _, core = make(takes=lambda now: takes)
-        encoded = record_replies(core)
         core.send_queue.queue_pong(b'first')
         core.send_queue.queue(CLOSE, core.close(1000, 'bye'))
         try:

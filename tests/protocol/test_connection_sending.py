@@ -121,15 +121,15 @@ def test_close_before_ready():
 @pytest.mark.parametrize('before, payload', [
     ([states.FAIL], None), ([states.REJECT], None), ([states.DISCONNECT], None),
     ([states.READY, states.FAIL], close_payload(1000)), ([states.READY, states.DISCONNECT], None)])
-def test_close_that_comes_second(before, payload):
+def test_close_that_comes_second(before, payload, monkeypatch):
     """The loop moves the state between the look of close() at it and its own move."""
     core = connecting()
-    request_close = core.request_close
-    def move_and_request(request):
+    request_close = Connection.request_close
+    def move_and_request(core, request):
         for what in before:
             core.move(what)
-        return request_close(request)
-    core.request_close = move_and_request
+        return request_close(core, request)
+    monkeypatch.setattr(Connection, 'request_close', move_and_request)
     assert core.close() == payload and core.close_sent
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import os
 import threading
 
 import pytest
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT
+from support.interrupt import EVENTS, each_step
 
-from lomond.protocol.send_queue import MAX_QUEUED_PONGS, MAX_REMEMBERED_PINGS, PingLog, SendQueue, _snapshot
+from lomond.protocol.send_queue import MAX_QUEUED_PONGS, MAX_REMEMBERED_PINGS, SHORT, PingLog, SendQueue
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_exactly_the_bound(queue):
     assert len(queue.pending) == MAX_QUEUED_PONGS // 8
     queue.next()
     queue.queue_pong(b'')
-    assert len(queue.pending) == MAX_QUEUED_PONGS // 8
+    assert len(taken(queue)) == MAX_QUEUED_PONGS // 8 + 1       # with the newest
 
 
 def test_small_pong_does_not_overtake(queue):
@@ -107,6 +109,55 @@ def test_replies_clear(queue):
     assert queue.next() is None and not queue.is_waiting()
 
 
+def test_long_queue(queue):
+    """It grows meanwhile; what was taken is forgotten, and the rest rarely moves."""
+    due, lengths = [], []
+    for number in range(3000):
+        if number < 1000:
+            for payload in (b'1', b'2'):
+                queue.queue_message(TEXT, payload * number, False)
+                due.append((TEXT, (payload * number, False)))
+        if due:
+            assert queue.next() == due.pop(0)
+        assert [item for item in queue.pending if item is not None] == due
+        lengths.append(len(queue.pending))
+    assert queue.next() is None and lengths[-1] == 0
+    assert sum(after < before for before, after in zip(lengths, lengths[1:])) < SHORT + 30
+
+
+def test_clear_amid_a_step(queue):
+    """The loop may end the connection while a sender takes what is queued."""
+    for length in (1, 100):
+        for _ in range(length):
+            queue.queue(PING, b'1')
+        item = queue.peek()
+        queue.clear()
+        queue.take(item)
+        assert queue.next() is None and not queue.is_waiting()
+
+
+@pytest.mark.parametrize('length, count', [(2, 0), (100, 10), (100, 49)])
+@pytest.mark.parametrize('events', EVENTS)
+def test_interrupt_amid_take(length, count, events):
+    """Nothing is lost, and nothing that was taken comes again."""
+    def run(step):
+        queue = SendQueue()
+        for number in range(length):
+            queue.queue(PING, number)
+        for _ in range(count):
+            queue.next()
+        item = queue.peek()
+        try:
+            with step:
+                queue.take(item)
+        except KeyboardInterrupt:
+            queue.take(item)
+        numbers = [number for _, number in taken(queue)]
+        if numbers != list(range(count + 1, length)) or queue.is_waiting():
+            return repr(numbers)
+    assert each_step(run, files=(os.path.join('protocol', 'send_queue.py'),), events=(events,)) > 0
+
+
 # --- pings ---
 
 def test_ping_log():
@@ -142,26 +193,16 @@ def test_ping_log_is_bounded():
     assert log.oldest == 5
 
 
-class Fleeting(object):
-    """Like a deque that other threads change: whatever is looked at is gone."""
+class Fleeting(list):
+    """Other threads change it: whatever is looked at is gone."""
 
-    def __init__(self, failures=0):
-        self.failures = failures
-
-    def __iter__(self):
-        if self.failures:
-            self.failures -= 1
-            raise RuntimeError('deque mutated during iteration')
-        return iter([(b'x', 1.0)])
-
-    def popleft(self):
+    def pop(self, _):
         raise IndexError
 
 
 def test_ping_log_in_threads():
-    assert _snapshot(Fleeting(3)) == [(b'x', 1.0)]
     log = PingLog()
-    log._pings = Fleeting()
+    log._pings = Fleeting([(b'x', 1.0)])
     assert log.answered(b'x', 2.0) is None
     log = PingLog()
     stop = []
