@@ -38,7 +38,7 @@ class SendQueue(object):
         self.newest_pong = []
         #: True once a close frame was queued; a second one is dropped.
         self.has_close = False
-        self._taken = 0                 # so many at its front are None; as _taken_size
+        self._taken = 0                 # how many items at its front are None; as _taken_size
         self._queued_size = 0           # written by the driver's loop only
         self._taken_size = 0            # written by the holder of the write lock only
         self._close_taken = False       # written by the holder of the write lock only
