@@ -79,7 +79,8 @@ class ReceiveBuffer(object):
     def share(self, lender):
         """Read into the lender's buffer from now on, whenever nothing is unparsed.
 
-        Call :meth:`settle` after the events of each read, and after a read that found nothing.
+        Call :meth:`settle` after the events of each read, and after a read that found
+        nothing.
 
         :param Lender lender: that of the loop
         """
