@@ -7,6 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import os
 import platform
+import sys
 
 import pytest
 
@@ -93,6 +94,6 @@ def pytest_collection_modifyitems(config, items):
 def pytest_collection_finish(session):
     # Thousands of collected tests live to the end: no run of the collector has to walk
     # through them again, and tests run it often.
-    if hasattr(gc, 'freeze'):
+    if sys.version_info >= (3, 8):      # on 3.7, hypothesis takes an example for a flaky one then
         gc.collect()
         gc.freeze()

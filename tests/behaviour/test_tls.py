@@ -130,7 +130,9 @@ def test_client_certificate(certs, names, scheme):
 
 @pytest.mark.parametrize('name, sni, fails_as', [
     ('elsewhere.test', 'elsewhere.test', None), ('ELSEWHERE.test', 'elsewhere.test', None),
-    ('b\xfccher.test', 'xn--bcher-kva.test', 'xn--bcher-kva.test'), ('127.0.0.1', None, '127.0.0.1')])
+    # Below 3.7, ssl decodes the name.
+    ('b\xfccher.test', 'xn--bcher-kva.test', r'(?:xn--bcher-kva|b.*cher)\.test'),
+    ('127.0.0.1', None, '127.0.0.1')])
 @pytest.mark.parametrize('how', ['cafile', 'context', 'proxies', 'override'])
 def test_server_hostname(certs, names, name, sni, fails_as, how):
     """It takes the place of the URL's host in TLS with the server, and nowhere else."""

@@ -581,12 +581,15 @@ def test_threads_and_trace():
         stop.set()
         peer.answer_close()
         peer.read_end()
-    threads = []
+    threads, done = [], []
 
     def send(ws):
         for _ in range(50):
             ws.send_text('x')
+        done.append(True)
         stop.wait()
+        while len(done) < 2:            # records behind the end would not be told
+            time.sleep(0.001)
         ws.close()
     _, records = traced(script, {'ready': lambda ws, event: threads.extend(
         [in_thread(send, ws), in_thread(send, ws)])}, threads=threads)
