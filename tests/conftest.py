@@ -4,10 +4,8 @@ when nobody says.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import gc
 import os
 import platform
-import sys
 
 import pytest
 
@@ -89,11 +87,3 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
-
-
-def pytest_collection_finish(session):
-    # Thousands of collected tests live to the end: no run of the collector has to walk
-    # through them again, and tests run it often.
-    if sys.version_info >= (3, 8):      # on 3.7, hypothesis takes an example for a flaky one then
-        gc.collect()
-        gc.freeze()

@@ -252,7 +252,7 @@ def closes(peer):
     (quiet, {'text': lambda ws, event: ws.force_disconnect()}, {}),
     (quiet, {'text': lambda ws, event: ws.close()}, {'close_timeout': 0.1}),
     (quiet, {'connecting': lambda ws, event: ws.close()}, {}),
-    (quiet, {'connected': lambda ws, event: ws.close()}, {}),
+    (lambda peer: (peer.read_head(), peer.read_end()), {'connected': lambda ws, event: ws.close()}, {}),
     (quiet, {}, {'ping_rate': 10, 'ping_timeout': 0.1}), (violates, {}, {}),
     (lambda peer: (peer.read_head(), peer.read_end()), {}, {'connect_timeout': 0.1}),
 ])
