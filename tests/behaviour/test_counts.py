@@ -295,6 +295,7 @@ def _cost_of_fragments(count, kind):
     return calls.total, wire.recvs - recvs
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize('kind', ['text', 'binary'])
 def test_fragments_cost_linear_calls(kind):
     few, few_recvs = _cost_of_fragments(16384, kind)
@@ -303,6 +304,7 @@ def test_fragments_cost_linear_calls(kind):
     assert many_recvs <= 5 * few_recvs
 
 
+@pytest.mark.ends
 @needs_tracemalloc
 @pytest.mark.parametrize('kind', ['text', 'binary'])
 def test_fragments_cost_linear_memory(kind):

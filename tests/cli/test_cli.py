@@ -28,6 +28,9 @@ from lomond._compat import monotonic
 from lomond.cli import arguments, client, console, feed, interrupts, output, serve
 from lomond.testing import Server, close_with, drop_after, echo, reject, silent, unresponsive
 
+# 36 s of CPU; tests/project/test_freezing.py runs a command line on each interpreter.
+pytestmark = pytest.mark.ends
+
 WINDOWS = sys.platform == 'win32'
 C_LOCALE = {'LANG': 'C', 'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
 NOWHERE = 'http://127.0.0.1:1'

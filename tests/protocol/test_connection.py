@@ -634,6 +634,7 @@ DEFLATES = [(None, None), (Deflate(), Deflate()), (Deflate(), None), (None, Defl
              Deflate()), (Deflate(), Deflate(client_max_window_bits=8, server_max_window_bits=8))]
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize('piece', [1, 7, 100000])
 @pytest.mark.parametrize('deflates', DEFLATES)
 def test_both_roles(piece, deflates):

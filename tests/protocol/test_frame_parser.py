@@ -540,6 +540,7 @@ FRAGMENTS = [(TEXT, b'', 0), (BINARY, b'', 0), (TEXT, b'', 4), (BINARY, b'', 4),
              (TEXT, b'x', 0), (BINARY, b'x', 0), (TEXT, ENCODED, 0)]
 
 
+@pytest.mark.ends
 @needs_tracemalloc
 @pytest.mark.parametrize('opcode, piece, rsv', FRAGMENTS)
 def test_small_fragments_cost_little(opcode, piece, rsv):

@@ -18,6 +18,8 @@ from lomond.protocol.connection import CLIENT, SERVER, Connection
 from lomond.protocol.handshake import ClientHandshake, ServerHandshake, encode_request
 from lomond.protocol.permessage_deflate import DeflateParameters
 
+pytestmark = pytest.mark.ends
+
 STREAMS = 20000
 CHUNK = 500
 LIMIT = 3000

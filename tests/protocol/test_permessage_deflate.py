@@ -103,6 +103,7 @@ MESSAGES = [
     noise(40000, 2), noise(40000, 2), b'Hello', b'y' * 65536, TEXT + noise(100), b'z']
 
 
+@pytest.mark.ends
 @pytest.mark.parametrize('server_anew', [False, True])
 @pytest.mark.parametrize('client_anew', [False, True])
 @pytest.mark.parametrize('server_bits, client_bits', [(15, 15), (8, 8), (9, 12), (15, 9), (10, 15)])
