@@ -366,8 +366,8 @@ def make_context(verify=True, cafile=None, cert=None, fingerprint=None, host=Non
             _load_cafile(context, cafile)
         if certificate is not None:
             _load_cert(context, certificate, private_key, password)
-            # RFC 8446, 4.2.6.  Without verification, 3.6 takes it for a demand to verify
-            # (bpo-37428).
+            # RFC 8446, 4.2.6.  Without verification, 3.6 takes it for a demand to
+            # verify (bpo-37428).
             if hasattr(context, 'post_handshake_auth') and (checks_chain or hasattr(ssl, 'TLSVersion')):
                 context.post_handshake_auth = True
         # truststore, injected, would trust the machine's store besides the file.
