@@ -243,7 +243,12 @@ HALF_AN_ANSWER = b'\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03' + b'\0' * 20
 
 @pytest.mark.parametrize('end', ['drop', 'reset'])
 @pytest.mark.parametrize('place', ['before', 'after the hello', 'in the answer'])
-@pytest.mark.parametrize('way', ['direct', 'override', 'http', 'https', 'in https'])
+@pytest.mark.parametrize('way', [
+    'direct',
+    # ssl.wrap_socket() forgets its socket when the reset arrives before getpeername().
+    pytest.param('override', marks=pytest.mark.filterwarnings(
+        str('ignore:unclosed <ssl.SSLSocket:ResourceWarning'))),
+    'http', 'https', 'in https'])
 def test_tcp_ends_in_the_handshake(certs, way, place, end):
     """The reason says so and names the address, that of the proxy if there is one."""
     if way == 'in https' and not hasattr(ssl, 'MemoryBIO'):
