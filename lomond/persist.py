@@ -1,7 +1,7 @@
 """Reconnecting: :func:`persist` connects again whenever a connection ends."""
 
 # persist() alternates two steps: one connection, and the decision what to do next.  The
-# loop is _persist, the steps are _one_connection and _what_next; _ExitWatch ends a
+# loop is _persist, the steps are _one_connection and Retries.decide; _ExitWatch ends a
 # connection early.  Of a WebSocket, only connect(), close(), force_disconnect() and the
 # events are used.
 #
@@ -9,13 +9,19 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
-import collections
 import threading
 import time
 
 from . import _compat, events
-from ._compat import text_type
-from .client.backoff import LONGEST_DELAY, back_off_delay, parse_retry_after, transient  # noqa: F401
+from .client.backoff import (  # noqa: F401 - some are for users
+    LONGEST_DELAY,
+    MESSAGES,
+    Retries,
+    back_off_delay,
+    parse_retry_after,
+    some_number,
+    transient,
+)
 from .client.options import check_poll
 from .network.poller import ENDLESS
 from .status import Status
@@ -24,9 +30,6 @@ from .status import Status
 #: in users' tests accept only poll, ping_rate and ping_timeout.
 CONNECT_DEFAULTS = {'auto_pong': True, 'close_timeout': 30.0, 'connect_timeout': 30.0,
                     'send_timeout': 30.0, 'session_class': None}
-
-_MESSAGES = frozenset(('text', 'binary', 'text_part', 'binary_part'))
-_ENDINGS = frozenset(('connect_fail', 'rejected', 'disconnected'))
 
 
 # -- exit_event
@@ -300,54 +303,26 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     if exit_event is not None and not callable(getattr(exit_event, 'wait', None)):
         raise TypeError('exit_event is {!r}; an object with a wait() method, such as a threading.Event, '
                         'or None is allowed'.format(exit_event))
-    if retry_on is not None and not callable(retry_on):
-        raise TypeError('retry_on is {!r}; a callable or None is allowed'.format(retry_on))
-    if max_retries is not None:
-        if isinstance(max_retries, bool) or not isinstance(max_retries, _compat.integer_types):
-            raise TypeError('max_retries is {!r}; an integer or None is allowed'.format(max_retries))
-        if max_retries < 1:
-            raise ValueError('max_retries is {!r}; 1 or more, or None, is allowed'.format(max_retries))
+    retries = Retries(min_wait, max_wait, max_retries, retry_on, stable_after, respect_retry_after)
     if isinstance(poll, _compat.integer_types + (float,)) and poll >= ENDLESS:
         check_poll(poll)        # raises; the rest is checked by connect()
     settings = {'poll': poll, 'ping_rate': ping_rate, 'ping_timeout': ping_timeout}
     optional = {'auto_pong': auto_pong, 'close_timeout': close_timeout, 'connect_timeout': connect_timeout,
                 'send_timeout': send_timeout, 'session_class': session_class}
     settings.update((name, value) for name, value in optional.items() if value != CONNECT_DEFAULTS[name])
-    rules = _Rules(_seconds('min_wait', min_wait), _seconds('max_wait', max_wait, float('inf')),
-                   _seconds('stable_after', stable_after, float('inf')), respect_retry_after, max_retries,
-                   retry_on)
-    return _persist(websocket, settings, exit_event, rules)
+    return _persist(websocket, settings, exit_event, retries)
 
 
-def _seconds(name, value, most=ENDLESS):
-    """Return ``value`` as a float; raise an error that names it if it is not usable."""
-    try:
-        if isinstance(value, (text_type, bytes)):
-            raise TypeError
-        seconds = float(value)
-    except OverflowError:
-        seconds = float('inf') if value > 0 else float('-inf')
-        most = min(most, ENDLESS)
-    except (TypeError, ValueError):
-        raise TypeError('{} is {!r}; a number of seconds is allowed'.format(name, value))
-    if not 0 <= seconds <= most:        # false for nan
-        raise ValueError('{} is {!r}; 0 or more seconds, below 9e9 (292 years), are allowed'.format(
-            name, seconds))
-    return seconds
-
-
-def _persist(websocket, settings, exit_event, rules):
+def _persist(websocket, settings, exit_event, retries):
     """Alternate one connection and the decision what to do next."""
     if exit_event is None:
         exit_event, watch = threading.Event(), _NoWatch()
     else:
         watch = _ExitWatch(websocket, exit_event)
-    failures = 0
     halt = _compat.halt_at_exit     # globals may be None when it is needed
     try:
         while not watch.is_over():
-            outcome = _Outcome()
-            connection = _one_connection(websocket, settings, watch, rules.stable_after, outcome)
+            connection = _one_connection(websocket, settings, watch, retries)
             try:
                 for event in connection:
                     yield event
@@ -355,12 +330,13 @@ def _persist(websocket, settings, exit_event, rules):
                 connection.close()      # now, even on PyPy
             if watch.is_over():
                 return
-            failures = 0 if outcome.is_good else failures + 1
-            step = _what_next(rules, failures, outcome.cause)
-            if step.name == 'back_off':
-                _log('%r: attempt %s in %.1f s, after %r', websocket, failures + 1, step.delay, step.cause)
-            yield step
-            if step.name == 'gave_up' or _compat.wait_for_event(exit_event, step.delay):
+            what, delay = retries.decide(some_number(), time.time())
+            if what == 'gave_up':
+                yield events.GaveUp(retries.cause, retries.failures)
+                return
+            _log('%r: attempt %s in %.1f s, after %r', websocket, retries.failures + 1, delay, retries.cause)
+            yield events.BackOff(delay, attempt=retries.failures, cause=retries.cause)
+            if _compat.wait_for_event(exit_event, delay):
                 return
     except:  # noqa: E722 - at exit, 2.7 sets even BaseException to None
         halt()
@@ -371,32 +347,16 @@ def _persist(websocket, settings, exit_event, rules):
 
 # -- one connection
 
-class _Outcome(object):
-    """What became of a connection."""
-
-    cause = None        #: the event that ended it; None if a test double ended without one
-    is_good = False     #: True if it counts as a success
-
-
-def _one_connection(websocket, settings, watch, stable_after, outcome):
-    """Yield the events of one connection, and fill in ``outcome``."""
-    ready_at = None
-    has_message = False
+def _one_connection(websocket, settings, watch, retries):
+    """Yield the events of one connection, and note them."""
     connection = iter(websocket.connect(**settings))
     try:
         watch.prepare(websocket)
         for event in connection:
             if not watch.is_running:
                 watch.begin()       # from here on close() has something to close
-            name = getattr(event, 'name', None)
-            if name in _MESSAGES:
-                has_message = True
-            elif name == 'ready':
-                ready_at = _compat.monotonic()
-            elif name in _ENDINGS and outcome.cause is None:    # Disconnected follows Rejected
-                outcome.cause = event
-                is_stable = ready_at is not None and _compat.monotonic() - ready_at >= stable_after
-                outcome.is_good = is_stable or has_message and getattr(event, 'graceful', False)
+            if not retries.has_message or getattr(event, 'name', None) not in MESSAGES:
+                retries.note(event, _compat.monotonic())
             yield event
             if watch.must_look:
                 watch.look_when_due()
@@ -406,52 +366,3 @@ def _one_connection(websocket, settings, watch, stable_after, outcome):
         watch.end()
         if hasattr(connection, 'close'):    # if the loop was left: at once, not when collected
             connection.close()
-
-
-# -- what next
-
-_Rules = collections.namedtuple(
-    '_Rules', 'min_wait max_wait stable_after respect_retry_after max_retries retry_on')
-
-
-def _what_next(rules, failures, cause):
-    """Return the ``BackOff`` before the next attempt, or ``GaveUp``.
-
-    :param failures: the number of attempts that failed in a row
-    :param cause: the event that ended the last one
-    """
-    if rules.max_retries is not None and failures >= rules.max_retries:
-        answer = False
-    else:
-        answer = _ask(rules.retry_on, cause)
-    if answer is False:
-        return events.GaveUp(cause, failures)
-    if answer is True:
-        header = _retry_after(cause) if rules.respect_retry_after else None
-        delay = back_off_delay(failures, _random(), rules.min_wait, rules.max_wait, header, time.time())
-    else:
-        delay = answer
-    return events.BackOff(delay, attempt=failures, cause=cause)
-
-
-def _ask(retry_on, cause):
-    """Return what ``retry_on`` says: True, False, or a number of seconds."""
-    if retry_on is None or cause is None:   # a double ended without an event
-        return True
-    answer = retry_on(cause)
-    if answer is True or answer is False:
-        return answer
-    return min(_seconds('the result of retry_on', answer), LONGEST_DELAY)
-
-
-def _retry_after(cause):
-    get = getattr(getattr(cause, 'response', None), 'get', None)
-    return None if get is None else get('retry-after')
-
-
-def _random():
-    try:
-        import random  # 1 ms, only for programs that do back off
-    except Exception:   # no descriptor is free to read it
-        return time.time() * 1000 % 1
-    return random.random()

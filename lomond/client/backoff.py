@@ -1,6 +1,10 @@
 """How long to wait before the next connection, and whether another one is worth trying.
 
-Pure functions.  Knows nothing of: clocks, random numbers, connections.
+:class:`Retries` decides for one WebSocket that is connected again and again; everything
+else is a pure function.  The iterators of ``persist``, of a group and of asyncio ask
+the same object.
+
+Knows nothing of: clocks, random numbers, waiting, connections.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -10,6 +14,7 @@ import sys
 
 from .. import _compat, errors
 from .._compat import text_type
+from ..network.poller import ENDLESS
 from ..status import Status
 
 #: The longest pause, in seconds (46 days), that ``Event.wait()`` accepts on every
@@ -18,6 +23,145 @@ LONGEST_DELAY = 4000000.0
 #: By ``Retry-After``, a server may ask for up to an hour, even if ``max_wait`` is
 #: smaller.
 LONGEST_RETRY_AFTER = 3600.0
+
+#: The names of the events that are messages, or parts of one.
+MESSAGES = frozenset(('text', 'binary', 'text_part', 'binary_part'))
+_ENDINGS = frozenset(('connect_fail', 'rejected', 'disconnected'))
+
+
+class Retries(object):
+    """Decides, after each connection of one WebSocket, whether and when to try again.
+
+    It is told what happens (:meth:`note`), and asked at the end of each connection
+    (:meth:`decide`).  A connection counts as a success, which sets the count of
+    failures to 0, if it was Ready for ``stable_after`` seconds, or if it ended
+    gracefully after a message was received.
+
+    :param min_wait: the shortest pause, seconds, 0 or more
+    :param max_wait: the longest pause, seconds, 0 or more
+    :param max_retries: give up after this number of failures in a row; None for never
+    :param retry_on: as for :func:`lomond.persist.persist`
+    :param stable_after: seconds after Ready from which a connection is a success
+    :param respect_retry_after: if true, ``Retry-After`` of a refusal replaces the pause
+    :raises TypeError: if a value has the wrong type; the message names it
+    :raises ValueError: if a value cannot be used
+
+    :ivar failures: how many connections have failed in a row
+    :ivar has_message: True once the connection has received a message; further ones
+        need not be noted
+    :ivar cause: the event that ended the newest connection; None if there was none (a
+        double in a user's test)
+    """
+
+    __slots__ = ('failures', 'cause', 'has_message', '_rules', '_ready_at', '_is_good', '_is_decided')
+
+    def __init__(self, min_wait=5, max_wait=30, max_retries=None, retry_on=None, stable_after=10.0,
+                 respect_retry_after=True):
+        if retry_on is not None and not callable(retry_on):
+            raise TypeError('retry_on is {!r}; a callable or None is allowed'.format(retry_on))
+        if max_retries is not None:
+            if isinstance(max_retries, bool) or not isinstance(max_retries, _compat.integer_types):
+                raise TypeError('max_retries is {!r}; an integer or None is allowed'.format(max_retries))
+            if max_retries < 1:
+                raise ValueError('max_retries is {!r}; 1 or more, or None, is allowed'.format(max_retries))
+        self._rules = (
+            check_seconds('min_wait', min_wait), check_seconds('max_wait', max_wait, float('inf')),
+            max_retries, retry_on, check_seconds('stable_after', stable_after, float('inf')),
+            respect_retry_after)
+        self.failures = 0
+        self._begin()
+
+    def _begin(self):
+        self.cause = self._ready_at = None
+        self.has_message = self._is_good = self._is_decided = False
+
+    def note(self, event, now):
+        """Note an event of the connection, before it is handed out.
+
+        :param event: any event; one that comes after :meth:`decide` belongs to the next
+            connection
+        :param now: monotonic seconds
+        """
+        if self._is_decided:
+            self._begin()
+        name = getattr(event, 'name', None)
+        if name in MESSAGES:
+            self.has_message = True
+        elif name == 'ready':
+            self._ready_at = now
+        elif name in _ENDINGS and self.cause is None:       # Disconnected follows Rejected
+            self.cause = event
+            is_stable = self._ready_at is not None and now - self._ready_at >= self._rules[4]
+            self._is_good = is_stable or self.has_message and getattr(event, 'graceful', False)
+
+    def decide(self, random, time):
+        """Decide what comes after the connection, which is over.
+
+        :param random: a number from 0 to below 1
+        :param time: seconds since the epoch, for dates in ``Retry-After``
+        :returns: ``('back_off', seconds)`` or ``('gave_up', None)``
+        :raises Exception: what ``retry_on`` raises; TypeError or ValueError for what it
+            returns
+        """
+        if self._is_decided:
+            self._begin()
+        self._is_decided = True
+        min_wait, max_wait, max_retries, retry_on, _, respect_retry_after = self._rules
+        self.failures = 0 if self._is_good else self.failures + 1
+        if max_retries is not None and self.failures >= max_retries:
+            return 'gave_up', None
+        answer = _ask(retry_on, self.cause)
+        if answer is False:
+            return 'gave_up', None
+        if answer is not True:
+            return 'back_off', answer
+        header = _retry_after(self.cause) if respect_retry_after else None
+        return 'back_off', back_off_delay(self.failures, random, min_wait, max_wait, header, time)
+
+
+def check_seconds(name, value, most=ENDLESS):
+    """Return ``value`` as a float; raise an error that names it if it is not usable."""
+    try:
+        if isinstance(value, (text_type, bytes)):
+            raise TypeError
+        seconds = float(value)
+    except OverflowError:
+        seconds = float('inf') if value > 0 else float('-inf')
+        most = min(most, ENDLESS)
+    except (TypeError, ValueError):
+        raise TypeError('{} is {!r}; a number of seconds is allowed'.format(name, value))
+    if not 0 <= seconds <= most:        # false for nan
+        raise ValueError('{} is {!r}; 0 or more seconds, below 9e9 (292 years), are allowed'.format(
+            name, seconds))
+    return seconds
+
+
+def _ask(retry_on, cause):
+    """Return what ``retry_on`` says: True, False, or a number of seconds."""
+    if retry_on is None or cause is None:   # a double ended without an event
+        return True
+    answer = retry_on(cause)
+    if answer is True or answer is False:
+        return answer
+    return min(check_seconds('the result of retry_on', answer), LONGEST_DELAY)
+
+
+def _retry_after(cause):
+    get = getattr(getattr(cause, 'response', None), 'get', None)
+    return None if get is None else get('retry-after')
+
+
+def some_number():
+    """Return a random number from 0 to below 1, for :meth:`Retries.decide`."""
+    try:
+        import random  # 1 ms, only for programs that do back off
+    except Exception:   # no descriptor is free to read it
+        import time
+        return time.time() * 1000 % 1
+    return random.random()
+
+
+# -- how long
 
 
 def back_off_delay(retries, random, min_wait, max_wait, retry_after=None, now=None):

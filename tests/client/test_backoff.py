@@ -13,7 +13,7 @@ import pytest
 
 from lomond import errors, events
 from lomond.client import backoff
-from lomond.client.backoff import back_off_delay, parse_retry_after, transient
+from lomond.client.backoff import Retries, back_off_delay, parse_retry_after, transient
 
 NOW = 784111777.0       # Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110, 5.6.7
 HOSTILE = ['', ' ', '-1', '-0', '+5', '1.5', '1e3', 'nan', 'inf', '-inf', 'NaN', 'Infinity', '0x10', '1_000',
@@ -87,6 +87,73 @@ def test_event_can_wait_for_the_longest():
     event = threading.Event()
     event.set()
     assert event.wait(backoff.LONGEST_DELAY)
+
+
+# -- Retries: the tables of persist(), without a socket
+
+LOST, ENDED = events.Disconnected('lost'), events.Disconnected('closed', graceful=True)
+READY, TEXT = events.Ready(None, None, set()), events.Text('x')
+FAILED = events.ConnectFail('no')
+BUSY = events.Rejected(type(str('Response'), (), {'get': lambda _, name: '7'})(), '')
+
+
+def ends(retries, *steps):
+    """Note events; a number is a time that passes.  Return the decision."""
+    now = 1000.0
+    for step in steps:
+        if isinstance(step, float):
+            now += step
+        else:
+            retries.note(step, now)
+    return retries.decide(0.5, NOW)
+
+
+@pytest.mark.parametrize('steps, delay', [
+    ((FAILED,), 17.5), ((LOST,), 17.5), ((), 17.5), ((READY, LOST), 17.5), ((READY, TEXT, LOST), 17.5),
+    ((READY, ENDED), 17.5), ((READY, 9.9, LOST), 17.5), ((READY, 10.0, LOST), 5.5), ((10.0, LOST), 17.5),
+    ((READY, TEXT, ENDED), 5.5), ((READY, events.BinaryPart(b'', True, False), ENDED), 5.5),
+    ((BUSY, LOST), 7.0), ((BUSY, 100.0, LOST), 7.0)])
+def test_what_counts_as_a_success(steps, delay):
+    """Stable, or graceful after a message; what ends it first is the cause."""
+    retries = Retries(5, 30)
+    for failures in range(1, 10):
+        ends(retries, FAILED)
+        assert retries.failures == failures
+    assert ends(retries, *steps) == ('back_off', delay)
+    assert retries.failures == (0 if delay == 5.5 else 10)
+    causes = [step for step in steps if step in (FAILED, LOST, ENDED, BUSY)]
+    assert retries.cause is (causes[0] if causes else None)
+
+
+def test_each_connection_is_judged_by_itself():
+    """A message, Ready and the cause of one do not count for the next."""
+    retries = Retries(0, 8, max_retries=3)
+    assert ends(retries, READY, TEXT, ENDED) == ('back_off', 0.5)
+    assert [ends(retries, READY, ENDED) for _ in range(3)] == [('back_off', 1.0), ('back_off', 2.0),
+                                                               ('gave_up', None)]
+    assert retries.decide(0.5, NOW)[0] == 'gave_up' and retries.cause is None and retries.failures == 4
+
+
+@pytest.mark.parametrize('answer, expected', [
+    (True, ('back_off', 6.0)), (False, ('gave_up', None)), (0, ('back_off', 0.0)), (2, ('back_off', 2.0)),
+    (1e300, ValueError), (5e6, ('back_off', backoff.LONGEST_DELAY)), (-1, ValueError), ('1', TypeError),
+    (None, TypeError)])
+def test_retry_on_decides(answer, expected):
+    """True, False, or seconds."""
+    asked = []
+    retries = Retries(5, 30, retry_on=lambda event: asked.append(event) or answer)
+    if isinstance(expected, tuple):
+        assert ends(retries, FAILED) == expected
+    else:
+        with pytest.raises(expected):
+            ends(retries, FAILED)
+    assert asked == [FAILED]
+
+
+def test_retry_after_may_be_ignored():
+    """respect_retry_after=False; and min_wait, max_wait hold for it."""
+    assert ends(Retries(5, 30, respect_retry_after=False), BUSY) == ('back_off', 6.0)
+    assert ends(Retries(8, 30), BUSY) == ('back_off', 8.0)
 
 
 # -- transient
