@@ -22,7 +22,7 @@ from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
 from .driver.steps import Steps
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
-from .network.poller import LONGEST, READ, WRITE, Looking, time_limit  # noqa: F401 - WRITE is for users
+from .network.poller import LONGEST, READ, WRITE, Looking, time_limit  # noqa: F401 - two are for users
 
 
 class WebsocketSession(Steps):
@@ -102,7 +102,7 @@ class WebsocketSession(Steps):
             return ()
         if self._driver is not None and self._dial is None:
             return self._driver.waits()
-        waits = ((self._waiting.fileno(), READ),)
+        waits = self._wake_waits
         return waits if self._dial is None else tuple(self._dial.waits) + waits
 
     def next_deadline(self):
@@ -127,9 +127,9 @@ class WebsocketSession(Steps):
         attempt.begin(self)
         failure = attempt.prepare()
         try:
-            self._waiting = self.waiting()
-            if self.look is not None:
-                self._waiting = Looking(self._waiting, self.look)
+            waiting = self.waiting()
+            self._wake_waits = waiting.wake_waits       # opens the descriptor, if it has one
+            self._waiting = waiting if self.look is None else Looking(waiting, self.look)
             self._now = self._waiting.monotonic()
         except OS_ERRORS as error:      # no descriptor is free
             failure = ('unable to connect; ' + error_text(error), error, 'prepare')
@@ -257,7 +257,7 @@ class WebsocketSession(Steps):
                       on_ready=attempt.accepted, on_rejected=attempt.follow, report=attempt.report)
         driver = self._driver = Driver(
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
-            'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks)
+            'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks, self.rules)
         if self._surplus:
             driver.reader.put_back(self._surplus)
             self._surplus = b''

@@ -49,11 +49,11 @@ from __future__ import absolute_import, division, unicode_literals
 from .._compat import OS_ERRORS, fork_id, get_ident
 from ..errors import TransportFail
 from ..events import Binary, Text
-from ..network.poller import READ
 from ..network.stream import retry_pause
 from ..protocol.states import OPENED
 from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
+from .rules import ONE_CONNECTION
 from .writer import Writer
 
 #: The clock is read at the 2nd, 4th, 8th and 16th event of a read, then at every 16th.
@@ -112,10 +112,11 @@ class Driver(object):
     :param open_deadline: when the opening handshake must be done (monotonic), or None
     :param open_reason: the reason of ``Disconnected`` if it is not
     :param hooks: a :class:`Hooks`
+    :param rules: the :class:`~lomond.driver.rules.LoopRules` of the loop
     """
 
     def __init__(self, core, stream, deadlines, waiting, send_timeout, open_deadline=None,
-                 open_reason='', hooks=Hooks()):    # noqa: B008 - it is never changed
+                 open_reason='', hooks=Hooks(), rules=ONE_CONNECTION):  # noqa: B008 - it is never changed
         self.core = core
         self.stream = stream
         self.clock = waiting.monotonic
@@ -124,8 +125,8 @@ class Driver(object):
         from weakref import proxy
         self._proxy = proxy
         self.writer = Writer(core, stream, proxy(self), send_timeout, hooks.on_sent,
-                             hooks.on_reply)
-        self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received)
+                             hooks.on_reply, rules)
+        self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received, rules)
         self.lifecycle = Lifecycle(
             core, deadlines, self.clock, self.writer.try_flush, open_deadline, open_reason,
             send_timeout, hooks.on_ready, hooks.on_rejected)
@@ -143,7 +144,7 @@ class Driver(object):
     # -- for the caller, who waits
 
     def waits(self):
-        """Return ``((fileno, mask), (wake-up, READ))``, identical until it changes."""
+        """Return ``((fileno, mask),)`` and the wake-up, identical until it changes."""
         stream = self.stream
         mask = stream.recv_wants if self.reader.end is None else 0     # an end stays readable
         blocked = 0
@@ -154,7 +155,7 @@ class Driver(object):
             self._blocked = blocked
             self.lifecycle.retry_at = self.clock() + retry_pause(blocked) if blocked else None
         if (stream.fileno(), mask) != self._waits[0]:
-            self._waits = ((stream.fileno(), mask), (self._waiting.fileno(), READ))
+            self._waits = ((stream.fileno(), mask),) + self._waiting.wake_waits
         return self._waits
 
     def stop(self, reason):
@@ -240,10 +241,10 @@ class Driver(object):
         stream, waiting, reader = self.stream, self._waiting, self.reader
         reader.read_ahead()
         reads = reader.takes_more
-        fd, wake_fd = stream.fileno(), waiting.fileno()
+        fd, wake_waits = stream.fileno(), waiting.wake_waits
         wanted = mask | (stream.recv_wants if reads else 0)
-        ready = dict(waiting.wait(((fd, wanted), (wake_fd, READ)), deadline))
-        if wake_fd in ready:
+        ready = dict(waiting.wait(((fd, wanted),) + wake_waits, deadline))
+        if wake_waits and wake_waits[0][0] in ready:
             waiting.clear()
         found = ready.get(fd, 0)
         if reads and found & stream.recv_wants:
@@ -262,7 +263,7 @@ class Driver(object):
         clock, deadlines = self.clock, self._deadlines
         pending = core.send_queue.pending
         observe, report = self._on_event, self._report
-        now = clock()
+        now = began = clock()           # began: this turn
         while True:
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
             if core.inputs != OPENED and deadlines.closed_at is None:
@@ -288,14 +289,14 @@ class Driver(object):
                     return
                 now = clock()
 
-            pause = reader.reads and reader.find_pause()
+            pause = reader.reads and reader.find_pause(now - began)
             if pause:
                 self.is_busy = pause is YIELD_TURN
                 if report is not None:
                     report()
                 yield None
                 self.is_busy = False
-                now = clock()
+                now = began = clock()
                 continue
             source = reader.next_events(now)
             if source is None:
@@ -315,7 +316,7 @@ class Driver(object):
                 if report is not None:
                     report()
                 yield None
-                now = clock()
+                now = began = clock()
                 continue
 
             step = countdown = 1                # events until the clock is read

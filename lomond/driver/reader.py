@@ -15,9 +15,11 @@ import errno
 import socket
 
 from .._compat import OS_ERRORS, without_frames
+from .rules import ONE_CONNECTION
 
-#: Reads in a row before other connections of the same loop get their turn.
-READS_IN_A_ROW = 32
+#: In a loop of many, a turn ends after the first read that is finished this long after
+#: its begin (seconds): a handler is slow.
+TURN_TIME = 0.01
 #: After this many reads that found nothing, skip the extra recv and poll first, which
 #: saves 2 us per round trip; still try one recv in ONE_LOOK_OF, to notice when that
 #: changes.
@@ -44,6 +46,7 @@ class Reader(object):
     :param deadlines: told when bytes arrive
     :param waiting: monotonic and epoch clock
     :param on_received: called with the number of bytes of each read, or None
+    :param rules: the :class:`~lomond.driver.rules.LoopRules` of the loop
 
     :ivar reads: how many reads in a row have found something, without a wait between
         them
@@ -54,9 +57,10 @@ class Reader(object):
     """
 
     __slots__ = ('reads', 'end', 'end_was_fed', 'parts', 'on_received', '_core', '_stream',
-                 '_deadlines', '_waiting', '_kept', '_had_room', '_in_vain')
+                 '_deadlines', '_waiting', '_kept', '_had_room', '_in_vain', '_rules')
 
-    def __init__(self, core, stream, deadlines, waiting, on_received=None):
+    def __init__(self, core, stream, deadlines, waiting, on_received=None,
+                 rules=ONE_CONNECTION):
         self.reads = 0
         self.end = None
         self.end_was_fed = False
@@ -69,23 +73,26 @@ class Reader(object):
         self._kept = 0                  # bytes of the backlog, costs included
         self._had_room = False          # the newest read left room in the buffer
         self._in_vain = 0               # looks for more that found nothing, in a row
+        self._rules = rules
 
     # -- how often
 
-    def find_pause(self):
+    def find_pause(self, elapsed):
         """Say whether to wait before the next read, and why; asked when ``reads`` is
         not 0.
 
+        :param elapsed: seconds since the turn began
         :returns: YIELD_TURN, if this stream was read so often that others should have
             their turn; POLL_FIRST, if looking for more bytes is not worth a system
             call; None to read
         """
-        in_vain = self._in_vain
-        if self.reads >= READS_IN_A_ROW:
-            self.reads = 0
-            return YIELD_TURN
-        if in_vain < LOOKS_IN_VAIN or not in_vain % ONE_LOOK_OF:
-            return None
+        in_vain, rules = self._in_vain, self._rules
+        if rules.looks_again:
+            if self.reads >= rules.reads_in_a_row:
+                self.reads = 0
+                return YIELD_TURN
+            if in_vain < LOOKS_IN_VAIN or not in_vain % ONE_LOOK_OF:
+                return None
         # Polling alone is enough only if no unread bytes can be hidden from poll().
         stream = self._stream
         try:
@@ -94,6 +101,9 @@ class Reader(object):
         except OS_ERRORS:               # 2.7: a handler has closed it
             return None
         if not is_enough:
+            if not rules.looks_again and (self.reads >= rules.reads_in_a_row or elapsed > TURN_TIME):
+                self.reads = 0
+                return YIELD_TURN
             return None
         self._in_vain = in_vain + 1
         self.reads = 0                  # after the wait, look in any case

@@ -17,6 +17,7 @@ from .. import errors
 from .._compat import monotonic
 from ..network.poller import Waiting
 from ..opcode import Opcode
+from .rules import ONE_CONNECTION
 
 
 class Steps(object):
@@ -30,6 +31,7 @@ class Steps(object):
     """
 
     waiting = Waiting       #: makes the clock, the waiting and the wake-up of a connection
+    rules = ONE_CONNECTION  #: the :class:`~lomond.driver.rules.LoopRules` of the loop
 
     def __init__(self, core):
         # Without a lock: the loop's thread writes these, unless noted; others read.
@@ -37,6 +39,7 @@ class Steps(object):
         self._driver = None             # the Driver, once there is a stream
         self._deadlines = None
         self._waiting = None
+        self._wake_waits = ()           # of the Waiting
         self._life = None
         self._ended_time = None         # session_time at the end
         self._stopped = None            # the reason of a forced end; one store, by any thread
@@ -77,9 +80,9 @@ class Steps(object):
 
     def _resume(self, ready, now):
         self._ready, self._now = ready, now
-        if self._waiting is not None:
-            for fd, _ in ready or ():
-                if fd == self._waiting.fileno():
+        for wake_up, _ in self._wake_waits if ready else ():
+            for fd, _ in ready:
+                if fd == wake_up:
                     self._waiting.clear()
 
     # -- for any thread

@@ -54,6 +54,7 @@ from ..network.poller import wait_for
 from ..network.stream import BEGUN, retry_pause
 from ..opcode import Opcode
 from ..protocol.states import OPENED
+from .rules import ONE_CONNECTION
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
 _INTERRUPTED = 'socket fail; a send was interrupted inside of a frame'
@@ -72,13 +73,15 @@ class Writer(object):
     :param on_sent: called with the number of bytes after each write, or None; under the
         lock, so it must only note them
     :param on_reply: the same with opcode and payload of each automatic frame
+    :param rules: the :class:`~lomond.driver.rules.LoopRules` of the loop
 
     :ivar tail: the rest of a reply, first to go
     :ivar chunks: the rest of a queued message, or None
     :ivar error: the :class:`.TransportFail` that says why the wire is dead, or None
     """
 
-    def __init__(self, core, stream, loop, send_timeout, on_sent=None, on_reply=None):
+    def __init__(self, core, stream, loop, send_timeout, on_sent=None, on_reply=None,
+                 rules=ONE_CONNECTION):
         self._core = core
         self._pending = core.send_queue.pending
         self._newest_pong = core.send_queue.newest_pong
@@ -88,6 +91,7 @@ class Writer(object):
         self._is_buffered = stream.is_buffered
         self._loop = loop
         self._send_timeout = send_timeout
+        self._rules = rules
         self.on_sent = on_sent
         self.on_reply = on_reply
         self._lock = Lock()

@@ -243,13 +243,17 @@ def new_poller():
 class Waiting(object):
     """Clock and wait of one session's loop; other threads may only call ``wake``.
 
+    A subclass may serve a loop of many: its ``wake_waits`` is ``()``, and its ``wake``
+    wakes that loop.
+
     :param wake_up: what :meth:`wake` sets; None makes one
     """
 
     def __init__(self, wake_up=None):
         self._poller = None             # used by the loop's thread only
         # Set to None by the loop; others take a reference first.
-        self._wake_up = new_wake_up() if wake_up is None else wake_up
+        self._wake_up = wake_up
+        self._is_closed = False
 
     #: Seconds of a monotonic clock. Not a method, because a round trip reads it three
     #: times.
@@ -276,9 +280,25 @@ class Waiting(object):
                 timeout = min(max(timeout, 0), LONGEST)
         return self._poller.wait(waits, timeout)
 
-    def fileno(self):
-        """Return the descriptor that :meth:`wake` makes readable."""
-        return self._wake_up.fileno()
+    @property
+    def wake_waits(self):
+        """What :meth:`wake` makes ready, in the shape of ``waits``.
+
+        The first use opens it; before that, nobody waits.
+
+        :raises OSError: no descriptor is free
+        """
+        if self._wake_up is None:
+            if self._is_closed:
+                return ()
+            self._wake_up = new_wake_up()
+        return ((self._wake_up.fileno(), READ),)
+
+    def forget(self, fd):
+        """Take note that a descriptor that was waited for will be closed next.
+
+        The loop's thread calls this, before anybody closes it; here it does nothing.
+        """
 
     def wake(self):
         """Make :meth:`wait` return. Safe from any thread and signal handler."""
@@ -294,6 +314,7 @@ class Waiting(object):
 
     def close(self):
         """Close the descriptors, once no other thread uses them."""
+        self._is_closed = True
         self._wake_up = None
         self._poller = None
 

@@ -18,7 +18,7 @@ from ..driver.deadlines import Deadlines
 from ..driver.driver import Driver, Hooks
 from ..driver.steps import Steps
 from ..events import Disconnected
-from ..network.poller import LONGEST, READ, time_limit
+from ..network.poller import LONGEST, time_limit
 from ..network.tls_errors import describe_error
 from ..network.tls_stream import TlsStream, as_stream
 from ..protocol.connection import DEFAULT_MAX_MESSAGE_SIZE, SERVER, Connection
@@ -129,7 +129,9 @@ class AcceptedSession(Steps):
         :raises OSError: if no descriptor is free; it may be called again
         """
         if self._waiting is None:
-            self._waiting = self.waiting()
+            waiting = self.waiting()
+            self._wake_waits = waiting.wake_waits       # opens the descriptor, if it has one
+            self._waiting = waiting
 
     # -- the loop
 
@@ -143,10 +145,10 @@ class AcceptedSession(Steps):
             return ()
         if self._driver is not None:
             return self._driver.waits()
-        wake_up = (self._waiting.fileno(), READ)
+        wake_up = self._wake_waits
         if self._tls_wants is None:
-            return (wake_up,)
-        return (self.stream.fileno(), self._tls_wants), wake_up
+            return wake_up
+        return ((self.stream.fileno(), self._tls_wants),) + wake_up
 
     def next_deadline(self):
         """Return the latest time at which :meth:`process` must be called, or None."""
@@ -167,11 +169,11 @@ class AcceptedSession(Steps):
         :returns: what is ready, for :meth:`process`
         """
         waiting = self._waiting
-        wake_up = waiting.fileno()
-        if (wake_up, READ) not in waits:
-            waits = tuple(waits) + ((wake_up, READ),)
+        wake_up = self._wake_waits
+        if wake_up and wake_up[0] not in waits:
+            waits = tuple(waits) + wake_up
         ready = waiting.wait(waits, deadline)
-        if any(fd == wake_up for fd, _ in ready):
+        if wake_up and any(fd == wake_up[0][0] for fd, _ in ready):
             waiting.clear()
         return ready
 
@@ -251,7 +253,7 @@ class AcceptedSession(Steps):
         driver = self._driver = Driver(
             self._core, self.stream, self._deadlines, self._waiting, self._send_timeout,
             self._deadline, 'disconnected; no request within {}s (open_timeout)'.format(
-                self._open_timeout), hooks)
+                self._open_timeout), hooks, self.rules)
         self._tls_wants = None
         self.is_connected = True
         if self._stopped is not None:       # by another thread that found no driver yet

@@ -147,8 +147,12 @@ class FakeWaiting(object):
             return READ if self._is_woken else 0
         return self.transport.find_ready() if self.transport is not None else 0
 
-    def fileno(self):
-        return self._fd
+    @property
+    def wake_waits(self):
+        return ((self._fd, READ),)
+
+    def forget(self, fd):
+        """Do nothing: no descriptor is registered."""
 
     def wake(self):
         self._is_woken = True

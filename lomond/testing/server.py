@@ -230,6 +230,7 @@ class Server(object):
         if self._acceptor is not None or self._is_stopping:
             raise ServerError('the server was started already; a stopped one cannot be started again')
         self._waiting = Waiting()
+        self._wake_waits = self._waiting.wake_waits     # opens the descriptor
         self._acceptor = new_thread(self._accept, 'lomond.testing.Server')
         try:
             self._acceptor.start()
@@ -240,10 +241,10 @@ class Server(object):
 
     def _accept(self):
         listener, waiting = self._listener, self._waiting
-        fd, wake_fd = listener.fileno(), waiting.fileno()
+        waits = ((listener.fileno(), READ),) + self._wake_waits
         sock = None
         while not self._is_stopping:
-            waiting.wait(((fd, READ), (wake_fd, READ)), None)
+            waiting.wait(waits, None)
             try:
                 sock, address = listener.accept()
                 set_cloexec(sock.fileno())
@@ -260,7 +261,7 @@ class Server(object):
     def _pause(self, error):
         """Wait for others to give back what this machine has run out of."""
         self._shortage.note(error)
-        self._waiting.wait(((self._waiting.fileno(), READ),), monotonic() + PAUSE)
+        self._waiting.wait(self._wake_waits, monotonic() + PAUSE)
 
     def _begin(self, sock, address):
         with self._lock:

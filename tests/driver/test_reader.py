@@ -10,6 +10,7 @@ from support.wire import Counting, EchoPair, Wire, connect, take
 
 from lomond import WebSocket
 from lomond.driver.reader import LOOKS_IN_VAIN, ONE_LOOK_OF
+from lomond.driver.rules import MANY_CONNECTIONS, ONE_CONNECTION
 from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
 
@@ -144,3 +145,32 @@ def test_a_stream_of_small_reads_is_looked_for_again():
     waits = waiting.waits
     take(events, 'text', 200)
     assert waiting.waits - waits <= ONE_LOOK_OF + 200 // 32 + 1
+
+
+@pytest.mark.parametrize('rules, tells_all, seconds, reads', [
+    (ONE_CONNECTION, True, 0, 32), (ONE_CONNECTION, False, 0.02, 32),
+    (MANY_CONNECTIONS, False, 0, 4), (MANY_CONNECTIONS, False, 0.004, 3),
+    (MANY_CONNECTIONS, False, 0.011, 1),
+    (MANY_CONNECTIONS, True, 0, 1),             # the poller reports further bytes
+])
+def test_reads_of_a_turn(rules, tells_all, seconds, reads):
+    message = frame(TEXT, b'x' * 32)
+    wire = Wire([message] * 400, largest=len(message))
+    websocket, events, waiting = connect(wire, loop_rules=rules)
+    websocket.session._stream.poll_tells_all = tells_all
+    take(events, 'text', reads + 1)             # one read has given Ready
+    waits = waiting.waits
+    for _ in range(4 * reads):
+        waiting.now += seconds                  # the handler
+        take(events, 'text', 1)
+    assert waiting.waits - waits == 4
+
+
+@pytest.mark.parametrize('rules', [ONE_CONNECTION, MANY_CONNECTIONS])
+def test_more_than_the_buffer_holds_is_read_at_once(rules):
+    wire = Wire([frame(TEXT, b'x' * 100) * 3000])
+    websocket, events, waiting = connect(wire, loop_rules=rules)
+    websocket.session._stream.poll_tells_all = True
+    waits = waiting.waits
+    take(events, 'text', 3000)
+    assert wire.recvs > 4 and waiting.waits - waits <= wire.recvs // rules.reads_in_a_row + 1

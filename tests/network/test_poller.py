@@ -374,11 +374,11 @@ def test_wake_from_another_thread():
     wait = Waiting()
     start = monotonic()
     threading.Timer(0.05, wait.wake).start()
-    ready = wait.wait(((wait.fileno(), READ),), start + 10)
-    assert ready == ((wait.fileno(), READ),)
+    ready = wait.wait(wait.wake_waits, start + 10)
+    assert ready == wait.wake_waits
     assert monotonic() - start < 5
     wait.clear()
-    assert wait.wait(((wait.fileno(), READ),), monotonic()) == ()
+    assert wait.wait(wait.wake_waits, monotonic()) == ()
     wait.close()
 
 
@@ -392,7 +392,8 @@ def test_clocks():
 def test_closed():
     """A late wake() of another thread does nothing to a reused descriptor."""
     wait = Waiting()
-    fd = wait.fileno()
+    wait.wake()                             # nothing is open yet
+    (fd, _), = wait.wake_waits
     wait.close()
     gc.collect()
     with pytest.raises(OSError):

@@ -80,8 +80,7 @@ class StandingStill(object):
 
     asked = ()
 
-    def fileno(self):
-        return 6
+    wake_waits = ((6, READ),)
 
     def monotonic(self):
         return 100.0

@@ -114,7 +114,7 @@ class Counting(Waiting):
         return mask & (READ | WRITE)
 
 
-def connect(wire, waiting_class=Counting, **options):
+def connect(wire, waiting_class=Counting, loop_rules=WebsocketSession.rules, **options):
     """Connect, up to Ready, over a wire; return the WebSocket, its events, its waiting.
     """
     made = []
@@ -124,6 +124,8 @@ def connect(wire, waiting_class=Counting, **options):
         return made[0]
 
     class Session(WebsocketSession):
+        rules = loop_rules
+
         def _connect(self):
             wire.answer(websocket.key)
             return wire, None
