@@ -32,8 +32,8 @@ class Deflate(object):
     :param server_no_context_takeover: the server has to do so
     :param min_size: messages shorter than this many bytes are sent uncompressed; all
         others are compressed, even if that makes them longer
-    :param zlib: a module with the interface of :mod:`zlib` (``isal.isal_zlib``,
-        ``zlib_ng.zlib_ng``), used in its place; None for :mod:`zlib`.  If its highest
+    :param zlib: a module with the interface of ``zlib`` (``isal.isal_zlib``,
+        ``zlib_ng.zlib_ng``), used in its place; None for ``zlib``.  If its highest
         level is below ``level``, that one counts.  It is called under the lock for
         sending, and must not call back
     :raises TypeError: if an integer or a bool is needed and something else is given, or

@@ -2,6 +2,8 @@
 
 from typing import Any, Final, Literal
 
+from typing_extensions import Self
+
 NAME: Final = "permessage-deflate"
 FLAGS: Final[tuple[str, str]]
 
@@ -25,4 +27,6 @@ class Deflate:
         min_size: int = 0,
         zlib: Any = None,
     ) -> None: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: Any) -> Self: ...
     def offer(self) -> str: ...

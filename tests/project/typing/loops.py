@@ -90,6 +90,10 @@ def to_the_last(event: AnyEvent) -> str:
         return event.text
     if event.name == 'binary' or event.name == 'ping' or event.name == 'pong':
         return event.data.hex()
+    if event.name == 'text_part':
+        return event.text if event.is_last else ''
+    if event.name == 'binary_part':
+        return event.data.hex() if event.is_first else ''
     if event.name == 'connecting':
         return event.url
     if event.name == 'connected':
