@@ -19,6 +19,7 @@ CLOSE_TIMEOUT = 'close_timeout'
 ECHO_TIMEOUT = 'echo_timeout'
 DISCARD_TIMEOUT = 'discard_timeout'
 LINGER_TIMEOUT = 'linger_timeout'
+SEND_LOOK = 'send_look'
 
 #: How long a server may leave TCP open after our echo if ``close_timeout`` sets no
 #: limit.
@@ -28,6 +29,10 @@ DISCARD_WAIT = 0.5
 #: How long a server that has ended its direction waits for the client to end the other
 #: one.
 LINGER_WAIT = 1.0
+
+#: While the peer takes nothing, look this many times per ``send_timeout``: the kernel
+#: does not say when it got rid of something.
+LOOKS = 4
 
 #: Least seconds between two pings: to a large clock ``now + 1e-7`` is ``now``.
 LEAST_RATE = 0.001
@@ -46,7 +51,8 @@ class Deadlines(object):
     """When to poll, ping, give up on a pong, and give up on a close.
 
     They belong to the loop's thread and have no lock, but ``closed_at`` may be stored
-    by any thread.
+    by any thread.  ``send_timeout`` and ``stalled_at`` are stored by others: what the
+    loop has to write, and the peer does not take, has a deadline, too.
 
     :param float poll: seconds between two Polls, above 0
     :param ping_rate: seconds between two pings; None or 0 for no pings
@@ -58,7 +64,7 @@ class Deadlines(object):
 
     __slots__ = ('poll', 'ping_rate', 'ping_timeout', 'close_timeout', 'next_poll', 'next_ping',
                  'oldest_ping', 'last_received', 'closed_at', 'echoed_at', 'failed_at',
-                 'finished_at')
+                 'finished_at', 'send_timeout', 'stalled_at', 'looked_at')
 
     def __init__(self, poll=5.0, ping_rate=30.0, ping_timeout=None, close_timeout=30.0):
         self.poll = min(poll, ENDLESS)
@@ -73,6 +79,9 @@ class Deadlines(object):
         self.echoed_at = None       # when the peer's close frame was answered
         self.failed_at = None       # when a failure's close frame was queued
         self.finished_at = None     # when a server ended its direction, or was about to
+        self.send_timeout = None    # seconds that the peer may take nothing; None before Ready
+        self.stalled_at = None      # when the peer last took something, while a write is blocked
+        self.looked_at = None       # when the loop last looked whether it has taken something
 
     def start(self, now):
         """Start, at Ready: the first Poll and the first ping are due at once."""
@@ -121,13 +130,25 @@ class Deadlines(object):
             return self.closed_at + self.close_timeout, CLOSE_TIMEOUT
         return None, None
 
+    def send_deadline(self):
+        """Return when to look whether the peer takes anything, or None.
+
+        Once the closing has begun, that has a limit of its own.
+        """
+        if self.stalled_at is None or self.send_timeout is None or not (
+                self.closed_at is self.echoed_at is self.failed_at is self.finished_at is None):
+            return None
+        looked_at = self.stalled_at if self.looked_at is None else max(self.looked_at, self.stalled_at)
+        return min(self.stalled_at + self.send_timeout, looked_at + self.send_timeout / LOOKS)
+
     def next_deadline(self):
         """Return the nearest of all deadlines, or None."""
         if self.ping_timeout is None and (
-                self.closed_at is self.echoed_at is self.failed_at is self.finished_at is None):
+                self.closed_at is self.echoed_at is self.failed_at is self.finished_at
+                is self.stalled_at is None):
             return earliest(self.next_poll, self.next_ping)     # hot path: before every poll
         return earliest(self.next_poll, self.next_ping, self.ping_deadline(),
-                        self.close_deadline()[0])
+                        self.close_deadline()[0], self.send_deadline())
 
     def due(self, now, idle=True):
         """Return what to do at ``now``, the most urgent first; None for nothing.
@@ -140,6 +161,10 @@ class Deadlines(object):
             when, what = self.close_deadline()
             if when is not None and now >= when:
                 return what
+        if self.stalled_at is not None:
+            when = self.send_deadline()
+            if when is not None and now >= when:
+                return SEND_LOOK
         if self.next_poll is not None and now >= self.next_poll:
             return POLL
         if self.next_ping is not None and now >= self.next_ping:

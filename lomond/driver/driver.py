@@ -129,7 +129,7 @@ class Driver(object):
         self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received, rules)
         self.lifecycle = Lifecycle(
             core, deadlines, self.clock, self.writer.try_flush, open_deadline, open_reason,
-            send_timeout, hooks.on_ready, hooks.on_rejected)
+            send_timeout, hooks.on_ready, hooks.on_rejected, self.writer)
         self.loop_ident = get_ident()   # the thread that iterates the events
         self._fork = fork_id()
         self._deadlines = deadlines
@@ -292,6 +292,7 @@ class Driver(object):
             pause = reader.reads and reader.find_pause(now - began)
             if pause:
                 self.is_busy = pause is YIELD_TURN
+                deadlines.stalled_at = writer.stalled_at and writer.stalled_since()
                 if report is not None:
                     report()
                 yield None
@@ -313,6 +314,7 @@ class Driver(object):
                         return
                 if core.send_queue.is_waiting():
                     writer.try_flush()
+                deadlines.stalled_at = writer.stalled_at and writer.stalled_since()
                 if report is not None:
                     report()
                 yield None

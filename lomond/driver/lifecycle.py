@@ -55,11 +55,15 @@ class Lifecycle(object):
     :param flush: called when something was queued that should go out now
     :param open_deadline: when the opening handshake must be done (monotonic), or None
     :param open_reason: the reason of ``Disconnected`` if it is not
-    :param send_timeout: seconds for the answer of a refusal (server); no limit if None
+    :param send_timeout: seconds that the peer may take nothing of what the loop has to
+        write, such as the answer of a refusal (server); no limit if None
     :param on_ready: called with the answer, or request, of a good opening handshake;
         what it returns, unless None, is to be done instead of going on
     :param on_rejected: called with ``Rejected``; what it returns, unless None, is to be
         done instead of ending
+    :param writer: is asked by ``look()`` when the peer last took something (monotonic;
+        None if nothing waits for it), and told by ``give_up(error)`` that it takes
+        nothing
 
     :ivar ending: ``(reason, graceful, error)`` once the connection is over
     :ivar again: what to do instead, from ``on_ready`` or ``on_rejected``
@@ -71,10 +75,10 @@ class Lifecycle(object):
 
     __slots__ = ('ending', 'again', 'response', 'ready_at', 'is_ending', 'stopped', 'retry_at', '_core',
                  '_times', '_clock', '_flush', '_deadline', '_deadline_reason', '_send_timeout', '_on_ready',
-                 '_on_rejected', '_ends_first', '_fin_is_sent', '_body_is_awaited', '_give_up_at')
+                 '_on_rejected', '_ends_first', '_fin_is_sent', '_body_is_awaited', '_give_up_at', '_writer')
 
     def __init__(self, core, times, clock, flush, open_deadline=None, open_reason='',
-                 send_timeout=None, on_ready=None, on_rejected=None):
+                 send_timeout=None, on_ready=None, on_rejected=None, writer=None):
         self.ending = None
         self.again = None
         self.response = None
@@ -91,6 +95,7 @@ class Lifecycle(object):
         self._send_timeout = send_timeout
         self._on_ready = on_ready
         self._on_rejected = on_rejected
+        self._writer = writer
         self._ends_first = core.role.closes_tcp_first
         self._fin_is_sent = False
         self._body_is_awaited = False
@@ -177,13 +182,22 @@ class Lifecycle(object):
     def _discard_timed_out(self, now, idle):
         self.ending = ('disconnected; ' + self._core.failure, False, None)
 
+    def _look(self, now, idle):
+        """See whether the peer has taken anything of what the loop has to write."""
+        times = self._times
+        times.stalled_at, times.looked_at = self._writer.look(), now
+        if times.stalled_at is not None and now >= times.stalled_at + times.send_timeout:
+            times.stalled_at = None
+            self._writer.give_up(SendTimeout(
+                'socket fail; the peer took nothing for {}s (send_timeout)', times.send_timeout))
+
     def _end_cleanly(self, now, idle):
         self.ending = ('closed', True, None)
 
     _STEPS = {deadlines.POLL: _poll, deadlines.PING: _ping,
               deadlines.PING_TIMEOUT: _ping_timed_out, deadlines.CLOSE_TIMEOUT: _close_timed_out,
               deadlines.ECHO_TIMEOUT: _end_cleanly, deadlines.LINGER_TIMEOUT: _end_cleanly,
-              deadlines.DISCARD_TIMEOUT: _discard_timed_out}
+              deadlines.DISCARD_TIMEOUT: _discard_timed_out, deadlines.SEND_LOOK: _look}
 
     # -- events
 
@@ -201,6 +215,7 @@ class Lifecycle(object):
                     return False
             self.ready_at = self._clock()
             self._times.start(self.ready_at)
+            self._times.send_timeout = self._send_timeout
             self._deadline = None
         elif name == 'rejected':
             self.response = event.response
@@ -350,4 +365,4 @@ class Lifecycle(object):
 
     def close(self):
         """Drop the callbacks: they may be methods of one that refers to us."""
-        self._on_ready = self._on_rejected = self._flush = None
+        self._on_ready = self._on_rejected = self._flush = self._writer = None

@@ -256,6 +256,14 @@ class Sender(object):
         core = self.state.core
         return core.latency
 
+    @property
+    def queued(self):
+        """Bytes of queued messages that the operating system has not taken yet.
+
+        0 without a connection.  May be asked in any thread.
+        """
+        return getattr(self.state.session, 'queued', 0)
+
 
 def _open_session(state):
     """Return the session, or raise the error that says why nothing can be sent."""

@@ -118,14 +118,36 @@ class Steps(object):
         :param opcode: ``Opcode.TEXT`` or ``Opcode.BINARY``
         :param payload: bytes
         :param compress: if true, the message is compressed where that was agreed on
-        :returns: the number of bytes of messages in the queue, to compare with a
-            high-water mark
+        :returns: :attr:`queued`, to compare with a high-water mark
         :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
         """
         self._core.check_send()
         self._core.send_queue.queue_message(opcode, payload, compress)
-        self._flush()
-        return self._core.send_queue.queued_messages
+        driver = self._driver
+        if driver is not None:
+            driver.writer.try_flush()
+            if driver.writer.wants_write():     # to wake the loop for nothing is dear
+                self.wake()
+        return self.queued
+
+    @property
+    def queued(self):
+        """Bytes of queued messages that the operating system has not taken yet.
+
+        The rest of one that was started is included.  0 without a connection.
+        """
+        if self._driver is None or self.is_over:
+            return 0
+        queued, written = self._core.send_queue.totals()
+        return queued - written
+
+    def message_totals(self):
+        """Return ``(queued, written)``, two running totals of bytes of messages.
+
+        A message that was queued when the first was ``Q`` is with the operating system
+        once the second is at least ``Q``.
+        """
+        return self._core.send_queue.totals()
 
     def write(self, data):
         """Write encoded frames as they are, after what is queued already; never waits.

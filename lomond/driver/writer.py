@@ -21,6 +21,11 @@ somebody who found the lock taken, would otherwise stay behind.  A reply that co
 be written whole is the *tail*, and goes first.  If something is left, the loop is woken
 to wait until the stream takes more.
 
+Who notices that the peer takes nothing.  A sender that waits looks by itself.  For what
+the loop has to write, nobody waits here: a blocked drain notes when that began
+(``stalled_at``), the lifecycle asks from time to time whether anything has moved
+(``look``), and decides when to give up.
+
 Interrupts.  A signal handler may raise at any bytecode.  The lock is one that no
 interrupt leaves taken (``network.lock``).  An interrupt inside a frame leaves half of
 it on the wire, so the wire is declared dead (``error``), and the loop ends the
@@ -77,6 +82,8 @@ class Writer(object):
 
     :ivar tail: the rest of a reply, first to go
     :ivar chunks: the rest of a queued message, or None
+    :ivar stalled_at: when the peer last took something (monotonic), while a drain is
+        blocked; None otherwise, and without ``send_timeout``
     :ivar error: the :class:`.TransportFail` that says why the wire is dead, or None
     """
 
@@ -99,7 +106,8 @@ class Writer(object):
         # Guarded by _lock:
         self.tail = b''
         self.chunks = None
-        self._progress = 0.0        # when the peer last took something
+        self.stalled_at = None
+        self._progress = 0.0        # when the peer last took something, as far as senders know
         self._unsent = None         # what the kernel held at the last look
         self._rest = None           # what one write left over
         self._adopted = None        # (item of the queue, its bytes), on the way to the tail
@@ -167,6 +175,32 @@ class Writer(object):
     def has_tail(self):
         """Return True if part of a reply or message could not be written yet."""
         return len(self.tail) > 0 or self.chunks is not None
+
+    def stalled_since(self):
+        """Return ``stalled_at``; None while a sender has the lock, who looks by itself.
+        """
+        return None if self._taken else self.stalled_at
+
+    def look(self):
+        """Look whether the peer takes what the loop has to write.
+
+        :returns: when it last took something (monotonic); None if nothing waits for it
+        """
+        self.try_flush()
+        if self.stalled_at is None or self._taken or self.error is not None:
+            return None
+        unsent = self._stream.unsent()
+        if unsent is not None and self._unsent is not None and unsent < self._unsent:
+            self.stalled_at = self._loop.clock()
+        self._unsent = unsent
+        return max(self.stalled_at, self._progress)
+
+    def give_up(self, error):
+        """Declare the wire dead, because the peer takes nothing.
+
+        :param error: the :class:`.SendTimeout` that later sends raise
+        """
+        self._break(error)
 
     @property
     def reset(self):
@@ -356,16 +390,26 @@ class Writer(object):
 
         :returns: False if something is left
         """
+        has_moved = False
         while True:
             if self._adopted is not None:
                 self._adopt()               # an interrupt came when it was to become the tail
             if not self.tail and not self._next_tail():
-                return not self._is_buffered or self._flush_stream()
+                is_done = not self._is_buffered or self._flush_stream()
+                break
             tail, done = self.tail, []
             self._attempt = tail, done
             self._stream.send_noted(tail, done)
-            if not self._settle():
-                return False
+            is_done = self._settle()
+            has_moved = has_moved or self.tail is not tail
+            if not is_done:
+                break
+        if is_done:
+            self.stalled_at = None
+        elif self._send_timeout is not None and (has_moved or self.stalled_at is None):
+            self._unsent = self._stream.unsent()
+            self.stalled_at = self._loop.clock()
+        return is_done
 
     def _settle(self):
         """Cut off what the newest attempt has sent of the tail.
@@ -379,6 +423,8 @@ class Writer(object):
                 self._break_off()
             elif count:
                 self.tail = b'' if count == len(tail) else memoryview(tail)[count:]
+                if self.chunks is not None:
+                    self._core.send_queue.note_left(len(self.tail))
         self._attempt = None
         on_sent = self.on_sent          # once: the loop may set it to None
         if on_sent is not None and count is not BEGUN and count is not None:
@@ -397,9 +443,11 @@ class Writer(object):
                 self._is_torn = True
                 for chunk in self.chunks:
                     self.tail = chunk
+                    queue.note_chunk(len(chunk))
                     self._is_torn = False
                     return True
                 self.chunks = None
+                queue.note_end()
                 self._is_torn = False
             item = queue.peek()
             if item is None:
@@ -409,7 +457,7 @@ class Writer(object):
                 self._is_torn = True
                 queue.take(item)
                 encoded = core.encode(opcode, *payload)
-                self.chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
+                self.chunks = encoded if type(encoded) is GeneratorType else queue.as_whole(encoded)
                 self._is_torn = False
                 continue
             if opcode == Opcode.CLOSE:

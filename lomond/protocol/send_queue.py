@@ -2,15 +2,20 @@
 
 Three kinds of threads use them without a lock, because each step on a list is atomic:
 the driver's loop queues pongs and looks up pings (``queue_pong``, ``answered``), the
-holder of the write lock takes items (``peek``, ``take``), and any thread may queue a
-close frame.  They are lists because most stay empty: an empty deque takes 620 to 760
-bytes.
+holder of the write lock takes items (``peek``, ``take``), and any thread may queue
+messages or a close frame.  They are lists because most stay empty: an empty deque takes
+620 to 760 bytes.
+
+Bytes of queued messages count from ``queue_message`` until the operating system has
+them: the holder of the write lock says what is left of the message that it has taken
+(``note_left``).
 
 Knows nothing of: states, events, the bytes of a frame.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
+from .._compat import imap
 from ..opcode import Opcode
 
 #: Limit of the pongs that wait to be written, in bytes.  Beyond it only the newest ping
@@ -24,11 +29,42 @@ SHORT = 64
 MAX_REMEMBERED_PINGS = 1024
 
 
+class Total(object):
+    """A sum to which any thread may add, without a lock.
+
+    :ivar parts: what was added; an interrupt between this and another step is avoided
+        by appending to it directly, see :meth:`SendQueue.queue_message`
+    """
+
+    __slots__ = ('parts', '_turn')
+
+    def __init__(self):
+        self.parts = []
+        self._turn = [True]             # who pops it may shorten the list
+
+    def value(self):
+        """Return the sum."""
+        if len(self.parts) > 2 * SHORT:
+            self._shorten()
+        return sum(self.parts[:])
+
+    def _shorten(self):
+        try:
+            turn = self._turn.pop()
+        except IndexError:              # another thread is at it
+            return
+        try:
+            count = len(self.parts)
+            self.parts[:count] = (sum(self.parts[:count]),)     # one step; others only append
+        finally:
+            self._turn.append(turn)
+
+
 class SendQueue(object):
     """Replies, close frames and queued messages, in order: ``(opcode, payload)``."""
 
     __slots__ = ('pending', 'newest_pong', 'has_close', '_taken', '_queued_size', '_taken_size',
-                 '_close_taken', '_messages_in', '_messages_out')
+                 '_close_taken', '_messages_in', '_messages_out', '_owed', 'written')
 
     def __init__(self):
         #: The queue itself; it is true while something is waiting.  Drivers keep a
@@ -42,8 +78,12 @@ class SendQueue(object):
         self._queued_size = 0           # written by the driver's loop only
         self._taken_size = 0            # written by the holder of the write lock only
         self._close_taken = False       # written by the holder of the write lock only
-        self._messages_in = 0           # bytes; written by the thread that queues messages
-        self._messages_out = 0          # written by the holder of the write lock only
+        self._messages_in = Total()     # bytes
+        # Written by the holder of the write lock only:
+        self._messages_out = 0          # bytes of messages that were taken
+        self._owed = 0                  # bytes of the newest of them that are still to be encoded
+        #: How many bytes of all messages that were ever queued were written.
+        self.written = 0
 
     def is_waiting(self):
         """Return True if :meth:`next` may have an item."""
@@ -72,14 +112,43 @@ class SendQueue(object):
                 self.newest_pong[:] = (pong,)
 
     def queue_message(self, opcode, payload, compress):
-        """Queue a text or binary message, for a driver whose sends do not wait."""
-        self._messages_in += len(payload)
-        self.pending.append((opcode, (payload, compress)))
+        """Queue a text or binary message, for a driver whose sends do not wait.
+
+        Any thread may do so.  An empty message counts as one byte, so that it can be
+        told whether it was written.
+        """
+        # One step, so that no interrupt comes amid it: it is counted, and then there.
+        any(imap(list.append, (self._messages_in.parts, self.pending),
+                 (len(payload) or 1, (opcode, (payload, compress)))))
 
     @property
     def queued_messages(self):
         """Bytes of queued messages that :meth:`next` has not returned yet."""
-        return self._messages_in - self._messages_out
+        return self._messages_in.value() - self._messages_out
+
+    def totals(self):
+        """Return ``(queued, written)``: the bytes of all messages that were ever
+        queued, and how many of these were written.
+        """
+        written = self.written          # first, so that it is not the larger one
+        return self._messages_in.value(), written
+
+    def as_whole(self, encoded):
+        """Return the chunks of a message that was encoded in one piece."""
+        self._owed = 0
+        return iter((encoded,))
+
+    def note_chunk(self, size):
+        """Note that ``size`` bytes of the newest message are written next."""
+        self._owed = max(self._owed - size, 0)
+
+    def note_left(self, size):
+        """Note that ``size`` bytes are left of the chunk that is being written."""
+        self.written = max(self.written, self._messages_out - self._owed - size)
+
+    def note_end(self):
+        """Note that the newest message was written."""
+        self.written = self._messages_out
 
     def next(self):
         """Take the next item and return it; None if the queue is empty."""
@@ -109,6 +178,7 @@ class SendQueue(object):
                 return item
             if self._close_taken:
                 self.take(item)
+                self.note_end()         # as it never will be
             elif opcode == Opcode.CLOSE:
                 return self._next_newest() or item      # its ping came before the close frame
             else:
@@ -127,7 +197,8 @@ class SendQueue(object):
         if opcode == Opcode.PONG:
             self._taken_size += len(payload) + 6
         elif opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._messages_out += len(payload[0])
+            self._owed = len(payload[0]) or 1
+            self._messages_out += self._owed
         elif opcode == Opcode.CLOSE:
             self._close_taken = True
         pending[taken:taken + 1] = (None,)

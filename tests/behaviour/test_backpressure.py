@@ -19,6 +19,7 @@ from support.peer import PATIENCE, Gone, Peer, Server
 from lomond import errors
 from lomond._compat import OS_ERRORS, monotonic
 from lomond.driver import reader
+from lomond.opcode import Opcode
 from lomond.session import WebsocketSession
 
 GOOD = 'connecting connected ready'
@@ -256,6 +257,42 @@ def test_waiting_for_a_sender_that_compresses(monkeypatch):
         thread.join()
         assert isinstance(thread.error, errors.SendTimeout)
     assert not played.last.graceful and 'send_timeout' in played.last.reason and 0.25 < took[0] < 0.6
+
+
+# -- what waits in the queue
+
+def test_queue_of_a_peer_that_takes_nothing(how):
+    """The loop has its deadline though no sender waits (loops.md, section 1)."""
+    queued = []
+
+    def ready(ws, event):
+        queued.append(ws.session.queue_message(Opcode.BINARY, b'x' * 6000000))
+        assert 0 < ws.queued <= queued[0]
+    server_options, options = how
+    with Server(stall, receive_buffer=8192, **server_options) as server:
+        played = play(server.url(), {'ready': ready}, options, send_timeout=0.3)
+    played.ended(GOOD + ' disconnected', TIMED_OUT % 0.3)
+    assert isinstance(played.last.error, errors.SendTimeout) and 0.3 <= played.elapsed < 0.6 + SLACK
+    assert 5000000 < queued[0] <= 6000000 and played.websocket.queued == 0
+
+
+def test_queue_of_a_slow_peer():
+    """It takes a little at a time; what the kernel says counts, too, and what it has taken does not."""
+    def script(peer):
+        peer.accept()
+        taken = 0
+        for _ in range(8):
+            time.sleep(0.1)
+            taken += len(peer.recv(16384))
+        peer.skip(2000014 - taken)
+        peer.text('all')
+        peer.end()
+    left = []
+    played = play(script, {
+        'ready': lambda ws, event: left.append(ws.session.queue_message(Opcode.BINARY, b'x' * 2000000)),
+        'text': lambda ws, event: left.append(ws.queued)},
+        NARROW, dict(receive_buffer=4096), send_timeout=0.3)
+    assert played.last.graceful and 1500000 < left[0] <= 2000000 and left[1] == 0
 
 
 # -- both directions

@@ -8,7 +8,17 @@ import socket
 import pytest
 
 from lomond import WebSocket, errors
-from lomond.testing import ACCEPT, EOF, ScriptedTransport, close_frame, pong_frame, sends_fail, text_frame
+from lomond.opcode import Opcode
+from lomond.testing import (
+    ACCEPT,
+    EOF,
+    ScriptedTransport,
+    close_frame,
+    pong_frame,
+    room,
+    sends_fail,
+    text_frame,
+)
 
 
 def play(wire, handlers=None, **settings):
@@ -103,3 +113,29 @@ def test_each_deadline_is_its_own():
                                (dict(ping_timeout=0.7, ping_rate=20), {})):
         timed = play(ScriptedTransport([ACCEPT]), handlers, poll=30, **settings)
         assert timed[-1][1].name == 'disconnected' and abs(timed[-1][0] - 0.7) < 1e-6
+
+
+TAKES_NOTHING = 'socket fail; the peer took nothing for 4.0s (send_timeout)'
+
+
+@pytest.mark.parametrize('script, close, settings, expected', [
+    # a step of 10 bytes every 3 s is enough; what the peer sends does not count
+    ([room(0)], False, {}, (4, TAKES_NOTHING)),
+    ([room(0)] + [3, room(10)] * 4, False, {}, (16, TAKES_NOTHING)),
+    ([room(0)] + [1, text_frame('x')] * 5, False, {}, (4, TAKES_NOTHING)),
+    ([room(0)] + [3, room(10)] * 20 + [close_frame(1000), EOF], False, {}, (60, 'closed')),
+    ([room(0), 50, room(None), close_frame(1000), EOF], False, dict(send_timeout=None), (50, 'closed')),
+    # after close(), only close_timeout counts
+    ([room(0)], True, {}, (30, "disconnected; server didn't respond to close packet within 30.0s")),
+    ([room(0), 500, EOF], True, dict(close_timeout=0), (500, 'socket fail; connection lost')),
+])
+def test_what_the_loop_writes_has_a_deadline(script, close, settings, expected):
+    def ready(ws):
+        assert ws.session.queue_message(Opcode.BINARY, b'x' * 300) == ws.session.queued == 300
+        if close:
+            ws.close()
+    wire = ScriptedTransport([ACCEPT] + script)
+    timed = play(wire, {'ready': ready}, **dict(dict(send_timeout=4.0, poll=1000, ping_rate=0), **settings))
+    when, last = timed[-1]
+    assert (when, last.reason) == expected
+    assert isinstance(last.error, errors.SendTimeout) == (expected[1] == TAKES_NOTHING)

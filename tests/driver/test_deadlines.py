@@ -13,6 +13,7 @@ from lomond.driver.deadlines import (
     PING,
     PING_TIMEOUT,
     POLL,
+    SEND_LOOK,
     Deadlines,
 )
 
@@ -217,3 +218,26 @@ def test_next_deadline(changes, deadline):
     for name, value in changes.items():
         setattr(deadlines, name, value)
     assert deadlines.next_deadline() == deadline
+
+
+# -- what the loop has to write
+
+@pytest.mark.parametrize('facts, expected, due_at', [
+    (dict(stalled_at=100.0), 101.0, 101.0),                             # a quarter of send_timeout
+    (dict(stalled_at=100.0, looked_at=102.5), 103.5, 103.5),
+    (dict(stalled_at=100.0, looked_at=103.9), 104.0, 104.0),            # all of it
+    (dict(stalled_at=105.0, looked_at=101.0), 106.0, 106.0),            # something went meanwhile
+    (dict(stalled_at=100.0, send_timeout=None), 1100.0, None),
+    (dict(stalled_at=None, looked_at=102.0), 1100.0, None),
+    (dict(stalled_at=100.0, closed_at=100.5), 130.5, None),             # the closing has its own limit
+    (dict(stalled_at=100.0, closed_at=100.5, close_timeout=None), 1100.0, None),
+    (dict(stalled_at=100.0, failed_at=100.0), 100.5, None),
+    (dict(stalled_at=100.0, ping_timeout=3.0, oldest_ping=100.0), 101.0, 101.0),
+])
+def test_what_the_peer_does_not_take(facts, expected, due_at):
+    deadlines = polled(dict(dict(send_timeout=4.0), **facts))
+    assert deadlines.next_deadline() == expected
+    if due_at is None:
+        assert deadlines.due(110.0, False) != SEND_LOOK
+    else:
+        assert deadlines.due(due_at - 0.01, False) is None and deadlines.due(due_at, False) == SEND_LOOK

@@ -362,3 +362,29 @@ def test_close_drops_the_callbacks():
     life = Life(on_ready=lambda response: None, on_rejected=len)
     life.it.close()
     assert life.it._on_ready is life.it._on_rejected is life.it._flush is None
+
+
+# -- what the peer does not take
+
+@pytest.mark.parametrize('looks, given_up', [
+    ([(1, 0), (2, 0), (3, 0), (4, 0)], 4), ([(1, 0), (2, 1.5), (3, 1.5), (5.4, 1.5), (5.5, 1.5)], 5.5),
+    ([(1, 0), (2, None), (3, None), (40, None)], None)])
+def test_give_up_when_the_peer_takes_nothing(looks, given_up):
+    """Each look: the time, and when the peer last took something."""
+    class Wire(object):
+        def look(self):
+            return None if moved is None else 100.0 + moved
+
+        def give_up(self, error):
+            failed.append((life.clock.now, error))
+    failed, moved = [], 0
+    life = Life(send_timeout=4.0, writer=Wire())
+    life.times.stalled_at = 100.0
+    for when, moved in looks:       # noqa: B007 - the wire tells it
+        assert not failed
+        life.clock.now = 100.0 + when
+        life.act(False)
+    assert [when for when, _ in failed] == ([] if given_up is None else [100.0 + given_up])
+    for _, error in failed:
+        assert isinstance(error, SendTimeout) and life.times.stalled_at is None and life.it.ending is None
+        assert str(error) == 'socket fail; the peer took nothing for 4.0s (send_timeout)'

@@ -18,6 +18,7 @@ from lomond._compat import to_bytes
 from lomond.driver.writer import Writer
 from lomond.network.poller import READ, WRITE
 from lomond.protocol.connection import Connection
+from lomond.protocol.permessage_deflate import DeflateParameters
 
 #: Where senders and the lock are.
 FILES = os.path.join('driver', 'writer.py'), os.path.join('network', 'lock.py')
@@ -107,6 +108,12 @@ def one_each(seconds, count):
     return takes
 
 
+def once(count):
+    """A ``takes``: these bytes go, and then none."""
+    gives = [count]
+    return lambda now: gives.pop() if gives else None
+
+
 def payloads(stream):
     return [(item[2], item[4]) for item in read_frames(stream.written)]
 
@@ -176,6 +183,64 @@ def test_replies_in_front_that_go_slowly():
         core.send_queue.queue_pong(b'pong')
     writer.send(TEXT, b'x')
     assert payloads(stream) == [(PONG, b'pong')] * 40 + [(TEXT, b'x')]
+
+
+# -- what the loop has to write
+
+def test_drain_that_is_blocked_is_noted():
+    """From the first blocked write on; anew whenever bytes went, or the kernel has fewer."""
+    left = [9000]
+    writer, stream, loop, core = make(takes=lambda now: None, unsent=lambda now: left[0])
+    assert writer.look() is None
+    core.send_queue.queue_message(TEXT, b'x' * 100, False)
+    writer.try_flush()
+    assert writer.stalled_at == writer.look() == 1000
+    for now, unsent, takes, expected in (
+            (1001, 9000, None, 1000), (1002, 8999, None, 1002), (1003, 8999, None, 1002),
+            (1004, 9500, None, 1002), (1005, 9400, None, 1005), (1006, 9999, 10, 1006),
+            (1007, 9999, None, 1006)):
+        left[0], loop.now, stream.takes = unsent, now, once(takes)
+        assert writer.look() == writer.stalled_since() == expected, now
+    writer._taken[0] = [0]              # a sender, who looks by itself
+    assert writer.look() is writer.stalled_since() is None
+    writer._taken.clear()
+    stream.takes = lambda now: 1 << 30
+    assert writer.look() is None and payloads(stream) == [(TEXT, b'x' * 100)]
+    core.send_queue.queue_message(TEXT, b'again', False)
+    stream.takes, loop.now = lambda now: None, 1050
+    assert writer.look() == 1050
+    writer.give_up(errors.SendTimeout('nothing'))
+    assert writer.look() is None and not writer.wants_write()
+
+
+def test_no_look_without_a_limit():
+    writer, _, _, core = make(send_timeout=None, takes=lambda now: None)
+    core.send_queue.queue_message(TEXT, b'x', False)
+    writer.try_flush()
+    assert writer.has_tail() and writer.stalled_at is writer.look() is None
+
+
+@pytest.mark.parametrize('size, compress, steps', [
+    (1000, False, [500, 400]), (0, False, [1]), (200000, False, [5, 70000, 60000, 60000]),
+    (300000, True, [100, 50000, 20000])])
+def test_bytes_count_until_they_are_written(size, compress, steps):
+    """Of two messages of that size, each so many bytes at a time."""
+    writer, stream, _, core = make(takes=lambda now: None)
+    core.set_up_codec(DeflateParameters())
+    for _ in range(2):
+        core.send_queue.queue_message(BINARY, os.urandom(size) if size > 100000 else b'x' * size, compress)
+    due, before = [size or 1, 2 * (size or 1)], 0
+    assert core.send_queue.totals() == (due[1], 0)
+    for step in steps:
+        stream.takes = once(step)
+        writer.try_flush()
+        queued, written = core.send_queue.totals()
+        assert queued == due[1] and before <= written < due[0]
+        assert compress or written <= len(stream.written) <= written + 14 or not size
+        before = written
+    stream.takes = lambda now: 1 << 30
+    writer.try_flush()
+    assert core.send_queue.totals() == (due[1], due[1]) and len(payloads(stream)) == 2
 
 
 # -- who waits for whom

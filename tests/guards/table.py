@@ -269,6 +269,9 @@ G('time', 'ping_timeout ends the connection', 'driver/lifecycle.py',
 G('time', 'send_timeout', 'driver/writer.py',
   'if left <= 0:', 'if False:',
   'backpressure::send_timeout_in_the_handler[ws]')
+G('time', 'what waits in the queue has send_timeout, too', 'driver/lifecycle.py',
+  'if times.stalled_at is not None and now', 'if False and now',
+  'lifecycle::give_up_when_the_peer_takes_nothing', 'connection_deadlines::what_the_loop_writes_has_a_deadline')
 G('time', 'nothing is written after a failed send', 'driver/writer.py',
   'if self.error is not None or self._closing:\n                    self._refuse()', 'pass',
   'writer::dead_wire_is_left_alone')

@@ -6,6 +6,7 @@ import os
 import threading
 
 import pytest
+from support.client import in_thread
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT
 from support.interrupt import EVENTS, each_step
 
@@ -155,6 +156,37 @@ def test_interrupt_amid_take(length, count, events):
         numbers = [number for _, number in taken(queue)]
         if numbers != list(range(count + 1, length)) or queue.is_waiting():
             return repr(numbers)
+    assert each_step(run, files=(os.path.join('protocol', 'send_queue.py'),), events=(events,)) > 0
+
+
+def test_totals_of_many_threads(queue):
+    """None is lost, whoever else queues, and the list of numbers stays short."""
+    def send():
+        for _ in range(1000):
+            queue.queue_message(BINARY, b'123', False)
+            queue.totals()
+    threads = [in_thread(send) for _ in range(4)]
+    for thread in threads:
+        thread.join()
+    assert queue.totals() == (12000, 0) and queue.queued_messages == 12000
+    assert len(queue._messages_in.parts) <= 2 * SHORT
+    assert len(taken(queue)) == 4000 and queue.queued_messages == 0
+
+
+@pytest.mark.parametrize('events', EVENTS)
+def test_interrupt_amid_queue_message(events):
+    """What counts is there, and what is there counts."""
+    def run(step):
+        queue = SendQueue()
+        queue._messages_in.parts[:] = [1] * 2 * SHORT
+        try:
+            with step:
+                queue.queue_message(TEXT, b'x', False)
+                queue.totals()
+        except KeyboardInterrupt:
+            pass
+        if queue.queued_messages != 2 * SHORT + len(queue.pending):
+            return repr(queue.totals())
     assert each_step(run, files=(os.path.join('protocol', 'send_queue.py'),), events=(events,)) > 0
 
 
