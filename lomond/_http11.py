@@ -39,8 +39,12 @@ _PREFACE = (0x50,), (0x52,), (0x49,)                                    # RFC 91
 _REASON_PHRASES = {
     101: 'Switching Protocols', 200: 'OK', 204: 'No Content', 301: 'Moved Permanently', 302: 'Found',
     307: 'Temporary Redirect', 308: 'Permanent Redirect', 400: 'Bad Request', 401: 'Unauthorized',
-    403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 426: 'Upgrade Required',
-    429: 'Too Many Requests', 500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable'}
+    403: 'Forbidden', 404: 'Not Found', 405: 'Method Not Allowed', 408: 'Request Timeout',
+    426: 'Upgrade Required', 429: 'Too Many Requests', 431: 'Request Header Fields Too Large', 500: 'Internal Server Error', 502: 'Bad Gateway', 503: 'Service Unavailable'}
+
+
+class HeadTooLarge(CriticalProtocolError):
+    """A header block does not end within the limit."""
 
 
 class HeadReader(object):
@@ -95,7 +99,7 @@ class HeadReader(object):
             match = _HEAD_END.search(buffer, max(known - 2, 0))
             end = match.end() if match else len(buffer)
             if self._skipped_size + end > self._limit:
-                raise CriticalProtocolError('header block is above {} KiB ({} bytes{})'.format(
+                raise HeadTooLarge('header block is above {} KiB ({} bytes{})'.format(
                     self._limit // 1024, self._limit,
                     ', with the informational answers before it' if self._skipped else ''))
             if not match:
@@ -323,7 +327,7 @@ def check_header(name, value):
             escape(name), escape(bad.group()), bad.start()))
 
 
-def encode_answer(status, headers=(), body=b''):
+def encode_answer(status, headers=(), body=b'', is_head=False):
     """Make an answer of a server.
 
     ``Content-Length`` and ``Connection: close`` are added unless they are given or the
@@ -332,22 +336,39 @@ def encode_answer(status, headers=(), body=b''):
     :param status: int, 100-599
     :param headers: pairs (name, value) of text or bytes, sent in this order
     :param body: bytes
+    :param is_head: true for the answer to ``HEAD``, which comes without its body
     :returns: bytes
     :raises TypeError: for a header that is neither
     :raises ValueError: for another status, or a header that :func:`check_header`
         refuses
     """
+    headers = complete_headers(status, headers, body)
+    head = encode_head('HTTP/1.1 {} {}'.format(status, reason_phrase(status)).encode('ascii'), headers)
+    return head if is_head else head + body
+
+
+def reason_phrase(status):
+    """Return the words for a status, as text; empty if they are not known."""
+    return _REASON_PHRASES.get(status, '')
+
+
+def complete_headers(status, headers, body):
+    """Return the headers of an answer; arguments and errors of :func:`encode_answer`.
+
+    :returns: a list of pairs of bytes
+    """
     if not isinstance(status, integer_types) or not 100 <= status <= 599:
         raise ValueError('status is {!r}; a number from 100 to 599 is allowed'.format(status))
-    pairs = [(to_octets('header name', name), value) for name, value in headers]
+    pairs = [(to_octets('header name', name), to_octets('value of header', value)) for name, value in headers]
+    for name, value in pairs:
+        check_header(name, value)
     given = set(name.lower() for name, _ in pairs)
     if status >= 200:
         if status not in (204, 304) and not given & {b'content-length', b'transfer-encoding'}:
-            pairs.append((b'Content-Length', text_type(len(body))))
+            pairs.append((b'Content-Length', text_type(len(body)).encode('ascii')))
         if b'connection' not in given:
             pairs.append((b'Connection', b'close'))
-    line = 'HTTP/1.1 {} {}'.format(status, _REASON_PHRASES.get(status, ''))
-    return encode_head(line.encode('ascii'), pairs) + body
+    return pairs
 
 
 def encode_head(first_line, pairs):

@@ -19,6 +19,7 @@ TCHAR = "[!#-'*+.0-9A-Z^-z|~-]"         # spelt out it takes 2 ms more to compil
 # A number as everybody writes it.  int() would also take '+101', '1_01', ' 101' and,
 # before it refuses (4300 digits, from 3.11 on), spend quadratic time on long ones.
 _STATUS_CODE = Pattern('(?:0|[1-9][0-9]{0,8})\\Z')
+_ABSOLUTE = Pattern('(?i)https?://[^/]*')
 _QUOTES = Pattern('(?s)\\\\.|"')
 
 
@@ -214,10 +215,10 @@ class Response(Head):
 
 
 class Request(Head):
-    """The head of an HTTP request (RFC 7230, 3), as a server of :mod:`lomond.testing`
-    has got it.
+    """The head of an HTTP request (RFC 7230, 3), as a server has got it.
 
-    Nothing changes it once it is handed out, so any thread may read it.
+    Nothing but the program (``context``) changes it once it is handed out, so any
+    thread may read it.
 
     :param header_data: bytes or bytearray: request line, header lines, a blank line;
         whatever they are, nothing is raised
@@ -232,9 +233,23 @@ class Request(Head):
 
         text such as ``/path?query``.
 
+    .. attribute:: path
+
+        text: the target without its query; percent-encoded, as it came.
+
+    .. attribute:: query
+
+        text: what follows the first ``?`` of the target, as it came; empty if there is
+        none.
+
     .. attribute:: http_ver
 
         text such as ``HTTP/1.1``.
+
+    .. attribute:: context
+
+        A dict for the program: what its ``on_request`` has found out for its handler,
+        such as who has logged in.
     """
 
     def __init__(self, header_data):
@@ -243,6 +258,10 @@ class Request(Head):
         if len(parts) != 3:
             parts = ['', '', '']
         self.method, self.target, self.http_ver = parts
+        path, _, self.query = self.target.partition('?')
+        absolute = _ABSOLUTE.match(path)        # RFC 9112, 3.2.2: to be taken from anybody
+        self.path = path if absolute is None else path[absolute.end():] or '/'
+        self.context = {}
 
 
 def _to_text(data):

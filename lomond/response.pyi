@@ -1,6 +1,6 @@
 # Types of lomond.response.
 
-from typing import Final, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 _T = TypeVar("_T")
 
@@ -32,4 +32,7 @@ class Response(Head):
 class Request(Head):
     method: str
     target: str
+    path: str
+    query: str
     http_ver: str
+    context: dict[Any, Any]

@@ -54,7 +54,7 @@ class Deadlines(object):
     by any thread.  ``send_timeout`` and ``stalled_at`` are stored by others: what the
     loop has to write, and the peer does not take, has a deadline, too.
 
-    :param float poll: seconds between two Polls, above 0
+    :param float poll: seconds between two Polls, above 0; None for no Polls
     :param ping_rate: seconds between two pings; None or 0 for no pings
     :param ping_timeout: seconds without a pong, or any other byte, after a ping; None
         or 0 for no limit
@@ -67,7 +67,7 @@ class Deadlines(object):
                  'finished_at', 'send_timeout', 'stalled_at', 'looked_at')
 
     def __init__(self, poll=5.0, ping_rate=30.0, ping_timeout=None, close_timeout=30.0):
-        self.poll = min(poll, ENDLESS)
+        self.poll = None if poll is None else min(poll, ENDLESS)
         self.ping_rate = time_limit(ping_rate)
         self.ping_timeout = time_limit(ping_timeout)
         self.close_timeout = time_limit(close_timeout)
@@ -83,10 +83,15 @@ class Deadlines(object):
         self.stalled_at = None      # when the peer last took something, while a write is blocked
         self.looked_at = None       # when the loop last looked whether it has taken something
 
-    def start(self, now):
-        """Start, at Ready: the first Poll and the first ping are due at once."""
-        self.next_poll = now
+    def start(self, now, ping_at_once=True):
+        """Start, at Ready: the first Poll is due at once.
+
+        :param ping_at_once: if true, so is the first ping; else after ``ping_rate``
+        """
+        self.next_poll = None if self.poll is None else now
         self.next_ping = now if self.ping_rate else None
+        if self.ping_rate and not ping_at_once:
+            self.next_ping = now + max(self.ping_rate, LEAST_RATE)
         self.last_received = now
 
     def polled(self, now):

@@ -130,6 +130,8 @@ class Driver(object):
         self.lifecycle = Lifecycle(
             core, deadlines, self.clock, self.writer.try_flush, open_deadline, open_reason,
             send_timeout, hooks.on_ready, hooks.on_rejected, self.writer)
+        if core.handshake is not None and core.handshake.outcome is not None:
+            self.reader.begin()
         self.loop_ident = get_ident()   # the thread that iterates the events
         self._fork = fork_id()
         self._deadlines = deadlines
@@ -307,11 +309,15 @@ class Driver(object):
                     lifecycle.stream_ended(reader.end, writer.error, writer.reset)
                     return
                 if lifecycle.ready_at is None or deadlines.due(now) is not None:
+                    is_ending = lifecycle.is_ending
                     for event in lifecycle.on_idle(now):
                         yield event
                         self.loop_ident = get_ident()       # as below
                     if lifecycle.ending is not None:
                         return
+                    if lifecycle.is_ending != is_ending:    # a late client was given an answer
+                        now = clock()
+                        continue
                 if core.send_queue.is_waiting():
                     writer.try_flush()
                 deadlines.stalled_at = writer.stalled_at and writer.stalled_since()

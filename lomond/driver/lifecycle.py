@@ -10,11 +10,12 @@ The end is a record: :attr:`Lifecycle.ending` is ``(reason, graceful, error)``, 
 ``Disconnected`` will say.  Every reason is made in this module, except those of
 connecting.
 
-Client and server differ in two ways.  The server ends TCP first (RFC 6455, 7.1.1): when
+Client and server differ in three ways.  The server ends TCP first (RFC 6455, 7.1.1): when
 both close frames are through, or the answer of a refusal is out, it ends its direction,
 and reads until the client ends the other one, for at most LINGER_WAIT; closing at once
 would discard what the client has sent meanwhile, and the reset of that can destroy what
-it was sent.  And each side blames the other one in its own words.
+it was sent.  It sends its first ping after ``ping_rate``, not at once.  And each side
+blames the other one in its own words.
 
 Knows nothing of: streams, sockets, locks, how a connection came about.
 """
@@ -73,9 +74,10 @@ class Lifecycle(object):
     :ivar retry_at: when the driver tries a blocked write again (monotonic), or None
     """
 
-    __slots__ = ('ending', 'again', 'response', 'ready_at', 'is_ending', 'stopped', 'retry_at', '_core',
-                 '_times', '_clock', '_flush', '_deadline', '_deadline_reason', '_send_timeout', '_on_ready',
-                 '_on_rejected', '_ends_first', '_fin_is_sent', '_body_is_awaited', '_give_up_at', '_writer')
+    __slots__ = ('ending', 'again', 'response', 'ready_at', 'is_ending', 'stopped', 'refused', 'retry_at',
+                 '_core', '_times', '_clock', '_flush', '_deadline', '_deadline_reason', '_send_timeout',
+                 '_on_ready', '_on_rejected', '_ends_first', '_fin_is_sent', '_body_is_awaited',
+                 '_give_up_at', '_writer', '_refusal')
 
     def __init__(self, core, times, clock, flush, open_deadline=None, open_reason='',
                  send_timeout=None, on_ready=None, on_rejected=None, writer=None):
@@ -85,6 +87,7 @@ class Lifecycle(object):
         self.ready_at = None
         self.is_ending = False          # our direction is to be ended once all is written
         self.stopped = None             # the reason of a forced end; one store, by any thread
+        self.refused = None             # (status, reason) of :meth:`refuse`; one store, by any thread
         self.retry_at = None
         self._core = core
         self._times = times
@@ -100,6 +103,7 @@ class Lifecycle(object):
         self._fin_is_sent = False
         self._body_is_awaited = False
         self._give_up_at = None         # when to stop looking for the answer to close()
+        self._refusal = None            # the reason of the end, after an answer that nobody asked for
 
     # -- time
 
@@ -192,7 +196,7 @@ class Lifecycle(object):
                 'socket fail; the peer took nothing for {}s (send_timeout)', times.send_timeout))
 
     def _end_cleanly(self, now, idle):
-        self.ending = ('closed', True, None)
+        self.ending = ('closed', True, None) if self._refusal is None else (self._refusal, False, None)
 
     _STEPS = {deadlines.POLL: _poll, deadlines.PING: _ping,
               deadlines.PING_TIMEOUT: _ping_timed_out, deadlines.CLOSE_TIMEOUT: _close_timed_out,
@@ -214,7 +218,7 @@ class Lifecycle(object):
                     self.ending = ('closed', False, None)
                     return False
             self.ready_at = self._clock()
-            self._times.start(self.ready_at)
+            self._times.start(self.ready_at, ping_at_once=not self._ends_first)
             self._times.send_timeout = self._send_timeout
             self._deadline = None
         elif name == 'rejected':
@@ -234,13 +238,15 @@ class Lifecycle(object):
             if not self._ends_first:
                 self.ending = ('closed', True, None)
             else:
-                self.is_ending = True
                 if name == 'closed':
+                    self.is_ending = True
                     self._times.finished_at = self._clock()
-                elif self._send_timeout is not None:
-                    self._deadline = self._clock() + self._send_timeout
+                else:
+                    self._end_after_answer()
         elif name == 'protocol_error':
-            if self.ready_at is None:
+            if self.ready_at is None and self._ends_first:
+                self._end_after_answer('disconnected; ' + event.error)
+            elif self.ready_at is None:
                 self.ending = ('disconnected; ' + event.error, False, None)
             else:
                 self._times.failed_at = self._clock()
@@ -255,6 +261,35 @@ class Lifecycle(object):
         """End the connection without a close frame; from any thread."""
         if self.stopped is None:
             self.stopped = reason
+
+    def refuse(self, status, reason):
+        """Answer with this status if the opening handshake is not complete; from any
+        thread, which then wakes the loop.
+
+        :param status: 503, or what else
+            :func:`~lomond.protocol.handshake.encode_refusal` makes
+        :param reason: the reason of ``Disconnected``
+        """
+        self.refused = status, reason
+
+    def _answer(self, status, reason):
+        """Send an answer without having got a whole request.
+
+        A client that has sent nothing gets none: it does not wait for one.
+        """
+        if self._ends_first and self._times.last_received is not None and self._core.refuse(status):
+            self._end_after_answer(reason)
+        else:
+            self.ending = (reason, False, None)
+
+    def _end_after_answer(self, reason=None):
+        """End our direction as soon as the answer of a refusal is written.
+
+        :param reason: of the end; None if it is a good one
+        """
+        self.is_ending = True
+        self._refusal = reason
+        self._deadline = None if self._send_timeout is None else self._clock() + self._send_timeout
 
     def end_as_told(self):
         """End with the reason of :meth:`stop`."""
@@ -278,8 +313,7 @@ class Lifecycle(object):
         The answer of a refusal has a time limit of its own, which also holds for a
         client that never stops sending.
         """
-        if self._core.state is states.REJECTED and self._deadline is not None and (
-                now >= self._deadline):
+        if self._deadline is not None and now >= self._deadline:
             self._give_up_answer()
 
     def writes_on(self, end, write_error):
@@ -307,7 +341,11 @@ class Lifecycle(object):
         :returns: a generator of events
         """
         core = self._core
-        if core.state is states.REJECTED and self.response is None and not self._body_is_awaited:
+        if self.refused is not None and core.state is states.CONNECTING:
+            self._answer(*self.refused)
+            return
+        if core.state is states.REJECTED and self.response is None and not (
+                self._body_is_awaited or self.is_ending):
             self._body_is_awaited = True
             limit = now + BODY_WAIT
             self._deadline = limit if self._deadline is None else min(limit, self._deadline)
@@ -320,10 +358,10 @@ class Lifecycle(object):
 
     def _on_deadline(self):
         core = self._core
-        if core.state is not states.REJECTED:
-            self.ending = (self._deadline_reason, False, None)
-        elif self.is_ending:
+        if self.is_ending:
             self._give_up_answer()
+        elif core.state is not states.REJECTED:
+            self._answer(408, self._deadline_reason)
         else:
             self._deadline = None
             core.finish_body()
@@ -351,7 +389,9 @@ class Lifecycle(object):
         error = end or reset
         if isinstance(write_error, SendTimeout):
             error = write_error
-        if core.state.ends_graceful and not isinstance(error, SendTimeout):
+        if self._refusal is not None and not isinstance(error, SendTimeout):
+            self.ending = (self._refusal, False, None)
+        elif core.state.ends_graceful and not isinstance(error, SendTimeout):
             self.ending = ('closed', True, None)
         elif core.state is states.FAILED:
             self.ending = ('disconnected; ' + core.failure, False, None)

@@ -38,7 +38,7 @@ import itertools
 
 from .. import errors
 from .._compat import text_type, to_bytes
-from .._http11 import BodyReader
+from .._http11 import BodyReader, HeadTooLarge
 from ..compression import Deflate
 from ..events import Closed, Closing, Event, Ping, Pong, ProtocolError
 from ..opcode import Opcode
@@ -79,7 +79,7 @@ class Connection(states.Progress):
     :param handshake: a :class:`~lomond.protocol.handshake.ClientHandshake` or
         :class:`~lomond.protocol.handshake.ServerHandshake`; if None, the connection is
         already open
-    :param bytes initial: bytes that arrived earlier (after a proxy's answer, or with
+    :param bytes initial: bytes that arrived earlier (after a proxy's answer, or behind
         the request that a WSGI server has parsed)
     :param max_message_size: most bytes of one message, after inflating; None for no
         limit
@@ -89,6 +89,9 @@ class Connection(states.Progress):
     :param str subprotocol: the agreed subprotocol, if the connection is already open
     :param stream_from: a message whose first frame has a larger payload (bytes on the
         wire), or is not final, comes in parts; if None, messages come whole
+    :param outcome: instead of a handshake, the
+        :class:`~lomond.protocol.handshake.Outcome` for a request that another server
+        (WSGI) has read; its event is the first one, and its ``reply`` is queued
     """
 
     # More than 30 fields would make the dict of each connection 1.6 KB on 3.11 and
@@ -101,7 +104,7 @@ class Connection(states.Progress):
 
     def __init__(self, role, handshake=None, initial=b'',
                  max_message_size=DEFAULT_MAX_MESSAGE_SIZE, deflate=None, compression=None,
-                 subprotocol=None, stream_from=None):
+                 subprotocol=None, stream_from=None, outcome=None):
         super(Connection, self).__init__()
         # The loop writes these before the state moves; others read them afterwards: no
         # lock.
@@ -116,6 +119,9 @@ class Connection(states.Progress):
         #: lock.
         self.encode = self._encoder.encode
         self.role = role
+        if outcome is not None:
+            from .handshake import Judged
+            handshake = Judged(outcome)
         self.handshake = handshake
         self.max_message_size = max_message_size
         self.stream_from = stream_from
@@ -223,7 +229,8 @@ class Connection(states.Progress):
     def resume(self, received_time=None, now=None):
         """Like :meth:`buffer_updated`, without new bytes.
 
-        For ``initial``, and for a body that :meth:`finish_body` has ended.
+        For ``initial``, for ``outcome``, and for a body that :meth:`finish_body` has
+        ended.
         """
         return self.buffer_updated(None, received_time, now)
 
@@ -263,6 +270,20 @@ class Connection(states.Progress):
     def finish_body(self):
         """Stop waiting for the body of a rejection; :meth:`resume` yields its event."""
         self.body_over = True
+
+    def refuse(self, status):
+        """Refuse the client before its request is complete; for the driver.
+
+        The answer is queued; what the client sends from now on is dropped.
+
+        :param status: 408 or 503
+        :returns: False if it is too late for that
+        """
+        if self.state is not states.CONNECTING or self.move(states.REJECT) is not states.REJECTED:
+            return False
+        from .handshake import encode_refusal
+        self.send_queue.queue(None, encode_refusal(status))
+        return True
 
     # -- replies
 
@@ -338,7 +359,7 @@ class Connection(states.Progress):
         """Start the closing handshake, or answer the peer's (RFC 6455, 7.1.2).
 
         The state moves at once; this never waits.  After the peer's close frame its
-        code is echoed, whatever is given here.  Before Ready it ends the connection.
+        code is echoed, by a server with its reason, whatever is given here.  Before Ready it ends the connection.
 
         :param code: a close code that may be sent; None for an empty close frame
         :param reason: text, or bytes of UTF-8; cut to 123 bytes
@@ -362,7 +383,7 @@ class Connection(states.Progress):
         """Return the payload of our one close frame; None if it is not due."""
         request, state = self.close_request, self.state_of_close()
         if state is states.ECHOED:
-            return encode_close_payload(self.close_code)
+            return encode_close_payload(*self._echo())
         return request.payload if self.was_open and state is not states.DISCONNECTED else None
 
     def finish_close(self):
@@ -406,7 +427,11 @@ class Connection(states.Progress):
         if state is states.FAILED and self.failure_close is not None:
             self.queue_close(*self.failure_close)
         elif state is states.REMOTE_CLOSING:
-            self.queue_close(self.close_code)
+            self.queue_close(*self._echo())
+
+    def _echo(self):
+        """Return code and reason of the echo: browsers show what a server's one has."""
+        return self.close_code, self.close_reason if self.role is SERVER else ''
 
     def queue_goodbye(self):
         """Queue the close frame of a driver that leaves (RFC 6455, 7.4.1).
@@ -510,11 +535,14 @@ def _shake_hands(core):
                 if core.state is not states.CONNECTING:
                     return
     except errors.CriticalProtocolError as error:
-        failure = text_type(error)
+        failure, status = text_type(error), 431 if isinstance(error, HeadTooLarge) else 400
     if failure is not None:
         if core.move(states.FAIL) is states.FAILED:
             core.request_close(states.CloseRequest(None))       # the peer does not read frames yet
             core.failure = failure
+            if core.role is SERVER:
+                from .handshake import encode_refusal
+                core.send_queue.queue(None, encode_refusal(status))
             yield _stamp(core, ProtocolError(failure, True))
         return
     event = outcome.event
@@ -552,7 +580,9 @@ def _read_head(handshake, receive_buffer):
         :class:`~lomond.protocol.handshake.Outcome`
     :raises CriticalProtocolError: if the bytes are not HTTP, or the head is too large
     """
-    outcome = None
+    outcome = handshake.outcome
+    if outcome is not None:             # of a request that somebody else has read
+        yield outcome
     while outcome is None:
         data = receive_buffer.take()
         if data:

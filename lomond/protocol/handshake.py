@@ -9,8 +9,9 @@ import binascii
 import os
 
 from .. import constants
-from .._compat import Pattern, error_text, text_type
-from .._http11 import HeadReader, check_header, encode_answer, encode_head, to_octets
+from .._compat import BYTES_LIKE, Pattern, error_text, integer_types, text_type, to_bytes, to_text
+from .._http11 import (
+    HeadReader, check_header, complete_headers, encode_answer, encode_head, reason_phrase, to_octets)
 from ..constants import WS_KEY, WS_VERSION
 from ..errors import HandshakeError
 from ..events import Ready, Rejected
@@ -25,6 +26,12 @@ _KEY = Pattern('[A-Za-z0-9+/]{22}==\\Z')
 _UPGRADE = (('Upgrade', 'websocket'), ('Connection', 'close, Upgrade'))
 #: The headers of a request that are sent once, and that the caller may replace.
 REPLACEABLE = {b'host': b'Host', b'user-agent': b'User-Agent', b'origin': b'Origin'}
+_LENGTH = Pattern('[0-9]+\\Z')
+#: What a program cannot set in a 101: we do.
+_OURS = frozenset((b'upgrade', b'connection', b'sec-websocket-accept', b'sec-websocket-protocol',
+                   b'sec-websocket-extensions', b'content-length', b'transfer-encoding'))
+#: Seconds after which a client may try again, after a 503.
+_RETRY_AFTER = '5'
 _HTTP_VERSION = Pattern('HTTP/[0-9][.][0-9]\\Z')
 
 
@@ -108,14 +115,26 @@ class Outcome(object):
     ``surplus``: bytes that came after the head.  ``protocol``: text or None.
     ``extensions``: set of text.  ``compression``: the agreed parameters of
     permessage-deflate, or None.
-    ``reply``: bytes that a server has to send.
+    ``reply``: bytes that a server has to send.  ``status``, ``headers``, ``body``: what
+    they consist of: int, pairs of bytes, bytes (none for ``HEAD``).
     """
 
-    __slots__ = ('event', 'surplus', 'protocol', 'extensions', 'compression', 'reply')
+    __slots__ = ('event', 'surplus', 'protocol', 'extensions', 'compression', 'reply', 'status', 'headers',
+                 'body')
 
-    def __init__(self, event, surplus, protocol, extensions, compression, reply=b''):
-        self.event, self.surplus, self.reply = event, surplus, reply
+    def __init__(self, event, surplus, protocol, extensions, compression, status=101, headers=(), body=b''):
+        self.event, self.surplus = event, surplus
         self.protocol, self.extensions, self.compression = protocol, extensions, compression
+        self.status, self.headers, self.body, self.reply = status, headers, body, b''
+
+
+class Judged(object):
+    """Takes the place of a handshake whose outcome is known already."""
+
+    __slots__ = ('outcome', 'compression')
+
+    def __init__(self, outcome):
+        self.outcome, self.compression = outcome, outcome.compression
 
 
 class ClientHandshake(object):
@@ -131,6 +150,8 @@ class ClientHandshake(object):
     that owns this one.  ``compression`` is the result of :meth:`negotiate`: the
     parameters of permessage-deflate, or None.
     """
+
+    outcome = None                      # not known before bytes have come
 
     def __init__(self, key, protocols=(), deflate=None, on_response=None, process_extensions=None):
         self.compression = None
@@ -233,8 +254,30 @@ class _Refusal(HandshakeError):
         self.headers = headers
 
 
+def _refusal(status, reason, headers=()):
+    """Return the arguments of ``encode_answer`` for a refusal in words."""
+    headers = (('Content-Type', 'text/plain; charset=utf-8'),) + tuple(headers)
+    if status == 503:
+        headers += (('Retry-After', _RETRY_AFTER),)
+    return status, headers, (reason + '\n').encode('utf-8')
+
+
+def encode_refusal(status, reason=None):
+    """Make the answer of a server that has not read, or not understood, the request.
+
+    :param status: 400, 408, 431, 500 or 503 (which says when to try again)
+    :param reason: text, the body; None for the usual words of the status
+    :returns: bytes
+    """
+    return encode_answer(*_refusal(status, reason or reason_phrase(status)))
+
+
 class ServerHandshake(object):
     """Reads, checks and answers one request (RFC 6455, 4.2).
+
+    Refusals go in this order: 400 (not HTTP, a bad request line or header, a body), 405,
+    403 (``origins``), what ``on_request`` says, 404 (``paths``), 426, and 400 for the
+    rest of RFC 6455, 4.2.1.  Without ``asks_all``, ``on_request`` comes last.
 
     :param protocols: texts: the subprotocols this server has
     :param deflate: the :class:`~lomond.compression.Deflate` to agree to; None for no
@@ -243,11 +286,23 @@ class ServerHandshake(object):
         returns None: accept; ``(status, [(name, value)..], body)``: answer with that;
         ``('accept', protocol or None, [(name, value)..])``: accept with this
         subprotocol and these further headers.  It is dropped with the outcome.
-        ``compression``: as in :class:`ClientHandshake`
+    :param origins: which web pages may connect: what
+        :func:`~lomond.protocol.origins.check_origins` returns
+    :param paths: a container of text: the paths that there are; None for all
+    :param asks_all: if true, ``on_request`` is asked about every ``GET`` and ``HEAD``
+        that is good HTTP; None from it means to go on.  If it raises, or returns what
+        cannot be sent, the answer is 500
+    :param on_error: callable(request), called while that exception is being handled
+
+    ``compression``: as in :class:`ClientHandshake`
     """
 
-    def __init__(self, protocols=(), deflate=None, on_request=None):
+    outcome = None
+
+    def __init__(self, protocols=(), deflate=None, on_request=None, origins='*', paths=None, asks_all=False,
+                 on_error=None):
         self._protocols, self._deflate, self._on_request = tuple(protocols), deflate, on_request
+        self._origins, self._paths, self._asks_all, self._on_error = origins, paths, asks_all, on_error
         self._reader, self.compression = HeadReader(kind='request'), None
 
     def receive(self, data):
@@ -261,19 +316,21 @@ class ServerHandshake(object):
         surplus, self._reader = self._reader.surplus, None      # with its buffer
         return self._judge(Request(head), surplus)
 
-    def from_parts(self, method, target, headers):
+    def from_parts(self, method, target, headers, version='HTTP/1.1'):
         """Judge a request that another server (WSGI) has read.
 
         :param method: text or bytes
         :param target: text or bytes: path and query
         :param headers: pairs (name, value) of text (each character an octet) or bytes
+        :param version: text or bytes, as in the request line
         :returns: :class:`Outcome`
         :raises TypeError: for anything else
         """
-        method, target = to_octets('method', method, 'latin-1'), to_octets('target', target, 'latin-1')
+        parts = [to_octets(what, value, 'latin-1') for what, value in (
+            ('method', method), ('target', target), ('version', version))]
         defect = None
-        lines = [method + b' ' + target + b' HTTP/1.1']
-        if _BAD_IN_TARGET.search(method + target):
+        lines = [b' '.join(parts)]
+        if _BAD_IN_TARGET.search(b''.join(parts)):
             lines, defect = [b''], 'request line has blanks or control characters'
         for name, value in headers:
             name = to_octets('header name', name, 'latin-1')
@@ -290,37 +347,90 @@ class ServerHandshake(object):
 
     def _judge(self, request, surplus):
         try:
-            self._check(request)
-            reply = self._on_request(request) if self._on_request else None
+            self._check_http(request)
+            if not self._asks_all:
+                self._check_upgrade(request)
+            self._check_origin(request)
+            reply = self._ask(request)
             if reply is not None and reply[0] != 'accept':
-                status, headers, body = reply
-                return Outcome(Rejected(request, 'request was answered with status {}'.format(status)),
-                               surplus, None, set(), None, encode_answer(status, headers, body))
+                reason = 'request was answered with status {}'.format(reply[0])
+                return self._refuse(request, surplus, reason, *reply)
+            if self._paths is not None and request.path not in self._paths:
+                raise _Refusal(404, "there is nothing at '{}'".format(escape(request.path)))
+            if self._asks_all:
+                self._check_upgrade(request)
             return self._accept(request, surplus, *(reply or ('accept', self._choose_protocol(request), ())))
         except HandshakeError as error:
             reason = error_text(error)
-            headers = (('Content-Type', 'text/plain; charset=utf-8'),) + getattr(error, 'headers', ())
-            return Outcome(Rejected(request, reason), surplus, None, set(), None, encode_answer(
-                getattr(error, 'status', 400), headers, (reason + '\n').encode('utf-8')))
+            return self._refuse(request, surplus, reason, *_refusal(
+                getattr(error, 'status', 400), reason, getattr(error, 'headers', ())))
         finally:
-            self._on_request = None
+            self._on_request = self._on_error = self._paths = None
 
-    def _check(self, request):
-        """Check the request by RFC 6455, 4.2.1, item by item."""
+    @staticmethod
+    def _refuse(request, surplus, reason, status, headers, body):
+        outcome = Outcome(Rejected(request, reason), surplus, None, set(), None, status,
+                          complete_headers(status, headers, body), body)
+        outcome.reply = encode_answer(status, headers, body, request.method == 'HEAD')
+        if request.method == 'HEAD':
+            outcome.body = b''
+        return outcome
+
+    def _check_http(self, request):
+        """Check what any server of HTTP/1.1 has to check (RFC 9112), and the method."""
         if request.defect:
             raise _Refusal(400, request.defect)
         if not (request.target and _HTTP_VERSION.match(request.http_ver)):
             raise _Refusal(400, "request line '{}' is not a method, a target and a version".format(
                 escape(request.first_line)))
-        if request.method != 'GET':
-            raise _Refusal(405, "method '{}' is not GET".format(escape(request.method)), ('Allow', 'GET'))
-        if request.http_ver < 'HTTP/1.1':
+        is_old = request.http_ver < 'HTTP/1.1'
+        if is_old and _asks_for_upgrade(request):
             raise _Refusal(400, 'version is {}; HTTP/1.1 or newer is needed'.format(request.http_ver))
-        if len(request.header_lines('host')) != 1:
-            raise _Refusal(400, '{} Host headers; one is needed'.format(len(request.header_lines('host'))))
+        hosts = len(request.header_lines('host'))
+        if hosts != 1 and not (is_old and not hosts):
+            raise _Refusal(400, '{} Host headers; one is needed'.format(hosts))
+        lengths = request.header_lines('content-length')
+        if any(not _LENGTH.match(length) for length in lengths):
+            raise _Refusal(400, "Content-Length '{}' is not a number".format(escape(','.join(lengths))))
+        if any(length.strip('0') for length in lengths) or request.get('transfer-encoding') is not None:
+            raise _Refusal(400, 'request has a body; none is allowed')
+        if request.method != 'GET' and not (self._asks_all and request.method == 'HEAD'):
+            raise _Refusal(405, "method '{}' is not GET".format(escape(request.method)),
+                           ('Allow', 'GET, HEAD' if self._asks_all else 'GET'))
+
+    def _check_origin(self, request):
+        lines = request.header_lines('origin')
+        if self._origins == '*' or not lines or not _asks_for_upgrade(request):
+            return
+        from .origins import is_allowed
+        host = ','.join(request.header_lines('host'))
+        if not is_allowed(self._origins, lines, host):
+            raise _Refusal(403, "origin '{}' is not allowed here (Host is '{}'; see origins=)".format(
+                escape(', '.join(lines)), escape(host)))
+
+    def _ask(self, request):
+        """Return the answer of ``on_request``, in a form that can be sent, or None."""
+        if self._on_request is None:
+            return None
+        if not self._asks_all:
+            return self._on_request(request)
+        try:
+            reply = self._on_request(request)
+            return reply if reply is None else _check_reply(*reply)
+        except Exception:
+            if self._on_error is not None:
+                self._on_error(request)
+        raise _Refusal(500, reason_phrase(500))
+
+    @staticmethod
+    def _check_upgrade(request):
+        """Check the request by RFC 6455, 4.2.1, item by item."""
         missing = _missing_token(request, 'Upgrade', 'websocket')
         if missing:
-            raise _Refusal(426, missing, *_UPGRADE)
+            raise _Refusal(426, missing, ('Sec-WebSocket-Version', _VERSION), *_UPGRADE)
+        if request.method != 'GET':
+            raise _Refusal(426, "method '{}' is not GET".format(escape(request.method)),
+                           ('Sec-WebSocket-Version', _VERSION), *_UPGRADE)
         missing = _missing_token(request, 'Connection', 'Upgrade')
         if missing:
             raise _Refusal(400, missing)
@@ -350,5 +460,39 @@ class ServerHandshake(object):
         if answer is not None:
             headers.append(('Sec-WebSocket-Extensions', answer))
             extensions.update(part.partition(';')[0].strip() for part in split_list(answer))
-        return Outcome(Ready(request, protocol, extensions), surplus, protocol, extensions, self.compression,
-                       encode_answer(101, headers + list(further)))
+        headers = complete_headers(101, headers + list(further), b'')
+        outcome = Outcome(Ready(request, protocol, extensions), surplus, protocol, extensions,
+                          self.compression, 101, headers)
+        outcome.reply = encode_answer(101, headers)
+        return outcome
+
+
+def _asks_for_upgrade(request):
+    """Return True if an upgrade to a WebSocket is asked for, whether or not it is
+    good."""
+    return _missing_token(request, 'Upgrade', 'websocket') is None
+
+
+def _check_reply(status, headers, body):
+    """Check what ``on_request`` has returned, all of which is sent as it is.
+
+    :returns: the same, with bytes
+    :raises TypeError, ValueError: if it cannot be sent
+    """
+    if status == 'accept':
+        protocol, further = to_text(headers), complete_headers(101, body, b'')
+        if protocol is not None and not isinstance(protocol, text_type):
+            raise TypeError('the subprotocol must be text or None, not {}'.format(type(protocol).__name__))
+        if protocol is not None and not is_token(protocol.encode('utf-8', 'replace')):
+            raise ValueError("subprotocol '{}' is not a token".format(escape(protocol)))
+        for name, _ in further:
+            if name.lower() in _OURS:
+                raise ValueError("header '{}' of a 101 is made by the server".format(escape(name)))
+        return status, protocol, further
+    if not isinstance(body, BYTES_LIKE):
+        raise TypeError('the body must be bytes, not {}'.format(type(body).__name__))
+    if not isinstance(status, integer_types) or not 200 <= status <= 599:
+        raise ValueError('status is {!r}; a number from 200 to 599 is allowed'.format(status))
+    if status in (204, 304) and body:
+        raise ValueError('an answer with status {} has no body'.format(status))
+    return int(status), complete_headers(status, headers, body), to_bytes(body)
