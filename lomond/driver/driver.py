@@ -50,7 +50,7 @@ from .._compat import OS_ERRORS, fork_id, get_ident
 from ..errors import TransportFail
 from ..events import Binary, Text
 from ..network.stream import retry_pause
-from ..protocol.states import OPENED
+from ..protocol.states import FAILED, OPENED
 from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
 from .rules import ONE_CONNECTION
@@ -113,10 +113,13 @@ class Driver(object):
     :param open_reason: the reason of ``Disconnected`` if it is not
     :param hooks: a :class:`Hooks`
     :param rules: the :class:`~lomond.driver.rules.LoopRules` of the loop
+    :param read_ahead: most bytes to read while a send waits; see
+        :class:`~lomond.driver.reader.Reader`
     """
 
     def __init__(self, core, stream, deadlines, waiting, send_timeout, open_deadline=None,
-                 open_reason='', hooks=Hooks(), rules=ONE_CONNECTION):  # noqa: B008 - it is never changed
+                 open_reason='', hooks=Hooks(), rules=ONE_CONNECTION, # noqa: B008 - never changed
+                 read_ahead=None):
         self.core = core
         self.stream = stream
         self.clock = waiting.monotonic
@@ -126,7 +129,7 @@ class Driver(object):
         self._proxy = proxy
         self.writer = Writer(core, stream, proxy(self), send_timeout, hooks.on_sent,
                              hooks.on_reply, rules)
-        self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received, rules)
+        self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received, rules, read_ahead)
         self.lifecycle = Lifecycle(
             core, deadlines, self.clock, self.writer.try_flush, open_deadline, open_reason,
             send_timeout, hooks.on_ready, hooks.on_rejected, self.writer)
@@ -369,7 +372,8 @@ class Driver(object):
             return
         core.finish_close()
         if not core.was_open:
-            lifecycle.stop('closed')
+            if core.state is not FAILED:    # then an answer may be on its way
+                lifecycle.stop('closed')
         elif request.session_time is not None and lifecycle.ready_at is not None:
             self._deadlines.closed_at = lifecycle.ready_at + request.session_time
 

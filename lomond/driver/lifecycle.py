@@ -10,12 +10,12 @@ The end is a record: :attr:`Lifecycle.ending` is ``(reason, graceful, error)``, 
 ``Disconnected`` will say.  Every reason is made in this module, except those of
 connecting.
 
-Client and server differ in three ways.  The server ends TCP first (RFC 6455, 7.1.1): when
-both close frames are through, or the answer of a refusal is out, it ends its direction,
-and reads until the client ends the other one, for at most LINGER_WAIT; closing at once
-would discard what the client has sent meanwhile, and the reset of that can destroy what
-it was sent.  It sends its first ping after ``ping_rate``, not at once.  And each side
-blames the other one in its own words.
+Client and server differ in three ways.  The server ends TCP first (RFC 6455, 7.1.1):
+when both close frames are through, or the answer of a refusal is out, it ends its
+direction, and reads until the client ends the other one, for at most LINGER_WAIT;
+closing at once would discard what the client has sent meanwhile, and the reset of that
+can destroy what it was sent.  It sends its first ping after ``ping_rate``, not at once.
+And each side blames the other one in its own words.
 
 Knows nothing of: streams, sockets, locks, how a connection came about.
 """

@@ -47,6 +47,7 @@ class Reader(object):
     :param waiting: monotonic and epoch clock
     :param on_received: called with the number of bytes of each read, or None
     :param rules: the :class:`~lomond.driver.rules.LoopRules` of the loop
+    :param read_ahead: most bytes that the backlog keeps; None for BACKLOG_LIMIT
 
     :ivar reads: how many reads in a row have found something, without a wait between
         them
@@ -57,10 +58,10 @@ class Reader(object):
     """
 
     __slots__ = ('reads', 'end', 'end_was_fed', 'parts', 'on_received', '_core', '_stream',
-                 '_deadlines', '_waiting', '_kept', '_had_room', '_in_vain', '_rules')
+                 '_deadlines', '_waiting', '_kept', '_had_room', '_in_vain', '_rules', '_read_ahead')
 
     def __init__(self, core, stream, deadlines, waiting, on_received=None,
-                 rules=ONE_CONNECTION):
+                 rules=ONE_CONNECTION, read_ahead=None):
         self.reads = 0
         self.end = None
         self.end_was_fed = False
@@ -74,6 +75,7 @@ class Reader(object):
         self._had_room = False          # the newest read left room in the buffer
         self._in_vain = 0               # looks for more that found nothing, in a row
         self._rules = rules
+        self._read_ahead = read_ahead
 
     # -- how often
 
@@ -120,7 +122,8 @@ class Reader(object):
         core, events = self._core, None
         if self.parts:
             data, received_time = self._take()
-            events = core.receive(data, received_time, now)
+            events = (core.resume(received_time, now) if data is None else
+                      core.receive(data, received_time, now))
         elif self.end is None:
             try:
                 place = core.receive_buffer.get_buffer()
@@ -150,20 +153,31 @@ class Reader(object):
     # -- the backlog
 
     @property
+    def _limit(self):
+        return BACKLOG_LIMIT if self._read_ahead is None else self._read_ahead
+
+    def begin(self):
+        """Let the core make the events for which it needs no bytes."""
+        self.parts = collections.deque([(None, self._waiting.time())])
+        self._kept = PART_COST
+
+    @property
     def takes_more(self):
         """True while there is a point in waiting for more."""
-        return self.end is None and self._kept < BACKLOG_LIMIT
+        return self.end is None and self._kept < self._limit
 
     def put_back(self, data):
         """Keep bytes of the stream that were read before this reader existed."""
         self._keep(data, self._waiting.time())
 
-    def read_ahead(self, most=BACKLOG_LIMIT):
+    def read_ahead(self, most=None):
         """Read what can be had without waiting, and keep it.
 
-        :param most: stop after this many bytes, or a little more
+        :param most: stop after this many bytes, or a little more; None for as many as
+            the backlog may have
         """
-        most = min(self._kept + most, BACKLOG_LIMIT)
+        limit = self._limit
+        most = limit if most is None else min(self._kept + most, limit)
         if self.end is not None:
             return
         place = memoryview(bytearray(PART_SIZE))
@@ -171,7 +185,7 @@ class Reader(object):
         try:
             while self._kept < most:
                 is_kept = False
-                count = self._stream.recv_into(place)
+                count = self._stream.recv_into(place[:limit - self._kept])
                 if count is None:
                     is_kept = True
                     return
@@ -207,7 +221,7 @@ class Reader(object):
 
     def _take(self):
         part = self.parts.popleft()
-        self._kept -= len(part[0]) + PART_COST
+        self._kept -= len(part[0] or b'') + PART_COST
         return part
 
     def close(self):

@@ -124,10 +124,12 @@ class Steps(object):
         self._core.check_send()
         self._core.send_queue.queue_message(opcode, payload, compress)
         driver = self._driver
-        if driver is not None:
+        if driver is None:
+            self.wake()
+        else:
             driver.writer.try_flush()
-            if driver.writer.wants_write():     # to wake the loop for nothing is dear
-                self.wake()
+            if driver.writer.has_left():
+                self.wake()                 # the loop writes the rest; to wake it for nothing is dear
         return self.queued
 
     @property

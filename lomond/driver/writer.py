@@ -172,6 +172,10 @@ class Writer(object):
         self._loop_waits = bool(self._taken)
         return not (self._loop_waits or self._core.send_queue.is_waiting() or self.has_tail())
 
+    def has_left(self):
+        """Return True if something is left to write, now or by one who is writing."""
+        return self._core.send_queue.is_waiting() or self.has_tail() or bool(self._stream.is_buffered)
+
     def has_tail(self):
         """Return True if part of a reply or message could not be written yet."""
         return len(self.tail) > 0 or self.chunks is not None

@@ -38,7 +38,7 @@ import itertools
 
 from .. import errors
 from .._compat import text_type, to_bytes
-from .._http11 import BodyReader, HeadTooLarge
+from .._http11 import BodyReader
 from ..compression import Deflate
 from ..events import Closed, Closing, Event, Ping, Pong, ProtocolError
 from ..opcode import Opcode
@@ -359,7 +359,8 @@ class Connection(states.Progress):
         """Start the closing handshake, or answer the peer's (RFC 6455, 7.1.2).
 
         The state moves at once; this never waits.  After the peer's close frame its
-        code is echoed, by a server with its reason, whatever is given here.  Before Ready it ends the connection.
+        code is echoed, by a server with its reason, whatever is given here.  Before
+        Ready it ends the connection.
 
         :param code: a close code that may be sent; None for an empty close frame
         :param reason: text, or bytes of UTF-8; cut to 123 bytes
@@ -535,14 +536,13 @@ def _shake_hands(core):
                 if core.state is not states.CONNECTING:
                     return
     except errors.CriticalProtocolError as error:
-        failure, status = text_type(error), 431 if isinstance(error, HeadTooLarge) else 400
+        failure, reply = text_type(error), core.handshake.answer_to(error)
     if failure is not None:
         if core.move(states.FAIL) is states.FAILED:
             core.request_close(states.CloseRequest(None))       # the peer does not read frames yet
             core.failure = failure
-            if core.role is SERVER:
-                from .handshake import encode_refusal
-                core.send_queue.queue(None, encode_refusal(status))
+            if reply:
+                core.send_queue.queue(None, reply)
             yield _stamp(core, ProtocolError(failure, True))
         return
     event = outcome.event

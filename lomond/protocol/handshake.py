@@ -11,7 +11,15 @@ import os
 from .. import constants
 from .._compat import BYTES_LIKE, Pattern, error_text, integer_types, text_type, to_bytes, to_text
 from .._http11 import (
-    HeadReader, check_header, complete_headers, encode_answer, encode_head, reason_phrase, to_octets)
+    HeadReader,
+    HeadTooLarge,
+    check_header,
+    complete_headers,
+    encode_answer,
+    encode_head,
+    reason_phrase,
+    to_octets,
+)
 from ..constants import WS_KEY, WS_VERSION
 from ..errors import HandshakeError
 from ..events import Ready, Rejected
@@ -186,6 +194,11 @@ class ClientHandshake(object):
         extensions = set(extensions)
         return Outcome(Ready(response, protocol, extensions), surplus, protocol, extensions, self.compression)
 
+    @staticmethod
+    def answer_to(error):
+        """Return what to send to a peer that does not speak HTTP: nothing."""
+        return b''
+
     def check_response(self, response, process_extensions=None):
         """Check a response by the rules of RFC 6455, 4.1.
 
@@ -275,9 +288,10 @@ def encode_refusal(status, reason=None):
 class ServerHandshake(object):
     """Reads, checks and answers one request (RFC 6455, 4.2).
 
-    Refusals go in this order: 400 (not HTTP, a bad request line or header, a body), 405,
-    403 (``origins``), what ``on_request`` says, 404 (``paths``), 426, and 400 for the
-    rest of RFC 6455, 4.2.1.  Without ``asks_all``, ``on_request`` comes last.
+    Refusals go in this order: 400 (not HTTP, a bad request line or header, a body),
+    405, 403 (``origins``), what ``on_request`` says, 404 (``paths``), 426, and 400 for
+    the rest of RFC 6455, 4.2.1.  Without ``asks_all``, ``on_request`` comes last, and
+    what is not HTTP gets no answer.
 
     :param protocols: texts: the subprotocols this server has
     :param deflate: the :class:`~lomond.compression.Deflate` to agree to; None for no
@@ -315,6 +329,17 @@ class ServerHandshake(object):
             return None
         surplus, self._reader = self._reader.surplus, None      # with its buffer
         return self._judge(Request(head), surplus)
+
+    def answer_to(self, error):
+        """Return what to send if :meth:`receive` has raised: 400 or 431; only with
+        ``asks_all``.
+
+        :param error: ``CriticalProtocolError``
+        :returns: bytes
+        """
+        if not self._asks_all:
+            return b''
+        return encode_refusal(431 if isinstance(error, HeadTooLarge) else 400)
 
     def from_parts(self, method, target, headers, version='HTTP/1.1'):
         """Judge a request that another server (WSGI) has read.

@@ -22,8 +22,8 @@ _PORTS = {'http': 80, 'ws': 80, 'https': 443, 'wss': 443}
 def check_origins(origins):
     """Check what a program gave as ``origins``.
 
-    :param origins: None: those whose host and port are those of ``Host``; ``'*'``: any;
-        a list, tuple or set of text: exactly these, in any case
+    :param origins: None for those whose host and port are those of ``Host``; ``'*'``
+        for any; a list, tuple or set of text for exactly these, in any case
     :returns: None, ``'*'`` or a frozenset, for :func:`is_allowed`
     :raises TypeError: for anything else
     :raises ValueError: for an entry that is not an origin

@@ -24,6 +24,9 @@ from ..network.tls_stream import TlsStream, as_stream
 from ..protocol.connection import DEFAULT_MAX_MESSAGE_SIZE, SERVER, Connection
 from ..protocol.handshake import ServerHandshake
 
+#: How many bytes a waiting send reads ahead, if messages have no limit.
+READ_AHEAD = 1024 * 1024
+
 
 class Acceptance(object):
     """What a server agrees to on one connection, and who is told about it.
@@ -37,6 +40,10 @@ class Acceptance(object):
     :param on_request: as for :class:`~lomond.protocol.handshake.ServerHandshake`
     :param max_message_size: most bytes of one message, after inflating; None for no
         limit
+    :param handshake: a :class:`~lomond.protocol.handshake.ServerHandshake` to be used
+        instead of one of ``protocols``, ``deflate`` and ``on_request``
+    :param stream_from: like ``outcome`` and ``initial``, as for
+        :class:`~lomond.protocol.connection.Connection`
 
     :ivar core: the :class:`~lomond.protocol.connection.Connection`
     :ivar session: the session that drives it, or has done so; None before
@@ -48,12 +55,15 @@ class Acceptance(object):
     has_custom_session = False
 
     def __init__(self, protocols=(), deflate=None, on_request=None,
-                 max_message_size=DEFAULT_MAX_MESSAGE_SIZE):
+                 max_message_size=DEFAULT_MAX_MESSAGE_SIZE, handshake=None, stream_from=None,
+                 outcome=None, initial=b''):
         self.session = None
         self.request = None
+        if outcome is None and handshake is None:
+            handshake = ServerHandshake(protocols, deflate, on_request)
         self.core = Connection(
-            SERVER, ServerHandshake(protocols, deflate, on_request),
-            max_message_size=max_message_size, deflate=deflate)
+            SERVER, handshake, initial, max_message_size=max_message_size, deflate=deflate,
+            stream_from=stream_from, outcome=outcome)
 
     def begin(self, session):
         """Note that the session has begun."""
@@ -95,6 +105,7 @@ class AcceptedSession(Steps):
         self._acceptance = acceptance   # dropped at the end: no reference cycle stays
         self._sock = sock
         self._ssl_context = ssl_context
+        self._refused = None            # arguments of Lifecycle.refuse(); one store, by any thread
         self._tls_wants = None          # what the TLS handshake waits for, while it goes on
         self.stream = None
         self.is_connected = False
@@ -105,7 +116,7 @@ class AcceptedSession(Steps):
         """Set the times; before the first :meth:`process`.
 
         :param poll: seconds between two ``Poll`` events, above 0; the first one follows
-            ``Ready``
+            ``Ready``; None for none
         :param ping_rate: seconds between two pings; None or 0 for no pings
         :param ping_timeout: seconds without a sign of the client after a ping; None or
             0 for no limit
@@ -187,6 +198,20 @@ class AcceptedSession(Steps):
         """True once only the client's end of TCP is missing; no message will follow."""
         return self._deadlines.finished_at is not None
 
+    def refuse(self, reason, status=503):
+        """Answer with this status, unless the opening handshake is complete.
+
+        From any thread.  A client that has sent nothing of its request yet, or shakes
+        hands as TLS, gets no answer.
+
+        :param reason: the reason of ``Disconnected``
+        """
+        self._refused = status, reason
+        driver = self._driver
+        if driver is not None:
+            driver.lifecycle.refuse(status, reason)
+        self.wake()
+
     # -- the life of a connection
 
     def _live(self):
@@ -241,6 +266,8 @@ class AcceptedSession(Steps):
         """Return ``(reason, None)`` if TLS was stopped or takes too long, else None."""
         if self._stopped is not None:
             return self._stopped, None
+        if self._refused is not None:
+            return self._refused[1], None
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
             return 'disconnected; no TLS handshake within {}s (open_timeout)'.format(
                 self._open_timeout), None
@@ -253,11 +280,13 @@ class AcceptedSession(Steps):
         driver = self._driver = Driver(
             self._core, self.stream, self._deadlines, self._waiting, self._send_timeout,
             self._deadline, 'disconnected; no request within {}s (open_timeout)'.format(
-                self._open_timeout), hooks, self.rules)
+                self._open_timeout), hooks, self.rules, self._core.max_message_size or READ_AHEAD)
         self._tls_wants = None
         self.is_connected = True
         if self._stopped is not None:       # by another thread that found no driver yet
             driver.stop(self._stopped)
+        if self._refused is not None:
+            driver.lifecycle.refuse(*self._refused)
         return driver
 
     # -- the end

@@ -94,6 +94,17 @@ def test_it_does_not_read_beyond_its_limit(monkeypatch):
     assert not reader.takes_more
 
 
+@pytest.mark.parametrize('limit, kept', [(100, 100), (70000, 69800), (1 << 20, None)])
+def test_setting_of_a_server(limit, kept):
+    """Not a byte more is read: one connection that sends and never reads costs no more than this."""
+    reader = Reader(Connection(CLIENT), Endless(), Deadlines(), StandingStill(), read_ahead=limit)
+    for _ in range(3):
+        reader.read_ahead()
+    size = sum(len(data) for data, _ in reader.parts)
+    assert limit - 20 * reader_module.PART_COST < size <= limit and kept in (size, None)
+    assert not reader.takes_more
+
+
 @pytest.mark.parametrize('end, expected', [(b'', 0), (OSError(104, 'reset'), OSError)])
 def test_the_end_is_remembered_behind_what_came_before(end, expected):
     reader = make(Parts(b'\x81\x011', end, b'\x81\x012'))

@@ -52,6 +52,20 @@ def test_nothing_before_ready():
     assert Deadlines().due(1e9) is None
 
 
+def test_no_polls():
+    deadlines = started(poll=None, ping_rate=None)
+    assert deadlines.next_deadline() is deadlines.due(1e9) is None
+
+
+def test_first_ping_of_a_server():
+    deadlines = Deadlines(poll=None, ping_rate=30)
+    deadlines.start(100, ping_at_once=False)
+    assert run(deadlines, [100, 129.9, 130, 159, 160]) == [(130, PING), (160, PING)]
+    deadlines = Deadlines(poll=None, ping_rate=None)
+    deadlines.start(100, ping_at_once=False)
+    assert deadlines.next_deadline() is None
+
+
 def test_defaults():
     deadlines = Deadlines()
     assert (deadlines.poll, deadlines.ping_rate) == (5.0, 30.0)

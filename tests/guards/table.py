@@ -18,7 +18,7 @@ from support.paths import find_test
 
 Guard = collections.namedtuple('Guard', 'topic name file old new tests')
 
-TOPICS = ('close', 'limits', 'locks', 'masks', 'secrets', 'time', 'tls')
+TOPICS = ('close', 'limits', 'locks', 'masks', 'requests', 'secrets', 'time', 'tls')
 GUARDS = []
 
 
@@ -116,8 +116,11 @@ G('limits', 'an interrupted lookup does not stay registered', 'network/resolver.
   'lookup.give_up(wake, here)', 'pass',
   'resolver::interrupted_anywhere')
 G('limits', 'what is read while a send waits', 'driver/reader.py',
-  'most = min(self._kept + most, BACKLOG_LIMIT)', 'most = self._kept + most + BACKLOG_LIMIT',
+  'most = limit if most is None else min(self._kept + most, limit)', 'most = self._kept + (most or 1 << 40)',
   'backlog::it_does_not_read_beyond_its_limit')
+G('limits', 'what a server reads while a send waits', 'driver/reader.py',
+  'return BACKLOG_LIMIT if self._read_ahead is None else self._read_ahead', 'return BACKLOG_LIMIT',
+  'backlog::setting_of_a_server')
 G('limits', 'the backlog shrinks as it is consumed', 'driver/reader.py',
   'self._kept -= len(part[0]) + PART_COST', 'pass',
   'backlog::size_goes_down_as_the_backlog_is_consumed')
@@ -156,7 +159,8 @@ G('locks', 'writes of TLS are serialized', 'network/tls_stream.py',
   'self._locked(self._write, data)', 'self._write(data)',
   'tls_stream::tls_object_is_in_one_threads_hands')
 G('locks', 'an interrupt does not leave the lock taken', 'network/lock.py',
-  'if self.taken.get(0) is hold:\n            self.taken.clear()', 'if False:\n            self.taken.clear()',
+  'if self.taken.get(0) is hold:\n            self.taken.clear()',
+  'if False:\n            self.taken.clear()',
   'lock::interrupt_at_each_step', 'writer::interrupt_amid_a_send')
 G('locks', 'whoever waits for the lock waits for send_timeout at most', 'driver/writer.py',
   'if limit is not None and later >=', 'if False and later >=',
@@ -177,7 +181,8 @@ G('masks', 'the client masks its frames', 'protocol/connection.py',
   "Role('client', masks_outgoing=True,", "Role('client', masks_outgoing=False,",
   'connection::client_masks_and_server_does_not')
 G('masks', 'a masked frame of a server is refused', 'protocol/frame_parser.py',
-  '[(4, 126), (10, 127)] + _WRONG', '[(4, 126), (10, 127)] + [(6, n) for n in range(126)] + [(8, 126), (14, 127)]',
+  '[(4, 126), (10, 127)] + _WRONG',
+  '[(4, 126), (10, 127)] + [(6, n) for n in range(126)] + [(8, 126), (14, 127)]',
   'frame_parser::wrong[masked]', 'frame_parser::wrong[masked ping]')
 G('masks', 'keys are unpredictable', 'protocol/masking.py',
   'os.urandom(STOCK_SIZE)', "b'abcd' * (STOCK_SIZE // 4)",
@@ -188,6 +193,28 @@ G('masks', 'no key is used twice', 'protocol/masking.py',
 G('masks', 'a forked child has keys of its own', '_compat.py',
   'os.register_at_fork(after_in_child=stock.clear)', 'pass',
   'masking::forked_child_has_other_keys')
+
+# -- Requests that a server gets -----------------------------------------------------
+
+G('requests', 'a page of another origin is refused', 'protocol/handshake.py',
+  'if not is_allowed(self._origins, lines, host):', 'if False:',
+  'server_handshake::refusals')
+G('requests', 'an origin may come once', 'protocol/origins.py',
+  'if len(lines) > 1:', 'if False:',
+  'origins::foreign_origin')
+G('requests', 'the port is part of an origin', 'protocol/origins.py',
+  'and ports[0] == ports[1] != -1', '',
+  'origins::foreign_origin')
+G('requests', 'there is nothing at other paths', 'protocol/handshake.py',
+  'request.path not in self._paths', 'False',
+  'server_handshake::refusals')
+G('requests', 'a body is not taken for frames', 'protocol/handshake.py',
+  "if any(length.strip('0') for length in lengths)", 'if False',
+  'server_handshake::refusals')
+G('requests', 'what on_request returns cannot split an answer', 'protocol/handshake.py',
+  "return int(status), complete_headers(status, headers, body), to_bytes(body)",
+  "return int(status), headers, body",
+  'server_handshake::response_splitting')
 
 # -- Secrets (SECURITY.md) ---------------------------------------------------------
 

@@ -24,6 +24,7 @@ from lomond.driver.sender import Sender
 from lomond.errors import SendTimeout, WebSocketClosed, WebSocketUnavailable
 from lomond.network.poller import READ, Waiting
 from lomond.opcode import Opcode
+from lomond.protocol.handshake import ServerHandshake
 from lomond.server.accepted import Acceptance, AcceptedSession
 from lomond.testing import FakeClock
 
@@ -65,14 +66,15 @@ class Client(object):
         self._reads = reads
 
     def connect(self, ssl_context=None, protocols=(), deflate=None, on_request=None,
-                max_message_size=None, **times):
+                max_message_size=None, handshake=None, outcome=None, initial=b'', **times):
         """Return a session that has the other end."""
         accepted, self.sock = socket.socketpair()
         if type(accepted) is not socket.socket:         # 2.7
             accepted = socket.socket(_sock=accepted)
         self.sockets.append(self.sock)
         self.sock.setblocking(False)
-        self.acceptance = Noting(protocols, deflate, on_request, max_message_size)
+        self.acceptance = Noting(protocols, deflate, on_request, max_message_size, handshake,
+                                 outcome=outcome, initial=initial)
         session = AcceptedSession(self.acceptance, accepted, ssl_context)
         session.start(**times)
         session.waiting = lambda: ScriptedWaiting(self)
@@ -138,8 +140,8 @@ class ScriptedWaiting(Waiting):
 class Noting(Acceptance):
     """Notes what it is told."""
 
-    def __init__(self, *args):
-        super(Noting, self).__init__(*args)
+    def __init__(self, *args, **kwargs):
+        super(Noting, self).__init__(*args, **kwargs)
         self.told = []
 
     def begin(self, session):
@@ -206,11 +208,40 @@ def test_messages_and_a_close():
     last = events[-1]
     assert (last.reason, last.graceful, last.error, last.code) == ('closed', True, None, 1000)
     assert client.status_and_frames() == (
-        b'101', [(TEXT, b'one'), (BINARY, b'two'), (PONG, b'?'), (CLOSE, code(1000))])
+        b'101', [(TEXT, b'one'), (BINARY, b'two'), (PONG, b'?'), (CLOSE, code(1000) + b'bye')])
     assert client.ended_at == 3.0 and client.clock.elapsed == 3.5
     assert client.acceptance.told == ['begin', 'accepted', 'end']
     assert client.acceptance.request.target == '/chat' and client.acceptance.session is session
     assert session.session_time == 3.5
+
+
+def test_queued_message_wakes_the_loop_only_for_a_rest():
+    client = Client([(0, REQUEST), (2, START_READING), (3, END)], reads=False)
+    session = client.connect()
+    woken = []
+
+    def queue(event):
+        session.wake = lambda: woken.append(1)
+        for message, wakes in ((b'small', 0), (BIG, 1), (b'behind it', 2)):
+            session.queue_message(Opcode.BINARY, message)
+            assert len(woken) == wakes
+        del session.wake
+
+    drive(session, {'ready': queue})
+    assert [len(payload) for _, payload in client.status_and_frames()[1]] == [5, len(BIG), 9]
+
+
+def test_request_that_somebody_else_has_read():
+    """The first events need no bytes, and more may have come with the request."""
+    headers = [line.split(': ') for line in REQUEST.decode('ascii').split('\r\n')[1:] if line]
+    outcome = ServerHandshake().from_parts('GET', '/chat', headers)
+    client = Client([(1, text('two')), (2, END)])
+    session = client.connect(outcome=outcome, initial=text('one'))
+    events = drive(session)
+    assert names(events) == 'ready text text disconnected' and client.status_and_frames()[0] == b'101'
+    assert [event.text for event in events[1:3]] == ['one',
+                                                     'two'] and client.acceptance.request.target == '/chat'
+    assert client.clock.elapsed == 2.0
 
 
 def test_what_was_agreed_on():
@@ -272,9 +303,67 @@ def test_too_large_a_message():
 def test_slow_head(script):
     client = Client(script)
     last, = drive(client.connect(open_timeout=7.0))
-    assert client.clock.elapsed == 7.0
+    assert client.ended_at == (7.0 if script else None) and client.clock.elapsed == (8.0 if script else 7.0)
+    assert client.received == (answer(408, b'Request Timeout') if script else b'')
     assert (last.reason, last.graceful) == ('disconnected; no request within 7.0s (open_timeout)', False)
     assert client.acceptance.told == ['begin', 'end'] and client.acceptance.request is None
+
+
+def answer(status, words, *lines):
+    return b'\r\n'.join((b'HTTP/1.1 %d %s' % (status, words), b'Content-Type: text/plain; charset=utf-8')
+                        + lines + (b'Content-Length: %d' % (len(words) + 1), b'Connection: close', b'',
+                                   words + b'\n'))
+
+
+NO_HTTP = "request is not HTTP; it begins with '\\x16\\x03\\x01\\x02\\x00', not with a method and a blank"
+
+
+@pytest.mark.parametrize('data, status, words, reason', [
+    (b'\x16\x03\x01\x02\x00', 400, b'Bad Request', NO_HTTP),
+    (b'GET / HTTP/1.1\r\n' + b'x' * 70000, 431, b'Request Header Fields Too Large',
+     'header block is above 64 KiB (65536 bytes)')])
+@pytest.mark.parametrize('ends', [True, False])
+def test_answer_to_what_is_no_request(data, status, words, reason, ends):
+    """It is written, TCP ends as after any refusal, and what else comes is read: no reset destroys it."""
+    client = Client([(1, data), (1.5, b'x' * 100000)] + [(1.75, END)] * ends)
+    error, last = drive(client.connect(handshake=ServerHandshake(asks_all=True)))
+    assert (error.name, error.error, error.critical) == ('protocol_error', reason, True)
+    assert (last.reason, last.graceful) == ('disconnected; ' + reason, False)
+    assert client.received == answer(status, words)
+    assert client.ended_at == 1.0 and client.clock.elapsed == (1.75 if ends else 2.0)
+
+
+@pytest.mark.parametrize('head, elapsed', [(b'', 2.0), (REQUEST[:-1], 3.0), (REQUEST, 4.0)])
+def test_refuse(head, elapsed):
+    """Of a server that stops or is full; it does nothing to a connection that is open."""
+    busy = answer(503, b'Service Unavailable', b'Retry-After: 5')
+    client = Client([(0, head)] * bool(head) + [(2, lambda: session.refuse('disconnected; the server stops'))]
+                    + [(4, END)] * (head == REQUEST))
+    session = client.connect()
+    events = drive(session)
+    assert client.clock.elapsed == elapsed
+    if head == REQUEST:
+        assert names(events) == 'ready disconnected' and client.status_and_frames() == (b'101', [])
+    else:
+        assert (events[0].reason, events[0].graceful) == ('disconnected; the server stops', False)
+        assert (client.received, client.ended_at) == ((busy, 2.0) if head else (b'', None))
+
+
+def test_refuse_during_tls(certs):
+    client = Client([(0, b'\x16'), (2, lambda: session.refuse('disconnected; the server stops'))])
+    session = client.connect(ssl_context=server_context(certs.server))
+    last, = drive(session)
+    assert last.reason == 'disconnected; the server stops' and client.clock.elapsed == 2.0
+
+
+def test_answer_that_the_client_does_not_take():
+    client = Client([(0, REQUEST[:9])], reads=False)
+    big = []
+    session = client.connect(open_timeout=7.0, send_timeout=5.0)
+    client.acceptance.on_received = lambda count: big or big.append(session.write(BIG))
+    last, = drive(session)
+    assert last.reason.startswith('socket fail; the client did not take the answer within 5.0s')
+    assert isinstance(last.error, SendTimeout) and client.clock.elapsed == 12.0
 
 
 def test_head_without_a_time_limit():
@@ -452,11 +541,11 @@ def test_client_that_goes(begin, expected, how):
 
 def test_client_that_vanishes():
     """Neither an end of TCP nor a reset says so; only the pong is missing."""
-    client = Client([(0, REQUEST), (20, text('last words'))])
+    client = Client([(0, REQUEST), (40, text('last words'))])
     events = drive(client.connect(ping_rate=30.0, ping_timeout=30.0))
     assert names(events) == 'ready text unresponsive disconnected'
     assert events[-1].reason == 'disconnected; exceeded 30.0s ping timeout'
-    assert client.clock.elapsed == 50.0         # the message was a sign of life
+    assert client.clock.elapsed == 70.0         # the message was a sign of life
 
 
 def test_client_that_breaks_the_protocol():
@@ -465,12 +554,6 @@ def test_client_that_breaks_the_protocol():
     assert names(events) == 'ready protocol_error disconnected'
     assert client.status_and_frames()[1][0][1][:2] == code(1002)
     assert client.ended_at == 1.0 and not events[-1].graceful
-
-
-def test_client_that_does_not_speak_http():
-    client = Client([(1, b'\x16\x03\x01\r\n\r\n')])
-    assert names(drive(client.connect())) == 'protocol_error disconnected'
-    assert client.clock.elapsed == 1.0
 
 
 # -- the session's own end
