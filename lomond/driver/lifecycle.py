@@ -313,7 +313,8 @@ class Lifecycle(object):
         The answer of a refusal has a time limit of its own, which also holds for a
         client that never stops sending.
         """
-        if self._deadline is not None and now >= self._deadline:
+        limit = self._deadline
+        if limit is not None and now >= limit:
             self._give_up_answer()
 
     def writes_on(self, end, write_error):

@@ -122,7 +122,7 @@ G('limits', 'what a server reads while a send waits', 'driver/reader.py',
   'return BACKLOG_LIMIT if self._read_ahead is None else self._read_ahead', 'return BACKLOG_LIMIT',
   'backlog::setting_of_a_server')
 G('limits', 'the backlog shrinks as it is consumed', 'driver/reader.py',
-  'self._kept -= len(part[0]) + PART_COST', 'pass',
+  "self._kept -= len(part[0] or b'') + PART_COST", 'pass',
   'backlog::size_goes_down_as_the_backlog_is_consumed')
 
 # -- Locks, interrupts, descriptors ------------------------------------------------
