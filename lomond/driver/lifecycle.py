@@ -275,9 +275,10 @@ class Lifecycle(object):
     def _answer(self, status, reason):
         """Send an answer without having got a whole request.
 
-        A client that has sent nothing gets none: it does not wait for one.
+        One that has sent nothing is not told that it is late (408).
         """
-        if self._ends_first and self._times.last_received is not None and self._core.refuse(status):
+        speaks = self._ends_first and (status != 408 or self._times.last_received is not None)
+        if speaks and self._core.refuse(status):
             self._end_after_answer(reason)
         else:
             self.ending = (reason, False, None)

@@ -201,8 +201,7 @@ class AcceptedSession(Steps):
     def refuse(self, reason, status=503):
         """Answer with this status, unless the opening handshake is complete.
 
-        From any thread.  A client that has sent nothing of its request yet, or shakes
-        hands as TLS, gets no answer.
+        From any thread.  A client that shakes hands as TLS gets no answer.
 
         :param reason: the reason of ``Disconnected``
         """

@@ -234,7 +234,7 @@ def test_lines_of_a_pipe(server):
     data = 'hello\nw\xf6rld\r\n\n\x1b[31m\nlast'.encode('utf-8')
     assert lomond(server.url, '--wait', '0', data=data) == (
         0, 'hello\nw\xf6rld\n\n\x1b[31m\nlast\n'.encode('utf-8'),
-        'lomond: connected\nlomond: closed: 1000 goodbye\n')     # the echo of lomond.testing repeats the reason
+        'lomond: connected\nlomond: closed: 1000 goodbye\n')     # a server's echo repeats the reason
     assert server.connections[0].messages == ['hello', 'w\xf6rld', '', '\x1b[31m', 'last']
     assert server.connections[0].close_code == 1000
 
