@@ -77,6 +77,7 @@ class WebsocketSession(Steps):
     def _run(self):
         halt = halt_at_exit             # globals may be None when it is needed
         self._life = self._live()
+        self._is_turn = True            # nobody else may call process()
         try:
             try:
                 for event in self._life:
@@ -95,29 +96,37 @@ class WebsocketSession(Steps):
     def waits(self):
         """Return what to poll.
 
-        :returns: file descriptors as ``((fileno, READ | WRITE), ...)``; the set can
-            change after each :meth:`process` call
+        :returns: file descriptors as ``((fileno, READ | WRITE), ...)``, which can
+            change after each :meth:`process` call: the identical tuple while nothing
+            changes; ``()`` before the first :meth:`process` and after the end
         """
         if self._waiting is None or self.is_over:
             return ()
         if self._driver is not None and self._dial is None:
-            return self._driver.waits()
-        waits = self._wake_waits
-        return waits if self._dial is None else tuple(self._dial.waits) + waits
+            self._waits = waits = self._driver.waits()
+            return waits
+        dialing = () if self._dial is None else tuple(self._dial.waits)
+        return self._remember(dialing + self._wake_waits)
 
     def next_deadline(self):
-        """Return the latest time at which :meth:`process` must be called, or None.
+        """Return the latest time at which :meth:`process` must be called.
 
-        :returns: seconds of :meth:`monotonic`
+        :returns: seconds of :meth:`monotonic`, in the past before the first call; None
+            if there is no limit, or the connection is over
         """
         if self.is_over:
             return None
+        if self._waiting is not None and self._waiting.is_woken:
+            return self._now            # while it was not asleep
         driver = self._driver
         if driver is not None:
             return self._now if driver.is_busy else driver.lifecycle.next_deadline()
         return self._now if self._dial is None else earliest(self._dial.deadline, self._deadline)
 
     # -- the life of a connection
+
+    def _check_begin(self):
+        self._attempt.check_begin(self)
 
     def _live(self):
         # Now: an import that is interrupted later, in the middle of a dial, can leave a
@@ -154,6 +163,7 @@ class WebsocketSession(Steps):
             if again is attempt.FAILED:
                 failure = attempt.failure
                 break
+            self._forget_sockets()
             driver, self._driver = self._driver, None
             driver.close()
             self._dialed = ()
@@ -258,6 +268,7 @@ class WebsocketSession(Steps):
         driver = self._driver = Driver(
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
             'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks, self.rules)
+        driver.remember(self._waits)
         if self._surplus:
             driver.reader.put_back(self._surplus)
             self._surplus = b''
@@ -265,7 +276,8 @@ class WebsocketSession(Steps):
 
     def _dial_steps(self):
         from .network.dialer import Dial
-        dial = self._dial = Dial(self._attempt.route(self), self._waiting)
+        dial = self._dial = Dial(self._attempt.route(self), self._waiting, self._forget)
+        is_done = False
         try:
             for _ in dial.steps():
                 self._check(dial.problem, dial.stage, dial)
@@ -274,7 +286,10 @@ class WebsocketSession(Steps):
                 dial.ready = self._ready
             self._stream, self._proxy, self._surplus = dial.stream, dial.proxy, dial.surplus
             dial.stream = None
+            is_done = True
         finally:
+            if not is_done:
+                self._forget_sockets()
             self._dialed = dial.dialed
             if self._attempt is not None:           # else Ctrl-C has ended all before
                 self._attempt.addresses = dial.suspects
@@ -347,6 +362,7 @@ class WebsocketSession(Steps):
             return
         self._ended_time = self.session_time
         self._core.disconnect()
+        self._forget_sockets(self._wake_waits)
         self._attempt.end(self)
         if self._dial is not None:
             self._dial.close()
@@ -375,6 +391,7 @@ class WebsocketSession(Steps):
                 self._life = None
                 raise
         self._life = self._attempt = None
+        self.is_over = True             # also if it could not begin
 
     def _let_go(self, life):
         self._finish()

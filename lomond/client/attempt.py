@@ -183,6 +183,14 @@ class Attempt(object):
     def begin(self, session):
         """Note that the session's connection runs from now on.
 
+        :raises WebSocketError: as for :meth:`check_begin`
+        """
+        self.check_begin(session)
+        self._running.session = session
+
+    def check_begin(self, session):
+        """Make sure that the session's connection may begin.
+
         :raises WebSocketError: another one runs, or a later attempt has superseded this
             one
         """
@@ -190,7 +198,6 @@ class Attempt(object):
             raise errors.WebSocketError(ALREADY_RUNNING)
         if self.is_superseded or self.session is not session:
             raise errors.WebSocketError('superseded by a later connect() of this WebSocket')
-        self._running.session = session
 
     def is_running(self, session):
         """True from :meth:`begin` to :meth:`end`."""

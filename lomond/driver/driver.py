@@ -149,7 +149,7 @@ class Driver(object):
     # -- for the caller, who waits
 
     def waits(self):
-        """Return ``((fileno, mask),)`` and the wake-up, identical until it changes."""
+        """Return ``((fileno, mask), wake-up)``, identical until it changes."""
         stream = self.stream
         mask = stream.recv_wants if self.reader.end is None else 0     # an end stays readable
         blocked = 0
@@ -162,6 +162,11 @@ class Driver(object):
         if (stream.fileno(), mask) != self._waits[0]:
             self._waits = ((stream.fileno(), mask),) + self._waiting.wake_waits
         return self._waits
+
+    def remember(self, waits):
+        """Take over the newest tuple, so that the same wait is the same one."""
+        if len(waits) == 1 + len(self._waiting.wake_waits):
+            self._waits = waits
 
     def stop(self, reason):
         """End the connection without a close frame, from any thread."""
@@ -247,10 +252,14 @@ class Driver(object):
         reader.read_ahead()
         reads = reader.takes_more
         fd, wake_waits = stream.fileno(), waiting.wake_waits
+        was_asleep = waiting.is_asleep
         wanted = mask | (stream.recv_wants if reads else 0)
         ready = dict(waiting.wait(((fd, wanted),) + wake_waits, deadline))
         if wake_waits and wake_waits[0][0] in ready:
             waiting.clear()
+        if was_asleep:                  # by a signal handler, which has interrupted the loop's wait
+            waiting.is_asleep = True
+            waiting.wake()
         found = ready.get(fd, 0)
         if reads and found & stream.recv_wants:
             reader.read_ahead()

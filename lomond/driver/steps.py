@@ -19,6 +19,8 @@ from ..network.poller import Waiting
 from ..opcode import Opcode
 from .rules import ONE_CONNECTION
 
+_NOT_EXHAUSTED = 'process() was called before the iterator of the call before was exhausted'
+
 
 class Steps(object):
     """The base of the sessions of both sides.
@@ -40,6 +42,8 @@ class Steps(object):
         self._deadlines = None
         self._waiting = None
         self._wake_waits = ()           # of the Waiting
+        self._waits = ()                # the newest answer of waits(), less what was forgotten
+        self._is_turn = False           # an iterator of process() is not exhausted
         self._life = None
         self._ended_time = None         # session_time at the end
         self._stopped = None            # the reason of a forced end; one store, by any thread
@@ -61,22 +65,41 @@ class Steps(object):
 
         :param ready: those of :meth:`waits` that are ready, in the same shape
         :param now: the time, from :meth:`monotonic`
-        :returns: a lazy iterator of events; exhaust it before the next call
+        :returns: a lazy iterator of events; leaving it leaves the connection
+        :raises WebSocketError: if the iterator of an earlier call is not exhausted; in
+            the first call, if a connection runs already
         """
+        if self._is_turn:
+            raise errors.WebSocketError(_NOT_EXHAUSTED)
         if self._life is None and not self.is_over:
+            self._check_begin()
             self._life = self._live()
+        self._is_turn = True
+        return self._process(ready, now)
+
+    def _process(self, ready, now):
+        waiting = self._waiting
+        if waiting is not None:
+            waiting.is_asleep = waiting.is_woken = False
         self._resume(ready, now)
         over = True
         try:
             for event in self._life or ():
                 if event is None:
-                    over = False
+                    over = self._is_turn = False
                     self._core.receive_buffer.settle()
+                    # From now on a wake-up has to end somebody's wait; what came before
+                    # shows in next_deadline().
+                    self._waiting.is_asleep = True
                     return
                 yield event
         finally:
             if over:
                 self._clean_up()
+                self._is_turn = False
+
+    def _check_begin(self):
+        """Raise WebSocketError if the connection cannot begin."""
 
     def _resume(self, ready, now):
         self._ready, self._now = ready, now
@@ -84,6 +107,26 @@ class Steps(object):
             for fd, _ in ready:
                 if fd == wake_up:
                     self._waiting.clear()
+
+    def _remember(self, waits):
+        """Return the newest answer of ``waits()``, unless it has changed."""
+        if waits != self._waits:
+            self._waits = waits
+        return self._waits
+
+    def _forget(self, fd):
+        """Tell the loop, if it waits for a descriptor, that it will be closed next.
+
+        The next answer of ``waits()`` is another tuple, also if the number comes back.
+        """
+        if any(fd == known for known, _ in self._waits):
+            self._waiting.forget(fd)
+            self._waits = tuple(pair for pair in self._waits if pair[0] != fd)
+
+    def _forget_sockets(self, also=()):
+        for pair in self._waits:
+            if pair not in self._wake_waits or pair in also:
+                self._forget(pair[0])
 
     # -- for any thread
 
@@ -216,6 +259,14 @@ class Steps(object):
         return 0.0 if driver is None else driver.session_time
 
     # -- the end
+
+    def end(self):
+        """Leave the connection, as leaving a loop does.
+
+        Close frame 1001, if it can go at once; then everything is closed, without
+        further events.  For the loop's thread, between two :meth:`process`.
+        """
+        self._clean_up()
 
     def _clean_up(self):
         """Give everything back: the iterator is over, however it ended."""

@@ -95,6 +95,8 @@ class Dial(object):
 
     :param Route route: where to connect
     :param waiting: has ``monotonic()`` and ``wake()``
+    :param forget: called with each descriptor that was in ``waits`` before it is
+        closed, except by :meth:`close`
     :ivar waits: after a yield, the ``((fileno, READ | WRITE), ...)`` to wait for
     :ivar deadline: after a yield, when to resume even if nothing is ready (monotonic),
         or None
@@ -106,7 +108,7 @@ class Dial(object):
     :ivar surplus: bytes received after the proxy's answer
     """
 
-    def __init__(self, route, waiting):
+    def __init__(self, route, waiting, forget=lambda fd: None):
         self.waits = ()
         self.deadline = None
         self.ready = ()
@@ -117,6 +119,7 @@ class Dial(object):
         self.problem = _UNABLE if self.proxy is None else _UNABLE_PROXY
         self._route = route
         self._waiting = waiting
+        self._forget = forget
         self._race = None
         self._lookups = []          # the one that is waited for
         self._is_connected = False
@@ -295,7 +298,7 @@ class Dial(object):
         self.stage = 'connect'
         route = self._route
         race = self._race = Race(self._waiting.monotonic, route.socket_options, self._sources,
-                                 'the TLS handshake' if is_tls else None)
+                                 'the TLS handshake' if is_tls else None, self._forget)
         steps = race.unix_steps(route.uds) if addresses is None else (
             race.steps(addresses, route.experience))
         for _ in steps:
@@ -331,6 +334,7 @@ class Dial(object):
                 yield
             if self._handshake.needs_connection:
                 # The second CONNECT, which answers a challenge.
+                self._forget(self.stream.fileno())
                 self.stream.close()
                 self.stream, self.problem = None, _UNABLE_PROXY
                 for _ in self._connect(self._addresses, context is not None):
@@ -462,6 +466,7 @@ class Dial(object):
     def _wrap_by_override(self, host):
         """Let an overridden ``_wrap_socket`` start TLS on a blocking socket."""
         sock = self.stream.sock
+        self._forget(sock.fileno())     # it may be closed there, or come back in another object
         sock.settimeout(self._route.time_left())
         self.stream.sock = sock = self._route.wrap(sock, host)
         self.stream = as_stream(sock)

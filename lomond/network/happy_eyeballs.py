@@ -61,6 +61,7 @@ class Race(object):
     :param sources: what ``getaddrinfo`` returned for the address to bind, or None
     :param next_step: what is to be done over the connection, for the error of one that
         is reset as soon as it is made
+    :param forget: called with each descriptor that was in ``waits`` before it is closed
     :ivar waits: after a yield, the ``((fileno, WRITE), ...)`` to wait for
     :ivar deadline: after a yield, when to resume even if nothing is ready (monotonic),
         or None
@@ -73,7 +74,8 @@ class Race(object):
     :ivar error: the exception of the last attempt that failed
     """
 
-    def __init__(self, clock, socket_options=(), sources=None, next_step=None):
+    def __init__(self, clock, socket_options=(), sources=None, next_step=None,
+                 forget=lambda fd: None):
         self.waits = ()
         self.deadline = None
         self.ready = ()
@@ -86,6 +88,7 @@ class Race(object):
         self._socket_options = socket_options
         self._sources = sources
         self._next_step = next_step
+        self._forget = forget
         self._pending = {}          # fileno -> (socket, address as text, socket address)
         self._failures = []         # texts: each address with its error
 
@@ -143,7 +146,8 @@ class Race(object):
         self.waits, self.deadline = (), None
 
     def _close_pending(self):
-        for sock, _, _ in self._pending.values():
+        for fd, (sock, _, _) in self._pending.items():
+            self._forget(fd)
             sock.close()
         self._pending.clear()
 
@@ -230,6 +234,7 @@ class Race(object):
         if error is None:
             self._win(sock, text, sockaddr)
             return False
+        self._forget(fd)
         sock.close()
         self._note_failure(text, error)
         return True

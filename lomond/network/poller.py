@@ -183,9 +183,11 @@ class _Poll(object):
         registered, poll, asked = self._current
         if waits is not registered and waits != registered:
             poll, asked = self._register(waits)
-        timeout = None if timeout is None else int(math.ceil(timeout * 1000))
+        milliseconds = None if timeout is None else int(math.ceil(timeout * 1000))
         try:
-            found = poll.poll(timeout)
+            found = poll.poll(milliseconds)
+        except RuntimeError:                # in a signal handler that has interrupted this wait
+            return _Poll().wait(waits, timeout)
         except OS_ERRORS as error:
             if not was_interrupted(error):
                 raise
@@ -246,8 +248,17 @@ class Waiting(object):
     A subclass may serve a loop of many: its ``wake_waits`` is ``()``, and its ``wake``
     wakes that loop.
 
+    No wake-up is lost, and none costs a system call while the loop is busy: before it
+    waits, the loop sets ``is_asleep`` and then looks at ``is_woken``; ``wake`` does the
+    opposite.  The flag decides, not the thread: a signal handler that has interrupted
+    the wait has to end it.
+
     :param wake_up: what :meth:`wake` sets; None makes one
+    :ivar is_asleep: True while only the wake-up ends the wait
+    :ivar is_woken: True if :meth:`wake` was called since the last wait
     """
+
+    is_asleep = is_woken = False
 
     def __init__(self, wake_up=None):
         self._poller = None             # used by the loop's thread only
@@ -278,7 +289,11 @@ class Waiting(object):
             timeout = deadline - self.monotonic()
             if not 0 <= timeout <= LONGEST:         # comparing takes a quarter of min() and max()
                 timeout = min(max(timeout, 0), LONGEST)
-        return self._poller.wait(waits, timeout)
+        self.is_asleep = True
+        ready = self.wake_waits if self.is_woken else self._poller.wait(waits, timeout)
+        # In this order, before the loop looks at anything: what comes later is seen.
+        self.is_asleep = self.is_woken = False
+        return ready
 
     @property
     def wake_waits(self):
@@ -302,9 +317,11 @@ class Waiting(object):
 
     def wake(self):
         """Make :meth:`wait` return. Safe from any thread and signal handler."""
-        wake_up = self._wake_up         # a reference keeps it open meanwhile
-        if wake_up is not None:
-            wake_up.set()
+        self.is_woken = True
+        if self.is_asleep:
+            wake_up = self._wake_up     # a reference keeps it open meanwhile
+            if wake_up is not None:
+                wake_up.set()
 
     def clear(self):
         """Reset after a wake-up."""
@@ -333,6 +350,11 @@ class Looking(object):
 
     def __getattr__(self, name):
         return getattr(self._waiting, name)
+
+    is_asleep, is_woken = [property(
+        lambda self, name=name: getattr(self._waiting, name),
+        lambda self, value, name=name: setattr(self._waiting, name, value),
+    ) for name in ('is_asleep', 'is_woken')]
 
     def wait(self, waits, deadline):
         """Wait like :meth:`Waiting.wait`."""

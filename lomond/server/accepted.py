@@ -155,17 +155,18 @@ class AcceptedSession(Steps):
         if self._waiting is None or self.is_over:
             return ()
         if self._driver is not None:
-            return self._driver.waits()
-        wake_up = self._wake_waits
-        if self._tls_wants is None:
-            return wake_up
-        return ((self.stream.fileno(), self._tls_wants),) + wake_up
+            self._waits = waits = self._driver.waits()
+            return waits
+        shaking = () if self._tls_wants is None else ((self.stream.fileno(), self._tls_wants),)
+        return self._remember(shaking + self._wake_waits)
 
     def next_deadline(self):
         """Return the latest time at which :meth:`process` must be called, or None."""
         driver = self._driver
         if self.is_over:
             return None
+        if self._waiting is not None and self._waiting.is_woken:
+            return self._now            # while it was not asleep
         if driver is not None:
             return self._now if driver.is_busy else driver.lifecycle.next_deadline()
         return self._now if self._tls_wants is None else self._deadline
@@ -280,6 +281,7 @@ class AcceptedSession(Steps):
             self._core, self.stream, self._deadlines, self._waiting, self._send_timeout,
             self._deadline, 'disconnected; no request within {}s (open_timeout)'.format(
                 self._open_timeout), hooks, self.rules, self._core.max_message_size or READ_AHEAD)
+        driver.remember(self._waits)
         self._tls_wants = None
         self.is_connected = True
         if self._stopped is not None:       # by another thread that found no driver yet
@@ -290,16 +292,13 @@ class AcceptedSession(Steps):
 
     # -- the end
 
-    def end(self):
-        """Close the socket and give everything back; the loop's thread only."""
-        self._clean_up()
-
     def _finish(self):
         """Close everything; the state is DISCONNECTED before the last event."""
         if self.is_over:
             return
         self._ended_time = self.session_time
         self._core.disconnect()
+        self._forget_sockets(self._wake_waits)
         self._acceptance.end(self)
         if self._driver is not None:
             self._driver.close()

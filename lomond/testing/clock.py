@@ -116,6 +116,8 @@ class FakeWaiting(object):
     :ivar transport: the current :class:`ScriptedTransport`, or None
     """
 
+    is_asleep = is_woken = False
+
     def __init__(self, clock):
         self.transport = None
         self._clock = clock

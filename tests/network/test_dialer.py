@@ -37,7 +37,7 @@ def drive(dial, waiting, limit=5):
         deadline = give_up if dial.deadline is None else min(dial.deadline, give_up)
         waits = tuple(dial.waits)
         waited.append(waits)
-        dial.ready = waiting.wait(waits + ((waiting.fileno(), READ),), deadline)
+        dial.ready = waiting.wait(waits + waiting.wake_waits, deadline)
         waiting.clear()
         assert waiting.monotonic() < give_up, dial.details()
     return waited
@@ -83,7 +83,7 @@ def test_everything(certs, waiting, monkeypatch):
         dial = Watched(route, waiting)
         assert dial.problem == 'unable to connect to proxy'
         for _ in dial.steps():
-            dial.ready = waiting.wait(tuple(dial.waits) + ((waiting.fileno(), READ),), monotonic() + 5)
+            dial.ready = waiting.wait(tuple(dial.waits) + waiting.wake_waits, monotonic() + 5)
             waiting.clear()
         assert type(dial.stream) is TlsStream
         dial.close()
@@ -122,7 +122,7 @@ def test_left_while_resolving(waiting, monkeypatch):
     steps.close()
     dial.close()
     event.set()
-    assert waiting.wait(((waiting.fileno(), READ),), waiting.monotonic() + 0.05) == ()
+    assert waiting.wait(waiting.wake_waits, waiting.monotonic() + 0.05) == ()
 
 
 def fail_of(route, waiting):

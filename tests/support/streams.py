@@ -81,6 +81,7 @@ class StandingStill(object):
     asked = ()
 
     wake_waits = ((6, READ),)
+    is_asleep = is_woken = False
 
     def monotonic(self):
         return 100.0
