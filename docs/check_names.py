@@ -5,8 +5,8 @@ removed cannot stay here.
 """
 
 _MEMBERS = '''
-connect reset add_header build_request on_response process_extensions send_text send_binary send_ping
-send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed is_secure
+connect open reset add_header build_request on_response process_extensions send_text send_binary
+send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed is_secure
 sent_close_time supports_compression latency queued scheme host port resource key session state
 '''
 _EVENTS = '''
@@ -19,7 +19,7 @@ CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout WebSocketU
 WebSocketClosed
 '''
 _SESSION = '''
-run start waits next_deadline monotonic process is_over send queue_message queued message_totals write close
+run start waits next_deadline monotonic process is_over end send queue_message queued message_totals write close
 force_disconnect wake session_time time_left waiting _connect _wrap_socket
 '''
 _STATUS = '''

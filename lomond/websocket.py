@@ -148,18 +148,43 @@ class WebSocket(EndpointAttributes, Feed, Sender):
             as no clock can hold (292 years; for the other times, that means no limit,
             or no pings)
         """
-        settings = dict(
-            poll=options.check_poll(poll),
-            ping_rate=options.check_time('ping_rate', ping_rate),
-            ping_timeout=options.check_time('ping_timeout', ping_timeout),
-            auto_pong=auto_pong,
-            close_timeout=options.check_time('close_timeout', close_timeout))
-        for name, value in (('connect_timeout', connect_timeout), ('send_timeout', send_timeout)):
-            value = options.check_time(name, value)
-            if value != 30.0:
-                settings[name] = value
+        settings = options.check_settings(
+            poll, ping_rate, ping_timeout, auto_pong, close_timeout, connect_timeout, send_timeout)
         if self._running.session is not None:
             return _refuse(ALREADY_RUNNING)
+        return self._begin(session_class, settings).run(**settings)
+
+    def open(self, session_class=WebsocketSession, poll=5.0, ping_rate=30.0, ping_timeout=None,
+             auto_pong=True, close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
+        """Prepare a connection for a loop of yours; parameters as in :meth:`connect`.
+
+        The steps of the session never wait: ``waits()``, ``next_deadline()``,
+        ``process(ready, now)`` and ``is_over`` of
+        :class:`~lomond.session.WebsocketSession`.  Nothing is connected before the
+        first ``process()``.  While a connection is running, a further call changes
+        nothing: the first ``process()`` of the session that it returns raises
+        :class:`~lomond.errors.WebSocketError`.
+
+        :param session_class: called with the WebSocket; returns the session, which has
+            the steps, and ``start(**settings)``
+        :returns: the session, for one thread
+        :raises TypeError: if a time is not a number, or ``session_class`` does not have
+            the steps
+        :raises ValueError: as for :meth:`connect`
+        """
+        settings = options.check_settings(
+            poll, ping_rate, ping_timeout, auto_pong, close_timeout, connect_timeout, send_timeout)
+        if isinstance(session_class, type):
+            options.check_steps(session_class, ('start', 'waits', 'next_deadline', 'process'))
+        if self._running.session is not None:
+            session = WebsocketSession(_Busy(self._endpoint))
+        else:
+            session = self._begin(session_class, settings)
+            options.check_steps(session, ('start', 'waits', 'next_deadline', 'process', 'is_over'))
+        session.start(**settings)
+        return session
+
+    def _begin(self, session_class, settings):
         self.reset()
         state = self.state
         state.listen()
@@ -167,7 +192,7 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         state.session = session
         if not isinstance(session, WebsocketSession):
             state.begin_by_hand(settings)
-        return session.run(**settings)
+        return session
 
     def __iter__(self):
         return self.connect()
@@ -274,6 +299,15 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
     def _on_dropped(self, state):
         state.end_by_hand()
+
+
+class _Busy(object):
+    """Stands for a WebSocket whose connection runs: no session of it can begin."""
+
+    def __init__(self, endpoint):
+        running = Running()
+        running.session = self
+        self.state = Attempt(endpoint, running)
 
 
 def _refuse(sentence):

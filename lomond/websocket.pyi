@@ -37,6 +37,21 @@ class _Session(Protocol[_Events_co]):
     @property
     def run(self) -> Callable[..., _Events_co]: ...
 
+# What session_class must return for open(): it has these, and start(), which gets the keywords.
+class _Steps(Protocol):
+    @property
+    def start(self) -> Callable[..., object]: ...
+    @property
+    def waits(self) -> Callable[[], tuple[tuple[int, int], ...]]: ...
+    @property
+    def next_deadline(self) -> Callable[[], float | None]: ...
+    @property
+    def process(self) -> Callable[..., Iterator[Event]]: ...
+    @property
+    def is_over(self) -> bool: ...
+
+_StepsT = TypeVar("_StepsT", bound=_Steps)
+
 class _State(Protocol):
     @property
     def closing(self) -> bool: ...
@@ -123,6 +138,30 @@ class WebSocket:
         connect_timeout: float | None = 30.0,
         send_timeout: float | None = 30.0,
     ) -> Generator[AnyEvent, None, None]: ...
+    @overload
+    def open(
+        self,
+        session_class: Callable[[WebSocket], _StepsT],
+        poll: float = 5.0,
+        ping_rate: float | None = 30.0,
+        ping_timeout: float | None = None,
+        auto_pong: bool = True,
+        close_timeout: float | None = 30.0,
+        connect_timeout: float | None = 30.0,
+        send_timeout: float | None = 30.0,
+    ) -> _StepsT: ...
+    @overload
+    def open(
+        self,
+        session_class: Callable[[WebSocket], WebsocketSession] = ...,
+        poll: float = 5.0,
+        ping_rate: float | None = 30.0,
+        ping_timeout: float | None = None,
+        auto_pong: bool = True,
+        close_timeout: float | None = 30.0,
+        connect_timeout: float | None = 30.0,
+        send_timeout: float | None = 30.0,
+    ) -> WebsocketSession: ...
     def __iter__(self) -> Iterator[AnyEvent]: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc_info: object) -> None: ...

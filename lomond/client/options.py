@@ -225,6 +225,34 @@ def check_poll(poll):
     return poll
 
 
+def check_settings(poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True, close_timeout=30.0,
+                   connect_timeout=30.0, send_timeout=30.0):
+    """Check the settings of ``connect()``.
+
+    :returns: keywords for a session; those that version 0.3.4 did not have are left out
+        if they are the defaults, because its subclasses do not know them
+    """
+    settings = dict(
+        poll=check_poll(poll),
+        ping_rate=check_time('ping_rate', ping_rate),
+        ping_timeout=check_time('ping_timeout', ping_timeout),
+        auto_pong=auto_pong,
+        close_timeout=check_time('close_timeout', close_timeout))
+    for name, value in (('connect_timeout', connect_timeout), ('send_timeout', send_timeout)):
+        value = check_time(name, value)
+        if value != 30.0:
+            settings[name] = value
+    return settings
+
+
+def check_steps(session, names):
+    """Make sure that a session, or its class, can be driven by a loop of the caller."""
+    for name in names:
+        if not hasattr(session, name):
+            raise TypeError('session_class must have start, waits, next_deadline, process and is_over; '
+                            '{!r} has no {}'.format(session, name))
+
+
 def check_source_address(address):
     """Return ``(host, port)``, or None."""
     if address is None:

@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import assert_type
+
 from lomond import WebSocket
 from lomond.errors import ConnectFail, HandshakeError
 from lomond.events import Event, Ready, Text
@@ -118,6 +120,12 @@ for session_class in (PipeSession, StrictSession):
         print(event.name)
 texts: Iterator[Text] = client.connect(session_class=Double)
 made: Generator[AnyEvent, None, None] = client.connect(session_class=make_session, poll=1)
+opened: WebsocketSession = client.open(ping_timeout=60)
+assert_type(client.open(PipeSession, poll=1), PipeSession)
+for waited in opened.waits():
+    assert_type(waited, 'tuple[int, int]')
+for event in opened.process([(3, READ)], opened.monotonic()):
+    assert_type(event.received_time, float)
 piped: Generator[AnyEvent, None, None] = client.connect(lambda websocket: PipeSession(websocket))
 with contextlib.closing(client.connect(StrictSession, 1)) as events:
     next(events)
