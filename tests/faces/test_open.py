@@ -240,4 +240,4 @@ def test_a_shared_wake_up(server):
             if event.name == 'ready':
                 websocket.close()
         sizes.add(len(session.waits()))
-    assert (sizes, names[-1]) == (set((1, 0)), 'disconnected')
+    assert (sizes, names[-1]) == (set((1, 0)), 'disconnected'), event
