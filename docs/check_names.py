@@ -6,8 +6,8 @@ removed cannot stay here.
 
 _MEMBERS = '''
 connect open reset add_header build_request on_response process_extensions send_text send_binary
-send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed is_secure
-sent_close_time supports_compression latency queued scheme host port resource key session state
+send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed
+is_secure sent_close_time supports_compression latency queued scheme host port resource key session state
 '''
 _EVENTS = '''
 Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary TextPart BinaryPart
@@ -19,8 +19,8 @@ CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout WebSocketU
 WebSocketClosed
 '''
 _SESSION = '''
-run start waits next_deadline monotonic process is_over end send queue_message queued message_totals write close
-force_disconnect wake session_time time_left waiting _connect _wrap_socket
+run start waits next_deadline monotonic process is_over end send queue_message queued message_totals write
+close force_disconnect wake session_time time_left waiting _connect _wrap_socket
 '''
 _STATUS = '''
 NORMAL GOING_AWAY PROTOCOL_ERROR DATA_NOT_UNDERSTOOD BAD_DATA POLICY_VIOLATION MESSAGE_TOO_LARGE

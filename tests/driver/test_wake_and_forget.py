@@ -192,8 +192,11 @@ class Recorder(object):
             self.registered.setdefault(fd, os.fstat(fd).st_ino)
         self.check()
         self.waits = waits
+        if len(self.registered) == 2:
+            self.on_connecting()
 
     waits = None
+    on_connecting = staticmethod(lambda: None)
 
     def check(self):
         """Nothing that is registered has been closed, or is another one of that number."""
@@ -270,7 +273,7 @@ def test_forget_at_the_end(end):
 
 @pytest.mark.parametrize('wrap', [False, True])
 def test_forget_a_failed_attempt(certs, wrap):
-    """A time-out while several addresses are tried; a TLS socket that somebody else makes."""
+    """It is given up; and a TLS socket that somebody else makes."""
     def _wrap_socket(self, sock, host):
         assert recorder.forgotten == [sock.fileno()]
         sock.close()
@@ -279,7 +282,10 @@ def test_forget_a_failed_attempt(certs, wrap):
     recorder = Recorder(**(dict(_wrap_socket=_wrap_socket) if wrap else {}))
     with dead_address() as (_, port), Server(echo) as server:
         url = 'wss://127.0.0.1:{}/'.format(server.port if wrap else port)
-        names = recorder.drive(WebSocket(url, proxies={}), connect_timeout=0.3)
+        websocket = WebSocket(url, proxies={})
+        if not wrap:
+            recorder.on_connecting = websocket.close
+        names = recorder.drive(websocket)
     assert names == ['connecting', 'connect_fail'] and len(recorder.forgotten) == 2
 
 

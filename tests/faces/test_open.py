@@ -7,7 +7,7 @@ import pytest
 from lomond import WebSocket
 from lomond._compat import monotonic
 from lomond.errors import WebSocketError
-from lomond.network.poller import Waiting, wait_for
+from lomond.network.poller import Waiting, WakeUp, wait_for
 from lomond.persist import persist
 from lomond.session import READ, WRITE, WebsocketSession
 from lomond.testing import Server, close_with, echo
@@ -37,14 +37,17 @@ def server():
         yield server
 
 
-def turns(session, limit=20.0):
-    """Drive a session: an iterator of its iterators."""
+def turns(session, also=(), limit=20.0):
+    """Drive a session: an iterator of its iterators.
+
+    :param also: what to wait for, too
+    """
     end = monotonic() + limit
     while not session.is_over:
         assert monotonic() < end, 'it hangs'
         deadline = session.next_deadline()
         seconds = None if deadline is None else max(deadline - session.monotonic(), 0)
-        yield session.process(wait_for(session.waits(), seconds), session.monotonic())
+        yield session.process(wait_for(session.waits() + also, seconds), session.monotonic())
 
 
 def drive(session, on_event=lambda event: None):
@@ -228,13 +231,17 @@ def test_a_shared_wake_up(server):
     class Shared(Waiting):
         wake_waits = ()
 
+        def wake(self):
+            wake_up.set()
+
     class Session(WebsocketSession):
         waiting = Shared
 
     websocket = WebSocket('ws://127.0.0.1:{}/'.format(server.port), proxies={})
     session = websocket.open(Session)
-    sizes, names = set(), []
-    for events in turns(session):
+    sizes, names, wake_up = set(), [], WakeUp()
+    for events in turns(session, ((wake_up.fileno(), READ),)):
+        wake_up.clear()
         for event in events:
             names.append(event.name)
             if event.name == 'ready':
