@@ -1,13 +1,15 @@
 """Waiting for descriptors, deadlines and wake-ups; the only reader of clocks.
 
 A session has one :class:`Waiting`; tests may replace it with an object that has the
-same methods.
+same methods.  A loop of many connections has a poller of many descriptors, which keeps
+what it was told between two waits (:func:`new_poller_of_many`).
 
 Knows nothing of: what is waited for.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
 import math
 import os
 import select
@@ -18,6 +20,7 @@ from itertools import starmap
 from .._compat import (
     IS_WINDOWS,
     OS_ERRORS,
+    error_number,
     halt_at_exit,
     set_cloexec,
     set_nonblocking,
@@ -241,6 +244,238 @@ def new_poller():
     """Return the best poller here; looks up ``select`` now (monkey patching)."""
     return _Poll() if hasattr(select, 'poll') else _Select()
 
+
+# -- many descriptors
+
+#: Sockets of a select() on Windows; a few are left for connections that are being made.
+WINDOWS_LIMIT = 500
+#: Seconds between two looks, if select() has to be asked for each descriptor by itself.
+LOOK_AGAIN = 0.01
+#: Most events that kqueue returns at once, as epoll does.
+MOST_EVENTS = 1023
+
+_CLOSED = frozenset((errno.EBADF, errno.EPERM))     # EPERM: epoll takes no files
+_UNKNOWN = frozenset((errno.ENOENT, errno.EBADF, errno.EPERM))
+
+
+class _OfMany(object):
+    """Waits for many descriptors; for one thread.
+
+    :ivar asked: what it waits for, by descriptor
+    :ivar limit: how many connections it can serve; None for no limit
+    """
+
+    limit = None
+
+    def __init__(self):
+        self.asked = {}
+        self._broken = {}           # what the system refuses to wait for; by descriptor
+
+    def register(self, fd, mask):
+        """Wait for this from now on, instead of what was asked for before.
+
+        :param fd: the descriptor; one that is closed counts as ready, so that its user
+            learns what is wrong
+        :param mask: of READ and WRITE; 0 for nothing: not even a hang-up is reported
+        """
+        before = self.asked.get(fd, 0)
+        self.asked[fd] = mask
+        if before == mask or self._broken and self._was_broken(fd, mask):
+            return
+        try:
+            self._change(fd, before, mask)
+        except (ValueError, OverflowError):     # below 0
+            self._broken[fd] = mask
+        except OS_ERRORS as error:
+            if error_number(error) not in _CLOSED:
+                raise
+            self._broken[fd] = mask
+
+    def forget(self, fd):
+        """Wait for a descriptor no longer; call it before the descriptor is closed.
+
+        Nothing happens for one that was never registered.
+        """
+        mask = self.asked.pop(fd, 0)
+        if mask and self._broken.pop(fd, None) is None:
+            try:
+                self._change(fd, mask, 0)
+            except (ValueError, OverflowError):
+                pass
+            except OS_ERRORS as error:
+                if error_number(error) not in _UNKNOWN:     # closed without us
+                    raise
+
+    def wait(self, timeout):
+        """Wait once.
+
+        :param timeout: seconds, 0 to LONGEST
+        :returns: list of ``(fileno, mask)``; empty after a time-out or an interruption
+        """
+        broken = [(fd, mask) for fd, mask in self._broken.items() if mask]
+        try:
+            return self._wait(0 if broken else timeout) + broken
+        except OS_ERRORS as error:
+            if not was_interrupted(error):
+                raise
+            return broken
+
+    def close(self):
+        """Close the descriptor of the poller, if it has one."""
+        self.asked.clear()
+        self._broken.clear()
+
+    def _was_broken(self, fd, mask):
+        if fd not in self._broken:
+            return False
+        self._broken[fd] = mask
+        return True
+
+
+class _BitsOfMany(_OfMany):
+    """What poll() and epoll share: both say by bits what is ready."""
+
+    _kind = ''
+
+    def __init__(self):
+        super(_BitsOfMany, self).__init__()
+        read, write = (getattr(select, self._kind + name) for name in ('IN', 'OUT'))
+        self._bits = (0, read, write, read | write)         # by mask
+        self._masks = {read: READ, write: WRITE, read | write: READ | WRITE}
+
+    def _read_bits(self, found):
+        masks, asked, ready = self._masks, self.asked, []
+        for fd, bits in found:
+            mask = masks.get(bits)
+            if mask is None:                # an error or a hang-up, which ends any wait
+                mask = READ | WRITE
+            mask &= asked.get(fd, 0)
+            if mask:
+                ready.append((fd, mask))
+        return ready
+
+
+class EpollOfMany(_BitsOfMany):
+    """A poller by epoll (Linux)."""
+
+    _kind = 'EPOLL'
+
+    def __init__(self):
+        super(EpollOfMany, self).__init__()
+        self._epoll = select.epoll()
+        set_cloexec(self._epoll.fileno())
+
+    def _change(self, fd, before, mask):
+        epoll, bits = self._epoll, self._bits[mask]
+        if not mask:
+            epoll.unregister(fd)
+        elif not before:
+            epoll.register(fd, bits)
+        else:
+            try:
+                epoll.modify(fd, bits)
+            except OS_ERRORS as error:
+                if error_number(error) != errno.ENOENT:
+                    raise
+                epoll.register(fd, bits)        # somebody has closed it; this is another one
+
+    def _wait(self, timeout):
+        # Rounded up, as 2.7 does not: it would spin for the rest of a millisecond.
+        return self._read_bits(self._epoll.poll(math.ceil(timeout * 1000) / 1000))
+
+    def close(self):
+        """Close the descriptor of epoll."""
+        super(EpollOfMany, self).close()
+        self._epoll.close()
+
+
+class KqueueOfMany(_OfMany):
+    """A poller by kqueue (BSD, macOS)."""
+
+    def __init__(self):
+        super(KqueueOfMany, self).__init__()
+        self._kqueue = select.kqueue()
+        self._filters = ((READ, select.KQ_FILTER_READ), (WRITE, select.KQ_FILTER_WRITE))
+
+    def _change(self, fd, before, mask):
+        for part, kind in self._filters:
+            if (before ^ mask) & part:
+                change = select.kevent(fd, kind, select.KQ_EV_ADD if mask & part else select.KQ_EV_DELETE)
+                self._kqueue.control([change], 0)
+
+    def _wait(self, timeout):
+        ready = {}
+        for event in self._kqueue.control(None, MOST_EVENTS, timeout):
+            part = WRITE if event.filter == select.KQ_FILTER_WRITE else READ
+            ready[int(event.ident)] = ready.get(event.ident, 0) | part
+        return list(ready.items())
+
+    def close(self):
+        """Close the descriptor of kqueue."""
+        super(KqueueOfMany, self).close()
+        self._kqueue.close()
+
+
+class PollOfMany(_BitsOfMany):
+    """A poller by poll()."""
+
+    _kind = 'POLL'
+
+    def __init__(self):
+        super(PollOfMany, self).__init__()
+        self._poll = select.poll()
+
+    def _change(self, fd, before, mask):
+        if mask:
+            self._poll.register(fd, self._bits[mask])
+        else:
+            try:
+                self._poll.unregister(fd)
+            except KeyError:                # gevent's knows nothing of a closed one
+                pass
+
+    def _wait(self, timeout):
+        return self._read_bits(self._poll.poll(int(math.ceil(timeout * 1000))))
+
+
+class SelectOfMany(_OfMany):
+    """A poller by select(): Windows, and where others were removed (eventlet)."""
+
+    def __init__(self):
+        super(SelectOfMany, self).__init__()
+        self.limit = WINDOWS_LIMIT if IS_WINDOWS else None
+        self._select = _Select()
+
+    def _change(self, fd, before, mask):
+        pass
+
+    def _wait(self, timeout):
+        try:
+            return list(self._select.wait(self.asked.items(), timeout))
+        except (ValueError,) + OS_ERRORS:   # one of them is closed, or they are too many
+            return self._look_at_each(timeout)
+
+    def _look_at_each(self, timeout):
+        ready = []
+        for wait in list(self.asked.items()):
+            try:
+                ready += self._select.wait((wait,), 0)
+            except (ValueError,) + OS_ERRORS:
+                ready += [wait] if wait[1] else []
+        if not ready:
+            time.sleep(min(timeout, LOOK_AGAIN))
+        return ready
+
+
+def new_poller_of_many():
+    """Return the best poller of many descriptors; looks up ``select`` now (gevent)."""
+    for name, kind in (('epoll', EpollOfMany), ('kqueue', KqueueOfMany), ('poll', PollOfMany)):
+        if hasattr(select, name):
+            return kind()
+    return SelectOfMany()
+
+
+# -- one connection
 
 class Waiting(object):
     """Clock and wait of one session's loop; other threads may only call ``wake``.

@@ -345,6 +345,162 @@ def test_poller_is_looked_up_when_it_is_made(monkeypatch):
     assert isinstance(poller_module.new_poller(), poller_module._Select)
 
 
+# -- many descriptors
+
+class FakeKqueue(object):
+    """What select.kqueue does, by poll(); so this can be tested anywhere."""
+
+    def __init__(self):
+        self.filters, self.is_open = set(), True
+
+    def control(self, changes, most, timeout=None):
+        for fd, kind, flag in changes or ():
+            if flag == 'delete' and (fd, kind) not in self.filters:
+                raise OSError(errno.ENOENT, 'no such filter')
+            try:
+                os.fstat(fd)
+            except OSError:                     # closing it has removed its filters
+                self.filters = set(each for each in self.filters if each[0] != fd)
+                raise
+            (self.filters.add if flag == 'add' else self.filters.remove)((fd, kind))
+        waits = [(fd, READ if kind == 'read' else WRITE) for fd, kind in self.filters]
+        found = [(fd, kind) for wait in waits for fd, kind in
+                 (poller_module._Poll().wait((wait,), 0) if most else ())]
+        if not found and most:
+            time.sleep(timeout)
+        return [Event(fd, 'read' if mask == READ else 'write') for fd, mask in found]
+
+    def close(self):
+        self.is_open = False
+
+
+class Event(object):
+    def __init__(self, ident, kind):
+        self.ident, self.filter = ident, kind
+
+
+@pytest.fixture(params=['epoll', 'kqueue', 'poll', 'select'])
+def many(request, monkeypatch):
+    """Each poller of many, as it is chosen where it is the best."""
+    names = ['epoll', 'kqueue', 'poll']
+    for name in names:
+        if name == request.param or request.param == 'kqueue':
+            break
+        monkeypatch.delattr(select, name, raising=False)
+    if request.param == 'kqueue':
+        if not hasattr(select, 'poll'):
+            pytest.skip('no poll to imitate it with')
+        monkeypatch.delattr(select, 'epoll', raising=False)
+        monkeypatch.setattr(select, 'kqueue', FakeKqueue, raising=False)
+        monkeypatch.setattr(select, 'kevent', lambda *change: change, raising=False)
+        for name in ('EV_ADD', 'EV_DELETE', 'FILTER_READ', 'FILTER_WRITE'):
+            monkeypatch.setattr(select, 'KQ_' + name, name.split('_')[1].lower(), raising=False)
+    elif request.param != 'select' and not hasattr(select, request.param):
+        pytest.skip('this system has none')
+    poller = poller_module.new_poller_of_many()
+    assert type(poller).__name__.lower() == request.param + 'ofmany'
+    yield poller
+    poller.close()
+    assert not poller.asked
+
+
+def test_many_descriptors(many, pair):
+    """Registered, changed and forgotten; nothing is ready that was not asked for."""
+    ours, theirs = (sock.fileno() for sock in pair)
+    many.forget(ours)                           # never registered
+    many.register(ours, READ)
+    assert many.wait(0) == [] and many.limit is None
+    many.register(theirs, WRITE)
+    many.register(theirs, WRITE)
+    assert many.wait(1) == [(theirs, WRITE)]
+    pair[1].sendall(b'x')
+    assert sorted(many.wait(1)) == sorted([(ours, READ), (theirs, WRITE)])
+    many.register(ours, READ | WRITE)
+    many.register(theirs, 0)
+    assert many.wait(1) == [(ours, READ | WRITE)] and many.asked == {ours: READ | WRITE, theirs: 0}
+    many.register(ours, WRITE)
+    assert many.wait(1) == [(ours, WRITE)]
+    many.forget(ours)
+    pair[0].close()                             # a hang-up of the other one, which asks for nothing
+    start = monotonic()
+    assert many.wait(0.0304) == [] and monotonic() - start >= 0.0304 and many.asked == {theirs: 0}
+    many.register(theirs, READ)
+    assert many.wait(1) == [(theirs, READ)]
+
+
+def test_many_and_what_is_closed(many):
+    """What the system refuses counts as ready; a number may be used again."""
+    ours, theirs = socket.socketpair()
+    number = ours.fileno()
+    many.register(-1, READ)
+    assert many.wait(1) == [(-1, READ)]
+    many.register(-1, 0)
+    many.register(theirs.fileno(), READ)
+    many.register(number, READ)
+    ours.close()                                # without forget()
+    many.forget(number)
+    many.register(number, WRITE)
+    assert many.wait(1)[:1] == [(theirs.fileno(), READ)] or (number, WRITE) in many.wait(1)
+    for fd in (number, -1, theirs.fileno()):
+        many.forget(fd)
+    assert many.wait(0) == [] and not many.asked
+    theirs.close()
+
+
+@needs_poll
+@pytest.mark.parametrize('name', ['epoll', 'poll'])
+def test_number_of_a_closed_descriptor(monkeypatch, name):
+    """Somebody has closed a descriptor behind our back; now the number is another's."""
+    if name == 'poll':
+        monkeypatch.delattr(select, 'epoll', raising=False)
+    many = poller_module.new_poller_of_many()
+    ours, theirs = socket.socketpair()
+    many.register(ours.fileno(), READ)
+    number = os.dup(theirs.fileno())
+    os.dup2(number, ours.fileno())
+    many.register(ours.fileno(), WRITE)
+    assert many.wait(1) == [(ours.fileno(), WRITE)]
+    os.close(number)
+    ours.close()
+    theirs.close()
+
+
+def test_many_and_a_signal(many, pair):
+    """EINTR of 2.7 ends a wait; another error is raised."""
+    def fail(timeout):
+        raise OSError(numbers.pop(), 'of the wait')
+    numbers = [errno.EINVAL, errno.EINTR]
+    many._wait = fail
+    assert many.wait(1) == []
+    with pytest.raises(OSError):
+        many.wait(1)
+    many._change = lambda *change: fail(0)
+    numbers.append(errno.ENOSPC)
+    with pytest.raises(OSError):                # there is no room to wait for more
+        many.register(pair[0].fileno(), READ)
+
+
+def test_limit_of_windows(monkeypatch, pair):
+    """select() takes 512 there: 500 connections, and what they need to be made."""
+    asked = []
+
+    def refuse_many(readers, writers, others, timeout):
+        asked.append(len(readers))
+        if len(readers) > 1:
+            raise ValueError('too many file descriptors in select()')
+        return real(readers, writers, others, timeout)
+    real = select.select
+    monkeypatch.setattr(poller_module, 'IS_WINDOWS', True)
+    monkeypatch.setattr(select, 'select', refuse_many)
+    many = poller_module.SelectOfMany()
+    assert many.limit == 500
+    for sock in pair:
+        many.register(sock.fileno(), READ)
+    assert many.wait(0.001) == []
+    pair[1].sendall(b'x')
+    assert many.wait(1) == [(pair[0].fileno(), READ)] and asked == [2, 1, 1] * 2
+
+
 # -- a session's waiting
 
 class Recorder(object):
