@@ -11,7 +11,10 @@ is_secure sent_close_time supports_compression latency queued scheme host port r
 '''
 _EVENTS = '''
 Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary TextPart BinaryPart
-Ping Pong Poll Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp
+Ping Pong Poll Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp Accepted
+'''
+_GROUP = '''
+add persist remove close websockets
 '''
 _ERRORS = '''
 WebSocketError FrameBuildError HandshakeError CompressionParameterError ProtocolError PayloadTooLarge
@@ -48,7 +51,7 @@ ping_frame pong_frame close_frame pytest_plugin.wsserver
 
 def find_names():
     """Return the dotted names, each beginning with ``lomond``."""
-    names = ['websocket.WebSocket', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
+    names = ['websocket.WebSocket', 'group.Group', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
              'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT', 'constants.WS_KEY',
              'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
              'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
@@ -59,7 +62,7 @@ def find_names():
     names += ['response.Head.' + name for name in ('raw', 'headers', 'first_line', 'defect')]
     names += ['response.Response.' + name for name in ('status_code', 'status', 'body')]
     for where, words in (('websocket.WebSocket', _MEMBERS), ('events', _EVENTS), ('errors', _ERRORS),
-                         ('session.WebsocketSession', _SESSION), ('status.Status', _STATUS),
+                         ('group.Group', _GROUP), ('session.WebsocketSession', _SESSION), ('status.Status', _STATUS),
                          ('opcode.Opcode', _OPCODE), ('testing', _TESTING)):
         names += [where + '.' + word for word in words.split()]
     return ['lomond.' + name for name in names]

@@ -472,3 +472,24 @@ class GaveUp(Event):
         self.received_time = time.time()
         self.cause = cause
         self.attempts = attempts
+
+
+class Accepted(Event):
+    """A connection of a :class:`~lomond.server.Server` in a group was accepted; its
+    first event.
+
+    Messages may be sent and will come.  Only a :class:`~lomond.group.Group` gives it.
+
+    :param request: the client's :class:`~lomond.response.Request`
+    :param protocol: the subprotocol that was agreed on, text; None for none
+    :param extensions: set of the extensions in use, text
+    """
+    __slots__ = ('request', 'protocol', 'extensions')
+    name = 'accepted'
+    _shown = ('request', 'protocol', 'extensions')
+
+    def __init__(self, request, protocol, extensions):
+        self.received_time = time.time()
+        self.request = request
+        self.protocol = protocol
+        self.extensions = extensions

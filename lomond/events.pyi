@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from typing_extensions import TypeAlias
 
-from .response import Response
+from .response import Request, Response
 
 # What ended a connection: all that retry_on of persist() is asked about.
 _Ending: TypeAlias = ConnectFail | Rejected | Disconnected
@@ -186,3 +186,11 @@ class GaveUp(Event):
     cause: _Ending
     attempts: int
     def __init__(self, cause: _Ending, attempts: int) -> None: ...
+
+# A group with a Server gives it; a client's loop never does, so AnyEvent does not have it.
+class Accepted(Event):
+    name: ClassVar[Literal["accepted"]]
+    request: Request
+    protocol: str | None
+    extensions: set[str]
+    def __init__(self, request: Request, protocol: str | None, extensions: set[str]) -> None: ...

@@ -60,6 +60,23 @@ class Running(object):
         self.session = None
         self.experience = Experience()
 
+    def claim(self, mark):
+        """Take the WebSocket for a group, in one step; any thread.
+
+        :param mark: a weak reference to the group
+        :returns: False if it is another group's
+        """
+        held = vars(self).setdefault('group', mark)
+        if held() is None:              # that one was never iterated, and is gone
+            vars(self).pop('group', None)
+            return self.claim(mark)
+        return held is mark
+
+    def release(self, mark):
+        """Undo :meth:`claim`, if it was done."""
+        if vars(self).get('group') is mark:
+            vars(self).pop('group', None)
+
 
 class Attempt(object):
     """One connection attempt, and the state of the connection that it leads to.

@@ -115,10 +115,14 @@ class Driver(object):
     :param rules: the :class:`~lomond.driver.rules.LoopRules` of the loop
     :param read_ahead: most bytes to read while a send waits; see
         :class:`~lomond.driver.reader.Reader`
+
+    :ivar drop_time: seconds for dropping what has arrived when the loop is left
     """
 
+    drop_time = DROP_TIME
+
     def __init__(self, core, stream, deadlines, waiting, send_timeout, open_deadline=None,
-                 open_reason='', hooks=Hooks(), rules=ONE_CONNECTION, # noqa: B008 - never changed
+                 open_reason='', hooks=Hooks(), rules=ONE_CONNECTION,  # noqa: B008 - never changed
                  read_ahead=None):
         self.core = core
         self.stream = stream
@@ -204,7 +208,7 @@ class Driver(object):
 
     def _drop_arrived(self):
         self._is_left = False
-        stream, end = self.stream, self.clock() + DROP_TIME
+        stream, end = self.stream, self.clock() + self.drop_time
         stream.shutdown_write()
         place = memoryview(bytearray(64 * 1024))
         dropped = 0

@@ -65,7 +65,9 @@ EVENTS = [
      'BackOff(delay=0.1)'),
     ('BackOff', 'back_off', (3,), {'delay': 3}, 'BackOff(delay=3.0)'),
     ('BackOff', 'back_off', (None,), {'delay': None}, 'BackOff(delay=None)'),
-    ('GaveUp', 'gave_up', (7, 3), {'cause': 7, 'attempts': 3}, 'GaveUp(cause=7, attempts=3)')]
+    ('GaveUp', 'gave_up', (7, 3), {'cause': 7, 'attempts': 3}, 'GaveUp(cause=7, attempts=3)'),
+    ('Accepted', 'accepted', (7, None, []), {'request': 7, 'protocol': None, 'extensions': []},
+     'Accepted(request=7, protocol=None, extensions=[])')]
 
 CLASSES = sorted(set(row[0] for row in EVENTS))
 

@@ -26,7 +26,7 @@ import lomond
 FOLDER = os.path.dirname(os.path.abspath(lomond.__file__))
 
 #: The modules of ``docs/reference``; below ``lomond.testing``, ``__all__`` is public.
-PUBLIC = ('websocket', 'events', 'errors', 'persist', 'session', 'response', 'status', 'opcode',
+PUBLIC = ('websocket', 'events', 'errors', 'persist', 'group', 'session', 'response', 'status', 'opcode',
           'constants', 'compression', 'auth', 'testing')
 
 #: Names in the stubs that are not public: other modules of the library use them.

@@ -1,0 +1,807 @@
+"""Many connections in one loop: :class:`Group`."""
+
+# How it works.  A Group knows its members; any thread may add and remove some.  While
+# its iterator runs, a _Loop has what only the iterating thread uses: the poller, the
+# deadlines, and who is to have a turn.
+#
+# A turn is one call of a session's process(): it never waits.  The loop gives turns, in
+# this order, to those whose deadline has come, and to those whose descriptor is ready,
+# who were woken by another thread, or who have more to read.  When nobody is left it
+# sleeps.
+#
+# Nothing here has a lock: close() and remove() may be called by a signal handler that
+# has interrupted anything else in this module.  Each step on a dict or deque is atomic.
+# A client that waits for its turn or pauses is in _idle.  The loop and remove() both
+# take it out there, and the one that succeeds decides what becomes of it.
+#
+# A member is the Waiting of its session as well: a connection has no descriptor but its
+# socket, and an idle one no object that is not needed.
+#
+# Knows nothing of: streams, frames, how a connection is made.
+
+from __future__ import absolute_import, division, unicode_literals
+
+import collections
+import heapq
+import itertools
+import time
+import weakref
+
+from . import errors, events
+from ._compat import fork_id, halt_at_exit
+from ._compat import monotonic as now_of
+from .client import options
+from .client.attempt import ALREADY_RUNNING
+from .client.backoff import Retries, some_number
+from .driver.rules import MANY_CONNECTIONS
+from .network import poller as pollers
+from .network.poller import LONGEST, READ
+from .protocol.frames import encode_close_payload
+from .protocol.receive_buffer import Lender
+from .session import WebsocketSession
+from .websocket import WebSocket
+
+#: Bytes of messages that may wait to be sent for one connection.
+MAX_QUEUED = 16 * 1024 * 1024
+#: Least seconds between two Polls of a group whose body takes longer than ``poll``.
+NEXT_TURN = 0.001
+#: Seconds for dropping what has arrived, of all connections, when the loop is left.
+DROP_TIME = 0.2
+
+_FORKED = 'the group belongs to the process that made it; a forked child has to make its own'
+_SECOND = 'the group is iterated already; only one iterator at a time is allowed'
+_MEMBER = 'the WebSocket is in a group already'
+_CLOSED = 'the group is closed; nothing can be added'
+
+
+class Group(object):
+    """Many connections in one loop and one thread.
+
+    >>> from lomond import WebSocket
+    >>> from lomond.group import Group
+    >>> from lomond.testing import Server, close_with
+    >>> with Server(close_with(1000, u'one')) as one, Server(close_with(1000, u'two')) as two:
+    ...     group = Group([WebSocket(server.url, proxies={}) for server in (one, two)])
+    ...     print(sorted(event.reason for websocket, event in group if event.name == 'closing'))
+    ['one', 'two']
+
+    Iterating it yields pairs ``(websocket, event)``.  The events of a connection come
+    in their usual order, but members have no ``Poll``: the group has one of its own,
+    ``(None, Poll())``.  The loop ends when no member is left.
+
+    A send in the group's thread never waits: what the kernel does not take is queued.
+    See ``max_queued`` and :class:`~lomond.events.Drained`.
+
+    Leaving the loop leaves each connection as its own loop would: with a close frame
+    1001, if that can be written at once.  The group is then empty, and may be iterated
+    again.  At the end of a ``with`` block the loop is left and the group is closed.
+
+    Threads: :meth:`add`, :meth:`persist`, :meth:`remove`, :meth:`close`, ``len()``,
+    ``in`` and :attr:`websockets` may be used in any thread, :meth:`remove` and
+    :meth:`close` also in signal handlers; one thread iterates.  In a forked child,
+    every use of its parent's group raises :class:`~lomond.errors.WebSocketError`.
+
+    :param members: given to :meth:`add`, one after the other
+    :param poll: seconds between two ``(None, Poll())``, above 0; the first one comes
+        when the loop begins
+    :param keep_open: if true, the loop ends only after :meth:`close`
+    :param max_connecting: how many clients may connect at a time; others wait in order.
+        None for no limit
+    :param max_queued: bytes of messages that may wait to be sent for one client (16
+        MiB); a message beyond it raises :class:`~lomond.errors.QueueFull`.  None for no
+        limit
+    :param settings: those of :meth:`.WebSocket.connect` except ``poll`` and
+        ``session_class``, for all clients
+    :raises TypeError: if a value has the wrong type
+    :raises ValueError: if a value cannot be used
+    :raises WebSocketError: as :meth:`add`
+    """
+
+    def __init__(self, members=(), poll=5.0, keep_open=False, max_connecting=100, max_queued=MAX_QUEUED,
+                 **settings):
+        self._poll = options.check_poll(poll)
+        self._keep_open = keep_open
+        self._max_connecting = options.check_size('max_connecting', max_connecting, 1)
+        self._max_queued = options.check_size('max_queued', max_queued, 1)
+        self._settings = _check_settings(settings)
+        self._fork = fork_id()
+        self._mark = weakref.ref(self)      # what its clients are claimed with
+        self._numbers = itertools.count(1)
+        self._members = {}                  # id of the WebSocket -> _Member
+        self._idle = {}                     # number -> _Member: of clients that wait or pause
+        self._news = collections.deque()    # _Members that the loop has to look at
+        self._closed = False                # one store, by any thread
+        self._loop = None                   # the _Loop while there is one
+        self._left_alone = None             # in a forked child: what belongs to its parent
+        try:
+            for member in members:
+                self.add(member)
+        except BaseException:               # let go of those before it
+            self.close()
+            raise
+
+    # -- members
+
+    def add(self, member, **settings):
+        """Connect a WebSocket, once.
+
+        Returns at once; any thread may call it, before and during the loop.
+
+        :param WebSocket member: the client
+        :param settings: as for the group, for this client
+        :raises TypeError: if it is not a WebSocket, or its ``connect`` is overridden;
+            and as :meth:`.WebSocket.connect`
+        :raises ValueError: as :meth:`.WebSocket.connect`
+        :raises WebSocketError: if it is in a group, its connection runs, or the group
+            is closed
+        """
+        self._check_fork()
+        _check_client(member)
+        self._enter(_Member(next(self._numbers), member, self._merge(settings)))
+
+    def persist(self, websocket, min_wait=5, max_wait=30, respect_retry_after=True, max_retries=None,
+                retry_on=None, stable_after=10.0, **settings):
+        """Connect a WebSocket, and reconnect whenever the connection ends.
+
+        The pauses, and the events :class:`~lomond.events.BackOff` and
+        :class:`~lomond.events.GaveUp`, are those of :func:`lomond.persist.persist`.  A
+        pause does not delay other members.
+
+        :param WebSocket websocket: the client
+        :param min_wait: as for :func:`lomond.persist.persist`, like the next five
+        :param max_wait: the longest pause, seconds, 0 or more
+        :param respect_retry_after: if true, ``Retry-After`` of a refusal replaces the
+            pause
+        :param max_retries: give up after this number of failures in a row; None means
+            never
+        :param retry_on: a callable that decides what is tried again, or None.  An
+            exception that it raises comes out of the loop
+        :param stable_after: seconds after ``Ready`` from which a connection counts as a
+            success
+        :param settings: as for the group, for this client
+        :raises TypeError: as :meth:`add`
+        :raises ValueError: as :meth:`add`
+        :raises WebSocketError: as :meth:`add`
+        """
+        self._check_fork()
+        _check_client(websocket)
+        retries = Retries(min_wait, max_wait, max_retries, retry_on, stable_after, respect_retry_after)
+        self._enter(_Member(next(self._numbers), websocket, self._merge(settings), retries))
+
+    def remove(self, member, code=1001, reason=''):
+        """Close the connection of a member, which leaves the group at its end.
+
+        Its events go on until the last one, and no ``BackOff`` follows.  A client that
+        pauses, or waits for its turn to connect, is dropped without an event.  Nothing
+        happens if it is not in the group.  Never waits; any thread and signal handlers
+        may call it.
+
+        :param member: the WebSocket
+        :param code: as for :meth:`.WebSocket.close`
+        :param reason: as for :meth:`.WebSocket.close`
+        :raises TypeError: if a value has the wrong type
+        :raises ValueError: if ``code`` or ``reason`` may not be sent
+        """
+        self._check_fork()
+        encode_close_payload(code, reason)      # reports bad arguments in any case
+        record = self._find(member)
+        if record is not None:
+            self._remove(record, code, reason)
+
+    def close(self, code=1001, reason=''):
+        """Remove all members; nothing can be added from now on.
+
+        The loop ends after their last events, ``close_timeout`` at the latest.  Never
+        waits; any thread and signal handlers may call it.
+
+        :param code: as for :meth:`.WebSocket.close`
+        :param reason: as for :meth:`.WebSocket.close`
+        :raises TypeError: if a value has the wrong type
+        :raises ValueError: if ``code`` or ``reason`` may not be sent
+        """
+        self._check_fork()
+        encode_close_payload(code, reason)
+        self._closed = True                 # first: what is added meanwhile is taken back
+        for record in self._records():
+            self._remove(record, code, reason)
+        self._wake()
+
+    def __len__(self):
+        self._check_fork()
+        return len(self._members)
+
+    def __contains__(self, member):
+        self._check_fork()
+        return self._find(member) is not None
+
+    @property
+    def websockets(self):
+        """A list of the connections that are members, at this moment.
+
+        Clients are among them from :meth:`add` until their last event is handed out,
+        also while they wait or pause.
+        """
+        self._check_fork()
+        return [websocket for websocket in [record.websocket for record in self._records()]
+                if websocket is not None]
+
+    def _records(self):
+        return self._members.copy().values()        # copy() is one step
+
+    def _find(self, member):
+        record = self._members.get(id(member))
+        return record if record is not None and record.websocket is member else None
+
+    def _merge(self, settings):
+        return dict(self._settings, **_check_settings(settings)) if settings else self._settings
+
+    def _enter(self, record):
+        """Take a client as a member, unless it cannot be one."""
+        websocket = record.websocket
+        running = websocket._running
+        if self._closed:
+            raise errors.WebSocketError(_CLOSED)
+        if self._members.setdefault(id(websocket), record) is not record:
+            raise errors.WebSocketError(_MEMBER)
+        try:
+            if not running.claim(self._mark):
+                raise errors.WebSocketError(_MEMBER)
+            if running.session is not None:
+                raise errors.WebSocketError(ALREADY_RUNNING)
+            self._idle[record.number] = record
+            self._news.append(record)
+            if self._closed and self._take_idle(record):    # meanwhile
+                raise errors.WebSocketError(_CLOSED)
+        except BaseException:
+            self._take_idle(record)
+            self._forget(record)
+            raise
+        self._wake()
+
+    def _take_idle(self, record):
+        """Return True for the one who takes a member out of its pause, or its queue."""
+        return self._idle.pop(record.number, None) is not None
+
+    def _remove(self, record, code, reason):
+        record.removal = code, reason       # first: the loop looks at it, after it has taken it
+        if self._take_idle(record):
+            self._forget(record)
+            self._news.append(record)       # its pause is still among the deadlines
+        else:
+            websocket = record.websocket
+            if websocket is not None:
+                websocket.close(code, reason)
+        self._wake()
+
+    def _forget(self, record):
+        """Let go of a member: it may be added again, by any thread."""
+        websocket = record.websocket
+        if self._members.get(id(websocket)) is record:
+            del self._members[id(websocket)]
+        websocket._running.release(self._mark)
+
+    def _wake(self):
+        loop = self._loop
+        if loop is not None:
+            loop.wake()
+
+    def _check_fork(self):
+        if self._fork != fork_id():
+            raise errors.WebSocketError(_FORKED)
+
+    # -- the loop
+
+    def __iter__(self):
+        place = []
+        iterator = self._iterate(place)
+        place.append(weakref.ref(iterator))
+        return iterator
+
+    def __enter__(self):
+        self._check_fork()
+        return self
+
+    def __exit__(self, *exc_info):
+        if self._fork != fork_id():
+            if exc_info[0] is None:
+                raise errors.WebSocketError(_FORKED)
+            return
+        place = vars(self).get('_place')
+        iterator = place[0]() if place else None
+        try:
+            if iterator is not None:
+                iterator.close()
+        except ValueError:                  # another thread runs it, and ends it by itself
+            pass
+        finally:
+            self.close()
+
+    def _iterate(self, place):
+        """The loop: a generator of ``(websocket, event)``.
+
+        :param place: a list with a weak reference to this generator
+        """
+        self._check_fork()
+        halt = halt_at_exit                 # globals may be None when it is needed
+        loop = source = None
+        where = fork_id
+        try:
+            if vars(self).setdefault('_place', place) is not place:
+                raise errors.WebSocketError(_SECOND)
+            loop = self._loop = _Loop(self)
+            while True:
+                record = loop.next()
+                if record is None:
+                    return
+                session, websocket = record.session, record.websocket
+                if session is None:
+                    yield None, events.Poll()
+                    self._check_fork()
+                    loop.polled()
+                    continue
+                source = session.process(loop.ready, loop.now)
+                for event in source:
+                    if record.is_new or session.is_over:
+                        loop.note(record, event)
+                    yield websocket, event
+                    if where() != self._fork:
+                        self._check_fork()
+                source = event = None       # it would keep a large message alive
+                event = loop.settle(record)
+                if event is not None:       # BackOff or GaveUp
+                    yield websocket, event
+                    self._check_fork()
+                    loop.pause(record, event)
+                    event = None
+        except:  # noqa: E722 - at exit, 2.7 sets even BaseException to None
+            halt()
+            raise
+        finally:
+            if where() != self._fork:
+                self._left_alone = loop, source
+            elif vars(self).get('_place') is place:
+                self._leave(loop, source)
+
+    def _leave(self, loop, source):
+        try:
+            try:
+                if source is not None:
+                    source.close()
+            finally:
+                self._let_go(loop)
+        except BaseException:               # Ctrl-C in the middle: once more, to the end
+            self._let_go(loop)
+            raise
+        finally:
+            vars(self).pop('_place', None)
+
+    def _let_go(self, loop):
+        """End all connections, and forget everything; the loop is over."""
+        if loop is not None:
+            loop.end()
+        for record in self._records():
+            self._idle.pop(record.number, None)
+            self._forget(record)
+        self._news.clear()
+        self._loop = None
+
+
+#: The settings of ``connect()`` that a client in a group may have, and their defaults.
+_SETTINGS = (('ping_rate', 30.0), ('ping_timeout', None), ('auto_pong', True), ('close_timeout', 30.0),
+             ('connect_timeout', 30.0), ('send_timeout', 30.0))
+
+
+def _check_settings(settings):
+    """Return settings of ``connect()``; raise TypeError or ValueError as that does."""
+    names = [name for name, _ in _SETTINGS]
+    for name, value in settings.items():
+        if name not in names:
+            raise TypeError("'{}' is not a setting of a client in a group; {} are".format(
+                name, ', '.join(names)))
+        if name != 'auto_pong':
+            options.check_time(name, value)
+    return settings
+
+
+def _check_client(websocket):
+    if not isinstance(websocket, WebSocket):
+        raise TypeError('a member must be a WebSocket, not {}'.format(type(websocket).__name__))
+    if websocket._overrides('connect'):
+        raise TypeError('connect of {} is overridden; a group connects by itself'.format(
+            type(websocket).__name__))
+
+
+class _Member(object):
+    """A member, and the Waiting of its session.
+
+    :ivar removal: ``(code, reason)`` once it is to leave
+    :ivar entry: its entry among the deadlines, or None
+    :ivar waits: what it waits for, as registered
+    :ivar is_new: True while the loop has to look at its events
+    """
+
+    __slots__ = ('number', 'websocket', 'session', 'settings', 'retries', 'loop', 'removal', 'entry',
+                 'waits', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
+
+    def __init__(self, number, websocket, settings=None, retries=None):
+        self.number = number
+        self.websocket = websocket
+        self.session = None
+        self.settings = settings
+        self.retries = retries
+        self.loop = self.removal = self.entry = None
+        self.waits = ()
+        self.is_woken = self.is_busy = self.is_new = self.is_connecting = False
+
+    #: What wakes the session: the one wake-up of the loop serves all.
+    wake_waits = ()
+    monotonic = staticmethod(now_of)
+
+    def time(self):
+        """Return seconds since the epoch."""
+        return time.time()
+
+    def wake(self):
+        """Have the session have a turn; any thread and signal handlers."""
+        loop = self.loop
+        if loop is not None and not self.is_woken:
+            self.is_woken = True
+            loop.woken.append(self)
+            loop.wake()
+
+    def forget(self, fd):
+        """Wait for a descriptor no longer, which is closed next; the loop's thread."""
+        loop = self.loop
+        if loop is not None:
+            loop.forget(self, fd)
+
+    def clear(self):
+        """Do nothing: the loop knows what it has done."""
+
+    def close(self):
+        """Do nothing: it has no descriptor."""
+
+
+class _ClientSession(WebsocketSession):
+    """The session of a client in a group."""
+
+    rules = MANY_CONNECTIONS
+    member = refusal = None
+
+    def run(self, poll=None, **settings):
+        self.start(None, **settings)
+        return self
+
+    def waiting(self):
+        return self.member
+
+    def share(self):
+        """Read into the buffer of the loop."""
+        self._core.receive_buffer.share(self.member.loop.lender)
+
+    def _restart(self):
+        super(_ClientSession, self)._restart()
+        self.share()
+
+    def _connect_steps(self):
+        if self.refusal is None:
+            return super(_ClientSession, self)._connect_steps()
+        self._failure = ('unable to connect; ' + self.refusal, errors.WebSocketError(self.refusal),
+                         'connect')
+        return ()
+
+
+class _Timers(object):
+    """A heap of deadlines: one entry for each record that has one, and stale ones.
+
+    A deadline that moves later keeps its entry, and is looked at when its old time
+    comes.
+    """
+
+    __slots__ = ('heap', 'stale')
+
+    def __init__(self):
+        self.heap = []
+        self.stale = 0                  # entries that are nobody's newest one
+
+    def push(self, when, record):
+        """Note the deadline of a record, unless an earlier entry will lead to it."""
+        if record.entry is not None:
+            if record.entry[0] <= when:
+                return
+            self.stale += 1
+        record.entry = when, record.number, record      # numbers: records have no order
+        heapq.heappush(self.heap, record.entry)
+        self._sweep()
+
+    def drop(self, record):
+        """Forget the deadline of a record."""
+        if record.entry is not None:
+            record.entry = None
+            self.stale += 1
+            self._sweep()
+
+    def pop(self):
+        """Take the first entry; return its record, or None if it is stale."""
+        entry = heapq.heappop(self.heap)
+        record = entry[2]
+        if record.entry is not entry:
+            self.stale -= 1
+            return None
+        record.entry = None
+        return record
+
+    def _sweep(self):
+        if self.stale * 2 > len(self.heap):
+            self.heap[:] = [entry for entry in self.heap if entry[2].entry is entry]
+            heapq.heapify(self.heap)
+            self.stale = 0
+
+
+class _Loop(object):
+    """One run of a group's loop; for the thread that iterates, unless noted.
+
+    :ivar now: monotonic seconds when the newest turn began
+    :ivar ready: what is ready for it
+    :ivar woken: records that another thread has woken; any thread appends
+    """
+
+    def __init__(self, group):
+        self._group = group
+        self._fork = fork_id()
+        self._clock = _Member.monotonic
+        self._halt = halt_at_exit
+        self._timers = _Timers()
+        self._owners = {}               # descriptor -> record
+        self._work = collections.deque()        # (record, what is ready): turns of this round
+        self._busy = []                 # records that have more to do in the next one
+        self._queue = collections.deque()       # clients that wait to connect
+        self._connecting = 0
+        self._sessions = 0
+        self._is_waiting = False        # while it does, a wake-up is needed
+        self.woken = collections.deque()
+        self.lender = Lender()
+        self.ready = ()
+        self.now = self._clock()
+        # With few descriptors left, the second of these may raise.
+        self._wake_up = pollers.new_wake_up()
+        self._poller = pollers.new_poller_of_many()
+        self._poller.register(self._wake_up.fileno(), READ)
+        self._poll = _Member(0, None)
+        self._timers.push(self.now, self._poll)
+
+    def wake(self):
+        """Make the loop look again; any thread and signal handlers."""
+        if self._is_waiting and self._fork == fork_id():
+            wake_up = self._wake_up         # a reference keeps it open meanwhile
+            if wake_up is not None:
+                wake_up.set()
+
+    # -- whose turn it is
+
+    def next(self):
+        """Return the record whose turn it is, waiting for one; None at the end."""
+        timers, work = self._timers, self._work
+        heap = timers.heap
+        while True:
+            now = self.now = self._clock()
+            if heap and heap[0][0] <= now:
+                record = timers.pop()
+                if record is not None and self._is_due(record, now):
+                    self.ready = ()
+                    return record
+            elif work:
+                record, ready = work.popleft()
+                if record.session is None:
+                    continue                # it has ended in this round
+                if not ready:
+                    if not record.is_woken and not record.is_busy:
+                        continue            # it had a turn in this round
+                elif self._owners.get(ready[0][0]) is not record:
+                    continue                # closed in this round; the number may be another's
+                record.is_woken = record.is_busy = False
+                self.ready = ready
+                return record
+            else:
+                self._take_news()
+                if self._is_done():
+                    return None
+                self._refill()
+
+    def _is_done(self):
+        group = self._group
+        return not group._members and (group._closed or not group._keep_open)
+
+    def _is_due(self, record, now):
+        session = record.session
+        if session is None:
+            if record is self._poll:
+                return not self._is_done()
+            self._queue.append(record)      # its pause is over
+            return False
+        when = session.next_deadline()
+        if when is None:
+            return False
+        if when > now:                      # it has moved
+            self._timers.push(when, record)
+            return False
+        record.is_woken = record.is_busy = False
+        return True
+
+    def _take_news(self):
+        news, group = self._group._news, self._group
+        while news:
+            record = news.popleft()
+            if record.number in group._idle:
+                self._queue.append(record)
+            else:
+                self._timers.drop(record)   # removed
+                record.websocket = None
+
+    def _refill(self):
+        """Wait until somebody has something to do."""
+        work, most = self._work, self._group._max_connecting
+        while self._queue and (most is None or self._connecting < most):
+            record = self._queue.popleft()
+            if self._group._take_idle(record):
+                self._begin(record)
+        self._is_waiting = True
+        try:
+            found = self._poller.wait(self._find_timeout())
+        finally:
+            self._is_waiting = False
+        owners, wake_fd = self._owners, self._wake_up.fileno()
+        for item in found:
+            record = owners.get(item[0])
+            if record is not None:
+                work.append((record, (item,)))
+            elif item[0] == wake_fd:
+                self._wake_up.clear()
+        if not found:
+            self._halt()
+        woken = self.woken
+        while woken:
+            work.append((woken.popleft(), ()))
+        work.extend((record, ()) for record in self._busy)
+        del self._busy[:]
+
+    def _find_timeout(self):
+        # Called after _is_waiting was set: who comes now wakes us.
+        if self._busy or self._work or self.woken or self._group._news or self._is_done():
+            return 0
+        heap = self._timers.heap
+        return min(max(heap[0][0] - self._clock(), 0), LONGEST) if heap else LONGEST
+
+    # -- the life of a member
+
+    def _begin(self, record):
+        """Open the session of a client."""
+        record.loop = self
+        record.is_new = record.is_connecting = True
+        self._connecting += 1
+        session = WebSocket.connect(record.websocket, session_class=_ClientSession, **record.settings)
+        session.member = record
+        session.max_queued = self._group._max_queued
+        limit, self._sessions = self._poller.limit, self._sessions + 1
+        if limit is not None and self._sessions > limit:
+            session.refusal = 'select() on this system serves at most {} connections in a group'.format(limit)
+        session.share()
+        record.session = session
+        if record.removal is not None:      # remove() came before it had a session
+            record.websocket.close(*record.removal)
+        self._make_busy(record)
+
+    def _make_busy(self, record):
+        if not record.is_busy:
+            record.is_busy = True
+            self._busy.append(record)
+
+    def note(self, record, event):
+        """Look at an event before it is handed out."""
+        session, retries = record.session, record.retries
+        if retries is not None:
+            retries.note(event, self._clock())
+        if record.is_connecting and (session.is_over or event.name == 'ready'):
+            record.is_connecting = False
+            self._connecting -= 1
+        record.is_new = record.is_connecting or retries is not None and not retries.has_message
+        if session.is_over and (retries is None or record.removal is not None):
+            self._group._forget(record)     # first: its handler may add it again
+
+    def settle(self, record):
+        """See after a turn what the member waits for.
+
+        :returns: an event that follows the end of a connection, or None
+        """
+        session = record.session
+        if session.is_over:
+            return self._end(record)
+        waits = session.waits()
+        if waits is not record.waits:
+            self._register(record, waits)
+        when = session.next_deadline()
+        if when is not None:
+            if when <= self.now:
+                self._make_busy(record)
+            elif record.entry is None or when < record.entry[0]:
+                self._timers.push(when, record)
+        return None
+
+    def _register(self, record, waits):
+        owners, poller = self._owners, self._poller
+        wanted = dict(waits)
+        for fd, _ in record.waits:
+            if fd not in wanted:
+                self.forget(record, fd)
+        for fd, mask in waits:
+            if fd < 0:                      # 2.7: a handler has closed it
+                self._make_busy(record)
+                continue
+            if owners.get(fd) is not record:
+                if fd in owners:
+                    poller.forget(fd)       # closed without a word; the number is ours now
+                owners[fd] = record
+            poller.register(fd, mask)
+        record.waits = waits
+
+    def forget(self, record, fd):
+        """Wait for a descriptor of a member no longer."""
+        if self._owners.get(fd) is record and self._fork == fork_id():
+            del self._owners[fd]
+            self._poller.forget(fd)
+            record.waits = ()
+
+    def _end(self, record):
+        for fd, _ in record.waits:
+            self.forget(record, fd)
+        self._timers.drop(record)
+        self._sessions -= 1
+        record.session.member = None
+        record.session = record.loop = None
+        group, retries = self._group, record.retries
+        if group._members.get(id(record.websocket)) is not record:
+            record.websocket = None         # no cycle stays
+            return None
+        what, delay = 'gave_up', None
+        if record.removal is None:
+            what, delay = retries.decide(some_number(), time.time())
+        if what == 'gave_up' or record.removal is not None:
+            group._forget(record)
+            record.websocket = None
+            return None if record.removal is not None else events.GaveUp(retries.cause, retries.failures)
+        group._idle[record.number] = record
+        if record.removal is not None and group._take_idle(record):     # meanwhile
+            group._forget(record)
+            record.websocket = None
+            return None
+        return events.BackOff(delay, attempt=retries.failures, cause=retries.cause)
+
+    def pause(self, record, event):
+        """Begin the pause of a client; the handler of its BackOff has returned."""
+        if record.number in self._group._idle:
+            self._timers.push(self._clock() + event.delay, record)
+
+    def polled(self):
+        """The group's Poll was handled: see when the next one is due."""
+        self._timers.push(max(self.now + self._group._poll, self._clock() + NEXT_TURN), self._poll)
+
+    # -- the end
+
+    def end(self):
+        """End all connections; may be called again, after an interrupt."""
+        until = self._clock() + DROP_TIME
+        for record in self._group._records():
+            session = record.session
+            if session is not None:
+                if session._driver is not None:
+                    session._driver.drop_time = until - self._clock()
+                session._clean_up()
+                session.member = None
+                record.session = record.loop = None
+        self._poller.close()
+        self._wake_up = None
+        self._owners.clear()
+        self._work.clear()
+        self._queue.clear()
+        self.woken.clear()
+        del self._busy[:], self._timers.heap[:]
