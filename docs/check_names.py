@@ -51,9 +51,9 @@ ping_frame pong_frame close_frame pytest_plugin.wsserver
 
 def find_names():
     """Return the dotted names, each beginning with ``lomond``."""
-    names = ['websocket.WebSocket', 'group.Group', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
-             'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT', 'constants.WS_KEY',
-             'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
+    names = ['websocket.WebSocket', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
+             'group.Group', 'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT',
+             'constants.WS_KEY', 'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
              'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
              'auth.DigestAuth.answer']
     for kind in ('Response', 'Request'):
@@ -62,8 +62,8 @@ def find_names():
     names += ['response.Head.' + name for name in ('raw', 'headers', 'first_line', 'defect')]
     names += ['response.Response.' + name for name in ('status_code', 'status', 'body')]
     for where, words in (('websocket.WebSocket', _MEMBERS), ('events', _EVENTS), ('errors', _ERRORS),
-                         ('group.Group', _GROUP), ('session.WebsocketSession', _SESSION), ('status.Status', _STATUS),
-                         ('opcode.Opcode', _OPCODE), ('testing', _TESTING)):
+                         ('group.Group', _GROUP), ('session.WebsocketSession', _SESSION),
+                         ('status.Status', _STATUS), ('opcode.Opcode', _OPCODE), ('testing', _TESTING)):
         names += [where + '.' + word for word in words.split()]
     return ['lomond.' + name for name in names]
 

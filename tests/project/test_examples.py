@@ -196,7 +196,7 @@ def test_fan_in():
     """It delivers all messages of all servers, those of each server in order."""
     def feed(connection):
         for number in range(1500):
-            connection.send_text(str(number))
+            connection.send_text('{}'.format(number))
 
     with Server(feed) as one, Server(feed) as two, Example('fan_in.py', one.url, two.url) as fan_in:
         status, out, err = fan_in.end()

@@ -22,9 +22,9 @@ if sys.version_info < (3, 8):
 
 PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 
-PUBLIC = ('lomond', 'lomond.auth', 'lomond.compression', 'lomond.constants', 'lomond.errors', 'lomond.events', 'lomond.group',
-          'lomond.opcode', 'lomond.persist', 'lomond.response', 'lomond.session', 'lomond.status',
-          'lomond.testing', 'lomond.websocket')
+PUBLIC = ('lomond', 'lomond.auth', 'lomond.compression', 'lomond.constants', 'lomond.errors', 'lomond.events',
+          'lomond.group', 'lomond.opcode', 'lomond.persist', 'lomond.response', 'lomond.session',
+          'lomond.status', 'lomond.testing', 'lomond.websocket')
 
 #: Names that only checkers need; see tests/project/typing/stubtest-allowlist.txt.
 ONLY_IN_STUBS = {('lomond.events', 'AnyEvent')}
