@@ -247,7 +247,7 @@ HALF_AN_ANSWER = b'\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03' + b'\0' * 20
     'direct',
     # ssl.wrap_socket() forgets its socket when the reset arrives before getpeername().
     pytest.param('override', marks=pytest.mark.filterwarnings(
-        str('ignore:unclosed <ssl.SSLSocket:ResourceWarning'))),
+        str('ignore:unclosed <ssl.SSLSocket'))),
     'http', 'https', 'in https'])
 def test_tcp_ends_in_the_handshake(certs, way, place, end):
     """The reason says so and names the address, that of the proxy if there is one."""
