@@ -80,3 +80,7 @@ class WebSocketClosing(WebSocketUnavailable):
 
 class WebSocketClosed(WebSocketUnavailable):
     """The connection is over: nothing more can be sent."""
+
+
+class ReceiveTimeout(WebSocketError):
+    """The peer sent nothing for as long as ``receive()`` was willing to wait."""

@@ -25,6 +25,7 @@ from .._compat import (
     to_bytes,
     wait_for_event,
 )
+from ..errors import ReceiveTimeout
 from ..network.poller import ENDLESS
 from ..opcode import Opcode
 from ..protocol.frames import encode_frame
@@ -39,10 +40,6 @@ _UNSEEN = frozenset(('ready', 'rejected', 'poll', 'disconnected'))
 def _after(now, seconds):
     """Return the time of ``now`` plus the seconds; None if that is never."""
     return None if seconds is None or seconds >= ENDLESS else now + seconds
-
-
-class ReceiveTimeout(errors.WebSocketError):
-    """The client sent nothing for as long as a handler was willing to wait."""
 
 
 class ServerConnection(object):

@@ -5,12 +5,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..errors import WebSocketError
+from ..errors import ReceiveTimeout as ReceiveTimeout
 from ..events import AnyEvent
 from ..response import Request
 from .server import Server
-
-class ReceiveTimeout(WebSocketError): ...
 
 class ServerConnection:
     number: int

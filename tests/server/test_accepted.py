@@ -14,127 +14,36 @@ import struct
 import threading
 
 import pytest
+from support import accepted as scripts
+from support.accepted import BIG, END, REQUEST, RESET, START_READING, text
+from support.accepted import close_clients as close_clients
 from support.certificates import server_context
-from support.frames import BINARY, CLOSE, KEY, PING, PONG, TEXT, Reader, close_frame, frame
+from support.frames import BINARY, CLOSE, KEY, PING, PONG, TEXT, close_frame, frame
 
 from lomond import WebSocket
-from lomond._compat import OS_ERRORS, monotonic, would_block
+from lomond._compat import OS_ERRORS, monotonic
 from lomond.compression import Deflate
 from lomond.driver.sender import Sender
 from lomond.errors import SendTimeout, WebSocketClosed, WebSocketUnavailable
-from lomond.network.poller import READ, Waiting
+from lomond.network.poller import READ
 from lomond.opcode import Opcode
 from lomond.protocol.handshake import ServerHandshake
 from lomond.server.accepted import Acceptance, AcceptedSession
-from lomond.testing import FakeClock
-
-REQUEST = (b'GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
-           b'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
-BIG = b'x' * 3000000
-
-# Steps of a script, besides bytes to send and callables.
-END, RESET, START_READING = 'end', 'reset', 'start reading'
 
 
-def text(words):
-    return frame(TEXT, words.encode('utf-8'), key=KEY)
+class Client(scripts.Client):
+    """A scripted client of a session without a handler."""
 
-
-@pytest.fixture(autouse=True)
-def close_clients():
-    yield
-    while Client.sockets:
-        Client.sockets.pop().close()
-
-
-class Client(object):
-    """A scripted client, which owns the session's clock.
-
-    :param script: pairs of a time, and bytes to send, END, RESET, START_READING or a callable
-    :param reads: if false, the client reads nothing before START_READING
-    """
-
-    sockets = []                        # to be closed when the test is over
-
-    def __init__(self, script=(), reads=True):
-        self.clock = FakeClock()
-        self.sock = None
-        self.acceptance = None
-        self.received = b''
-        self.ended_at = None            # when the end of the stream was seen
-        self._script = list(script)
-        self._reads = reads
+    acceptance = None
 
     def connect(self, ssl_context=None, protocols=(), deflate=None, on_request=None,
                 max_message_size=None, handshake=None, outcome=None, initial=b'', **times):
         """Return a session that has the other end."""
-        accepted, self.sock = socket.socketpair()
-        if type(accepted) is not socket.socket:         # 2.7
-            accepted = socket.socket(_sock=accepted)
-        self.sockets.append(self.sock)
-        self.sock.setblocking(False)
         self.acceptance = Noting(protocols, deflate, on_request, max_message_size, handshake,
                                  outcome=outcome, initial=initial)
-        session = AcceptedSession(self.acceptance, accepted, ssl_context)
+        session = self.session_class(self.acceptance, self.accept(), ssl_context)
         session.start(**times)
-        session.waiting = lambda: ScriptedWaiting(self)
         return session
-
-    def next_time(self):
-        return self.clock.START + self._script[0][0] if self._script else None
-
-    def play(self):
-        """Do what is due, and read."""
-        while self._script and self.clock.monotonic() >= self.next_time():
-            self._do(self._script.pop(0)[1])
-        while self._reads and self.ended_at is None:
-            try:
-                data = self.sock.recv(1 << 20)
-            except OS_ERRORS as error:
-                if would_block(error):
-                    return
-                data = b''              # a reset: the session left something unread
-            self.received += data
-            if not data:
-                self.ended_at = self.clock.elapsed
-
-    def _do(self, step):
-        if step is END:
-            self.sock.shutdown(socket.SHUT_WR)
-        elif step is RESET:
-            self.sock.close()           # with our answer unread: see test_client_that_goes
-            self._reads = False
-        elif step is START_READING:
-            self._reads = True
-        elif callable(step):
-            step()
-        else:
-            self.sock.sendall(step)
-
-    def status_and_frames(self):
-        head, _, rest = self.received.partition(b'\r\n\r\n')
-        return head.split(b' ')[1], [(opcode, payload) for _, _, opcode, _, payload in Reader().feed(rest)]
-
-
-class ScriptedWaiting(Waiting):
-    """Real descriptors, and a clock that advances only when none is ready."""
-
-    def __init__(self, client):
-        super(ScriptedWaiting, self).__init__()
-        self._client = client
-        self.monotonic = client.clock.monotonic
-        self.time = client.clock.time
-
-    def wait(self, waits, deadline):
-        client, clock = self._client, self._client.clock
-        while True:
-            client.play()
-            ready = super(ScriptedWaiting, self).wait(tuple(waits), clock.monotonic())
-            if ready or (deadline is not None and clock.monotonic() >= deadline):
-                return ready
-            times = [time for time in (deadline, client.next_time()) if time is not None]
-            assert times, 'it would wait forever'
-            clock.advance_to(min(times))
 
 
 class Noting(Acceptance):
@@ -401,7 +310,7 @@ class SlowTlsSession(AcceptedSession):
 
 
 def test_tls_and_request_have_one_deadline(monkeypatch):
-    monkeypatch.setitem(globals(), 'AcceptedSession', SlowTlsSession)
+    monkeypatch.setattr(scripts, 'AcceptedSession', SlowTlsSession)
     client = Client([(2, b'1'), (4, b'2'), (6, b'3')])
     session = client.connect(open_timeout=7.0)
     last, = drive(session)

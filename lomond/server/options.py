@@ -1,0 +1,98 @@
+"""What a server was told: checked once, and then given to each connection.
+
+A value of the wrong type raises ``TypeError``, a value that cannot be used
+``ValueError``; the sentences are those of the client.
+
+Knows nothing of: listening, threads.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+from .._compat import text_type, to_text
+from ..client import options
+from ..protocol.handshake import ServerHandshake
+from ..protocol.origins import check_origins
+from .accepted import Acceptance, AcceptedSession
+from .connection import ServerWebSocket
+from .log import log_failure
+
+
+def _check_callable(what, value):
+    if value is not None and not callable(value):
+        raise TypeError('{} must be callable, not {}'.format(what, type(value).__name__))
+    return value
+
+
+def check_handler(handler):
+    """Return a callable, None, or a dict of callables by path."""
+    if not isinstance(handler, dict):
+        if handler is not None and not callable(handler):
+            raise TypeError('handler must be callable, or a dict of callables by path, not {}'.format(
+                type(handler).__name__))
+        return handler
+    checked = {}
+    for path, function in handler.items():
+        path = to_text(path)
+        if not isinstance(path, text_type):
+            raise TypeError('a path of handler must be text, not {}'.format(type(path).__name__))
+        if not path.startswith('/'):
+            raise ValueError("path '{}' of handler does not begin with /".format(path))
+        if not callable(function):
+            raise TypeError("the handler of '{}' must be callable, not {}".format(
+                path, type(function).__name__))
+        checked[path] = function
+    return checked
+
+
+def _fail(request):
+    log_failure('on_request has failed, for a request with the method %s', request.method)
+
+
+class Options(object):
+    """The options of a :class:`~lomond.server.Server`, under the same names."""
+
+    def __init__(self, handler=None, ssl_context=None, protocols=None, compress=False, origins=None,
+                 on_request=None, max_message_size=1024 * 1024, max_connections=1000, poll=None,
+                 ping_rate=30.0, ping_timeout=30.0, auto_pong=True, open_timeout=10.0, close_timeout=10.0,
+                 send_timeout=30.0, stream_from=None, max_queued=1024 * 1024):
+        self.handler = check_handler(handler)
+        if ssl_context is not None and not hasattr(ssl_context, 'wrap_socket'):
+            raise TypeError('ssl_context must be an ssl.SSLContext, not {}'.format(
+                type(ssl_context).__name__))
+        self.ssl_context = ssl_context
+        self.protocols = options.check_protocols(protocols)
+        self.deflate = options.check_compress(compress)
+        self.origins = check_origins(origins)
+        self.on_request = _check_callable('on_request', on_request)
+        self.max_message_size = options.check_size('max_message_size', max_message_size, 1)
+        self.max_connections = options.check_size('max_connections', max_connections, 1)
+        self.stream_from = options.check_size('stream_from', stream_from, 0)
+        self.max_queued = options.check_size('max_queued', max_queued, 1)
+        self.times = dict((name, options.check_time(name, value)) for name, value in (
+            ('ping_rate', ping_rate), ('ping_timeout', ping_timeout), ('open_timeout', open_timeout),
+            ('close_timeout', close_timeout), ('send_timeout', send_timeout)))
+        self.times.update(poll=None if poll is None else options.check_poll(poll), auto_pong=auto_pong)
+
+    def new_handshake(self):
+        """Return what judges one request."""
+        return ServerHandshake(
+            self.protocols, self.deflate, self.on_request, origins=self.origins,
+            paths=self.handler if isinstance(self.handler, dict) else None, asks_all=True, on_error=_fail)
+
+    def take(self, sock, address, session_class=AcceptedSession):
+        """Make the WebSocket of an accepted socket.
+
+        :param sock: the socket; it belongs to the session from the first step on
+        :param address: ``(host, port)`` of the client
+        :param session_class: an :class:`~lomond.server.accepted.AcceptedSession`
+        """
+        acceptance = Acceptance(deflate=self.deflate, max_message_size=self.max_message_size,
+                                handshake=self.new_handshake(), stream_from=self.stream_from)
+        session = session_class(acceptance, sock, self.ssl_context)
+        session.start(**self.times)
+        return ServerWebSocket(session, acceptance, address, self.ssl_context is not None)
+
+    def find_handler(self, websocket):
+        """Return the handler of an open connection."""
+        handler = self.handler
+        return handler[websocket.request.path] if isinstance(handler, dict) else handler

@@ -1,0 +1,151 @@
+"""The connections of one server, the threads that serve them, and how it drains them.
+
+No lock is used: each step on the dict is atomic, and a signal handler may stop a server
+at any line of any of these methods.
+
+Knows nothing of: how connections are accepted.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import itertools
+import os
+import sys
+import threading
+
+from .._compat import join, monotonic
+from . import connection
+from .log import get_logger
+
+#: The longest pause of one who waits for threads, until it looks at the deadline again.
+LOOK = 0.05
+#: How long threads may take to end after their connections were dropped (seconds).
+LAST_WAIT = 1.0
+
+
+class Place(object):
+    """A connection, and the thread that serves it, or None.
+
+    A place is taken from ``accept`` until the socket is closed.
+    """
+
+    __slots__ = ('number', 'websocket', 'thread')
+
+    def __init__(self, number, websocket, thread):
+        self.number, self.websocket, self.thread = number, websocket, thread
+
+
+class Running(object):
+    """The connections of one server.
+
+    All methods may be called from any thread, and in signal handlers.
+
+    :ivar stopping: the code and reason to close with, once the server stops; else None
+    """
+
+    def __init__(self):
+        self._places = {}               # websocket -> Place; each step is atomic
+        self._numbers = itertools.count(1)
+        self.stopping = None
+        self._has_warned = False
+
+    def __len__(self):
+        return len(self._places)
+
+    def add(self, websocket, thread=None):
+        """Note a connection, still to shake hands; return its :class:`Place`."""
+        place = Place(next(self._numbers), websocket, thread)
+        self._places[websocket] = place
+        return place
+
+    def remove(self, websocket):
+        """Forget a connection; nothing happens if that was done."""
+        self._places.pop(websocket, None)
+
+    def places(self):
+        """Return a list of the places that are taken, the oldest first."""
+        while True:
+            try:
+                return sorted(self._places.values(), key=lambda place: place.number)
+            except RuntimeError:        # it has changed meanwhile
+                pass
+
+    def websockets(self):
+        """Return a list of the open connections."""
+        return [place.websocket for place in self.places() if connection.is_open(place.websocket)]
+
+    # -- the end
+
+    def stop(self, code, reason):
+        """Close all connections; refuse those that have not shaken hands."""
+        if self.stopping is None:
+            self.stopping = code, reason        # first: what is accepted from now on sees it
+        for place in self.places():
+            connection.stop(place.websocket, *self.stopping)
+
+    def drop(self):
+        """Drop all connections, but not that of this thread."""
+        me = threading.current_thread()
+        for place in self.places():
+            if place.thread is not me:
+                connection.drop(place.websocket)
+
+    def wait(self, deadline, others=()):
+        """Wait for the threads, but not for this one.
+
+        :param deadline: callable that returns when to stop waiting (monotonic), or None
+        :param others: further threads
+        :returns: list of those that are still running
+        """
+        while True:
+            threads = self.threads(others)
+            if not threads:
+                return threads
+            when = deadline()
+            left = LOOK if when is None else when - monotonic()
+            if left <= 0:
+                return threads
+            join(threads[0], min(left, LOOK))
+
+    def threads(self, others=()):
+        """Return a list of the threads that are running, but for this one."""
+        me = threading.current_thread()
+        threads = [place.thread for place in self.places()] + list(others)
+        return [thread for thread in threads if thread is not None and thread is not me and thread.is_alive()]
+
+    def drain(self, deadline, others=()):
+        """Wait for the threads; drop what is left then, and warn of what is left of
+        that.
+
+        :param deadline: as for :meth:`wait`
+        :returns: True if none is left but this one
+        """
+        if self.wait(deadline, others):
+            self.drop()
+            give_up_at = monotonic() + LAST_WAIT
+            hanging = self.wait(lambda: give_up_at, others)
+            if hanging and not self._has_warned:
+                self._has_warned = True
+                get_logger().warning('%s of the threads did not end when the server stopped: %s',
+                                     len(hanging), '; '.join(find_place(thread) for thread in hanging))
+            return not hanging
+        return True
+
+
+#: Code below these folders, unless it is installed there, is not what hangs.
+_BELOW = tuple(os.path.join(folder, '') for folder in (
+    os.path.dirname(os.path.dirname(Place.__init__.__code__.co_filename)),
+    os.path.dirname(threading.Thread.__init__.__code__.co_filename)))
+
+
+def find_place(thread):
+    """Say at which line a thread is, outside of lomond and of the standard library."""
+    frame = getattr(sys, '_current_frames', dict)().get(thread.ident)
+    if frame is None:
+        return 'an unknown place'
+    innermost = frame
+    while frame is not None and (frame.f_code.co_filename.startswith(_BELOW)
+                                 and '-packages' not in frame.f_code.co_filename):
+        frame = frame.f_back
+    frame = frame or innermost
+    return '{}:{} in {}'.format(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
