@@ -421,7 +421,7 @@ class _Member(object):
     """
 
     __slots__ = ('number', 'websocket', 'session', 'settings', 'retries', 'loop', 'removal', 'entry',
-                 'waits', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
+                 'waits', 'is_asleep', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
 
     def __init__(self, number, websocket, settings=None, retries=None):
         self.number = number
@@ -431,7 +431,7 @@ class _Member(object):
         self.retries = retries
         self.loop = self.removal = self.entry = None
         self.waits = ()
-        self.is_woken = self.is_busy = self.is_new = self.is_connecting = False
+        self.is_asleep = self.is_woken = self.is_busy = self.is_new = self.is_connecting = False
 
     #: What wakes the session: the one wake-up of the loop serves all.
     wake_waits = ()

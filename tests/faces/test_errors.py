@@ -19,7 +19,8 @@ PARENTS = {
     'PayloadTooLarge': 'ProtocolError', 'CriticalProtocolError': 'WebSocketError',
     'ConnectFail': 'WebSocketError', 'ProxyFail': 'ConnectFail', 'TransportFail': 'WebSocketError',
     'SendTimeout': 'TransportFail', 'WebSocketUnavailable': 'WebSocketError',
-    'WebSocketClosing': 'WebSocketUnavailable', 'WebSocketClosed': 'WebSocketUnavailable'}
+    'WebSocketClosing': 'WebSocketUnavailable', 'WebSocketClosed': 'WebSocketUnavailable',
+    'ReceiveTimeout': 'WebSocketError'}
 ALL = sorted(PARENTS)
 
 
