@@ -21,8 +21,9 @@ Knows nothing of: recording, scripts, ``lomond.testing``.
 
 from __future__ import absolute_import, division, unicode_literals
 
+from .broadcast import broadcast  # noqa: F401
 from .connection import ServerWebSocket  # noqa: F401
 from .server import Server, serve  # noqa: F401
 
 # Native text: 2.7 takes nothing else.
-__all__ = [str(name) for name in ('serve', 'Server', 'ServerWebSocket')]
+__all__ = [str(name) for name in ('serve', 'Server', 'ServerWebSocket', 'broadcast')]

@@ -22,6 +22,7 @@ from .._compat import (
     sleep,
 )
 from ..client.options import check_number, check_time
+from ..driver.deadlines import earliest
 from ..network.poller import Waiting, new_wake_up
 from ..network.url import parse_host
 from ..protocol.frames import encode_close_payload
@@ -251,12 +252,16 @@ class Server(object):
         self._acceptor_ident = get_ident()
         try:
             while reception.close_with is None or not listener.is_idle:
-                if reception.close_with is not None:
+                drop_at = None
+                if reception.close_with is not None:        # others are still to be seen off
                     self._stop_listening()
+                    drop_at = self._drop_at()
+                    if drop_at is not None and monotonic() >= drop_at:
+                        break
                 try:
-                    deadline = listener.next_deadline()
+                    deadline = earliest(listener.next_deadline(), drop_at)
                     if PACE is not None:
-                        deadline = min(monotonic() + PACE, deadline or monotonic() + PACE)
+                        deadline = earliest(deadline, monotonic() + PACE)
                     ready = waiting.wait(listener.waits() + wake_up, deadline)
                     if ready:
                         waiting.clear()
@@ -265,6 +270,7 @@ class Server(object):
                     log_failure('accepting has failed; it goes on in %s s', PAUSE)
                     sleep(PAUSE)
             self._stop_listening()
+            listener.close()
         finally:
             self._acceptor_ident = None
             waiting.close()

@@ -9,11 +9,11 @@ import threading
 import time
 
 import pytest
-from support.accepted import REQUEST, logged
+from support.accepted import REQUEST, Raw, close_all, logged, wait_until
 from support.certificates import server_context
 from support.client import in_thread, play
 from support.errors import raises
-from support.frames import CLOSE, KEY, Reader, close_frame, close_payload, frame
+from support.frames import KEY, close_payload, frame
 from support.network import nothing_stays_open as nothing_stays_open
 
 from lomond import WebSocket
@@ -38,63 +38,11 @@ def echo(websocket):
 def no_thread_stays(nothing_stays_open):
     before = threading.active_count()
     yield
-    while Raw.socks:
-        Raw.socks.pop().close()
+    close_all()
     end = monotonic() + 5
     while threading.active_count() > before and monotonic() < end:
         time.sleep(0.01)
     assert threading.active_count() <= before, threading.enumerate()
-
-
-class Raw(object):
-    """A client that speaks for itself."""
-
-    socks = []                          # to be closed when the test is over
-
-    def __init__(self, server, data=REQUEST, host=None):
-        self.sock = socket.create_connection((host or server.addresses[0][0], server.port), 10)
-        self.socks.append(self.sock)
-        self.sock.sendall(data)
-        self.received = b''
-
-    def read(self, mark=None):
-        """Read to a mark, or to the end of the stream; return what has come so far."""
-        while mark is None or mark not in self.received:
-            data = self.sock.recv(65536)
-            self.received += data
-            if not data:
-                break
-        return self.received
-
-    def ready(self):
-        assert b' 101 ' in self.read(b'\r\n\r\n')
-        return self
-
-    def close_frame(self):
-        """Read to the end, and return the payload of the close frame."""
-        frames = Reader().feed(self.read().partition(b'\r\n\r\n')[2])
-        return [payload for _, _, opcode, _, payload in frames if opcode == CLOSE]
-
-    def answer_close(self):
-        while not self.received.partition(b'\r\n\r\n')[2]:
-            self.received += self.sock.recv(1000)
-        self.sock.sendall(close_frame(1000, key=KEY))
-        return self.close_frame()
-
-    def close(self):
-        self.sock.close()
-
-    __enter__ = ready
-
-    def __exit__(self, *exc_info):
-        self.close()
-
-
-def wait_until(condition, seconds=5):
-    end = monotonic() + seconds
-    while not condition():
-        assert monotonic() < end
-        time.sleep(0.005)
 
 
 # -- the constructor

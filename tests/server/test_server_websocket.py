@@ -68,6 +68,7 @@ def test_attributes():
         assert websocket.session is not None and websocket.sent_close_time is None
         assert repr(websocket) == "<ServerWebSocket '/a%20b?c=d' OPEN>"
         websocket.send_json(a=1)
+        assert websocket.queued == 0
         seen.append(websocket)
     seen = []
     offer = (b'Sec-WebSocket-Protocol: v3, v2, v1', b'Sec-WebSocket-Extensions: permessage-deflate')

@@ -8,17 +8,18 @@ from __future__ import absolute_import, division, unicode_literals
 import contextlib
 import logging
 import socket
+import time
 
 import pytest
 
-from lomond._compat import OS_ERRORS, would_block
+from lomond._compat import OS_ERRORS, monotonic, would_block
 from lomond.network.poller import Waiting
 from lomond.server.accepted import AcceptedSession
 from lomond.server.connection import run_handler, shake_hands
 from lomond.server.options import Options
 from lomond.testing import FakeClock
 
-from .frames import KEY, TEXT, Reader, frame
+from .frames import CLOSE, KEY, TEXT, Reader, close_frame, frame
 
 REQUEST = (b'GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
            b'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n')
@@ -39,12 +40,18 @@ def text(words):
     return frame(TEXT, words.encode('utf-8'), key=KEY)
 
 
+def close_all():
+    """Close the sockets of all clients."""
+    for socks in (Client.sockets, Raw.socks):
+        while socks:
+            socks.pop().close()
+
+
 @pytest.fixture(autouse=True)
 def close_clients():
-    """Close the sockets of scripted clients; import it into each file that has some."""
+    """Close the sockets of all clients; import it into each file that has some."""
     yield
-    while Client.sockets:
-        Client.sockets.pop().close()
+    close_all()
 
 
 class Client(object):
@@ -168,6 +175,57 @@ class ScriptedWaiting(Waiting):
             times = [time for time in (deadline, client.next_time()) if time is not None]
             assert times, 'it would wait forever'
             clock.advance_to(min(times))
+
+
+class Raw(object):
+    """A client that speaks for itself."""
+
+    socks = []                          # to be closed when the test is over
+
+    def __init__(self, server, data=REQUEST, host=None):
+        self.sock = socket.create_connection((host or server.addresses[0][0], server.port), 10)
+        self.socks.append(self.sock)
+        self.sock.sendall(data)
+        self.received = b''
+
+    def read(self, mark=None):
+        """Read to a mark, or to the end of the stream; return what has come so far."""
+        while mark is None or mark not in self.received:
+            data = self.sock.recv(65536)
+            self.received += data
+            if not data:
+                break
+        return self.received
+
+    def ready(self):
+        assert b' 101 ' in self.read(b'\r\n\r\n')
+        return self
+
+    def close_frame(self):
+        """Read to the end, and return the payload of the close frame."""
+        frames = Reader().feed(self.read().partition(b'\r\n\r\n')[2])
+        return [payload for _, _, opcode, _, payload in frames if opcode == CLOSE]
+
+    def answer_close(self):
+        while not self.received.partition(b'\r\n\r\n')[2]:
+            self.received += self.sock.recv(1000)
+        self.sock.sendall(close_frame(1000, key=KEY))
+        return self.close_frame()
+
+    def close(self):
+        self.sock.close()
+
+    __enter__ = ready
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+
+def wait_until(condition, seconds=5):
+    end = monotonic() + seconds
+    while not condition():
+        assert monotonic() < end
+        time.sleep(0.005)
 
 
 @contextlib.contextmanager
