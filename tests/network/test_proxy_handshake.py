@@ -20,29 +20,36 @@ V6 = b' \x01\r\xb8' + b'\x00' * 11 + b'\x01'       # 2001:db8::1
 
 
 DICE = random.Random(1928)
+#: How :func:`cut` splits: not, one by one as bytes and as a bytearray, four times anywhere.
+WAYS = range(7)
 
 
-def cuts(data, dice=DICE):
-    """Yield the same bytes whole, one by one and split anywhere, in each bytes type."""
-    yield [data]
-    yield [data[index:index + 1] for index in range(len(data))]
-    yield [bytearray(data[index:index + 1]) for index in range(len(data))]
-    for _ in range(4):
-        places = sorted(dice.randrange(len(data) + 1) for _ in range(3))
-        yield [memoryview(data[start:end]) for start, end in zip([0] + places, places + [len(data)])]
+def cut(data, way):
+    """Return the same bytes whole, one by one or split anywhere, in some bytes type.
+
+    Above 4 KiB, what is one by one elsewhere is 97 octets each.
+    """
+    if way == 0:
+        return [data]
+    if way <= 2:
+        size = 1 if len(data) <= 4096 else 97
+        kind = bytes if way == 1 else bytearray
+        return [kind(data[index:index + size]) for index in range(0, len(data), size)]
+    places = sorted(DICE.randrange(len(data) + 1) for _ in range(3))
+    return [memoryview(data[start:end]) for start, end in zip([0] + places, places + [len(data)])]
 
 
 def talk(make, answers, tail=b''):
     """Return what is sent to the proxy; the same for each way to split its answers."""
     heard = set()
-    for number in range(len(list(cuts(b'xy')))):
+    for way in WAYS:
         conversation = make()
         said = [conversation.take_outgoing()]
         assert conversation.take_outgoing() == b''
         for index, answer in enumerate(answers):
             last = index == len(answers) - 1
             assert not conversation.is_done and conversation.surplus == b''
-            for piece in list(cuts(answer + (tail if last else b'')))[number]:
+            for piece in cut(answer + (tail if last else b''), way):
                 conversation.receive(piece)
             said.append(conversation.take_outgoing())
         assert conversation.is_done
@@ -64,13 +71,13 @@ def check(make, answers, expected):
 def failure(make, answers, tail=b''):
     """Return the ProxyFail's message, the same for each way to split the answers."""
     reasons = set()
-    for number in range(len(list(cuts(b'xy')))):
+    for way in WAYS:
         conversation = make()
         for answer in answers[:-1]:
             conversation.receive(answer)
             assert conversation.take_outgoing()
         with pytest.raises(ProxyFail) as caught:
-            for piece in list(cuts(answers[-1] + tail))[number]:
+            for piece in cut(answers[-1] + tail, way):
                 conversation.receive(piece)
             conversation.receive_eof()
         assert isinstance(caught.value, ConnectFail)
@@ -285,15 +292,16 @@ def test_connect_fails(answer, words):
     b'\xff' * 9])
 def test_connect_garbage(answer):
     """Fails at once, without waiting for a complete head; the words depend on it."""
-    for pieces in cuts(answer):
+    for way in WAYS:
         conversation = HttpConnect('h', 80)
         with pytest.raises(ProxyFail) as caught:
-            for piece in pieces:
+            for piece in cut(answer, way):
                 conversation.receive(piece)
         assert str(caught.value).startswith('proxy fail; ') and 'HTTP' in str(caught.value)
         assert ('the proxy speaks TLS; use https' in str(caught.value)) == (answer[:1] == b'\x15')
 
 
+@pytest.mark.ends
 def test_connect_news_without_end():
     conversation = HttpConnect('h', 80)
     with pytest.raises(ProxyFail) as caught:
@@ -442,6 +450,7 @@ HOSTILE = [b'HTTP/', b'HTTP/1.1 ', b'200', b'100 x\r\n\r\n', b' ', b'\r\n', b'\n
            b'\x01\x00']
 
 
+@pytest.mark.ends
 def test_hostile():
     """Whatever a proxy sends: done, ProxyFail, or more needed, and nothing else."""
     dice = random.Random(1080)

@@ -18,7 +18,6 @@ counted = pytest.mark.skipif(not IS_COUNTED, reason='this Python frees nothing a
 @contextlib.contextmanager
 def no_collector():
     """In its body, an object is freed with its last reference or not at all."""
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -18,7 +18,7 @@ def growth(work, *arguments):
     """Return the most bytes that a call held at once (0 on 2.7), and what it returned."""
     if tracemalloc is None:
         return 0, work(*arguments)
-    gc.collect()
+    gc.collect(1)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
