@@ -4,8 +4,11 @@ when nobody says.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import glob
+import io
 import os
 import platform
+import re
 
 import pytest
 
@@ -26,10 +29,12 @@ for _name in list(os.environ):
 from support.certificates import certs, how  # noqa: E402, F401 - a fixture; what it imports must not see a proxy
 
 try:
-    import hypothesis
+    hypothesis = None
+    if 'ends' not in LEFT_OUT:          # who uses it is
+        import hypothesis
 except ImportError:
     pass
-else:
+if hypothesis:
     # The same examples each time, and no time limit for one: the machine may be busy.
     hypothesis.settings.register_profile('same', derandomize=True, deadline=None, database=None)
     hypothesis.settings.register_profile('explore', deadline=None)
@@ -44,7 +49,25 @@ def _where_lomond_is():
         return None
 
 
+#: Filled below; pytest looks here.
+collect_ignore = []
+
+
+def _left_out_as_a_whole():
+    """Yield the folders and files in which every test is left out."""
+    for folder, name in sorted(MARKED_FOLDERS.items()):
+        if name in LEFT_OUT:
+            yield os.path.join(HERE, folder)
+    mark = re.compile(r'(?m)^pytestmark = .*pytest\.mark\.(%s)\b' % '|'.join(LEFT_OUT))
+    for path in glob.glob(os.path.join(HERE, '*', 'test_*.py')):
+        with io.open(path, encoding='utf-8') as text:
+            if mark.search(text.read()):
+                yield path
+
+
 def pytest_configure(config):
+    if not config.option.markexpr and all(os.path.abspath(str(argument)) == HERE for argument in config.args):
+        collect_ignore.extend(_left_out_as_a_whole())       # not even imported
     if platform.python_implementation() == 'PyPy':
         # A loop that was left by break, and its socket, go at once there, in whatever
         # order.

@@ -11,9 +11,9 @@
 Interpreters are looked for on PATH (python3.11 ...) and in a pyenv. One wheel is built
 from the checkout and installed into an environment for each of them. Environments are
 kept in .venvs, logs in .test-logs (both git-ignored). Up to 20 failed tests are run a
-second time by themselves; those that pass then are reported. The last line is 'N
-passed, N failed, N skipped'; the exit status is 0 only if nothing failed. A run that
-crashed, hung or had no tests counts as failed.
+second time by themselves, and say then which values they compared; those that pass then
+are reported. The last line is 'N passed, N failed, N skipped'; the exit status is 0
+only if nothing failed. A run that crashed, hung or had no tests counts as failed.
 
 Knows nothing of: what the tests test.
 """
@@ -217,7 +217,7 @@ class Run:
         os.mkdir(work)
         self.screen.progress(version, 'tests')
         shutil.rmtree(os.path.join(home, 'pytest-cache'), ignore_errors=True)
-        status = self._run_pytest(python, home, work)
+        status = self._run_pytest(python, home, work, ('--assert=plain',))
         has_counts = read_counts(self.junit, result)
         if status == 1 and 0 < result.failed <= SECOND_TRIES:
             status = self._try_again(python, home, work, result)
@@ -234,7 +234,8 @@ class Run:
         """Run the failed tests once more by themselves.
 
         Some have time limits that a busy machine exceeds. A test that fails twice has
-        failed.
+        failed, and the second run says which values it compared: rewriting the asserts
+        of all files takes as long as thousands of tests, so the first run does without.
         """
         again = Result(result.version)
         self.screen.progress(result.version, '%d failed; running them again' % result.failed)
@@ -253,6 +254,8 @@ class Run:
         if self.interpreter.version == '2.7':
             # The signal of pytest-timeout cannot interrupt its locks.
             command += ['-o', 'timeout_method=thread']
+        if 'ends' in self.elsewhere:
+            command += ['-p', 'no:hypothesispytest']        # nothing that runs here uses it
         command += more
         command += self.targets
         environ = environments.child_environ(PYTHONDONTWRITEBYTECODE='1',
