@@ -22,6 +22,8 @@ from lomond.driver import reader
 from lomond.opcode import Opcode
 from lomond.session import WebsocketSession
 
+pytestmark = pytest.mark.ends
+
 GOOD = 'connecting connected ready'
 TIMED_OUT = 'socket fail; the peer took nothing for %ss (send_timeout)'
 CHUNK = b'x' * 200000

@@ -137,6 +137,7 @@ def test_in_a_call_of_the_program(answer, where, number, end, in_thread):
 
 @pytest.mark.skipif(hasattr(sys, 'gettrace') and sys.gettrace() is not None, reason='traced already')
 @pytest.mark.parametrize('answer', sorted(ANSWERS))
+@pytest.mark.ends
 def test_at_any_line(answer):
     """As a signal handler would, from the first answer on."""
     for line in range(0, 1000, 2):

@@ -29,6 +29,8 @@ from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDefl
 from lomond.protocol.receive_buffer import ReceiveBuffer
 from lomond.session import WebsocketSession
 
+pytestmark = pytest.mark.ends
+
 try:
     import tracemalloc
 except ImportError:             # 2.7; PyPy

@@ -696,6 +696,7 @@ KNOWN = re.compile(br'\A(GET|CONNECT) \S+ HTTP/1\.1\r\n'
 
 
 @pytest.mark.parametrize('door', sorted(DOORS))
+@pytest.mark.ends
 def test_injection(door):
     """Each vector is refused, or stays inside the line where it belongs."""
     def script(peer):

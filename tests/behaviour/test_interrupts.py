@@ -146,7 +146,7 @@ def run_once():
 
 # Python warns of sockets that their last reference closes, and of interrupts in
 # finalizers.
-pytestmark = pytest.mark.filterwarnings('ignore')
+pytestmark = [pytest.mark.filterwarnings('ignore'), pytest.mark.ends]
 
 
 # -- dialing

@@ -124,6 +124,7 @@ class Connecting(object):
 
 @pytest.mark.parametrize('way', ['handler', 'thread', 'queue'])
 @pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.ends
 def test_more_than_it_takes_at_once(kind, way):
     """A blocked write is tried again, neither too late nor all the time."""
     def script(peer):

@@ -22,6 +22,8 @@ from lomond import WebSocket, errors
 from lomond._compat import PY2, monotonic
 from lomond.network.tls_stream import TlsStream
 
+pytestmark = pytest.mark.ends
+
 GOOD = 'connecting connected ready'
 DEFLATE = b'Sec-WebSocket-Extensions: permessage-deflate'
 

@@ -171,6 +171,7 @@ def test_token_characters():
                     parse_extensions([header % character])
 
 
+@pytest.mark.ends
 def test_parse_takes_linear_time():
     """Quotes, backslashes and blanks that lead nowhere; a quadratic parser needs minutes for it."""
     for unit in ('a; b="', '\\', '"\\', ' ', ';', '; a', ',', 'a,', '; a="a"', 'a=', '"a', '\t;'):

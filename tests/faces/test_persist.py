@@ -753,6 +753,7 @@ time.sleep(0.3)
 
 
 @pytest.mark.parametrize('program', LEFT_AT_EXIT, ids=['generator', 'threads'])
+@pytest.mark.ends
 def test_left_at_exit(program):
     """A program that exits during a connection prints nothing, even on 2.7."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(module.__file__)))
@@ -1014,6 +1015,7 @@ def flood(peer, _=None):
         peer.send(b'\x81\x02hi' * 1000)
 
 
+@pytest.mark.ends
 def test_live_exit_event_in_a_flood(watch_kind):
     """The loop never has to wait."""
     exit_event, begun = threading.Event(), []

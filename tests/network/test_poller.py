@@ -53,6 +53,7 @@ def test_wake_up(make):
 
 
 @wake_ups
+@pytest.mark.ends
 def test_wake_up_that_nobody_clears(make):
     """A full pipe wakes just as well; clear() empties it."""
     wake_up = make()

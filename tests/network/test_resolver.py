@@ -286,6 +286,7 @@ class Interrupt(object):
 @pytest.mark.parametrize('has_threads', [True, False])
 @pytest.mark.parametrize('error', [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize('host', ['x.test', 'localhost'])
+@pytest.mark.ends
 def test_interrupted_anywhere(slow, monkeypatch, has_threads, error, host):
     """Nothing stays registered, no lock stays taken: the next caller gets an answer."""
     slow.release.set()

@@ -410,6 +410,7 @@ PIECES = [
     '\ud800', 'u:p@', '\u2100', '\xad', 'xn--', '-', '_', '127.0.0.1', '\U0001f600']
 
 
+@pytest.mark.ends
 def test_random():
     """Only ValueError is raised, and nothing malformed gets on the wire."""
     dice = random.Random(6455)

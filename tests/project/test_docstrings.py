@@ -23,6 +23,8 @@ from support.paths import read
 
 import lomond
 
+pytestmark = pytest.mark.ends
+
 FOLDER = os.path.dirname(os.path.abspath(lomond.__file__))
 
 #: The modules of ``docs/reference``; below ``lomond.testing``, ``__all__`` is public.

@@ -20,6 +20,8 @@ from support.paths import CHECKOUT, python3, read
 import lomond
 from lomond.testing import Server, close_with, echo, reject
 
+pytestmark = pytest.mark.ends
+
 EXAMPLES = os.path.join(CHECKOUT, 'examples')
 MOST_LINES = 59
 #: Seconds for one example.

@@ -16,6 +16,8 @@ from test_layout import sources
 
 import lomond
 
+pytestmark = pytest.mark.ends
+
 PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 NAMES = set(name for name, _ in sources())
 # Run by other programs: by name, and by pytest.

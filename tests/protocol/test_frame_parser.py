@@ -446,6 +446,7 @@ def test_exactly_the_limit_passes(limit, opcode):
     check_parser(frame(opcode, payload + b'x'), too_large(limit + 1, limit), 'FAILED', make=limited(limit))
 
 
+@pytest.mark.ends
 def test_decided_on_the_announced_length():
     for length in (101, 126, 65536, 1 << 32, (1 << 63) - 1):
         check_parser(frame(BINARY, length=length), too_large(length, 100), 'FAILED', limited(100))
@@ -500,6 +501,7 @@ def test_announced_length_of_compressed_data():
     check_parser(frame(BINARY, b'x' * 6000, rsv=4), too_large(6000, 4096), 'FAILED', make)
 
 
+@pytest.mark.ends
 def test_bomb():
     """behaviour.md, 4: refused when the limit is reached, not when it has gone off."""
     zobj = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -552,6 +554,7 @@ def test_small_fragments_cost_little(opcode, piece, rsv):
 
 @pytest.mark.skipif(not hasattr(sys, 'getallocatedblocks'), reason='2.7 does not count its blocks')
 @pytest.mark.parametrize('opcode, piece, rsv', FRAGMENTS)
+@pytest.mark.ends
 def test_small_fragments_are_not_kept(opcode, piece, rsv):
     """A million objects would be a million blocks; two million fragments: one more row of this."""
     core = open_client(compression=DeflateParameters() if rsv else None)
@@ -585,6 +588,7 @@ def test_endless_message_costs_the_limit():
     assert grown < 4 << 20
 
 
+@pytest.mark.ends
 def test_many_fragments_take_linear_time():
     """behaviour.md, 4: 65,536 fragments in one message; time is compared, not measured."""
     def seconds(count):
@@ -636,6 +640,7 @@ class Reading(object):
 
 @needs_tracemalloc
 @pytest.mark.parametrize('size', [1 << 20, 16 << 20, 40 << 20])
+@pytest.mark.ends
 def test_large_binary_is_kept_once(size):
     """speed.md: a peak of 2.0 messages, as the caller still holds the last one."""
     def work():

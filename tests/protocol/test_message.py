@@ -168,6 +168,7 @@ def fill(message, data):
 
 
 @pytest.mark.parametrize('size', [1, 1000, 70000, STEP + 3])
+@pytest.mark.ends
 def test_reserve(store, size):
     data = (bytes(bytearray(range(256))) * (size // 256 + 1))[:size]
     message = Message(False)

@@ -20,6 +20,8 @@ from lomond.protocol import states
 from lomond.protocol.connection import CLIENT, SERVER, Connection
 from lomond.protocol.handshake import ClientHandshake, ServerHandshake, encode_request
 
+pytestmark = pytest.mark.ends
+
 DEFLATES = [None, Deflate(), Deflate(client_no_context_takeover=True, server_no_context_takeover=True),
             Deflate(client_max_window_bits=9, server_max_window_bits=8, mem_level=1), Deflate(min_size=20)]
 SIZES = [0, 1, 30, 125, 126, 5000, 70000, 200000]

@@ -110,6 +110,7 @@ def test_pieces_are_what_inflate_makes(end, most):
 
 
 @needs_tracemalloc
+@pytest.mark.ends
 def test_bomb_costs_a_part():
     """48 MiB in 48 KiB, without a limit."""
     data = frame(BINARY, deflated(bytes(bytearray(48 << 20))), rsv=4)

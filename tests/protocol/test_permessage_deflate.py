@@ -390,6 +390,7 @@ def make_bomb(flush):
 
 @pytest.mark.parametrize('flush', [zlib.Z_FULL_FLUSH, zlib.Z_FINISH])
 @pytest.mark.parametrize('limit', [MIB - 1, MIB, 3 * MIB])
+@pytest.mark.ends
 def test_bomb(flush, limit):
     bomb = make_bomb(flush)
     assert 2900000 < len(bomb) < 3200000
@@ -398,6 +399,7 @@ def test_bomb(flush, limit):
 
 
 @needs_tracemalloc
+@pytest.mark.ends
 def test_bomb_behind_bfinal():
     """The inflater that goes on behind the block has the same limit."""
     bomb = Finisher().message([(b'Hello', True)])[:-1] + pair()[0].compress(b'\0' * (64 * MIB))
@@ -426,6 +428,7 @@ def test_garbage(data):
         assert str(caught.value).startswith('compressed message cannot be inflated; Error -3')
 
 
+@pytest.mark.ends
 def test_mutated_messages():
     """Nothing but bytes within the limit, None or the documented error, whatever comes."""
     randoms = random.Random(13)

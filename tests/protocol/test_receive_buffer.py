@@ -119,6 +119,7 @@ def test_grows_for_what_nobody_reads(receive_buffer):
     assert receive_buffer.take() == data
 
 
+@pytest.mark.ends
 def test_any_order_of_reads():
     rng = random.Random(7)
     for _ in range(10):

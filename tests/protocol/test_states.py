@@ -292,6 +292,7 @@ def race(*calls):
     return results
 
 
+@pytest.mark.ends
 def test_races_for_the_close_frame(busy_switching):
     """close() in threads, against the loop that reads a close frame and a handler that fails."""
     for number in range(200):

@@ -148,6 +148,7 @@ LEADS = bytearray(b'\x00\x7f\x80\xbf\xc0\xc1\xc2\xdf\xe0\xe1\xec\xed\xee\xef\xf0
 FOLLOWERS = bytearray(b'\x41\x7f\x80\x8f\x90\x9f\xa0\xbf\xc0\xf0')
 
 
+@pytest.mark.ends
 def test_every_pair_of_octets():
     decoder = Utf8Decoder()
     for data in (bytes(bytearray(pair)) for pair in itertools.product(range(256), repeat=2)):
@@ -157,6 +158,7 @@ def test_every_pair_of_octets():
         assert (failed and failed[0]) == bad, repr(data)
 
 
+@pytest.mark.ends
 def test_the_borders_of_longer_sequences():
     for lead in LEADS:
         for follow in itertools.product(FOLLOWERS, repeat=2):
