@@ -118,6 +118,7 @@ class Server(object):
         self._on_request = on_request
         self._lock = threading.Lock()
         self._threads = {}                  # guarded by _lock: thread -> connection
+        self._starting = None               # the one that has no thread yet
         self._recorded = collections.deque()        # guarded by _lock: (connection, size)
         self._recorded_size = 0             # guarded by _lock
         self._failures = []                 # (connection, exc_info); append is atomic
@@ -268,6 +269,7 @@ class Server(object):
             self.connection_count += 1
             connection = ServerConnection(self, sock, address, self.connection_count)
             self._connections.append(connection)
+            self._starting = connection
         sock = None
         while not self._is_stopping:
             thread = new_thread(
@@ -275,13 +277,14 @@ class Server(object):
             try:
                 connection.prepare()
                 with self._lock:
-                    self._threads[thread] = connection
+                    self._threads[thread], self._starting = connection, None
                 thread.start()
                 return
             except Exception as error:      # without descriptors, threads or memory
                 with self._lock:
-                    self._threads.pop(thread, None)
+                    self._starting = self._threads.pop(thread, connection)
                 self._pause(error)
+        self._starting = None
         connection.discard()
 
     def _run(self, connection):
@@ -296,8 +299,11 @@ class Server(object):
 
         :param reset: as for :meth:`ServerConnection.drop`
         """
-        for connection in self._running().values():
-            connection.drop(reset)
+        with self._lock:
+            connections = list(self._threads.values()) + [self._starting]
+        for connection in connections:
+            if connection is not None:
+                connection.drop(reset)
 
     def _running(self):
         with self._lock:

@@ -570,12 +570,18 @@ def test_drop_by_another_thread(reset, handler):
     assert ('reset' in played.last.reason) == reset
 
 
-def test_drop_before_the_request():
+@pytest.mark.parametrize('has_thread', [True, False])
+def test_drop_before_the_request(has_thread, monkeypatch):
     with Server(silent) as server:
-        sock = socket.create_connection(('127.0.0.1', server.port))
+        if not has_thread:
+            prepare = server_module.ServerConnection.prepare
+            monkeypatch.setattr(server_module.ServerConnection, 'prepare', lambda connection: (
+                server.drop_connections(), prepare(connection)))
+        sock = socket.create_connection(('127.0.0.1', server.port), 20)
         while not server.connections:
             threading.Event().wait(0.01)
-        server.drop_connections()
+        if has_thread:
+            server.drop_connections()
         assert sock.recv(1) == b''
         sock.close()
 
