@@ -178,12 +178,15 @@ def test_interrupt_while_dialing(events, monkeypatch, no_collector):
     def count():
         return len(os.listdir('/proc/self/fd'))
 
+    def waits():
+        return [lookup.key for lookup in list(resolver._table.known.values()) if lookup.wakes]
+
     def run(step):
-        before, end = count(), time.time() + 0.3
+        before, end = count(), time.time() + 5
         ws = dial('name.test', step)
-        waiting = [lookup.key for lookup in list(resolver._table.known.values()) if lookup.wakes]
-        while count() > before and time.time() < end:
-            time.sleep(0.001)           # the thread of the look-up may hold a reference
+        while (count() > before or waits()) and time.time() < end:
+            time.sleep(0.001)           # the thread of the look-up may be about to let go
+        waiting = waits()
         after = count()
         if waiting or after > before or ws.is_active:
             return '%r, %d descriptors, then %d' % (waiting, before, after)
