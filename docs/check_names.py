@@ -6,24 +6,27 @@ removed cannot stay here.
 
 _MEMBERS = '''
 connect open reset add_header build_request on_response process_extensions send_text send_binary
-send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed
-is_secure sent_close_time supports_compression latency queued scheme host port resource key session state
+send_stream send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing
+is_closed is_secure sent_close_time supports_compression latency queued scheme host port resource key
+session state
 '''
 _EVENTS = '''
 Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary TextPart BinaryPart
-Ping Pong Poll Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp Accepted
+Ping Pong Poll Drained Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp
+Accepted
 '''
 _GROUP = '''
 add persist remove close websockets
 '''
 _ERRORS = '''
 WebSocketError FrameBuildError HandshakeError CompressionParameterError ProtocolError PayloadTooLarge
-CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout WebSocketUnavailable WebSocketClosing
-WebSocketClosed
+CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout QueueFull WebSocketUnavailable
+WebSocketClosing WebSocketClosed
 '''
 _SESSION = '''
-run start waits next_deadline monotonic process is_over end send queue_message queued message_totals write
-close force_disconnect wake session_time time_left waiting _connect _wrap_socket
+run start waits next_deadline monotonic process is_over end send queue_message queued message_totals
+max_queued send_stream is_streaming fail_stream write close force_disconnect wake session_time time_left
+waiting _connect _wrap_socket
 '''
 _STATUS = '''
 NORMAL GOING_AWAY PROTOCOL_ERROR DATA_NOT_UNDERSTOOD BAD_DATA POLICY_VIOLATION MESSAGE_TOO_LARGE

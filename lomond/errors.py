@@ -70,6 +70,14 @@ class SendTimeout(TransportFail):
     """The peer took nothing for ``send_timeout`` seconds; the connection is dead."""
 
 
+class QueueFull(WebSocketError):
+    """More than ``max_queued`` bytes would wait to be sent; nothing of the message was
+    sent.
+
+    Only in loops of many connections, whose thread never waits in a send.
+    """
+
+
 class WebSocketUnavailable(WebSocketError):
     """Not (yet) connected: nothing can be sent."""
 

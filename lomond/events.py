@@ -332,6 +332,17 @@ class Poll(Event):
     name = 'poll'
 
 
+class Drained(Event):
+    """What was queued has gone out: there is room for more.
+
+    It follows when the queue is empty again, if sends in the thread of a loop of many
+    connections had left more than 64 KiB in it; and at the end of a message that
+    ``send_stream`` sends in parts.
+    """
+    __slots__ = ()
+    name = 'drained'
+
+
 class Closing(Event):
     """The server is closing the connection (RFC 6455, 5.5.1); messages may be sent
     until this is handled.

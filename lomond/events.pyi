@@ -29,6 +29,7 @@ AnyEvent: TypeAlias = (
     | Ping
     | Pong
     | Poll
+    | Drained
     | Closing
     | Closed
     | Unresponsive
@@ -131,6 +132,9 @@ class Pong(Event):
 
 class Poll(Event):
     name: ClassVar[Literal["poll"]]
+
+class Drained(Event):
+    name: ClassVar[Literal["drained"]]
 
 class Closing(Event):
     name: ClassVar[Literal["closing"]]

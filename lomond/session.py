@@ -267,7 +267,8 @@ class WebsocketSession(Steps):
                       on_ready=attempt.accepted, on_rejected=attempt.follow, report=attempt.report)
         driver = self._driver = Driver(
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
-            'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks, self.rules)
+            'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks, self.rules,
+            max_queued=self.max_queued)
         driver.remember(self._waits)
         if self._surplus:
             driver.reader.put_back(self._surplus)

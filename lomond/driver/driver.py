@@ -31,6 +31,10 @@ replies and events and bounds memory.  Between two events the loop looks at the 
 but rarely: at the 2nd, 4th, 8th and 16th event of one read, then at every 16th, and at
 each one while handlers are slow.
 
+A message that the loop's thread sends in parts (``send_stream``) is fed between steps 1
+and 2: the program's iterable is asked for a part whenever the peer has taken the one
+before, up to BURST bytes in one turn.
+
 A loop that is left says goodbye: ``say_goodbye()`` writes one last close frame if it
 can go at once, ends our direction, and drops what has arrived: data left unread would
 make the kernel send a reset, which can destroy that frame on its way.
@@ -47,14 +51,14 @@ Knows nothing of: where the stream came from, options, redirects, ``WebSocket``.
 from __future__ import absolute_import, division, unicode_literals
 
 from .._compat import OS_ERRORS, fork_id, get_ident
-from ..errors import TransportFail
+from ..errors import TransportFail, WebSocketError
 from ..events import Binary, Text
 from ..network.stream import retry_pause
 from ..protocol.states import FAILED, OPENED
 from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
 from .rules import ONE_CONNECTION
-from .writer import Writer
+from .writer import BURST, QueuingWriter, Writer
 
 #: The clock is read at the 2nd, 4th, 8th and 16th event of a read, then at every 16th.
 EVENTS_PER_CLOCK = 16
@@ -115,15 +119,18 @@ class Driver(object):
     :param rules: the :class:`~lomond.driver.rules.LoopRules` of the loop
     :param read_ahead: most bytes to read while a send waits; see
         :class:`~lomond.driver.reader.Reader`
+    :param max_queued: bytes that sends which do not wait may leave in the queue; None
+        for no limit
 
     :ivar drop_time: seconds for dropping what has arrived when the loop is left
+    :ivar upload: the message that the loop's thread sends in parts, or None
     """
 
     drop_time = DROP_TIME
 
     def __init__(self, core, stream, deadlines, waiting, send_timeout, open_deadline=None,
                  open_reason='', hooks=Hooks(), rules=ONE_CONNECTION,  # noqa: B008 - never changed
-                 read_ahead=None):
+                 read_ahead=None, max_queued=None):
         self.core = core
         self.stream = stream
         self.clock = waiting.monotonic
@@ -131,8 +138,12 @@ class Driver(object):
         # runs.
         from weakref import proxy
         self._proxy = proxy
-        self.writer = Writer(core, stream, proxy(self), send_timeout, hooks.on_sent,
-                             hooks.on_reply, rules)
+        writer_class = Writer if rules.sends_wait else QueuingWriter
+        self.writer = writer_class(core, stream, proxy(self), send_timeout, hooks.on_sent,
+                                   hooks.on_reply, rules)
+        self.max_queued = max_queued
+        self.upload = None
+        self._is_new_upload = False     # it has begun since the last turn
         self.reader = Reader(core, stream, deadlines, waiting, hooks.on_received, rules, read_ahead)
         self.lifecycle = Lifecycle(
             core, deadlines, self.clock, self.writer.try_flush, open_deadline, open_reason,
@@ -231,8 +242,89 @@ class Driver(object):
         self._on_event = self._report = None
         # Bound methods of one that refers to us.
         self.writer.on_sent = self.writer.on_reply = None
+        upload, self.upload = self.upload, None
+        if upload is not None:              # last: it is code of the program
+            self.writer.cut(upload)
+
+    # -- messages in parts
+
+    def send_stream(self, stream):
+        """Send a message in parts: in the loop's thread, begin only.
+
+        :param stream: a new :class:`~lomond.driver.outgoing_stream.OutgoingStream`
+        :raises WebSocketError: in the loop's thread, if it sends another one
+        :raises Exception: whatever the iterable raises (in the loop's thread, before
+            the first part), and what a send raises
+        """
+        if not self.is_loop_thread():
+            stream.begin()
+            self.writer.send_stream(stream)
+            return
+        self._check_upload()
+        stream.begin()
+        self._check_upload()            # it may have sent another one
+        self.upload = stream
+        self.writer.hold_for(stream)
+        self._is_new_upload = True
+        self.wake()
+
+    def _check_upload(self):
+        if self.upload is not None and not self.upload.is_over:
+            raise WebSocketError('this thread sends another message in parts; wait for Drained')
+        self._end_upload()
+
+    def _end_upload(self):
+        stream, self.upload = self.upload, None
+        if stream is not None:
+            self.lifecycle.is_all_out = True
+            if stream.on_end is not None:
+                stream.on_end(stream)
+
+    def _feed(self):
+        """Send parts until the peer takes no more, or BURST bytes have gone.
+
+        :returns: True if the next ones can go at once
+        """
+        stream, writer, sent = self.upload, self.writer, 0
+        self._is_new_upload = False
+        if not stream.is_over and (writer.error is not None or self.lifecycle.stopped is not None
+                                   or not self.core.state.may_send):
+            self.upload = None
+            writer.cut(stream)
+            return False
+        while not stream.is_over:
+            if sent >= BURST:
+                return True
+            if not stream.has_part:
+                if not writer.has_turn(stream):
+                    return False
+                self._take_part(stream)
+            if not stream.has_part or not writer.put_part(stream):
+                return False
+            sent += stream.size
+        self._end_upload()
+        return False
+
+    def _take_part(self, stream):
+        is_taken = False
+        try:
+            stream.advance()
+            is_taken = True
+        finally:
+            if not is_taken:            # what the iterable raises goes to the program
+                self.upload = None
+                stream.is_begun = True
+                self.writer.cut(stream)
 
     # -- for the writer
+
+    def note_queued(self, size):
+        """Note how many bytes sends of the loop's thread have left in the queue."""
+        self.lifecycle.note_queued(size)
+
+    def drop_slow(self, size):
+        """Drop a client that does not take what is sent to it."""
+        self.stop(self.lifecycle.slow_reason(size, self.max_queued))
 
     def wake(self):
         """Wake the event loop.  Safe from any thread and from signal handlers."""
@@ -286,8 +378,17 @@ class Driver(object):
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
             if core.inputs != OPENED and deadlines.closed_at is None:
                 self._finish_close()
-            if pending or writer.tail or writer.chunks is not None:
+            if pending or writer.tail or writer.chunks is not None or writer.streams:
                 writer.try_flush()
+            feeds_on = self.upload is not None and self._feed()
+            if lifecycle.left_much or lifecycle.is_all_out:
+                event = lifecycle.find_drained(writer.is_done)
+                if event is not None:
+                    if observe is not None:
+                        observe(event)
+                    yield event
+                    self.loop_ident = get_ident()
+                    now = clock()
             if report is not None:
                 report()
             if core.close_received or lifecycle.is_ending:
@@ -309,7 +410,7 @@ class Driver(object):
 
             pause = reader.reads and reader.find_pause(now - began)
             if pause:
-                self.is_busy = pause is YIELD_TURN
+                self.is_busy = pause is YIELD_TURN or feeds_on or self._is_new_upload
                 deadlines.stalled_at = writer.stalled_at and writer.stalled_since()
                 if report is not None:
                     report()
@@ -339,7 +440,9 @@ class Driver(object):
                 deadlines.stalled_at = writer.stalled_at and writer.stalled_since()
                 if report is not None:
                     report()
+                self.is_busy = feeds_on or self._is_new_upload
                 yield None
+                self.is_busy = False
                 now = began = clock()
                 continue
 
@@ -380,6 +483,7 @@ class Driver(object):
     def _finish_close(self):
         """Complete a ``close()`` that was interrupted: its frame, and its time."""
         core, lifecycle = self.core, self.lifecycle
+        lifecycle.note_failure()
         request = core.close_request
         if request is None:
             return

@@ -24,7 +24,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 from .._compat import text_type
 from ..errors import SendTimeout
-from ..events import Poll, Unresponsive
+from ..events import Drained, Poll, Unresponsive
 from ..protocol import states
 from ..status import Status
 from . import deadlines
@@ -40,6 +40,10 @@ BODY_WAIT = 1.0
 #: The reason when nobody answers our close frame, by the name of our role.
 _NO_ANSWER = {'client': "disconnected; server didn't respond to close packet within {}s",
               'server': "disconnected; the client didn't answer the close frame within {}s"}
+
+#: Sends of a loop of many connections that leave more bytes than this in the queue are
+#: followed by Drained.
+MUCH = 64 * 1024
 
 #: What a step of :meth:`Lifecycle.act` returns when what is due must wait for the
 #: reader.
@@ -71,13 +75,15 @@ class Lifecycle(object):
     :ivar response: of a rejection
     :ivar ready_at: when the connection became ready (monotonic)
     :ivar is_ending: True once our direction is to be ended, when everything is written
+    :ivar left_much: True if sends that did not wait have left much in the queue
+    :ivar is_all_out: True if a message in parts of the loop's thread was written
     :ivar retry_at: when the driver tries a blocked write again (monotonic), or None
     """
 
     __slots__ = ('ending', 'again', 'response', 'ready_at', 'is_ending', 'stopped', 'refused', 'retry_at',
-                 '_core', '_times', '_clock', '_flush', '_deadline', '_deadline_reason', '_send_timeout',
-                 '_on_ready', '_on_rejected', '_ends_first', '_fin_is_sent', '_body_is_awaited',
-                 '_give_up_at', '_writer', '_refusal')
+                 'left_much', 'is_all_out', '_core', '_times', '_clock', '_flush', '_deadline',
+                 '_deadline_reason', '_send_timeout', '_on_ready', '_on_rejected', '_ends_first',
+                 '_fin_is_sent', '_body_is_awaited', '_give_up_at', '_writer', '_refusal')
 
     def __init__(self, core, times, clock, flush, open_deadline=None, open_reason='',
                  send_timeout=None, on_ready=None, on_rejected=None, writer=None):
@@ -89,6 +95,8 @@ class Lifecycle(object):
         self.stopped = None             # the reason of a forced end; one store, by any thread
         self.refused = None             # (status, reason) of :meth:`refuse`; one store, by any thread
         self.retry_at = None
+        self.left_much = False
+        self.is_all_out = False
         self._core = core
         self._times = times
         self._clock = clock
@@ -254,6 +262,37 @@ class Lifecycle(object):
         if self.ending is not None and self.stopped is not None:
             self.end_as_told()
         return self.ending is not None
+
+    # -- what is queued
+
+    def note_queued(self, size):
+        """Note how many bytes sends of the loop's thread have left in the queue."""
+        if size > MUCH:
+            self.left_much = True
+
+    def find_drained(self, is_empty):
+        """Return ``Drained`` if it is due, else None.
+
+        :param is_empty: callable: whether everything was written
+        """
+        is_empty = self.left_much and is_empty()
+        if not is_empty and not self.is_all_out:
+            return None
+        self.is_all_out = False
+        self.left_much = self.left_much and not is_empty
+        return Drained() if self._core.state.may_send else None
+
+    def slow_reason(self, queued, limit):
+        """Return why a client is dropped that does not take what is sent to it."""
+        return ('disconnected; the client does not keep up: {} bytes wait to be sent; at most {} are allowed '
+                '(max_queued)'.format(queued, limit))
+
+    def note_failure(self):
+        """Note a failure that no event has told: a message that cannot be finished."""
+        if self._core.state is states.FAILED and self._times.failed_at is None and (
+                self.ready_at is not None):
+            self._times.failed_at = self._clock()
+            self.is_ending = True
 
     # -- the end
 

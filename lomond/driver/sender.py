@@ -91,6 +91,53 @@ class Sender(object):
             raise TypeError('not serializable as JSON: {}'.format(error))
         self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
 
+    def send_stream(self, parts, compress=True):
+        """Send one message in parts, while they are still being made.
+
+        Each part that is not empty becomes a frame (RFC 6455, 5.4).  The first part
+        decides the type of the message; without one it is empty and binary.  Messages
+        that are sent meanwhile follow this one; pings, pongs, and :meth:`close` do not
+        wait for it.
+
+        In the thread that iterates the events this returns at once: the loop takes a
+        part whenever the peer has taken the one before, and yields ``Drained`` at the
+        end.  The iterable then runs in that thread and should not wait.  In another
+        thread, this returns when the operating system has taken the last byte, and the
+        iterable may wait.
+
+        If the iterable raises, or mixes types, the message cannot be finished: the
+        connection fails with 1011, and the exception comes out of this method, or of
+        the loop.  When the connection ends before, the iterable is closed, if it has a
+        ``close()``.
+
+        :param parts: an iterable of bytes, bytearrays and memoryviews, or of text; or a
+            binary file, which is read in parts of 64 KiB.  A part must not change until
+            the next one is asked for
+        :param compress: as for :meth:`send_text`
+        :raises TypeError: if ``parts``, or the first of them, is something else;
+            nothing is sent
+        :raises WebSocketError: in the thread that iterates, if it sends another message
+            in parts
+
+        Other errors are those of :meth:`send_text`; ``send_timeout`` counts for each
+        part, and waiting for the iterable does not count.
+        """
+        from .outgoing_stream import OutgoingStream
+        stream = OutgoingStream(parts, compress)
+        state = self.state
+        session = _open_session(state)
+        if not hasattr(session, 'send_stream'):
+            raise errors.WebSocketError('{} has no send_stream'.format(type(session).__name__))
+        if state.observer is not None:
+            stream.on_end = self._note_stream
+        session.send_stream(stream)
+
+    def _note_stream(self, stream):
+        observer = self.state.observer
+        if observer is not None:
+            observer.emit('send_' + Opcode.to_str(stream.opcode).lower(), length=stream.length,
+                          compressed=bool(stream.compress and self.supports_compression))
+
     def send_ping(self, data=b''):
         """Send a ping (RFC 6455, 5.5.2).
 

@@ -33,6 +33,8 @@ class Steps(object):
     """
 
     waiting = Waiting       #: makes the clock, the waiting and the wake-up of a connection
+    #: Bytes that sends which do not wait may leave in the queue; None for no limit.
+    max_queued = None
     rules = ONE_CONNECTION  #: the :class:`~lomond.driver.rules.LoopRules` of the loop
 
     def __init__(self, core):
@@ -155,6 +157,38 @@ class Steps(object):
         if opcode == Opcode.PING and self._deadlines.ping_timeout is not None:
             self.wake()                     # the loop has a new deadline
 
+    def send_stream(self, stream):
+        """Send a message in parts.
+
+        In the loop's thread it begins only: :meth:`process` sends the rest, and then
+        yields ``Drained``.  Another thread waits.
+
+        :param stream: a new :class:`~lomond.driver.outgoing_stream.OutgoingStream`
+        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
+        :raises WebSocketError: in the loop's thread, if it sends another one
+        """
+        self._core.check_send()
+        driver = self._driver
+        if driver is None:
+            raise errors.WebSocketUnavailable('nothing can be sent without a connection')
+        driver.send_stream(stream)
+
+    @property
+    def is_streaming(self):
+        """True while the loop's thread sends a message in parts."""
+        driver = self._driver
+        return driver is not None and driver.upload is not None
+
+    def fail_stream(self):
+        """Give up the message that the loop's thread sends in parts; its thread only.
+
+        If it has begun, the connection fails with 1011.
+        """
+        driver = self._driver
+        if driver is not None and driver.upload is not None:
+            stream, driver.upload = driver.upload, None
+            driver.writer.cut(stream)
+
     def queue_message(self, opcode, payload, compress=False):
         """Queue a message without waiting; :meth:`process` writes it bit by bit.
 
@@ -171,6 +205,8 @@ class Steps(object):
             self.wake()
         else:
             driver.writer.try_flush()
+            if not self.rules.sends_wait and driver.is_loop_thread():
+                driver.note_queued(self.queued)
             if driver.writer.has_left():
                 self.wake()                 # the loop writes the rest; to wake it for nothing is dear
         return self.queued

@@ -26,6 +26,17 @@ the loop has to write, nobody waits here: a blocked drain notes when that began
 (``stalled_at``), the lifecycle asks from time to time whether anything has moved
 (``look``), and decides when to give up.
 
+Sends that do not wait.  In a loop of many connections, a send of the loop's thread
+writes what goes at once and queues the rest (:class:`QueuingWriter`).  What it leaves
+is limited by ``max_queued``.
+
+Messages in parts.  Between two of its parts the lock is free, so control frames pass.
+Messages must not (RFC 6455, 5.4): the queue holds them back while one is open, other
+threads that send stand back until it is over (``_Behind``), and the loop's own messages
+are queued.  The driver feeds the one of the loop's thread (``put_part``); another
+thread sends its own (``send_stream``).  The program's iterable never runs under the
+lock.
+
 Interrupts.  A signal handler may raise at any bytecode.  The lock is one that no
 interrupt leaves taken (``network.lock``).  An interrupt inside a frame leaves half of
 it on the wire, so the wire is declared dead (``error``), and the loop ends the
@@ -43,6 +54,8 @@ The descriptor is closed by its last user.  ``close()`` shuts the stream down, w
 wakes every sender that waits; its last user closes it, so a descriptor
 is never reused under somebody else's poll.
 
+This is one idea, the write lock, and what must happen under it; so it is one module.
+
 Knows nothing of: events, deadlines, how connections are made.
 """
 
@@ -58,12 +71,24 @@ from ..network.lock import LOOK_UP, Lock, new_gate
 from ..network.poller import wait_for
 from ..network.stream import BEGUN, retry_pause
 from ..opcode import Opcode
+from ..protocol.send_queue import PARTS
 from ..protocol.states import OPENED
+from ..status import Status
 from .rules import ONE_CONNECTION
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
 _INTERRUPTED = 'socket fail; a send was interrupted inside of a frame'
 _CLOSED = 'socket fail; the connection was closed during a send'
+_INSIDE = 'a message cannot be sent by the iterable that gives the parts of another one'
+_CUT = 'a message that is sent in parts cannot be finished'
+
+#: With a message in parts open, write at most this many bytes before others have their
+#: turn, such as the reader.
+BURST = 1024 * 1024
+
+
+class _Behind(errors.WebSocketError):
+    """Another message is being sent in parts; this one has to wait for its end."""
 
 
 class Writer(object):
@@ -72,7 +97,8 @@ class Writer(object):
     :param core: the :class:`~lomond.protocol.connection.Connection`
     :param stream: where bytes go
     :param loop: the driver: ``is_loop_thread()``, ``wait_in_send(mask, deadline)``,
-        ``wake()``, ``session_time``, ``clock``
+        ``wake()``, ``session_time``, ``clock``, ``max_queued``, ``note_queued(size)``,
+        ``drop_slow(size)``
     :param send_timeout: seconds without progress until :class:`.SendTimeout`; None for
         no limit
     :param on_sent: called with the number of bytes after each write, or None; under the
@@ -84,6 +110,7 @@ class Writer(object):
     :ivar chunks: the rest of a queued message, or None
     :ivar stalled_at: when the peer last took something (monotonic), while a drain is
         blocked; None otherwise, and without ``send_timeout``
+    :ivar streams: messages in parts that are being sent, or wait for their turn
     :ivar error: the :class:`.TransportFail` that says why the wire is dead, or None
     """
 
@@ -118,6 +145,7 @@ class Writer(object):
         self._closing = False       # set once, by the loop: the last user closes the descriptor
         self._closed = False        # set by that last user; closing twice does no harm
         self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
+        self.streams = []
 
     # -- the loop's side, which never waits
 
@@ -243,12 +271,15 @@ class Writer(object):
 
     # -- senders, which may wait
 
-    def send(self, opcode, payload, compress=False):
+    def send(self, opcode, payload, compress=False, is_late=False):
         """Check, compress, encode and write one message or control frame.
 
         :raises WebSocketUnavailable: and subclasses, when the state forbids it
         :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
+
+        Behind a message in parts, a message of the loop's thread is queued, and others
+        wait; with ``is_late``, they raise ``_Behind`` instead.
         """
         # The call into the system aside, the cost of a small message is our own calls
         # (60 ns each), so this method looks at fields instead of asking its neighbors.
@@ -257,18 +288,24 @@ class Writer(object):
             raise errors.WebSocketError(_NESTED)
         hold = [get_ident()]
         is_half_written = False         # or half compressed: an interrupt now kills the wire
-        is_mine = is_over = False
+        is_mine = is_over = is_behind = False
         try:
             try:
                 if self._row or taken.setdefault(0, hold) is not hold:
+                    if self.streams and self._is_behind(opcode, payload):
+                        raise _Behind()
                     self._wait_for_lock(hold)
                 is_mine = True
                 if self.error is not None or self._closing:
                     self._refuse()
+                if self.streams and self._is_behind(opcode, payload):
+                    raise _Behind()
                 if pending or self.tail or self.chunks is not None:
                     is_half_written = True
                     self._drain_all()
                     is_half_written = False
+                    if self.streams and self._is_behind(opcode, payload):
+                        raise _Behind()
                 if core.inputs != OPENED:
                     core.check_send()
                 if opcode <= Opcode.BINARY:
@@ -277,6 +314,9 @@ class Writer(object):
                     if compress and self.error is not None:
                         raise self._dead()          # others have waited too long meanwhile
                     is_half_written = True
+                elif opcode == PARTS:
+                    is_half_written = True
+                    data = self._begin_part(payload)
                 else:
                     data = core.encode_control(opcode, payload)
                     is_half_written = True
@@ -294,9 +334,12 @@ class Writer(object):
                     is_noted = count == len(data) and self.on_sent is None
                     if not is_noted and self._note(count, data) != len(data):
                         self._write_rest()
-                if pending:
+                if pending or opcode == PARTS:
                     self._drain()
                 is_half_written = False
+            except _Behind:
+                is_half_written = False
+                is_behind = True
             except errors.WebSocketError:
                 is_half_written = False     # refused before the first byte, or broken already
                 raise
@@ -319,6 +362,10 @@ class Writer(object):
                     self._break_off()
                 self._lock.release(hold)
                 self._after_send()
+        if is_behind:
+            if is_late:
+                raise _Behind()
+            self._send_behind(opcode, payload, compress)
 
     def _after_send(self):
         """Do what others wait for, now that the lock is free."""
@@ -394,7 +441,7 @@ class Writer(object):
 
         :returns: False if something is left
         """
-        has_moved = False
+        has_moved, moved, stream = False, 0, self._core.send_queue.stream
         while True:
             if self._adopted is not None:
                 self._adopt()               # an interrupt came when it was to become the tail
@@ -405,9 +452,13 @@ class Writer(object):
             self._attempt = tail, done
             self._stream.send_noted(tail, done)
             is_done = self._settle()
-            has_moved = has_moved or self.tail is not tail
-            if not is_done:
+            if self.tail is not tail:
+                has_moved, moved = True, moved + len(tail) - len(self.tail)
+            if not is_done or (stream is not None and moved >= BURST):
+                is_done = False
                 break
+        if stream is not None and has_moved:
+            stream.moved_at = self._loop.clock()
         if is_done:
             self.stalled_at = None
         elif self._send_timeout is not None and (has_moved or self.stalled_at is None):
@@ -453,25 +504,33 @@ class Writer(object):
                 self.chunks = None
                 queue.note_end()
                 self._is_torn = False
+            if queue.stream is not None and queue.stream.is_done:
+                self._end_stream(queue.stream)
             item = queue.peek()
             if item is None:
                 return False
             opcode, payload = item
-            if opcode in (Opcode.TEXT, Opcode.BINARY):
+            if opcode == PARTS:
+                queue.take(item)
+                if not payload.is_over:
+                    queue.stream = payload
+                    self._loop.wake()           # it feeds it
+            elif type(payload) is tuple:        # a message, or a ping of the program
                 self._is_torn = True
                 queue.take(item)
-                encoded = core.encode(opcode, *payload)
+                encoded = (core.encode(opcode, *payload) if opcode != Opcode.PING else
+                           core.encode_reply(opcode, payload[0]))
                 self.chunks = encoded if type(encoded) is GeneratorType else queue.as_whole(encoded)
                 self._is_torn = False
-                continue
-            if opcode == Opcode.CLOSE:
-                core.note_close_sent(self._loop.session_time)
-            self._adopted = item, core.encode_reply(opcode, payload)
-            self._adopt()
-            on_reply = self.on_reply
-            if on_reply is not None:
-                on_reply(opcode, payload)
-            return True
+            else:
+                if opcode == Opcode.CLOSE:
+                    core.note_close_sent(self._loop.session_time)
+                self._adopted = item, core.encode_reply(opcode, payload)
+                self._adopt()
+                on_reply = self.on_reply
+                if on_reply is not None:
+                    on_reply(opcode, payload)
+                return True
 
     def _flush_stream(self):
         self._is_torn = True
@@ -494,6 +553,192 @@ class Writer(object):
                 left = self.tail
                 self._begin_wait()
             self._wait_for_peer()
+
+    # -- messages in parts
+
+    def send_stream(self, stream):
+        """Send a message in parts from another thread than the loop's; may wait.
+
+        :param stream: the :class:`~lomond.driver.outgoing_stream.OutgoingStream`; its
+            first part was taken
+        :raises Exception: whatever its iterable raises, and what :meth:`send` raises
+        """
+        try:
+            while not stream.is_done:
+                stream.advance()
+                self.send(PARTS, stream)
+            if stream.on_end is not None:
+                stream.on_end(stream)
+        finally:
+            if not stream.is_over:
+                self.cut(stream)
+
+    def cut(self, stream):
+        """Give up a message in parts; if it has begun, it cannot be finished.
+
+        The connection then fails.  Not under the lock: the iterable is closed.
+        """
+        try:
+            if not stream.is_begun:
+                stream.is_done = True       # nothing of it went: others may go on
+            elif not stream.is_done and self.error is None and self._core.state.may_send:
+                self._core.fail(Status.UNEXPECTED_CONDITION, _CUT)
+        finally:
+            stream.finish()
+            self.try_flush()
+            self._loop.wake()
+            stream.give_up()
+
+    def hold_for(self, stream):
+        """Queue a message in parts of the loop's thread, for :meth:`put_part`."""
+        self.streams.append(stream)
+        self._pending.append((PARTS, stream))
+
+    def has_turn(self, stream):
+        """Return True if the peer has taken everything before the next part."""
+        return self._core.send_queue.stream is stream and not self.has_tail() and self.error is None
+
+    def put_part(self, stream):
+        """Write the next part of a message of the loop's thread, as far as it goes
+        without waiting.
+
+        :returns: False if another thread is writing: then the loop is woken
+        """
+        hold, is_over, core = [get_ident()], False, self._core
+        try:
+            try:
+                self._loop_waits = not self._lock.try_take(hold)
+                if self._loop_waits or self.error is not None or self._closing:
+                    return False
+                if self._drain() and core.send_queue.stream is stream and core.state.may_send:
+                    self._is_torn = True
+                    encoded = stream.encode(core)
+                    self.chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
+                    self._is_torn = False
+                    self._drain()
+                    return True
+                return False
+            except OS_ERRORS as error:
+                self._break(error)
+                return False
+            finally:
+                self._release(hold)
+                is_over = True
+        finally:
+            if not is_over:             # an interrupt has cut it off
+                self._release(hold)
+
+    def _begin_part(self, stream):
+        """Encode the next part of a message of another thread than the loop's."""
+        queue = self._core.send_queue
+        if queue.stream is not stream:
+            self.streams.append(stream)
+            queue.stream = stream
+        stream.moved_at = self._loop.clock()
+        return stream.encode(self._core)
+
+    def _end_stream(self, stream):
+        """Let others send again: a message in parts was written."""
+        self._is_torn = True
+        self._core.send_queue.end_stream()
+        self._is_torn = False
+        stream.finish()
+        if not stream.wakes and stream in self.streams:
+            self.streams.remove(stream)
+        if stream.thread != get_ident():
+            self._loop.wake()           # it may be that of the loop
+
+    def _is_behind(self, opcode, payload):
+        """Say whether a message must wait for the end of one in parts."""
+        for stream in self.streams[:]:
+            if stream.is_over and not stream.wakes:
+                try:
+                    self.streams.remove(stream)
+                except ValueError:      # another thread was faster
+                    pass
+        if opcode == PARTS:             # also for those who have waited for the last one
+            return self._core.send_queue.stream is not payload and bool(self.streams)
+        return opcode <= Opcode.BINARY and not all(stream.is_over for stream in self.streams)
+
+    def _send_behind(self, opcode, payload, compress):
+        """Send once the message in parts is over; in the loop's thread, queue it."""
+        if self._loop.is_loop_thread():
+            self._queue_message(opcode, payload, compress)
+            return
+        wake, pause = new_gate()
+        waits_for = []
+        try:
+            while True:
+                self._wait_for_streams(wake, pause, waits_for)
+                if opcode == PARTS:         # those who have waited for their ends go first
+                    for stream in waits_for:
+                        stream.wakes.remove(wake)
+                    while any(stream.wakes for stream in waits_for):
+                        pause(0.001)
+                    del waits_for[:]
+                try:
+                    return self.send(opcode, payload, compress, True)
+                except _Behind:
+                    pass
+        finally:
+            for stream in waits_for:
+                if wake in stream.wakes:
+                    stream.wakes.remove(wake)
+
+    def _wait_for_streams(self, wake, pause, waits_for):
+        clock, limit = self._loop.clock, self._send_timeout
+        begun = clock()
+        for stream in self.streams[:]:
+            if stream.thread == get_ident() and not stream.is_over:
+                raise errors.WebSocketError(_INSIDE)
+            if stream not in waits_for:
+                waits_for.append(stream)
+                stream.wakes.append(wake)
+        for stream in waits_for[:]:
+            while not stream.is_over:
+                self._core.check_send()
+                if self._closing or self.error is not None:
+                    self._refuse()
+                left = LOOK_UP
+                if limit is not None:
+                    left = min(left, max(begun, stream.moved_at, self._progress) + limit - clock())
+                if not left > 0:
+                    raise errors.WebSocketError(
+                        'a message that is sent in parts has sent nothing for {}s (send_timeout); this '
+                        'one would have followed it, and was not sent', limit)
+                pause(left)
+
+    # -- sends that do not wait
+
+    def _queue_message(self, opcode, payload, compress):
+        """Queue a message or ping of the loop's thread, unless too much is waiting.
+
+        :raises QueueFull: more than ``max_queued`` bytes would wait; a server drops the
+            client instead
+        """
+        core, queue, limit = self._core, self._core.send_queue, self._loop.max_queued
+        if opcode == Opcode.PONG:
+            queue.queue_pong(to_bytes(payload))
+        else:
+            queued = 0 if limit is None else queue.queued
+            if queued and queued + len(payload) > limit:
+                if core.role.closes_tcp_first:          # no client may end the loop of a server
+                    self._loop.drop_slow(queued)
+                    return
+                raise errors.QueueFull(
+                    '{} bytes wait to be sent, and {} more came; at most {} are allowed (max_queued)',
+                    queued, len(payload), limit)
+            if opcode == Opcode.PING:
+                core.pings.sent(to_bytes(payload), self._loop.clock())
+            queue.queue_message(opcode, to_bytes(payload), compress)
+        if not self.has_tail():
+            self.try_flush()
+        self._after_queuing()
+
+    def _after_queuing(self):
+        self._loop.note_queued(self._core.send_queue.queued)
+        if self.wants_write():
+            self._loop.wake()           # so that it waits until the rest can go
 
     # -- waiting
 
@@ -621,5 +866,92 @@ class Writer(object):
         return error
 
 
+class QueuingWriter(Writer):
+    """The writer of a loop of many connections: a send of its thread never waits."""
+
+    def send(self, opcode, payload, compress=False, is_late=False):
+        """Send, like :meth:`Writer.send`; in the loop's thread, queue what does not go.
+
+        A broken wire raises nothing there: the loop will say so.
+
+        :raises QueueFull: more than ``max_queued`` bytes would wait
+        """
+        if not self._loop.is_loop_thread():
+            super(QueuingWriter, self).send(opcode, payload, compress, is_late)
+            return
+        self._core.check_send()
+        if self.error is None and not self._closing and not self._send_at_once(
+                opcode, payload, compress):
+            self._queue_message(opcode, payload, compress)
+
+    def _send_at_once(self, opcode, payload, compress):
+        """Write a message if nothing is before it, and keep what is left of it.
+
+        :returns: False if it has to be queued
+        """
+        if self._is_entered is not None and self._is_entered():
+            return False
+        core, is_half_written, is_over = self._core, False, False
+        hold = [get_ident()]
+        try:
+            try:
+                if self._taken or not self._lock.try_take(hold):
+                    return False        # its holder writes what is queued
+                if (self._pending or self.tail or self.chunks is not None) and not self._drain():
+                    return False
+                if self.streams and self._is_behind(opcode, payload):
+                    return False
+                is_half_written = True
+                if opcode <= Opcode.BINARY:
+                    data = core.encode(opcode, payload, compress)
+                else:
+                    data = core.encode_control(opcode, payload)
+                    if opcode == Opcode.PING:
+                        core.pings.sent(to_bytes(payload), self._loop.clock())
+                self._write_or_keep(data, payload)
+                if self._pending:
+                    self._drain()
+                is_half_written = False
+            except errors.WebSocketError:
+                is_half_written = False         # refused before the first byte
+                raise
+            except OS_ERRORS as error:
+                self._break(error)
+                is_half_written = False
+            finally:
+                if is_half_written:
+                    self._break_off()
+                self._release(hold)
+                is_over = True
+        finally:
+            if not is_over:                 # an interrupt has cut it off
+                if is_half_written:
+                    self._break_off()
+                self._release(hold)
+        if self._pending:
+            self.try_flush()
+        if self.tail or self.chunks is not None or self._pending:
+            self._after_queuing()
+        return True
+
+    def _write_or_keep(self, data, payload):
+        size, count = len(payload), 0
+        if type(data) is GeneratorType:
+            self.chunks = data
+            self._core.send_queue.note_rest(size, 0)
+        else:
+            count = self._note(self._send(data), data)
+            self._rest = None
+            if count == len(data):
+                return
+            self.tail, self.chunks = memoryview(data)[count:], iter(())
+            self._core.send_queue.note_rest(min(size or 1, len(self.tail)), len(self.tail))
+        self._drain()
+        if self.chunks is not None and type(payload) is not bytes:
+            self.tail = to_bytes(self.tail)     # the caller may change its buffer now
+            self.chunks = iter([to_bytes(chunk) for chunk in self.chunks])
+
+
 #: The methods that take the lock in their own frame.
-_LOCKERS = frozenset(method.__code__ for method in (Writer.try_flush, Writer.send))
+_LOCKERS = frozenset(method.__code__ for method in (
+    Writer.try_flush, Writer.send, Writer.put_part, QueuingWriter._send_at_once))

@@ -93,14 +93,36 @@ class PerMessageDeflate(object):
             return None
         if not size:
             return _EMPTY               # zlib produces nothing for a second flush in a row
-        compressor = self._compressor
-        if compressor is None:
-            compressor = self._zlib.compressobj(*self._compressor_arguments)
-            if not self._compress_anew:
-                self._compressor = compressor
+        compressor = self._compressor or self._new_compressor()
         head = compressor.compress(payload if type(payload) is bytes else to_bytes(payload))
         rest = compressor.flush(zlib.Z_SYNC_FLUSH)[:-4]
         return head + rest if head else rest
+
+    def _new_compressor(self):
+        compressor = self._zlib.compressobj(*self._compressor_arguments)
+        if not self._compress_anew:
+            self._compressor = compressor
+        return compressor
+
+    def compress_parts(self):
+        """Begin a message that is compressed part by part (RFC 7692, 7.2.1).
+
+        :returns: a function that takes a part that is not empty (bytes-like), and
+            returns the payload of its frame, from which all of the part can be
+            inflated; None if nothing is to be compressed
+        """
+        if self._min_size == sys.maxsize:
+            return None
+        compressor = self._compressor or self._new_compressor()
+        # What flush() ends with is not sent at the end of the message, where an empty
+        # frame follows, and so it goes before the next part.
+        tail = [b'']
+
+        def compress(part):
+            packed = tail[0] + compressor.compress(to_bytes(part)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+            tail[0] = packed[-4:]
+            return packed[:-4]
+        return compress
 
     def inflate(self, data, final, limit):
         """Inflate a part of a message (RFC 7692, 7.2.2).

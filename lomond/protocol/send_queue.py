@@ -18,6 +18,10 @@ from __future__ import absolute_import, division, unicode_literals
 from .._compat import imap
 from ..opcode import Opcode
 
+#: Instead of an opcode: here a message in parts begins.  Its item has the object that
+#: gives the parts; it goes to :attr:`SendQueue.stream`.
+PARTS = 16
+
 #: Limit of the pongs that wait to be written, in bytes.  Beyond it only the newest ping
 #: is answered (RFC 6455, 5.5.3).
 MAX_QUEUED_PONGS = 64 * 1024
@@ -64,7 +68,7 @@ class SendQueue(object):
     """Replies, close frames and queued messages, in order: ``(opcode, payload)``."""
 
     __slots__ = ('pending', 'newest_pong', 'has_close', '_taken', '_queued_size', '_taken_size',
-                 '_close_taken', '_messages_in', '_messages_out', '_owed', 'written')
+                 '_close_taken', '_messages_in', '_messages_out', '_owed', 'written', 'stream', '_held')
 
     def __init__(self):
         #: The queue itself; it is true while something is waiting.  Drivers keep a
@@ -84,6 +88,10 @@ class SendQueue(object):
         self._owed = 0                  # bytes of the newest of them that are still to be encoded
         #: How many bytes of all messages that were ever queued were written.
         self.written = 0
+        #: The message in parts that has begun, or None: until it is at its end, only
+        #: control frames follow (RFC 6455, 5.4), and messages are held back.
+        self.stream = None
+        self._held = ()                 # these, in order
 
     def is_waiting(self):
         """Return True if :meth:`next` may have an item."""
@@ -114,8 +122,8 @@ class SendQueue(object):
     def queue_message(self, opcode, payload, compress):
         """Queue a text or binary message, for a driver whose sends do not wait.
 
-        Any thread may do so.  An empty message counts as one byte, so that it can be
-        told whether it was written.
+        Or a ping of the program, which counts, too.  Any thread may do so.  An empty
+        message counts as one byte, so that it can be told whether it was written.
         """
         # One step, so that no interrupt comes amid it: it is counted, and then there.
         any(imap(list.append, (self._messages_in.parts, self.pending),
@@ -132,6 +140,22 @@ class SendQueue(object):
         """
         written = self.written          # first, so that it is not the larger one
         return self._messages_in.value(), written
+
+    @property
+    def queued(self):
+        """Bytes of queued messages that were not written yet."""
+        queued, written = self.totals()
+        return queued - written
+
+    def note_rest(self, size, left):
+        """Note a message that was begun without being queued.
+
+        :param size: bytes of it that were not written
+        :param left: bytes of its chunk that were not written
+        """
+        self._messages_in.parts.append(size)
+        self._messages_out += size
+        self._owed = max(size - left, 0)
 
     def as_whole(self, encoded):
         """Return the chunks of a message that was encoded in one piece."""
@@ -181,9 +205,28 @@ class SendQueue(object):
                 self.note_end()         # as it never will be
             elif opcode == Opcode.CLOSE:
                 return self._next_newest() or item      # its ping came before the close frame
+            elif self.stream is not None and opcode in (Opcode.TEXT, Opcode.BINARY, PARTS):
+                self._hold(item)
             else:
                 return item
         return self._next_newest()
+
+    def _hold(self, item):
+        if not self._held:
+            self._held = [item]
+        elif self._held[-1] is not item:        # else an interrupt came before the last line
+            self._held.append(item)
+        self._remove(self._taken)
+
+    def end_stream(self):
+        """The message in parts is at its end: queue again what was held back.
+
+        An interrupt amid this loses messages.
+        """
+        self.stream = None
+        if self._held:
+            self.pending[self._taken:self._taken] = self._held
+            self._held = ()
 
     def take(self, item):
         """Remove what :meth:`peek` has returned.
@@ -196,11 +239,15 @@ class SendQueue(object):
         opcode, payload = item
         if opcode == Opcode.PONG:
             self._taken_size += len(payload) + 6
-        elif opcode in (Opcode.TEXT, Opcode.BINARY):
+        elif type(payload) is tuple:    # it counts
             self._owed = len(payload[0]) or 1
             self._messages_out += self._owed
         elif opcode == Opcode.CLOSE:
             self._close_taken = True
+        self._remove(taken)
+
+    def _remove(self, taken):
+        pending = self.pending
         pending[taken:taken + 1] = (None,)
         # Of a long queue, half at a time: to move the rest for each item would take
         # quadratic time.
@@ -221,7 +268,7 @@ class SendQueue(object):
     def clear(self):
         """Drop everything; the connection is over."""
         del self.pending[:], self.newest_pong[:]
-        self._taken = 0
+        self._taken, self._held = 0, ()
 
 
 class PingLog(object):

@@ -280,7 +280,8 @@ class AcceptedSession(Steps):
         driver = self._driver = Driver(
             self._core, self.stream, self._deadlines, self._waiting, self._send_timeout,
             self._deadline, 'disconnected; no request within {}s (open_timeout)'.format(
-                self._open_timeout), hooks, self.rules, self._core.max_message_size or READ_AHEAD)
+                self._open_timeout), hooks, self.rules, self._core.max_message_size or READ_AHEAD,
+            self.max_queued)
         driver.remember(self._waits)
         self._tls_wants = None
         self.is_connected = True

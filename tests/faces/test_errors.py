@@ -18,7 +18,7 @@ PARENTS = {
     'CompressionParameterError': 'HandshakeError', 'ProtocolError': 'WebSocketError',
     'PayloadTooLarge': 'ProtocolError', 'CriticalProtocolError': 'WebSocketError',
     'ConnectFail': 'WebSocketError', 'ProxyFail': 'ConnectFail', 'TransportFail': 'WebSocketError',
-    'SendTimeout': 'TransportFail', 'WebSocketUnavailable': 'WebSocketError',
+    'SendTimeout': 'TransportFail', 'QueueFull': 'WebSocketError', 'WebSocketUnavailable': 'WebSocketError',
     'WebSocketClosing': 'WebSocketUnavailable', 'WebSocketClosed': 'WebSocketUnavailable',
     'ReceiveTimeout': 'WebSocketError'}
 ALL = sorted(PARENTS)

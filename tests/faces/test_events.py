@@ -45,6 +45,7 @@ EVENTS = [
     ('Pong', 'pong', (b'x',), {'data': b'x', 'latency': None}, "Pong(data={b}'x')"),
     ('Pong', 'pong', (b'x', 0.5), {'data': b'x', 'latency': 0.5}, "Pong(data={b}'x')"),
     ('Poll', 'poll', (), {}, 'Poll()'),
+    ('Drained', 'drained', (), {}, 'Drained()'),
     ('Closing', 'closing', (1000, 'bye'), {'code': 1000, 'reason': 'bye'},
      "Closing(code=1000, reason={u}'bye')"),
     ('Closed', 'closed', (None, ''), {'code': None, 'reason': ''}, "Closed(code=None, reason={u}'')"),

@@ -79,6 +79,9 @@ G('limits', 'a compression bomb is not inflated', 'protocol/permessage_deflate.p
   'limit + 1 if limit is not None and limit < sys.maxsize else 0)\n            if inflater',
   '0)\n            if inflater',
   'permessage_deflate::bomb')
+G('limits', 'sends that do not wait leave max_queued at most', 'driver/writer.py',
+  'if queued and queued + len(payload) > limit:', 'if False:',
+  'queuing::queue_is_limited')
 G('limits', 'pongs that cannot be written do not pile up', 'protocol/send_queue.py',
   '<= MAX_QUEUED_PONGS', '<= 1 << 40',
   'send_queue::pong_queue_is_bounded', 'connection::pongs_are_bounded_when_they_cannot_be_written')
@@ -168,6 +171,12 @@ G('locks', 'whoever waits for the lock waits for send_timeout at most', 'driver/
 G('locks', 'an interrupt loses no frame of the queue', 'driver/writer.py',
   'if self._adopted is not None:', 'if False:',
   'writer::interrupt_amid_a_reply')
+G('locks', 'no thread sends a message inside of one in parts', 'driver/writer.py',
+  'return opcode <= Opcode.BINARY and not all(', 'return False and not all(',
+  'streams::eight_threads_send_whole_messages_during_a_stream[False]')
+G('locks', 'no queued message goes inside of one in parts', 'protocol/send_queue.py',
+  'elif self.stream is not None and opcode in', 'elif False and opcode in',
+  'outgoing_stream::loop_sends_the_parts_and_goes_on')
 G('locks', 'no code of the program runs under the write lock', 'client/trace.py',
   "self.note('socket_send', length=count)", "self.emit('socket_send', length=count)",
   'trace::no_code_of_the_program_under_a_lock[trace-False-close]')

@@ -185,6 +185,8 @@ def serve_upload(connection):
     for event in connection:
         if event.name == 'binary':
             connection.send_text('got {} bytes'.format(len(event.data)))
+        elif event.name == 'text':
+            connection.send_text('got {} characters'.format(len(event.text)))
 
 
 def serve_form(peer):
