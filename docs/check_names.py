@@ -56,8 +56,8 @@ def find_names():
     """Return the dotted names, each beginning with ``lomond``."""
     names = ['websocket.WebSocket', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
              'group.Group', 'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT',
-             'constants.WS_KEY', 'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
-             'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
+             'constants.WS_KEY', 'constants.WS_VERSION', 'persist.persist', 'persist.transient',
+             'response.Response', 'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
              'auth.DigestAuth.answer']
     for kind in ('Response', 'Request'):
         names += ['response.{}.{}'.format(kind, name) for name in
