@@ -28,6 +28,10 @@ run start waits next_deadline monotonic process is_over end send queue_message q
 max_queued send_stream is_streaming fail_stream write close force_disconnect wake session_time time_left
 waiting _connect _wrap_socket
 '''
+_AIO = '''
+AsyncWebSocket AsyncWebSocket.connect AsyncWebSocket.send_text AsyncWebSocket.send_binary
+AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncEvents AsyncEvents.aclose apersist
+'''
 _STATUS = '''
 NORMAL GOING_AWAY PROTOCOL_ERROR DATA_NOT_UNDERSTOOD BAD_DATA POLICY_VIOLATION MESSAGE_TOO_LARGE
 EXTENSION_FAILED UNEXPECTED_CONDITION invalid_codes
@@ -64,6 +68,7 @@ def find_names():
                   'get get_list header_lines http_ver'.split()]
     names += ['response.Head.' + name for name in ('raw', 'headers', 'first_line', 'defect')]
     names += ['response.Response.' + name for name in ('status_code', 'status', 'body')]
+    names += ['aio.' + name for name in _AIO.split()]
     for where, words in (('websocket.WebSocket', _MEMBERS), ('events', _EVENTS), ('errors', _ERRORS),
                          ('group.Group', _GROUP), ('session.WebsocketSession', _SESSION),
                          ('status.Status', _STATUS), ('opcode.Opcode', _OPCODE), ('testing', _TESTING)):

@@ -124,9 +124,12 @@ class Driver(object):
 
     :ivar drop_time: seconds for dropping what has arrived when the loop is left
     :ivar upload: the message that the loop's thread sends in parts, or None
+    :ivar stops_at: classes of events after each of which :meth:`live` waits once, for a
+        loop that takes events ahead of the program
     """
 
     drop_time = DROP_TIME
+    stops_at = ()
 
     def __init__(self, core, stream, deadlines, waiting, send_timeout, open_deadline=None,
                  open_reason='', hooks=Hooks(), rules=ONE_CONNECTION,  # noqa: B008 - never changed
@@ -182,6 +185,29 @@ class Driver(object):
         """Take over the newest tuple, so that the same wait is the same one."""
         if len(waits) == 1 + len(self._waiting.wake_waits):
             self._waits = waits
+
+    def flush(self):
+        """Write what is queued, while :meth:`live` is not resumed; keep time limits.
+
+        For a loop whose program does not take the events: nobody else would write.
+
+        :returns: when to do so again at the latest (monotonic); None if nothing waits
+        """
+        writer, deadlines = self.writer, self._deadlines
+        if not writer.wants_write():
+            return None
+        writer.try_flush()
+        when, now = deadlines.close_deadline()[0], self.clock()
+        if when is not None:
+            if now < when:
+                return when
+            writer.stop()
+        deadlines.stalled_at = writer.stalled_since()
+        when = deadlines.send_deadline()
+        if when is not None and now >= when:
+            self.lifecycle.look(now)
+            when = deadlines.send_deadline()
+        return when
 
     def stop(self, reason):
         """End the connection without a close frame, from any thread."""
@@ -462,6 +488,8 @@ class Driver(object):
                         if observe is not None:
                             observe(event)
                         yield event
+                        if kind in self.stops_at:
+                            yield None
                     if lifecycle.after(event):
                         return
                     countdown = 0

@@ -194,7 +194,7 @@ class Lifecycle(object):
     def _discard_timed_out(self, now, idle):
         self.ending = ('disconnected; ' + self._core.failure, False, None)
 
-    def _look(self, now, idle):
+    def look(self, now, idle=False):
         """See whether the peer has taken anything of what the loop has to write."""
         times = self._times
         times.stalled_at, times.looked_at = self._writer.look(), now
@@ -209,7 +209,7 @@ class Lifecycle(object):
     _STEPS = {deadlines.POLL: _poll, deadlines.PING: _ping,
               deadlines.PING_TIMEOUT: _ping_timed_out, deadlines.CLOSE_TIMEOUT: _close_timed_out,
               deadlines.ECHO_TIMEOUT: _end_cleanly, deadlines.LINGER_TIMEOUT: _end_cleanly,
-              deadlines.DISCARD_TIMEOUT: _discard_timed_out, deadlines.SEND_LOOK: _look}
+              deadlines.DISCARD_TIMEOUT: _discard_timed_out, deadlines.SEND_LOOK: look}
 
     # -- events
 

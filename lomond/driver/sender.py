@@ -89,7 +89,7 @@ class Sender(object):
             text = json.dumps(kwargs if _obj is Ellipsis else _obj)
         except ValueError as error:     # an object that contains itself; bytes on 2.7
             raise TypeError('not serializable as JSON: {}'.format(error))
-        self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
+        return self.send_text(text if isinstance(text, text_type) else text.decode('ascii'))
 
     def send_stream(self, parts, compress=True):
         """Send one message in parts, while they are still being made.

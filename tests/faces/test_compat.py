@@ -19,6 +19,14 @@ import pytest
 from lomond import _compat
 from lomond._compat import PY2
 
+
+@pytest.mark.skipif(not PY2, reason='asyncio came with Python 3')
+def test_aio_says_what_it_needs():
+    with pytest.raises(ImportError) as caught:
+        from lomond import aio  # noqa: F401
+    assert 'lomond.aio needs asyncio, so Python 3.6 or newer' in str(caught.value)
+
+
 # --- errors of the system ---
 
 def errors_with(number):

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.ends
 FOLDER = os.path.dirname(os.path.abspath(lomond.__file__))
 
 #: The modules of ``docs/reference``; below ``lomond.testing``, ``__all__`` is public.
-PUBLIC = ('websocket', 'events', 'errors', 'persist', 'group', 'session', 'response', 'status', 'opcode',
+PUBLIC = ('websocket', 'events', 'errors', 'persist', 'group', 'aio', 'session', 'response', 'status', 'opcode',
           'constants', 'compression', 'auth', 'testing')
 
 #: Names in the stubs that are not public: other modules of the library use them.
@@ -192,8 +192,9 @@ def test_docstring_is_complete(one):
 
 @needs_stubs
 @pytest.mark.parametrize('where', [
-    'websocket.WebSocket', 'session.WebsocketSession', 'persist.persist', 'response.Response',
-    'response.Request', 'events.Event', 'compression.Deflate', 'auth.DigestAuth', 'testing.Server',
+    'websocket.WebSocket', 'session.WebsocketSession', 'persist.persist', 'aio.AsyncWebSocket',
+    'aio.AsyncEvents', 'response.Response', 'response.Request', 'events.Event', 'compression.Deflate',
+    'auth.DigestAuth', 'testing.Server',
     'testing.ServerConnection', 'testing.ScriptedTransport', 'testing.FakeClock'])
 def test_thread_rule(where):
     """The class says which threads may use it."""

@@ -22,8 +22,8 @@ if sys.version_info < (3, 8):
 
 PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 
-PUBLIC = ('lomond', 'lomond.auth', 'lomond.compression', 'lomond.constants', 'lomond.errors', 'lomond.events',
-          'lomond.group', 'lomond.opcode', 'lomond.persist', 'lomond.response', 'lomond.session',
+PUBLIC = ('lomond', 'lomond.aio', 'lomond.auth', 'lomond.compression', 'lomond.constants', 'lomond.errors',
+          'lomond.events', 'lomond.group', 'lomond.opcode', 'lomond.persist', 'lomond.response', 'lomond.session',
           'lomond.status', 'lomond.testing', 'lomond.websocket')
 
 #: Names that only checkers need; see tests/project/typing/stubtest-allowlist.txt.
