@@ -7,20 +7,29 @@
 import asyncio
 import functools
 import gc
+import os
+import pickle
 import random
+import socket
+import threading
 import time
+import warnings
 
 import pytest
 from support.addresses import free_port
 from support.certificates import server_context
-from support.frames import BINARY, TEXT, frame
+from support.frames import BINARY, CLOSE, PING, PONG, TEXT, frame
 from support.network import open_descriptors
 from support.peer import Server, bye, echo, lenient_server, reply
 
-from lomond import WebSocket, aio
-from lomond.aio import AsyncWebSocket
+from lomond import WebSocket, aio, errors
+from lomond.aio import AsyncWebSocket, apersist
+from lomond.persist import persist
 
 pytestmark = pytest.mark.ends
+
+#: Connections that are canceled at random.
+ROUNDS = int(os.environ.get('LOMOND_ROUNDS', 100))
 
 
 class NoReaders(asyncio.SelectorEventLoop):
@@ -182,3 +191,326 @@ def test_fuzzed_cancellation(seed, run_on):
     is_ready = []
     with lenient_server(echo) as server:
         assert run_on(main(server.url())) == list(range(200))
+
+
+# --- while nobody asks ---
+
+def test_pings_are_answered_while_the_consumer_sleeps(run_on):
+    waited = []
+
+    def script(peer):
+        peer.accept()
+        for number in range(10):
+            began = time.time()
+            peer.send(frame(PING, b'%d' % number))
+            assert peer.read_until(PONG) == b'%d' % number
+            waited.append(time.time() - began)
+        peer.answer_close()
+
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect(ping_rate=0)
+            await take(events, 'ready')
+            await asyncio.sleep(0.4)
+            assert len(waited) == 10 and sorted(waited)[5] < 0.1
+            websocket.close()
+            return [event.name for event in await collect(events)]
+
+    with Server(script) as server:
+        assert run_on(main()) == ['ping'] * 10 + ['closed', 'disconnected']
+
+
+def test_reading_pauses_after_16_events(run_on):
+    """The server cannot send more than the buffers of TCP hold."""
+    def script(peer):
+        peer.accept()
+        peer.sock.settimeout(0.3)
+        try:
+            while True:
+                peer.sock.send(frame(BINARY, b'x' * 65000))
+                sent.append(1)
+        except socket.timeout:
+            pass
+        is_blocked.set()
+        peer.sock.settimeout(5)
+        peer.end()
+
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect()
+            await take(events, 'ready')
+            while not is_blocked.is_set():
+                await asyncio.sleep(0.05)
+            assert len(events._queue) == aio.AHEAD
+            return sum(len(event.data) for event in await collect(events) if event.name == 'binary')
+
+    sent, is_blocked = [], threading.Event()
+    with lenient_server(script) as server:
+        assert run_on(main()) // 65000 >= len(sent) - 1 > aio.AHEAD
+
+
+def test_what_handlers_send_goes_out_before_the_echo(run_on):
+    """Events after Closing are not made ahead."""
+    def script(peer):
+        peer.accept()
+        peer.send(frame(TEXT, b'one') + frame(CLOSE, b'\x03\xe8bye'))
+        peer.read_until(CLOSE)
+        sent.extend(payload for _, _, opcode, _, payload in peer.frames if opcode == TEXT)
+
+    async def main():
+        async with client(server) as websocket:
+            async for event in websocket:
+                if event.name in ('text', 'closing'):
+                    await asyncio.sleep(0.05)
+                    await websocket.send_text(event.name)
+
+    sent = []
+    with lenient_server(script) as server:
+        run_on(main())
+    assert sent == [b'text', b'closing']
+
+
+def test_nothing_is_made_ahead_after_a_violation():
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect()
+            await take(events, 'text')
+            await asyncio.sleep(0.05)
+            return [event.name for event in events._queue], [event.name async for event in events]
+
+    with lenient_server(breaks_the_rules) as server:
+        assert run(main()) == (['protocol_error'], ['protocol_error', 'disconnected'])
+
+
+def test_polls_do_not_fill_the_queue():
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect(poll=0.01)
+            await take(events, 'ready')
+            await asyncio.sleep(0.3)
+            websocket.close()
+            return [event.name for event in await collect(events)]
+
+    with Server(echo) as server:
+        names = run(main())
+    assert names.count('poll') < 4 and names[-1] == 'disconnected'
+
+
+# --- tasks and threads ---
+
+def test_one_task_iterates(run_on):
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect()
+            await take(events, 'pong')          # of the first ping: nothing else comes
+            first = asyncio.ensure_future(events.__anext__())
+            await asyncio.sleep(0.02)
+            with pytest.raises(RuntimeError, match='another task waits for an event'):
+                await events.__anext__()
+            await websocket.send_text('x')
+            return (await first).text
+
+    with lenient_server(echo) as server:
+        assert run_on(main()) == 'x'
+
+
+@pytest.mark.parametrize('end', ['close', 'force_disconnect'])
+def test_ending_it_from_another_thread(end, run_on):
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect()
+            await take(events, 'pong')
+            thread = threading.Timer(0.05, getattr(websocket, end))
+            thread.start()
+            event = [event async for event in events][-1]
+            thread.join()
+            return event.name, event.graceful
+
+    with lenient_server(echo) as server:
+        assert run_on(main()) == ('disconnected', end == 'close')
+
+
+def test_sending_in_another_thread_is_refused():
+    async def main():
+        async with client(server) as websocket:
+            await take(websocket.connect(), 'ready')
+            with pytest.raises(RuntimeError, match='loop.call_soon_threadsafe'):
+                await asyncio.get_event_loop().run_in_executor(None, websocket.send_text, 'x')
+
+    with lenient_server(echo) as server:
+        run(main())
+
+
+def test_another_loop_is_refused():
+    async def begin():
+        await take(events, 'ready')
+
+    async def go_on():
+        with pytest.raises(RuntimeError, match='another event loop'):
+            await events.__anext__()
+            await events.__anext__()
+
+    with lenient_server(echo) as server:
+        websocket = client(server)
+        events = websocket.connect()
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(begin())
+        other = asyncio.SelectorEventLoop()
+        other.run_until_complete(go_on())
+        other.close()
+        loop.close()
+        del websocket, events
+
+
+@pytest.mark.parametrize('use, sentence', [
+    (iter, 'async for'), (AsyncWebSocket.__enter__, 'async with'), (AsyncWebSocket.open, 'no steps'),
+    (lambda websocket: websocket.connect(max_queued=0), 'max_queued is 0'),
+    (lambda websocket: websocket.connect(poll=0), 'poll is 0'),
+    (lambda websocket: apersist(WebSocket('ws://x')), 'AsyncWebSocket'),
+    (lambda websocket: apersist(websocket, min_wait=-1), 'min_wait is -1'),
+    (lambda websocket: websocket.send_text('x'), 'before the first connection')])
+def test_what_is_refused(use, sentence):
+    websocket = AsyncWebSocket('ws://127.0.0.1/')
+    with pytest.raises((TypeError, ValueError, errors.WebSocketUnavailable)) as caught:
+        use(websocket)
+    assert sentence in str(caught.value)
+    pickle.loads(pickle.dumps(websocket))
+
+
+# --- leaving ---
+
+async def leave_block(websocket):
+    async with websocket:
+        async for event in websocket:
+            if event.name == 'ready':
+                break
+
+
+async def close_iterator(websocket):
+    events = websocket.connect()
+    await take(events, 'ready')
+    await events.aclose()
+    assert await collect(events) == []
+
+
+async def drop_everything(websocket):
+    await take(websocket, 'ready')
+
+
+async def cancel_the_task(websocket):
+    async def iterate():
+        async for event in websocket:
+            if event.name == 'ready':
+                ready.set()
+
+    ready = asyncio.Event()
+    async with websocket:
+        task = asyncio.ensure_future(iterate())
+        await ready.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(0.05)
+        assert websocket.is_active              # that is left to "async with"
+        await websocket.send_text('still here')
+
+
+@pytest.mark.parametrize('leave', [leave_block, close_iterator, drop_everything, cancel_the_task])
+def test_leaving_says_goodbye(leave, run_on):
+    def script(peer):
+        peer.accept()
+        assert peer.read_close(1001) and peer.read_end() == 'fin'
+
+    with Server(script) as server:
+        run_on(leave(client(server)))
+
+
+def test_a_closed_loop_keeps_nothing():
+    """Also if nobody has left the connection."""
+    async def main():
+        await take(websocket.connect(), 'ready')
+
+    before = open_descriptors()
+    with lenient_server(echo) as server:
+        websocket = client(server)
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(main())
+        loop.close()
+        del websocket
+        server.join()
+    gc.collect()
+    assert open_descriptors() <= before
+
+
+def test_connections_canceled_at_random():
+    """None leaves a descriptor, a handle or a warning: ``run`` looks."""
+    async def use(rng):
+        async with client(rng.choice([server.url(), 'ws://localhost:%d/' % dead])) as websocket:
+            async for event in rng.choice([websocket, apersist(websocket, min_wait=0, max_wait=0.01)]):
+                if event.name == 'ready':
+                    await websocket.send_text('x')
+
+    async def main():
+        rng = random.Random(1)
+        for _ in range(ROUNDS // 20):
+            tasks = [asyncio.ensure_future(use(rng)) for _ in range(20)]
+            for task in tasks:
+                await asyncio.sleep(rng.choice([0, 0, 0.001, 0.005]))
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    dead = free_port()
+    with lenient_server(echo) as server, warnings.catch_warnings():
+        warnings.simplefilter('error')
+        run(main(), limit=55)
+
+
+# --- again and again ---
+
+def names_of(events):
+    return [(event.name, getattr(event, 'attempt', None)) for event in events if event.name != 'poll']
+
+
+@pytest.mark.parametrize('options', [dict(max_retries=2), dict(retry_on=lambda event: event.name != 'disconnected')])
+def test_apersist_is_persist(options, run_on):
+    scripts = reply(b'HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n'), bye, drop
+    options = dict(options, min_wait=0, max_wait=0.01)
+    with lenient_server(None) as server:
+        server.scripts = scripts
+        expected = names_of(persist(client(server, WebSocket), **options))
+    with lenient_server(None) as server:
+        server.scripts = scripts
+        assert names_of(run_on(collect(apersist(client(server), **options)))) == expected
+    assert expected[-1][0] == 'gave_up'
+
+
+def test_what_retry_on_raises():
+    def fail(event):
+        raise KeyError('mine')
+
+    async def main():
+        events = apersist(client(server), retry_on=fail)
+        with pytest.raises(KeyError):
+            await take(events, 'back_off')
+        assert await collect(events) == []
+
+    with lenient_server(bye) as server:
+        run(main())
+
+
+@pytest.mark.parametrize('way', ['aclose', 'cancel', 'block'])
+def test_leaving_a_pause(way):
+    async def main():
+        async with client(server) as websocket:
+            events = apersist(websocket, min_wait=30)
+            await take(events, 'back_off')
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(events.__anext__(), 0.05)
+            if way == 'aclose':
+                await events.aclose()
+                assert await collect(events) == []
+            elif way == 'cancel':
+                del events
+
+    with lenient_server(bye) as server:
+        run(main())
