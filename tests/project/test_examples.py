@@ -217,3 +217,22 @@ def test_fan_in_is_interrupted():
             assert fan_in.process.stdout.readline() and fan_in.process.stdout.readline()
             assert fan_in.end(number=signal.SIGINT)[0] == 0
         assert [connection.close_code for connection in server.connections] == [1001, 1001]
+
+
+@python3
+def test_asyncio_feeds():
+    """Two servers, one of which restarts; Ctrl-C says goodbye to both."""
+    def feed(connection):
+        assert text_of(connection) == '{"subscribe": "prices"}'
+        connection.send_text('{"from": %d}' % len(restarting.connections))
+        if len(restarting.connections) == 1 and connection in restarting.connections:
+            connection.close(1012, 'restart')
+        list(connection)                        # until its end
+
+    with Server(feed) as steady, Server(feed) as restarting:
+        with Example('asyncio_feeds.py', steady.url, restarting.url) as feeds:
+            lines = [feeds.process.stdout.readline().decode('utf-8').strip() for _ in range(3)]
+            assert restarting.url + " {'from': 2}" in lines
+            status, _, err = feeds.end(number=signal.SIGINT)
+        assert [each.connections[-1].close_code for each in (steady, restarting)] == [1001, 1001]
+    assert status == 0 and err.startswith(restarting.url + ': back in ')
