@@ -1,6 +1,9 @@
 """The client under test, which echoes what Autobahn's fuzzing server sends.
 
-    echo_client.py URL AGENT [FIRST]      runs the cases from FIRST (1) on, then writes the reports
+    echo_client.py URL AGENT FIRST [STREAM_FROM]
+
+It runs the cases from FIRST (1) on, then writes the reports. With STREAM_FROM, large
+messages come in parts; it joins them, and echoes the whole message.
 
 It runs on every Python that lomond supports, and with every lomond since 0.3.4. It
 reports its progress to run.py in lines that begin with ``compliance:``.
@@ -62,19 +65,49 @@ def ask(url):
     return answer
 
 
-def echo(url):
+class Echo(object):
+    """Sends each message back, whole, whether it comes whole or in parts.
+
+    :param websocket: what receives and sends
+    """
+
+    def __init__(self, websocket):
+        self._websocket = websocket
+        self._parts = []
+
+    def answer(self, event):
+        """Answer one event; those that are not messages are skipped."""
+        if event.name == 'text':
+            self._websocket.send_text(event.text)
+        elif event.name == 'binary':
+            self._websocket.send_binary(event.data)
+        elif event.name in ('text_part', 'binary_part'):
+            self._add(event)
+
+    def _add(self, event):
+        is_text = event.name == 'text_part'
+        if event.is_first != (not self._parts):
+            raise RuntimeError('is_first is {} after {} parts'.format(event.is_first, len(self._parts)))
+        self._parts.append(event.text if is_text else event.data)
+        if event.is_last:
+            parts, self._parts = self._parts, []
+            if is_text:
+                self._websocket.send_text(''.join(parts))
+            else:
+                self._websocket.send_binary(b''.join(parts))
+
+
+def echo(url, **options):
     """Run an echo loop as an application would write it.
 
     :returns: a sentence if something happened that no case may cause, or None
     """
-    websocket = lomond.WebSocket(url, compress=True)
+    websocket = lomond.WebSocket(url, compress=True, **options)
+    answer = Echo(websocket).answer
     remark = None
     for event in websocket.connect(ping_rate=0):
         try:
-            if event.name == 'text':
-                websocket.send_text(event.text)
-            elif event.name == 'binary':
-                websocket.send_binary(event.data)
+            answer(event)
         except WebSocketError as error:  # closing; an application would continue with the events
             tell('note', '{}: {}'.format(type(error).__name__, error))
         if event.name == 'connect_fail':
@@ -83,17 +116,17 @@ def echo(url):
 
 
 def main():
-    url, agent = sys.argv[1:3]
-    first = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    url, agent, first = sys.argv[1:4]
+    options = dict((str('stream_from'), int(word)) for word in sys.argv[4:])
     watch_stdin()
     describe()
     count = int(ask(url + '/getCaseCount'))
     tell('count', count)
-    for case in range(first, count + 1):
+    for case in range(int(first), count + 1):
         tell('case', case)
         started = time.time()
         try:
-            remark = echo('{}/runCase?case={}&agent={}'.format(url, case, agent))
+            remark = echo('{}/runCase?case={}&agent={}'.format(url, case, agent), **options)
         except Exception as error:  # a bug in the library: this case fails, the next ones run
             traceback.print_exc(file=sys.stdout)
             remark = 'the client raised {}: {}'.format(type(error).__name__, error)

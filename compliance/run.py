@@ -56,6 +56,8 @@ def parse_arguments(arguments):
     parser.add_argument('--target', metavar='PATH', default=ROOT,
                         help="import lomond from here (default: this checkout); 'original' is 0.3.4 of PyPI")
     parser.add_argument('--url', help='with --role server: judge a server that is already running')
+    parser.add_argument('--stream-from', type=int, metavar='BYTES',
+                        help='receive larger messages in parts, join them, and echo them whole')
     parser.add_argument('--wsaccel', action='store_true', help='install wsaccel with lomond')
     parser.add_argument('--limit', type=float, default=120.0, metavar='SECONDS',
                         help='time limit for one case (default: 120)')
@@ -69,9 +71,13 @@ def parse_arguments(arguments):
         parser.error('--url requires --role server')
     if options.url and (options.python or options.all_pythons):
         parser.error('--url cannot be combined with --python or --all-pythons')
+    if options.stream_from is not None and (options.stream_from < 0 or options.url):
+        parser.error('--stream-from requires 0 or more bytes, and no --url')
     if options.target == 'original':
         if options.role == 'server':
             parser.error('0.3.4 has no server')
+        if options.stream_from is not None:
+            parser.error('0.3.4 has no stream_from')
     else:
         options.target = os.path.abspath(options.target)
     return options

@@ -72,6 +72,7 @@ class Run(object):
         self._options = options
         self._cases = cases
         self._reports = reports
+        self._stream_from = [] if options.stream_from is None else ['{}'.format(options.stream_from)]
         self._environ = {} if options.target == 'original' else {'PYTHONPATH': options.target}
 
     def run(self):
@@ -110,7 +111,8 @@ class Run(object):
             url = 'ws://127.0.0.1:' + port
             first, failures = 1, 0
             while first is not None:
-                with self._program('echo_client.py', url, AGENT, '{}'.format(first)) as client:
+                with self._program('echo_client.py', url, AGENT, '{}'.format(first),
+                                   *self._stream_from) as client:
                     self._describe(_expect(client, 'subject', 'the echo client'))
                     first = self._follow(client)
                 if first is not None:
