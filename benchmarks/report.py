@@ -10,7 +10,7 @@ Knows nothing of: how the figures were measured.
 import math
 from collections import namedtuple
 
-from workloads import BY_NAME, CPU_MODES, KIB, MIB, goal
+from workloads import BY_NAME, CPU_MODES, KIB, MIB, PARTS_MODES, goal
 
 #: The client that all others are compared with, and the one whose goals are judged.
 BASE, SUBJECT = '0.3.4', 'lomond'
@@ -19,6 +19,8 @@ BASE, SUBJECT = '0.3.4', 'lomond'
 TO_BEAT = ('websocket-client', 'websockets', 'wsproto', 'aiohttp')
 #: The upper limit of what a client can do; it is not a client.
 LIMIT = 'limit'
+#: The tree of another revision.
+BEFORE = 'before'
 #: A peer counts as better only beyond this factor: figures of one run vary by as much.
 NOISE = 1.02
 
@@ -61,6 +63,25 @@ def middle(figures):
     return median(known) if known else None
 
 
+def times_of(figures):
+    """Return only the seconds of figures that are pairs with bytes."""
+    return [figure[0] if isinstance(figure, (list, tuple)) else figure for figure in figures or ()]
+
+
+def judge_parts(name, python, figures):
+    """Judge a workload with parts.
+
+    :returns: ``(ratio, growth, reached)``: a :class:`Ratio` of the CPU time to that of
+        the limit, bytes, and whether both reach their goals; None without figures
+    """
+    times = ratio(times_of(figures.get(SUBJECT)), times_of(figures.get(LIMIT)))
+    if times is None:
+        return None
+    growth = middle([figure and figure[1] for figure in figures[SUBJECT]])
+    workload = BY_NAME[name]
+    return times, growth, times.median <= goal(workload, python) and growth <= workload.growth
+
+
 def judge(name, python, figures):
     """Judge whether a workload reaches its goal.
 
@@ -68,6 +89,8 @@ def judge(name, python, figures):
     :returns: a :class:`Verdict`, or None if there is nothing to judge
     """
     workload = BY_NAME[name]
+    if workload.mode in PARTS_MODES:
+        return None
     wanted = goal(workload, python)
     mine = middle(figures.get(SUBJECT))
     if mine is None:
@@ -154,7 +177,7 @@ def make_rows(python, results, clients):
               and any(middle(figures.get(client)) is not None for figures in results.values())]
     rows = [['workload', BASE, SUBJECT, 'x 0.3.4', 'spread', 'goal', ''] + others]
     for name in BY_NAME:
-        if name not in results:
+        if name not in results or BY_NAME[name].mode in PARTS_MODES:
             continue
         workload, figures = BY_NAME[name], results[name]
         base, mine = figures.get(BASE, ()), figures.get(SUBJECT, ())
@@ -178,6 +201,27 @@ def make_rows(python, results, clients):
     return rows
 
 
+def make_parts_rows(python, results):
+    """Return the rows of the table of messages in parts, with the header first."""
+    rows = [['workload', 'limit', SUBJECT, 'x limit', 'spread', 'at most', 'growth', 'at most', '']]
+    for name, workload in BY_NAME.items():
+        if name not in results or workload.mode not in PARTS_MODES:
+            continue
+        figures = results[name]
+        row = [workload.title] + [show(workload, middle(times_of(figures.get(client))))
+                                  for client in (LIMIT, SUBJECT)]
+        found = judge_parts(name, python, figures)
+        if found is None:
+            rows.append(row + ['-'] * 6)
+            continue
+        times, growth, reached = found
+        rows.append(row + [
+            show_ratio(times.median), '{:.3g} - {:.3g}'.format(times.low, times.high),
+            show_ratio(goal(workload, python)), '{:.1f} MiB'.format(growth / float(MIB)),
+            '{:.0f} MiB'.format(workload.growth / float(MIB)), 'yes' if reached else 'NO'])
+    return rows
+
+
 def format_for_docs(python, results, clients):
     """Split the table to fit a page: one compares with 0.3.4, one with the others."""
     rows = [['none' if cell == '-' else cell.replace(' - ', '-') for cell in row]      # '-' starts a list
@@ -186,7 +230,13 @@ def format_for_docs(python, results, clients):
     narrow = [row[:7] for row in rows]
     others = [[row[0], row[3] if row[3] != 'none' else row[2]] + row[7:] for row in rows]
     others[0][1] = SUBJECT
-    return '{}\n\n{}\n'.format(format_table(narrow), format_table(others))
+    tables = [format_table(narrow), format_table(others)]
+    parts = make_parts_rows(python, results)
+    if len(parts) > 1:
+        parts[0][-1] = 'reached'
+        tables.append(format_table([['none' if cell == '-' else cell.replace(' - ', '-') for cell in row]
+                                    for row in parts]))
+    return '\n\n'.join(tables) + '\n'
 
 
 def summary(python, results):
@@ -204,6 +254,15 @@ def summary(python, results):
                 name, value, show_goal(workload, verdict.goal), verdict.remark and '; ' + verdict.remark))
         for client, times in beaten_by(name, results[name]):
             lines.append('behind: {}: {} is {:.2f} times better'.format(name, client, times))
+        if BEFORE in results[name]:
+            times = ratio(times_of(results[name].get(SUBJECT)), times_of(results[name][BEFORE]))
+            if times is not None:
+                lines.append('before: {}: now {:.3f} times the figure before ({:.3f} - {:.3f})'.format(
+                    name, *times))
+        found = judge_parts(name, python, results[name]) if BY_NAME[name].mode in PARTS_MODES else None
+        if found is not None and not found[2]:
+            lines.append('short: {}: {} of the limit, {:.1f} MiB'.format(
+                name, show_ratio(found[0].median), found[1] / float(MIB)))
     if not lines and any(judge(name, python, results[name]) for name in results):
         lines.append('every goal is reached, and no peer is faster in any row')
     return lines

@@ -4,6 +4,7 @@
     python3 benchmarks/run.py --quick               ten workloads, one round, this Python: 20 s
     python3 benchmarks/run.py --python 3.11 3.13    all workloads, three rounds: 11 minutes
     python3 benchmarks/run.py --workloads receive-32 send-32 --clients lomond 0.3.4 --rounds 5
+    python3 benchmarks/run.py --workloads receive-32 --clients lomond --before HEAD~3
     python3 benchmarks/run.py --list                the names of workloads and clients
 
 Each measurement is a fresh process on a warm connection, and counts CPU time. Every
@@ -31,7 +32,17 @@ import time
 import report
 import surroundings
 from surroundings import CLIENTS, NO_DEFLATE, Failed
-from workloads import BY_NAME, CPU_MODES, WORKLOADS, stream_name, sum_cycle
+from workloads import (
+    BY_NAME,
+    CPU_MODES,
+    MIB,
+    PARTS_MODES,
+    QUICK_PARTS,
+    WORKLOADS,
+    frame_bytes,
+    stream_name,
+    sum_cycle,
+)
 
 #: Seconds of CPU that one measurement should take, so that the start of a stream is
 #: negligible.
@@ -71,13 +82,13 @@ class Bench:
     """The measurements on one Python.
 
     :param python: a :class:`surroundings.Python`
-    :param checkout: the folder to import this lomond from
+    :param checkouts: the folders to import this lomond from, and that of ``--before``
     """
 
-    def __init__(self, python, checkout, streams, ports, cafile, budget):
+    def __init__(self, python, checkouts, streams, ports, cafile, budget):
         self.python = python
         self.remarks = []
-        self._checkout = checkout
+        self._checkouts = checkouts
         self._streams = streams
         self._ports = ports             # of the plain server and the TLS server
         self._cafile = cafile
@@ -88,12 +99,16 @@ class Bench:
         """Return whether a client supports a workload."""
         if workload.tls and self._ports[1] is None:
             return False
+        if workload.mode in PARTS_MODES:
+            return client.name == 'limit' or (client.module == 'lomond_client' and client.checkout)
         if client.name == 'limit':
             return workload.mode not in ('import', 'memory-peak')
         return not (workload.deflate and client.name in NO_DEFLATE)
 
     def _start(self, client, arguments):
-        more = {'PYTHONPATH': self._checkout} if client.checkout else {}
+        more = {}
+        if client.checkout:
+            more['PYTHONPATH'] = self._checkouts[client is surroundings.BEFORE]
         return subprocess.Popen([self.python.executables[client.environment]] + arguments,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                 cwd=self._streams.folder,       # with -c, ours would find the checkout
@@ -108,7 +123,9 @@ class Bench:
         path = '/idle'
         if workload.messages:
             frames, job['sizes'], job['messages'] = self._streams.make(workload)
-            if workload.mode in ('receive', 'memory-peak'):
+            if workload.mode in PARTS_MODES:
+                path = self._prepare_parts(job, workload, frames[0], count)
+            elif workload.mode in ('receive', 'memory-peak'):
                 path = '/stream/{}/{}/{}'.format(stream_name(workload), workload.warm, count)
                 job['wire_warm'] = sum_cycle(frames, 0, workload.warm)
                 job['wire_count'] = sum_cycle(frames, workload.warm, count)
@@ -120,6 +137,20 @@ class Bench:
             'wss' if workload.tls else 'ws', self._ports[1 if workload.tls else 0], path,
             '?deflate' if workload.deflate else '')
         return job
+
+    @staticmethod
+    def _prepare_parts(job, workload, block, count):
+        """Complete the instructions for one message in parts; return the path."""
+        warm, count = workload.warm * MIB, count * MIB
+        job['warm'], job['count'] = warm, count
+        if workload.mode == 'parts-send':
+            return '/sink/{}/{}'.format(1, 1)
+        size = job['sizes'][0]
+        # Without the end of the last block (RFC 7692, 7.2.1).
+        sizes = [total // size * block - (4 if workload.deflate else 0) for total in (warm, count)]
+        job['wire_warm'], job['wire_count'] = (frame_bytes(total, workload.fragment) for total in sizes)
+        return '/parts/{}/{}/{}/{}/{}'.format(
+            stream_name(workload), 0x42 if workload.deflate else 2, workload.fragment or 0, *sizes)
 
     def measure(self, workload, client, times=None):
         """Run one measurement and return its figure.
@@ -134,10 +165,20 @@ class Bench:
         if times is None:
             times = self._times.get((workload.name, client.name), 1)
         count = workload.count * times
+        if workload.mode in PARTS_MODES:
+            count = QUICK_PARTS if self._budget == QUICK_BUDGET else workload.count
         job = self._job(workload, count)
+        if workload.mode == 'parts-send' and client.name == 'limit':
+            # The same bytes with send_binary(), by lomond itself.
+            client = CLIENTS[0]
+            job.update(mode='parts-send-whole', url=job['url'].replace(
+                '/sink/1/1', '/sink/{}/{}'.format(*(
+                    job[name] // job['sizes'][0] for name in ('warm', 'count')))))
         output = self._run(client, [os.path.join(surroundings.HERE, 'measure.py'), client.module],
                            json.dumps(job).encode('utf-8'))
         result = json.loads(output)
+        if workload.mode in PARTS_MODES:
+            return [result['cpu'], result['bytes']]
         if 'bytes' in result:
             return result['bytes']
         wanted = self._budget / max(result['cpu'], 1e-6) * times
@@ -234,7 +275,8 @@ def run_python(bench, workloads, clients, rounds, rehearse):
                 figures[name] = [figure]
         else:
             measure_rounds(bench, workload, able, figures, rounds, rehearse)
-        line = ['{}={}'.format(name, report.show(workload, report.middle(figures[name]))) for name in figures]
+        line = ['{}={}'.format(name, report.show(workload, report.middle(report.times_of(figures[name]))))
+                for name in figures]
         say('  {}  {:<24}{}'.format(time.strftime('%H:%M:%S'), workload.name, '  '.join(line)))
     return results
 
@@ -243,7 +285,7 @@ def measure_rounds(bench, workload, clients, figures, rounds, rehearse):
     """Fill in the figures of a workload by round; skip a client once it has failed."""
     failed = set()
     # Round -1 shows how long it takes, and fills the file cache.
-    first = -1 if rehearse and workload.mode in CPU_MODES else 0
+    first = -1 if rehearse and workload.mode in CPU_MODES else 0        # large parts need no warm-up
     for number in range(first, rounds):
         for client in clients if number % 2 else clients[::-1]:
             if client.name in failed:
@@ -267,6 +309,8 @@ def parse_arguments(arguments):
                         help='such as 3.11 3.13 2.7 (default: this one)')
     parser.add_argument('--workloads', nargs='+', metavar='NAME', help='only these workloads')
     parser.add_argument('--clients', nargs='+', metavar='NAME', help='only these clients')
+    parser.add_argument('--before', metavar='REVISION',
+                        help='compare with the lomond of another revision, too')
     parser.add_argument('--json', metavar='FILE', help='write all figures to a file')
     parser.add_argument('--plot', metavar='FILE', help='write an SVG; {} in the name stands for the version')
     parser.add_argument('--rst', metavar='FILE', help='write the tables for the docs; {} as above')
@@ -291,8 +335,10 @@ def measure_all(options):
     names = options.python or ['{}.{}'.format(*sys.version_info)]
     workloads = [workload for workload in WORKLOADS if (
         workload.name in options.workloads if options.workloads else workload.quick or not options.quick)]
-    wanted = [client for client in CLIENTS
-              if not options.clients or client.name in options.clients]
+    wanted = [client for client in CLIENTS if (
+        client.name in options.clients if options.clients else client.name not in surroundings.ON_REQUEST)]
+    if options.before:
+        wanted.insert(1, surroundings.BEFORE)
     found, remarks = surroundings.environments.find(names)
     for name in names:
         if name not in found:
@@ -315,7 +361,9 @@ def measure_all(options):
             say('openssl was not found: skipping the rows with TLS')
         else:
             stack.callback(tls_server.stop)
-        checkout = surroundings.copy_checkout(folder)
+        checkouts = [surroundings.copy_checkout(folder)]
+        if options.before:
+            checkouts.append(surroundings.copy_revision(folder, options.before))
         streams = surroundings.Streams(folder)
         for name in names:
             python = surroundings.Python(found[name], options.venvs, log)
@@ -325,7 +373,7 @@ def measure_all(options):
                 '{} {}'.format(client.name, versions[client.name])
                 if client.package != 'lomond' else client.name
                 for client in clients)))
-            bench = Bench(python, checkout, streams, (server.port, tls_server and tls_server.port), cafile,
+            bench = Bench(python, checkouts, streams, (server.port, tls_server and tls_server.port), cafile,
                           QUICK_BUDGET if options.quick else BUDGET)
             results = run_python(bench, workloads, clients, rounds, not options.quick)
             document['pythons'][name] = {'full_version': python.full_version, 'versions': versions,
@@ -347,8 +395,11 @@ def show_all(document, plot, rst):
         say('CPython {}, {} rounds, {}, {}'.format(
             python['full_version'], document['rounds'], document['machine'], document['date']))
         say('')
-        say(report.format_table(report.make_rows(name, python['results'], document['clients'])))
-        say('')
+        for rows in (report.make_rows(name, python['results'], document['clients']),
+                     report.make_parts_rows(name, python['results'])):
+            if len(rows) > 1:
+                say(report.format_table(rows))
+                say('')
         for line in report.summary(name, python['results']) + python['remarks']:
             say(line)
         if plot:

@@ -11,6 +11,11 @@
  *   /sink/WARM/COUNT          takes messages; after WARM, and after COUNT more, it sends
  *                             "messages bytes differing compressed prefix" as one text
  *   /idle                     answers pings and the close frame
+ *   /parts/NAME/FIRST/FRAGMENT/WARM/COUNT
+ *                             for the first message that it gets, sends one message of WARM
+ *                             bytes of payload, for the second one of COUNT; its first byte
+ *                             is FIRST (without FIN), its frames have FRAGMENT bytes (0: all
+ *                             in one), and the payload is that of FOLDER/NAME, repeated
  *
  * "?deflate" behind the path: permessage-deflate (RFC 7692) is agreed to, without parameters;
  * the server itself knows nothing of it: a stream is compressed already, an echo goes back as
@@ -344,6 +349,78 @@ out:
     munmap(frames, size);
 }
 
+static size_t put_header(unsigned char *p, unsigned char first, size_t length)
+{
+    int i;
+
+    p[0] = first;
+    if (length < 126) {
+        p[1] = (unsigned char)length;
+        return 2;
+    }
+    if (length < 65536) {
+        p[1] = 126;
+        p[2] = (unsigned char)(length >> 8);
+        p[3] = (unsigned char)length;
+        return 4;
+    }
+    p[1] = 127;
+    for (i = 0; i < 8; i++)
+        p[2 + i] = (unsigned char)((uint64_t)length >> (56 - 8 * i));
+    return 10;
+}
+
+static void parts(struct connection *c, const char *name, int first, long fragment, long warm, long count)
+{
+    char path[1024];
+    struct stat status;
+    struct frame f;
+    unsigned char *payload, header[10];
+    size_t size, total, done, length, now;
+    int file, turn;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    file = open(path, O_RDONLY);
+    if (file < 0)
+        return;
+    if (fstat(file, &status) < 0 || status.st_size == 0) {
+        close(file);
+        return;
+    }
+    size = (size_t)status.st_size;
+    payload = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file, 0);
+    close(file);
+    if (payload == MAP_FAILED)
+        return;
+    for (turn = 0; turn < 2; turn++) {
+        total = (size_t)(turn ? count : warm);
+        if (!next_data(c, &f))
+            break;
+        for (done = 0; done < total;) {
+            length = total - done;
+            if (fragment && length > (size_t)fragment)
+                length = (size_t)fragment;
+            now = put_header(header, (unsigned char)((done ? 0 : first) | (done + length == total ? 0x80 : 0)),
+                             length);
+            if (write_all(c->fd, header, now) < 0)
+                goto out;
+            while (length) {
+                now = size - done % size;
+                if (now > length)
+                    now = length;
+                if (write_all(c->fd, payload + done % size, now) < 0)
+                    goto out;
+                done += now;
+                length -= now;
+            }
+        }
+    }
+    while (next_data(c, &f))
+        ;
+out:
+    munmap(payload, size);
+}
+
 static void echo(struct connection *c)
 {
     struct frame f;
@@ -445,8 +522,8 @@ static void *serve(void *argument)
     struct connection c = {(int)(intptr_t)argument, NULL, FIRST_BUFFER, 0, 0};
     char path[512], name[256];
     struct frame f;
-    long warm, count;
-    int on = 1;
+    long warm, count, fragment;
+    int first, on = 1;
 
     setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     c.buffer = malloc(c.size);
@@ -455,6 +532,8 @@ static void *serve(void *argument)
             stream(&c, name, warm, count);
         else if (sscanf(path, "/sink/%ld/%ld", &warm, &count) == 2)
             sink(&c, warm, count);
+        else if (sscanf(path, "/parts/%255[^/]/%d/%ld/%ld/%ld", name, &first, &fragment, &warm, &count) == 5)
+            parts(&c, name, first, fragment, warm, count);
         else if (!strncmp(path, "/echo", 5))
             echo(&c);
         else if (!strncmp(path, "/idle", 5))

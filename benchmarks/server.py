@@ -25,6 +25,14 @@ class End(Exception):
     """The connection has ended."""
 
 
+def encode_header(first, length):
+    if length < 126:
+        return struct.pack('!BB', first, length)
+    if length < 65536:
+        return struct.pack('!BBH', first, 126, length)
+    return struct.pack('!BBQ', first, 127, length)
+
+
 class Connection:
     """The connection of one client."""
 
@@ -80,14 +88,7 @@ class Connection:
                 raise End()
 
     def send(self, first, payload):
-        length = len(payload)
-        if length < 126:
-            header = struct.pack('!BB', first, length)
-        elif length < 65536:
-            header = struct.pack('!BBH', first, 126, length)
-        else:
-            header = struct.pack('!BBQ', first, 127, length)
-        self.sock.sendall(header + payload)
+        self.sock.sendall(encode_header(first, len(payload)) + payload)
 
     def shake_hands(self):
         """Answer the request, and return its path."""
@@ -110,6 +111,8 @@ class Connection:
             self.stream(words[1], int(words[2]), int(words[3]))
         elif words[0] == 'sink':
             self.sink(int(words[1]), int(words[2]))
+        elif words[0] == 'parts':
+            self.parts(words[1], *map(int, words[2:]))
         while True:
             first, payload = self.next_data()
             if words[0] == 'echo':
@@ -128,6 +131,24 @@ class Connection:
                 left -= now
                 done = (done + now) % len(ends)
             self.next_data()
+
+    def parts(self, name, first, fragment, warm, count):
+        with open(os.path.join(self.folder, name), 'rb') as payload_file:
+            payload = payload_file.read()
+        twice = memoryview(payload + payload)
+        for total in warm, count:
+            self.next_data()
+            opcode, done = first, 0
+            while done < total:
+                size = min(fragment or total, total - done)
+                self.sock.sendall(encode_header(opcode | (128 if done + size == total else 0), size))
+                while size:
+                    at = done % len(payload)
+                    now = min(size, len(payload))
+                    self.sock.sendall(twice[at:at + now])
+                    done += now
+                    size -= now
+                opcode = 0
 
     def sink(self, warm, count):
         messages = total = differing = compressed = 0

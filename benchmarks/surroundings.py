@@ -8,19 +8,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections import namedtuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'tools'))
 
 import environments  # noqa: E402
-from workloads import MESSAGES, encode_stream, stream_name  # noqa: E402
+from workloads import MESSAGES, PARTS_MODES, encode_stream, parts_payload, stream_name  # noqa: E402
 
 CHECKOUT = environments.CHECKOUT
 Failed = environments.Failed
 
 #: A client to measure. `environment` is 'peers' or 'wsaccel'; `package` is its name for
-#: pip.
+#: pip; `checkout` is true if it uses the lomond of this checkout (or of ``--before``).
 Client = namedtuple('Client', 'name module environment package checkout')
 
 CLIENTS = (
@@ -34,8 +35,16 @@ CLIENTS = (
     Client('wsproto', 'wsproto_client', 'peers', 'wsproto', False),
     Client('aiohttp', 'aiohttp_client', 'peers', 'aiohttp', False),
     Client('picows', 'picows_client', 'peers', 'picows', False),
+    Client('lomond-aio', 'lomond_aio_client', 'peers', None, True),
+    Client('websockets-asyncio', 'websockets_asyncio_client', 'peers', 'websockets', False),
     Client('limit', 'limit', 'peers', None, False),
 )
+
+#: The tree of another revision (``--before``).
+BEFORE = Client('before', 'lomond_client', 'peers', None, True)
+
+#: Clients that are measured only if ``--clients`` names them.
+ON_REQUEST = ('lomond-aio', 'websockets-asyncio')
 
 #: Clients without permessage-deflate.
 NO_DEFLATE = ('websocket-client', 'picows')
@@ -93,6 +102,21 @@ def copy_checkout(folder):
     return target
 
 
+def copy_revision(folder, revision):
+    """Copy the package as it was in another revision.
+
+    :returns: the folder to import it from
+    """
+    target = os.path.join(folder, 'before')
+    archive = os.path.join(folder, 'before.tar')
+    status = subprocess.call(['git', '-C', CHECKOUT, 'archive', '-o', archive, revision, 'lomond'])
+    if status != 0:
+        raise Failed('there is no revision {}'.format(revision))
+    with tarfile.open(archive) as files:
+        files.extractall(target)
+    return target
+
+
 class Streams:
     """The files with the frames to send and the messages that clients expect."""
 
@@ -105,7 +129,11 @@ class Streams:
         name = stream_name(workload)
         if name not in self._sizes:
             messages = MESSAGES[workload.messages]()
-            frames = encode_stream(workload, messages)
+            if workload.mode in PARTS_MODES:        # the server makes the frames
+                messages = messages[:1]
+                frames = [parts_payload(workload, messages[0])]
+            else:
+                frames = encode_stream(workload, messages)
             with open(os.path.join(self.folder, name), 'wb') as stream:
                 stream.writelines(frames)
             path = os.path.join(self.folder, name + '.payloads')

@@ -12,20 +12,22 @@ from collections import namedtuple
 KIB, MIB = 1024, 1024 * 1024
 
 #: One row of the table.  mode: receive, round-trip, send (CPU per message); import
-#: (CPU); memory-idle, memory-peak (bytes); wake-ups (in ten seconds) kind: text or
-#: binary; messages: the name of a function below; fragment: bytes per frame, or None
+#: (CPU); memory-idle, memory-peak (bytes); wake-ups (in ten seconds); parts-receive,
+#: parts-send (CPU and bytes of one message in parts; warm and count are MiB) kind: text
+#: or binary; messages: the name of a function below; fragment: bytes per frame, or None
 #: warm, count: the number of messages before the clock starts, and the minimum after
 #: that goal: the least multiple of 0.3.4 (CPU), or a maximum (memory-idle: bytes;
-#: memory-peak: multiples of the message; wake-ups: their number); `goals` has different
-#: ones for some Pythons
+#: memory-peak: multiples of the message; wake-ups: their number; parts: multiples of
+#: the CPU of the limit); `goals` has different ones for some Pythons; growth: with
+#: parts, a maximum in bytes
 Workload = namedtuple(
-    'Workload', 'name title mode kind messages warm count goal goals tls deflate fragment quick')
+    'Workload', 'name title mode kind messages warm count goal goals tls deflate fragment quick growth')
 
 
 def _row(name, title, mode, goal, messages=None, kind='text', warm=0, count=0, goals=None, tls=False,
-         deflate=False, fragment=None, quick=False):
+         deflate=False, fragment=None, quick=False, growth=None):
     return Workload(name, title, mode, kind, messages, warm, count, goal, goals or {}, tls, deflate, fragment,
-                    quick)
+                    quick, growth)
 
 
 #: On 2.7 and 3.8, small messages should be five times as fast as with 0.3.4.
@@ -69,12 +71,25 @@ WORKLOADS = (
     _row('memory-peak', 'peak while receiving 16 MiB', 'memory-peak', 2.05, 'binary-16m', 'binary', 0, 6,
          quick=True),
     _row('wake-ups', 'wake-ups of an idle connection, 10 s', 'wake-ups', 4),
+    _row('parts-receive', 'parts: receive 1 GiB, one frame', 'parts-receive', 1.5, 'binary-1m', 'binary',
+         16, 1024, growth=8 * MIB),
+    _row('parts-receive-fragments', 'parts: receive 1 GiB, 64 KiB fragments', 'parts-receive', 1.8, 'binary-1m',
+         'binary', 16, 1024, fragment=64 * KIB, growth=8 * MIB),
+    _row('parts-receive-deflate', 'parts: receive 1 GiB, deflate', 'parts-receive', 1.6, 'json-1m', 'binary',
+         16, 1024, deflate=True, growth=4 * MIB),
+    _row('parts-send', 'parts: send 1 GiB, 64 KiB parts', 'parts-send', 1.1, 'binary-64k', 'binary', 16, 1024,
+         fragment=64 * KIB, growth=8 * MIB),
 )
 
 BY_NAME = dict((workload.name, workload) for workload in WORKLOADS)
 
 #: Modes whose figures are seconds of CPU, shown as multiples of 0.3.4.
 CPU_MODES = ('receive', 'round-trip', 'send', 'import')
+#: Modes whose figures are pairs: seconds of CPU for the whole message, which are shown
+#: as multiples of the limit, and bytes by which the process grew.
+PARTS_MODES = ('parts-receive', 'parts-send')
+#: MiB of one message in parts with --quick.
+QUICK_PARTS = 128
 
 
 def goal(workload, python):
@@ -145,19 +160,24 @@ MESSAGES = {
     'binary-1m': lambda: _binary(MIB, 2),
     'binary-16m': lambda: _binary(16 * MIB, 1),
     'json-1k': lambda: _json(KIB, 400),
+    'json-1m': lambda: [(b'\n'.join(_json(KIB, 1100)))[:MIB]],
 }
 
 
 # --- frames of a server ---
 
+def encode_header(first, length):
+    """Encode the header of an unmasked frame with the given first byte."""
+    if length < 126:
+        return struct.pack('!BB', first, length)
+    if length < 65536:
+        return struct.pack('!BBH', first, 126, length)
+    return struct.pack('!BBQ', first, 127, length)
+
+
 def encode_frame(first, payload):
     """Encode an unmasked frame with the given first byte."""
-    length = len(payload)
-    if length < 126:
-        return struct.pack('!BB', first, length) + payload
-    if length < 65536:
-        return struct.pack('!BBH', first, 126, length) + payload
-    return struct.pack('!BBQ', first, 127, length) + payload
+    return encode_header(first, len(payload)) + payload
 
 
 def encode_stream(workload, messages):
@@ -185,9 +205,31 @@ def encode_stream(workload, messages):
     return encoded
 
 
+def parts_payload(workload, message):
+    """Return what the payload of one endless message repeats: ``message``, deflated if
+    that is measured.
+
+    Repeated, deflated data is one valid stream: each repetition ends with an empty
+    stored block, whose last four bytes are missing at the very end (RFC 7692, 7.2.1).
+    """
+    if not workload.deflate:
+        return message
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+def frame_bytes(payload, fragment):
+    """Return how many bytes a payload has on the wire, in fragments (None: one frame)."""
+    whole, rest = divmod(payload, fragment or payload)
+    return whole * len(encode_header(0, fragment or payload)) + payload + (
+        len(encode_header(0, rest)) if rest else 0)
+
+
 def stream_name(workload):
     """Return the name of the file with the frames of a workload."""
     name = workload.messages
+    if workload.mode in PARTS_MODES:
+        return name + ('-parts-deflate' if workload.deflate else '-parts')
     if workload.deflate:
         name += '-deflate'
     if workload.fragment is not None:

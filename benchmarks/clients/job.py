@@ -4,7 +4,8 @@ A client is a module with the functions ``receive(job)``, ``round_trip(job)``,
 ``send(job)``, ``open_idle(job)`` (returns an open connection, to be kept) and
 ``idle(job)`` (waits on a connection forever). Each of the first three calls
 ``job.begin()`` after the warm-up and ``job.end()`` when it is done. ``IMPORT`` is the
-import statement that users of the client begin with.
+import statement that users of the client begin with. lomond and the limit also have
+``parts_receive(job)`` and ``parts_send(job)``.
 
 It also runs on 2.7.
 
@@ -77,6 +78,7 @@ class Job(object):
         self.result = {}
         self._begun = None
         self._wall = None
+        self._size = None               # of the process at the first begin()
 
     def ssl_context(self):
         """Return a context that trusts the server, or None without TLS."""
@@ -107,21 +109,19 @@ class Job(object):
 
     def begin(self):
         """Start the clock."""
-        if self.mode == 'memory-peak':
+        if self._size is None and (self.mode == 'memory-peak' or self.mode.startswith('parts-')):
             with io.open('/proc/self/clear_refs', 'w') as clear_refs:
                 clear_refs.write('5')               # resets VmHWM
-            self._begun = status_bytes('VmRSS')
-            return
+            self._size = status_bytes('VmRSS')
         self._wall = time.time()
         self._begun = cpu_seconds()
 
     def end(self):
         """Stop the clock."""
-        if self.mode == 'memory-peak':
-            self.result['bytes'] = status_bytes('VmHWM') - self._begun
-            return
         self.result['cpu'] = cpu_seconds() - self._begun
         self.result['wall'] = time.time() - self._wall
+        if self._size is not None:
+            self.result['bytes'] = status_bytes('VmHWM') - self._size
 
     def check_received(self, total, last):
         """Check what was received while the clock was running.
@@ -137,6 +137,16 @@ class Job(object):
             raise Wrong('{} units of payload instead of {}'.format(total, expected))
         if last != self.messages[(self.warm + self.count - 1) % len(sizes)]:
             raise Wrong('the last message is not what was sent: {!r:.60}'.format(last))
+
+    def check_part(self, data, at):
+        """Compare a part of a message with what the server repeats.
+
+        :param at: offset of the part in the message
+        """
+        at %= len(self.payload)
+        expected = (self.payload * (len(data) // len(self.payload) + 2))[at:at + len(data)]
+        if data != expected:
+            raise Wrong('a part of {} bytes is not what was sent'.format(len(data)))
 
     def check_report(self, report, count):
         """Check what the server reports about all messages so far."""
@@ -155,6 +165,13 @@ class Job(object):
         prefix = zlib.decompressobj(-15).decompress(binascii.unhexlify(words[4].encode('ascii')))
         if not prefix or not b''.join(map(self._encoded, self.messages)).startswith(prefix):
             raise Wrong('the server decompressed something else: {!r:.60}'.format(prefix))
+
+    def check_parts(self, report, messages, size):
+        """Check what the server reports about messages in parts; an empty frame ends each."""
+        found, total, differing = (int(word) for word in report.split(' ')[:3])
+        if (found, total) != (messages, size) or differing > messages:
+            raise Wrong('the server got {} bytes in {} messages instead of {} in {}; {} frames differed'.format(
+                total, found, size, messages, differing))
 
     def _encoded(self, message):
         return message.encode('utf-8') if self.is_text else message

@@ -1,4 +1,4 @@
-"""lomond in asyncio: the loop of the documentation, with defaults."""
+"""lomond on the loop of asyncio: ``async for event in websocket``, with defaults."""
 
 import asyncio
 
@@ -23,16 +23,14 @@ async def _open(job):
 
 
 async def _messages(events, count):
-    """Return a list of this many messages."""
+    """Return a list of messages."""
     found = []
-    if count:
-        async for event in events:
-            if event.name in ('text', 'binary'):
-                found.append(event.text if event.name == 'text' else event.data)
-                if len(found) == count:
-                    break
-            elif event.name in ('disconnected', 'protocol_error'):
-                raise Wrong(repr(event))
+    while len(found) < count:
+        event = await events.__anext__()
+        if event.name in ('text', 'binary'):
+            found.append(event.text if event.name == 'text' else event.data)
+        elif event.name in ('disconnected', 'protocol_error'):
+            raise Wrong(repr(event))
     return found
 
 
@@ -60,26 +58,27 @@ async def _receive(job):
                     break
     job.end()
     job.check_received(total, message)
-    websocket.force_disconnect()
+    await events.aclose()
 
 
 async def _round_trip(job):
     websocket, events = await _open(job)
     payload = job.payload
-    name, send = ('text', websocket.send_text) if job.is_text else ('binary', websocket.send_binary)
+    send = websocket.send_text if job.is_text else websocket.send_binary
+    name, attribute = ('text', 'text') if job.is_text else ('binary', 'data')
     for left in job.warm, job.count:
         job.begin()
         await send(payload)
         async for event in events:
             if event.name == name:
-                if (event.text if job.is_text else event.data) != payload:
+                if getattr(event, attribute) != payload:
                     raise Wrong('the echo is not what was sent')
                 left -= 1
                 if not left:
                     break
                 await send(payload)
         job.end()
-    websocket.force_disconnect()
+    await events.aclose()
 
 
 async def _send(job):
@@ -91,23 +90,23 @@ async def _send(job):
         job.begin()
         for message in messages:
             await send(message)
-        report = (await _messages(events, 1))[0]
+        report, = await _messages(events, 1)
         job.end()
         total += count
         job.check_report(report, total)
-    websocket.force_disconnect()
+    await events.aclose()
 
 
 def receive(job):
-    asyncio.new_event_loop().run_until_complete(_receive(job))
+    asyncio.run(_receive(job))
 
 
 def round_trip(job):
-    asyncio.new_event_loop().run_until_complete(_round_trip(job))
+    asyncio.run(_round_trip(job))
 
 
 def send(job):
-    asyncio.new_event_loop().run_until_complete(_send(job))
+    asyncio.run(_send(job))
 
 
 _loop = None
@@ -127,4 +126,4 @@ def idle(job):
         async for _ in events:
             pass
 
-    asyncio.new_event_loop().run_until_complete(wait())
+    asyncio.run(wait())

@@ -2,6 +2,8 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import itertools
+
 from lomond import WebSocket
 
 from .job import Wrong
@@ -9,9 +11,10 @@ from .job import Wrong
 IMPORT = 'from lomond import WebSocket'
 
 
-def _open(job):
+def _open(job, **options):
     """Return a WebSocket and its iterator after Ready."""
-    options = {'compress': True} if job.deflate else {}
+    if job.deflate:
+        options['compress'] = True
     if job.cafile:
         options['ssl_cafile'] = job.cafile
     websocket = WebSocket(job.url, **options)
@@ -112,6 +115,53 @@ def send(job):
         job.end()
         total += count
         job.check_report(report, total)
+
+
+def parts_receive(job):
+    websocket, events = _open(job, stream_from=0, max_message_size=None)
+    for size in job.warm, job.count:
+        total = 0
+        job.begin()
+        websocket.send_text('go')
+        for event in events:
+            if event.name == 'binary_part':
+                if size == job.warm:
+                    job.check_part(event.data, total)
+                total += len(event.data)
+                if event.is_last:
+                    break
+            elif event.name in ('disconnected', 'protocol_error'):
+                raise Wrong(repr(event))
+        job.end()
+        if total != size:
+            raise Wrong('{} bytes in parts instead of {}'.format(total, size))
+        job.check_part(event.data, total - len(event.data))
+
+
+def parts_send(job):
+    """Send a message in parts, in the thread of the loop."""
+    websocket, events = _open(job)
+    for messages, size in (1, job.warm), (2, job.warm + job.count):
+        parts = itertools.repeat(job.payload, (job.count if messages == 2 else job.warm) // len(job.payload))
+        job.begin()
+        websocket.send_stream(parts, compress=False)
+        report = next(_texts(events, 1))
+        job.end()
+        job.check_parts(report, messages, size)
+
+
+def parts_send_whole(job):
+    """Send the same bytes as messages of one part each."""
+    websocket, events = _open(job)
+    sent = 0
+    for size in job.warm, job.count:
+        sent += size
+        job.begin()
+        for _ in range(size // len(job.payload)):
+            websocket.send_binary(job.payload, compress=False)
+        report = next(_texts(events, 1))
+        job.end()
+        job.check_parts(report, sent // len(job.payload), sent)
 
 
 def open_idle(job):

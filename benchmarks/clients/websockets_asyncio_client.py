@@ -12,63 +12,63 @@ from .job import Wrong
 IMPORT = 'from websockets.asyncio.client import connect'
 
 
-async def _open(job):
+def _open(job):
     options = {'ssl': job.ssl_context()} if job.cafile else {}
-    return await connect(job.url, max_size=None, proxy=None, compression='deflate' if job.deflate else None,
-                         **options)
+    options['compression'] = 'deflate' if job.deflate else None
+    return connect(job.url, max_size=None, proxy=None, **options)
 
 
 async def _receive(job):
-    connection = await _open(job)
-    job.check_warm([await connection.recv() for _ in range(job.warm)])
-    await connection.send('go')
-    total, left = 0, job.count
-    job.begin()
-    async for message in connection:
-        total += len(message)
-        left -= 1
-        if not left:
-            break
-    job.end()
-    job.check_received(total, message)
+    async with _open(job) as connection:
+        job.check_warm([await connection.recv() for _ in range(job.warm)])
+        await connection.send('go')
+        total, left = 0, job.count
+        job.begin()
+        async for message in connection:
+            total += len(message)
+            left -= 1
+            if not left:
+                break
+        job.end()
+        job.check_received(total, message)
 
 
 async def _round_trip(job):
-    connection = await _open(job)
-    payload = job.payload
-    for count in job.warm, job.count:
-        job.begin()
-        for _ in range(count):
-            await connection.send(payload)
-            if await connection.recv() != payload:
-                raise Wrong('the echo is not what was sent')
-        job.end()
+    async with _open(job) as connection:
+        payload = job.payload
+        for count in job.warm, job.count:
+            job.begin()
+            for _ in range(count):
+                await connection.send(payload)
+                if await connection.recv() != payload:
+                    raise Wrong('the echo is not what was sent')
+            job.end()
 
 
 async def _send(job):
-    connection = await _open(job)
-    total = 0
-    for count in job.warm, job.count:
-        messages = job.sent(count)
-        job.begin()
-        for message in messages:
-            await connection.send(message)
-        report = await connection.recv()
-        job.end()
-        total += count
-        job.check_report(report, total)
+    async with _open(job) as connection:
+        total = 0
+        for count in job.warm, job.count:
+            messages = job.sent(count)
+            job.begin()
+            for message in messages:
+                await connection.send(message)
+            report = await connection.recv()
+            job.end()
+            total += count
+            job.check_report(report, total)
 
 
 def receive(job):
-    asyncio.new_event_loop().run_until_complete(_receive(job))
+    asyncio.run(_receive(job))
 
 
 def round_trip(job):
-    asyncio.new_event_loop().run_until_complete(_round_trip(job))
+    asyncio.run(_round_trip(job))
 
 
 def send(job):
-    asyncio.new_event_loop().run_until_complete(_send(job))
+    asyncio.run(_send(job))
 
 
 _loop = None
@@ -79,11 +79,16 @@ def open_idle(job):
     global _loop
     if _loop is None:
         _loop = asyncio.new_event_loop()
-    return _loop.run_until_complete(_open(job))
+
+    async def connect_one():
+        return await _open(job)
+
+    return _loop.run_until_complete(connect_one())
 
 
 def idle(job):
     async def wait():
-        await (await _open(job)).recv()
+        async with _open(job) as connection:
+            await connection.recv()
 
-    asyncio.new_event_loop().run_until_complete(wait())
+    asyncio.run(wait())

@@ -52,7 +52,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 from .._compat import OS_ERRORS, fork_id, get_ident
 from ..errors import TransportFail, WebSocketError
-from ..events import Binary, Text
+from ..events import Binary, BinaryPart, Text, TextPart
 from ..network.stream import retry_pause
 from ..protocol.states import FAILED, OPENED
 from .lifecycle import Lifecycle
@@ -475,7 +475,7 @@ class Driver(object):
             step = countdown = 1                # events until the clock is read
             for event in source:
                 kind = event.__class__
-                if kind is Text or kind is Binary:
+                if kind is Text or kind is Binary or kind is BinaryPart or kind is TextPart:
                     if observe is not None:
                         observe(event)
                     yield event

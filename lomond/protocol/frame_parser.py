@@ -19,7 +19,7 @@ from ..opcode import Opcode, is_reserved
 from .frames import MAX_CONTROL_PAYLOAD
 from .masking import mask_payload
 from .message import Message, largest_compressed, too_large
-from .parts import Parts
+from .parts import LARGEST_PART, Parts
 from .utf8 import decode as decode_utf8
 
 #: Binary payloads with at least this many bytes missing are received directly into
@@ -152,12 +152,23 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
                     event = new_event(Binary)
                     event.data = view[start:stop].tobytes()
                 elif first <= 0x80:                     # not FIN, or a continuation
+                    if message is None:
+                        message, rules = _begin_message(first, codec, max_message_size, is_streaming), _WITHIN
+                    message.check_length(length)
                     if is_streaming:
-                        event = None
+                        if message.is_compressed or length > LARGEST_PART:
+                            event = None
+                        elif length or first == 0x80:
+                            event = message.part(view[start:stop], first == 0x80)
+                            if first == 0x80:
+                                message, rules = None, between
+                            if event is None:
+                                pos = stop
+                                continue
+                        else:
+                            pos = stop
+                            continue
                     else:
-                        if message is None:
-                            message, rules = _begin_message(first, codec, max_message_size), _WITHIN
-                        message.check_length(length)
                         if first < 0x80:
                             message.add(view[start:stop])
                             pos = stop
@@ -199,7 +210,8 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
                 message.check_length(length)
                 receive_buffer.start = start
                 masking_key = bytes(buf[start - 4:start]) if expects_masked and stop > end else None
-                for event in _receive_payload(receive_buffer, message, length, first >= 0x80, masking_key):
+                receive = _receive_parts if message.is_streamed and not message.is_compressed else _receive_payload
+                for event in receive(receive_buffer, message, length, first >= 0x80, masking_key):
                     if event is not None:
                         event.received_time = receive_buffer.received_time
                     yield event
@@ -245,6 +257,33 @@ def _end_message(message):
         event = object.__new__(Binary)
         event.data = message.take()
     return event
+
+
+def _receive_parts(receive_buffer, message, left, is_final, masking_key):
+    """Hand out an uncompressed payload in parts, as it arrives.
+
+    The arguments and the result are those of :func:`_receive_payload`.
+    """
+    if not left and is_final:
+        yield message.part(b'', True)
+    while left:
+        start = receive_buffer.start
+        count = min(receive_buffer.end - start, left, LARGEST_PART)
+        if not count:
+            yield None
+            continue
+        receive_buffer.start = start + count
+        left -= count
+        part = receive_buffer.view[start:start + count]
+        if masking_key is not None:
+            part = mask_payload(masking_key, part)
+            turn = count & 3
+            masking_key = masking_key[turn:] + masking_key[:turn]
+        event = message.part(part, is_final and not left)
+        part = None             # a view would keep a buffer alive that was outgrown
+        if event is not None:
+            yield event
+            event = None
 
 
 def _receive_payload(receive_buffer, message, left, is_final, masking_key):
