@@ -170,7 +170,7 @@ class Job(object):
         """Check what the server reports about messages in parts; an empty frame ends each."""
         found, total, differing = (int(word) for word in report.split(' ')[:3])
         if (found, total) != (messages, size) or differing > messages:
-            raise Wrong('the server got {} bytes in {} messages instead of {} in {}; {} frames differed'.format(
+            raise Wrong('the server got {} bytes in {} messages instead of {} in {}; {} differed'.format(
                 total, found, size, messages, differing))
 
     def _encoded(self, message):

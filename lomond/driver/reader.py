@@ -126,13 +126,23 @@ class Reader(object):
                       core.receive(data, received_time, now))
         elif self.end is None:
             try:
-                place = core.receive_buffer.get_buffer()
-                count = self._stream.recv_into(place)
+                receive_buffer = core.receive_buffer
+                room = receive_buffer.wanted
+                if room and self._stream.gives_bytes:
+                    data = self._stream.recv(room)
+                    count = None if data is None else len(data)
+                    if count:
+                        receive_buffer.given = data
+                    data = None     # it is large
+                else:
+                    place = receive_buffer.get_buffer()
+                    room = len(place)
+                    count = self._stream.recv_into(place)
             except OS_ERRORS as error:
                 self.end = without_frames(error)
             else:
                 if count is not None:
-                    self._had_room = count < len(place)
+                    self._had_room = count < room
                     if self.on_received is not None:
                         self.on_received(count)
                     if count:

@@ -41,6 +41,8 @@ class SocketStream(object):
     # True if polling is enough: after a read that did not fill its buffer, no unread
     # bytes can be hidden from poll().
     poll_tells_all = False
+    # True if it has ``recv``, which makes bytes without a copy of them.
+    gives_bytes = False
 
     def __init__(self, sock):
         self.sock = sock
@@ -110,6 +112,7 @@ class PlainStream(SocketStream):
         self._send = sock.send
         self._is_one_step = isinstance(sock.send, type(len))    # in C: no interrupt can come amid it
         self.poll_tells_all = type(sock) is socket.socket       # other objects may buffer bytes
+        self.gives_bytes = self.poll_tells_all
 
     def recv_into(self, view):
         """Receive into ``view``.
@@ -132,6 +135,20 @@ class PlainStream(SocketStream):
                 return None
             view[:len(data)] = data
             return len(data)
+
+    def recv(self, size):
+        """Receive at most ``size`` bytes.
+
+        :returns: bytes, empty at the end; None if none are there yet
+        """
+        while True:
+            try:
+                return self.sock.recv(size)
+            except OS_ERRORS as error:
+                if would_block(error):
+                    return None
+                if not was_interrupted(error):
+                    raise
 
     def send(self, data):
         """Return how many bytes were accepted, or None if none can be accepted now."""

@@ -25,25 +25,29 @@ class Parts(object):
     :param inflate_pieces: None, or ``inflate_pieces(data, final)`` of the connection's
         codec
     :param limit: most bytes of the whole message, None for no limit
+
+    :ivar size: bytes of the message so far
+    :ivar is_first: whether the next part is its first one
     """
 
-    __slots__ = ('is_compressed', '_inflate_pieces', '_limit', '_size', '_decoder', '_is_first')
+    __slots__ = ('is_compressed', 'is_plain_binary', 'size', 'is_first', '_inflate_pieces', '_limit',
+                 '_decoder')
 
     is_streamed = True
-    is_plain_binary = False         # its bytes have no final place
 
     def __init__(self, is_text, inflate_pieces=None, limit=None):
         self.is_compressed = inflate_pieces is not None
+        self.is_plain_binary = not is_text and inflate_pieces is None
         self._decoder = Utf8Decoder() if is_text else None
         self._inflate_pieces = inflate_pieces
         self._limit = limit
-        self._size = 0
-        self._is_first = True
+        self.size = 0
+        self.is_first = True
 
     def check_length(self, payload_length):
         """As :meth:`.Message.check_length`."""
         if self._limit is not None:
-            check_announced(self._size, payload_length, self._limit, self.is_compressed)
+            check_announced(self.size, payload_length, self._limit, self.is_compressed)
 
     def part(self, data, final):
         """Take the next bytes of an uncompressed payload, whose length was checked.
@@ -54,7 +58,7 @@ class Parts(object):
         :returns: their event; None if they are the begin of a character only
         :raises CriticalProtocolError: if it is not valid UTF-8
         """
-        self._size += len(data)
+        self.size += len(data)
         return self._event(data, final)
 
     def add(self, data, final=False):
@@ -68,8 +72,8 @@ class Parts(object):
         """
         kept = b''
         for piece in self._inflate_pieces(data, final, LARGEST_PART):
-            self._size += len(piece)
-            if self._limit is not None and self._size > self._limit:
+            self.size += len(piece)
+            if self._limit is not None and self.size > self._limit:
                 raise too_large(None, self._limit)
             # A piece waits until there is another one: the last one has to say so.
             if kept:
@@ -86,14 +90,14 @@ class Parts(object):
     def _event(self, data, final):
         if self._decoder is None:
             event = object.__new__(BinaryPart)
-            event.data = to_bytes(data)
+            event.data = data if type(data) is bytes else to_bytes(data)
         else:
             text = self._decoder.decode(data, final)
             if not text and not final:
                 return None
             event = object.__new__(TextPart)
             event.text = text
-        event.is_first = self._is_first
+        event.is_first = self.is_first
         event.is_last = final
-        self._is_first = False
+        self.is_first = False
         return event

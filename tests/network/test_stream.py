@@ -28,9 +28,13 @@ def test_plain(pair):
     assert place[:5].tobytes() == b'hello'
     assert stream.send(b'world') == 5
     assert theirs.recv(100) == b'world'
+    assert stream.recv(5) is None
+    theirs.sendall(b'large')
+    assert stream.recv(5) == b'large'
     assert stream.flush()
     theirs.close()
     assert stream.recv_into(place) == 0
+    assert stream.recv(5) == b''
     stream.close()
     stream.close()
 
@@ -76,7 +80,7 @@ def test_what_can_only_recv(steps, expected, calls):
 @pytest.mark.parametrize('steps, expected', [
     ([3], 3), ([AGAIN], None), ([INTERRUPTED, 3], 3), ([RESET], RESET)])
 def test_errors(steps, expected):
-    for method, argument in (('recv_into', view(10)), ('send', b'0123456789')):
+    for method, argument in (('recv_into', view(10)), ('recv', 10), ('send', b'0123456789')):
         sock = FullScript(*steps)
         gives(expected, getattr(PlainStream(sock), method), argument)
         assert sock.calls == [('setblocking', False)] + [(method, 10)] * len(steps)

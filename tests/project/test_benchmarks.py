@@ -95,6 +95,30 @@ def test_table_and_summary():
     assert not any(line.endswith(' -') or ' - ' in line for line in docs.split('\n'))     # '-' starts a list
 
 
+def test_parts_are_compared_with_the_limit():
+    mib = 1024.0 * 1024
+    results = {'parts-receive': {'lomond': [[0.3, 3 * mib], None, [0.26, 5 * mib]], 'limit': [[0.2, 0]] * 3},
+               'parts-send': {'lomond': [[1.2, mib]], 'before': [[1.5, mib]], 'limit': [[1.0, 0]]}}
+    rows = report.make_parts_rows('3.11', results)
+    assert rows[1][3:] == ['1.4x', '1.3 - 1.5', '1.5x', '4.0 MiB', '8 MiB', 'yes']
+    assert rows[2][3:] == ['1.2x', '1.2 - 1.2', '1.1x', '1.0 MiB', '8 MiB', 'NO']
+    assert report.summary('3.11', results) == [
+        'before: parts-send: now 0.800 times the figure before (0.800 - 0.800)',
+        'short: parts-send: 1.2x of the limit, 1.0 MiB']
+    assert len(report.make_rows('3.11', results, ['lomond'])) == 1
+
+
+@pytest.mark.parametrize('name', ['parts-receive-deflate', 'parts-receive'])
+def test_payload_of_parts_can_be_repeated(name):
+    workload, message = workloads.BY_NAME[name], b'spam and eggs' * 50
+    payload = workloads.parts_payload(workload, message) * 3
+    if workload.deflate:
+        payload = zlib.decompressobj(-15).decompress(payload[:-4] + b'\0\0\xff\xff')
+    assert payload == message * 3
+    assert workloads.frame_bytes(300, 126) == 2 * (126 + 4) + 48 + 2
+    assert workloads.frame_bytes(300, None) == 304
+
+
 def test_plot():
     results = {'receive-32': _figures(1e-6), 'send-32': _figures(20e-6), 'memory-idle': _figures(1, 2)}
     svg = ElementTree.fromstring(report.plot('a < b', results, ['lomond', '0.3.4', 'picows']))
@@ -121,7 +145,7 @@ def test_sum_of_a_cycle():
 
 
 def test_names_and_messages():
-    assert len(workloads.BY_NAME) == len(workloads.WORKLOADS) == 25
+    assert len(workloads.BY_NAME) == len(workloads.WORKLOADS) == 29
     for workload in workloads.WORKLOADS:
         assert workload.messages is None or workload.messages in workloads.MESSAGES
         for python in '2.7', '3.8', '3.11', '3.13':

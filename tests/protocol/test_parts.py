@@ -10,6 +10,7 @@ from support.cores import Log, join_parts, open_client, open_server
 from support.frames import BINARY, CONTINUATION, PING, TEXT, frame
 from support.memory import growth, needs_tracemalloc
 
+from lomond.protocol.frame_parser import GIVEN
 from lomond.protocol.parts import LARGEST_PART
 from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
 
@@ -75,6 +76,26 @@ def test_large_parts_are_cut():
     parts = run(frame(TEXT, deflated(b'x' * (2 * LARGEST_PART)), rsv=4), compression=DeflateParameters())
     assert [(len(part[1]), part[2:]) for part in parts] == [
         (LARGEST_PART, (True, False)), (LARGEST_PART, (False, True))]
+
+
+@pytest.mark.parametrize('make, key', [(open_client, None), (open_server, b'abcd')])
+def test_bytes_of_the_system_are_parts(make, key):
+    """Without a copy, while much is missing, and nothing is unparsed."""
+    core, data = make(stream_from=0), bytes(bytearray(range(256))) * (GIVEN // 256)
+    message = frame(BINARY, data + b'end' + data, key=key)
+    header = len(message) - 2 * len(data) - 3
+    place = core.receive_buffer
+    assert [event.data for event in core.receive(message[:header + 1])] == [data[:1]]
+    assert place.wanted == min(LARGEST_PART, 2 * len(data) + 2)
+    parts = []
+    for start, stop, is_wanted in (1, 5, True), (5, len(data) + 4, False):
+        given = place.given = message[header + start:header + stop]
+        parts.extend(core.buffer_updated(stop - start))
+        assert key or parts[-1].data is given
+        assert bool(place.wanted) == is_wanted
+    parts.extend(core.receive(message[header + len(data) + 4:]))
+    assert b''.join([data[:1]] + [part.data for part in parts]) == data + b'end' + data
+    assert parts[-1].is_last and not place.wanted
 
 
 @pytest.mark.parametrize('data, before, error', [
