@@ -74,6 +74,10 @@ class Python:
             self._installed[name] = dict((row['name'].lower(), row['version'])
                                          for row in json.loads(listed.decode('utf-8')))
 
+    def installed(self, environment):
+        """Return the names of the packages in an environment."""
+        return set(self._installed[environment])
+
     def version_of(self, client):
         """Return the version of a client's package, or None if it is not installed."""
         if client.package is None:
@@ -180,6 +184,9 @@ class Server:
         self.port = int(line)
 
     def stop(self):
+        """End the process; a second call does nothing."""
+        if self._process.stdin.closed:
+            return
         self._process.stdin.close()
         try:
             self._process.wait(5)
