@@ -259,7 +259,7 @@ def run_special(many, options, tls):
                               ('at least ' if is_least else 'at most ') + show(name, most),
                               'yes' if reached else 'NO'])
 
-    for number in range(options.rounds):
+    for _ in range(options.rounds):
         if options.memory:
             want('blocking loop, by tracemalloc', many.measure('memory', TRACED),
                  [('connected', 20000, False), ('unconnected', 4000, False)])

@@ -134,7 +134,7 @@ class Flooded(Meter):
             if not self.is_done:
                 seconds = time.monotonic() - self._since
                 late = sorted(self._late)
-                self.result.update(rate=self._bytes / seconds, late=late[int(len(late) * 0.99)], latest=late[-1])
+                self.result.update(rate=self._bytes / seconds, late=late[int(len(late) * 0.99)])
                 self.finish()
         else:
             self._late.append(time.monotonic() - float(text))
@@ -279,7 +279,8 @@ def run_websockets(meter):
             meter.on_message(message)
 
     async def start():
-        return take(await connect(meter.url, compression=None, ping_interval=None, open_timeout=60, proxy=None))
+        return take(await connect(meter.url, compression=None, ping_interval=None, open_timeout=60,
+                                  proxy=None))
 
     _run_tasks(meter, start)
 

@@ -205,3 +205,19 @@ def test_layers():
     sending = [line.split() for line in output.decode('ascii').split('\n') if line.startswith(
         ('the frame', 'the encoder', 'the writer', 'the session ', 'send_text'))][1:]
     assert len(sending) == 5 and all(int(cell) > 0 for row in sending for cell in row[-2:])
+
+
+def test_many_are_judged():
+    many = import_from('benchmarks', 'many')
+    figures = many.Figures()
+    for one, blocking in (20e-6, 10e-6), (13e-6, 10e-6), (12e-6, 10e-6):
+        figures.add(1000, 'group', {'one': one, 'memory': 10 * 1024, 'descriptors': 5})
+        figures.add(1, 'lomond', {'one': blocking})
+    figures.add(1000, 'aiohttp', {'memory': 20 * 1024})
+    assert many.judge(figures, 1000)[1:] == [
+        ['group: memory each', '10.0 KiB', '13.0 KiB', 'yes'],
+        ['group: memory / aiohttp', '0.50x', '1.00x', 'yes'],
+        ['group: one at a time / blocking loop', '1.30x', '1.30x', 'yes'],
+        ['group: descriptors beyond one each', '5', '4', 'NO']]
+    assert [row[:4] for row in many.make_rows(figures, [1, 1000], ['lomond', 'group'])[1:]] == [
+        ['1', 'lomond', '-', '10.0 us'], ['1,000', 'group', '10.0 KiB', '13.0 us']]
