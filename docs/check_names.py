@@ -6,27 +6,24 @@ removed cannot stay here.
 
 _MEMBERS = '''
 connect open reset add_header build_request on_response process_extensions send_text send_binary
-send_stream send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing
-is_closed is_secure sent_close_time supports_compression latency queued scheme host port resource key
-session state
+send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed
+is_secure sent_close_time supports_compression latency queued scheme host port resource key session state
 '''
 _EVENTS = '''
 Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary TextPart BinaryPart
-Ping Pong Poll Drained Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp
-Accepted
+Ping Pong Poll Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp Accepted
 '''
 _GROUP = '''
 add persist remove close websockets
 '''
 _ERRORS = '''
 WebSocketError FrameBuildError HandshakeError CompressionParameterError ProtocolError PayloadTooLarge
-CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout QueueFull WebSocketUnavailable
-WebSocketClosing WebSocketClosed
+CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout WebSocketUnavailable WebSocketClosing
+WebSocketClosed
 '''
 _SESSION = '''
-run start waits next_deadline monotonic process is_over end send queue_message queued message_totals
-max_queued send_stream is_streaming fail_stream write close force_disconnect wake session_time time_left
-waiting _connect _wrap_socket
+run start waits next_deadline monotonic process is_over end send queue_message queued message_totals write
+close force_disconnect wake session_time time_left waiting _connect _wrap_socket
 '''
 _AIO = '''
 AsyncWebSocket AsyncWebSocket.connect AsyncWebSocket.send_text AsyncWebSocket.send_binary
@@ -59,10 +56,10 @@ ping_frame pong_frame close_frame pytest_plugin.wsserver
 def find_names():
     """Return the dotted names, each beginning with ``lomond``."""
     names = ['websocket.WebSocket', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
-             'group.Group', 'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT',
-             'constants.WS_KEY', 'constants.WS_VERSION', 'persist.persist', 'persist.transient',
-             'response.Response', 'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
-             'auth.DigestAuth.answer']
+             'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT', 'constants.WS_KEY',
+             'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
+             'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
+             'auth.DigestAuth.answer', 'group.Group']
     for kind in ('Response', 'Request'):
         names += ['response.{}.{}'.format(kind, name) for name in
                   'get get_list header_lines http_ver'.split()]
