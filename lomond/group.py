@@ -14,25 +14,21 @@
 # A client that waits for its turn or pauses is in _idle.  The loop and remove() both
 # take it out there, and the one that succeeds decides what becomes of it.
 #
-# A member is the Waiting of its session as well: a connection has no descriptor but its
-# socket, and an idle one no object that is not needed.
-#
 # Knows nothing of: streams, frames, how a connection is made.
 
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
-import heapq
 import itertools
 import time
 import weakref
 
 from . import errors, events
 from ._compat import fork_id, halt_at_exit
-from ._compat import monotonic as now_of
 from .client import options
 from .client.attempt import ALREADY_RUNNING
 from .client.backoff import Retries, some_number
+from .driver.members import Member, Timers
 from .driver.rules import MANY_CONNECTIONS
 from .network import poller as pollers
 from .network.poller import LONGEST, READ
@@ -107,9 +103,9 @@ class Group(object):
         self._fork = fork_id()
         self._mark = weakref.ref(self)      # what its clients are claimed with
         self._numbers = itertools.count(1)
-        self._members = {}                  # id of the WebSocket -> _Member
-        self._idle = {}                     # number -> _Member: of clients that wait or pause
-        self._news = collections.deque()    # _Members that the loop has to look at
+        self._members = {}                  # id of the WebSocket -> Member
+        self._idle = {}                     # number -> Member: of clients that wait or pause
+        self._news = collections.deque()    # Members that the loop has to look at
         self._closed = False                # one store, by any thread
         self._loop = None                   # the _Loop while there is one
         self._left_alone = None             # in a forked child: what belongs to its parent
@@ -137,7 +133,7 @@ class Group(object):
         """
         self._check_fork()
         _check_client(member)
-        self._enter(_Member(next(self._numbers), member, self._merge(settings)))
+        self._enter(Member(next(self._numbers), member, self._merge(settings)))
 
     def persist(self, websocket, min_wait=5, max_wait=30, respect_retry_after=True, max_retries=None,
                 retry_on=None, stable_after=10.0, **settings):
@@ -166,7 +162,7 @@ class Group(object):
         self._check_fork()
         _check_client(websocket)
         retries = Retries(min_wait, max_wait, max_retries, retry_on, stable_after, respect_retry_after)
-        self._enter(_Member(next(self._numbers), websocket, self._merge(settings), retries))
+        self._enter(Member(next(self._numbers), websocket, self._merge(settings), retries))
 
     def remove(self, member, code=1001, reason=''):
         """Close the connection of a member, which leaves the group at its end.
@@ -411,57 +407,6 @@ def _check_client(websocket):
             type(websocket).__name__))
 
 
-class _Member(object):
-    """A member, and the Waiting of its session.
-
-    :ivar removal: ``(code, reason)`` once it is to leave
-    :ivar entry: its entry among the deadlines, or None
-    :ivar waits: what it waits for, as registered
-    :ivar is_new: True while the loop has to look at its events
-    """
-
-    __slots__ = ('number', 'websocket', 'session', 'settings', 'retries', 'loop', 'removal', 'entry',
-                 'waits', 'is_asleep', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
-
-    def __init__(self, number, websocket, settings=None, retries=None):
-        self.number = number
-        self.websocket = websocket
-        self.session = None
-        self.settings = settings
-        self.retries = retries
-        self.loop = self.removal = self.entry = None
-        self.waits = ()
-        self.is_asleep = self.is_woken = self.is_busy = self.is_new = self.is_connecting = False
-
-    #: What wakes the session: the one wake-up of the loop serves all.
-    wake_waits = ()
-    monotonic = staticmethod(now_of)
-
-    def time(self):
-        """Return seconds since the epoch."""
-        return time.time()
-
-    def wake(self):
-        """Have the session have a turn; any thread and signal handlers."""
-        loop = self.loop
-        if loop is not None and not self.is_woken:
-            self.is_woken = True
-            loop.woken.append(self)
-            loop.wake()
-
-    def forget(self, fd):
-        """Wait for a descriptor no longer, which is closed next; the loop's thread."""
-        loop = self.loop
-        if loop is not None:
-            loop.forget(self, fd)
-
-    def clear(self):
-        """Do nothing: the loop knows what it has done."""
-
-    def close(self):
-        """Do nothing: it has no descriptor."""
-
-
 class _ClientSession(WebsocketSession):
     """The session of a client in a group."""
 
@@ -491,53 +436,6 @@ class _ClientSession(WebsocketSession):
         return ()
 
 
-class _Timers(object):
-    """A heap of deadlines: one entry for each record that has one, and stale ones.
-
-    A deadline that moves later keeps its entry, and is looked at when its old time
-    comes.
-    """
-
-    __slots__ = ('heap', 'stale')
-
-    def __init__(self):
-        self.heap = []
-        self.stale = 0                  # entries that are nobody's newest one
-
-    def push(self, when, record):
-        """Note the deadline of a record, unless an earlier entry will lead to it."""
-        if record.entry is not None:
-            if record.entry[0] <= when:
-                return
-            self.stale += 1
-        record.entry = when, record.number, record      # numbers: records have no order
-        heapq.heappush(self.heap, record.entry)
-        self._sweep()
-
-    def drop(self, record):
-        """Forget the deadline of a record."""
-        if record.entry is not None:
-            record.entry = None
-            self.stale += 1
-            self._sweep()
-
-    def pop(self):
-        """Take the first entry; return its record, or None if it is stale."""
-        entry = heapq.heappop(self.heap)
-        record = entry[2]
-        if record.entry is not entry:
-            self.stale -= 1
-            return None
-        record.entry = None
-        return record
-
-    def _sweep(self):
-        if self.stale * 2 > len(self.heap):
-            self.heap[:] = [entry for entry in self.heap if entry[2].entry is entry]
-            heapq.heapify(self.heap)
-            self.stale = 0
-
-
 class _Loop(object):
     """One run of a group's loop; for the thread that iterates, unless noted.
 
@@ -549,9 +447,9 @@ class _Loop(object):
     def __init__(self, group):
         self._group = group
         self._fork = fork_id()
-        self._clock = _Member.monotonic
+        self._clock = Member.monotonic
         self._halt = halt_at_exit
-        self._timers = _Timers()
+        self._timers = Timers()
         self._owners = {}               # descriptor -> record
         self._work = collections.deque()        # (record, what is ready): turns of this round
         self._busy = []                 # records that have more to do in the next one
@@ -567,7 +465,7 @@ class _Loop(object):
         self._wake_up = pollers.new_wake_up()
         self._poller = pollers.new_poller_of_many()
         self._poller.register(self._wake_up.fileno(), READ)
-        self._poll = _Member(0, None)
+        self._poll = Member(0, None)
         self._timers.push(self.now, self._poll)
 
     def wake(self):

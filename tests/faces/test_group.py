@@ -14,6 +14,7 @@ import weakref
 import pytest
 
 from lomond import WebSocket, errors, events, group
+from lomond.driver.members import Member
 from lomond.group import Group
 from lomond.network import poller as pollers
 from lomond.network.poller import READ
@@ -159,7 +160,7 @@ class Session(object):
 def stage(monkeypatch):
     stage = Stage()
     monkeypatch.setattr(group, '_ClientSession', Session)
-    monkeypatch.setattr(group._Member, 'monotonic', staticmethod(stage))
+    monkeypatch.setattr(Member, 'monotonic', staticmethod(stage))
     monkeypatch.setattr(pollers, 'new_poller_of_many', lambda: Poller(stage))
     monkeypatch.setattr(pollers, 'new_wake_up', WakeUp)
     monkeypatch.setattr(random, 'random', lambda: 0.5)
@@ -271,26 +272,6 @@ def test_deadlines_are_a_heap(stage):
             break
     assert [when for when, _ in seen[:50]] == sorted(1091.0 + number // 5 for number in range(50))
     assert [websocket for _, websocket in seen[:50]] == [websocket for _, websocket in seen[50:]]
-
-
-def test_timers():
-    """Stale entries go when they are more than half; equal times are no problem."""
-    timers = group._Timers()
-    records = [group._Member(number, None) for number in range(10)]
-    for record in records:
-        timers.push(5.0, record)
-        timers.push(7.0, record)        # later: the first entry will lead to it
-    assert len(timers.heap) == 10 and timers.stale == 0
-    for when in (4.0, 3.0, 2.0):
-        for record in records:
-            timers.push(when, record)
-            assert timers.stale * 2 <= len(timers.heap)
-    for record in records[:9]:
-        timers.drop(record)
-        timers.drop(record)
-    assert len(timers.heap) <= 2
-    found = [timers.pop() for _ in range(len(timers.heap))]
-    assert [record for record in found if record] == records[9:] and timers.stale == 0
 
 
 def test_a_deadline_that_moves(stage):
