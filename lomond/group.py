@@ -28,6 +28,7 @@ from ._compat import fork_id, halt_at_exit
 from .client import options
 from .client.attempt import ALREADY_RUNNING
 from .client.backoff import Retries, some_number
+from .driver.deadlines import earliest
 from .driver.members import Member, Timers
 from .driver.rules import MANY_CONNECTIONS
 from .network import poller as pollers
@@ -41,6 +42,8 @@ from .websocket import WebSocket
 MAX_QUEUED = 16 * 1024 * 1024
 #: Least seconds between two Polls of a group whose body takes longer than ``poll``.
 NEXT_TURN = 0.001
+#: Seconds for the connections of a server that is removed, until they are dropped.
+DRAIN_TIME = 10.0
 #: Seconds for dropping what has arrived, of all connections, when the loop is left.
 DROP_TIME = 0.2
 
@@ -105,6 +108,8 @@ class Group(object):
         self._numbers = itertools.count(1)
         self._members = {}                  # id of the WebSocket -> Member
         self._idle = {}                     # number -> Member: of clients that wait or pause
+        self._servers = {}                  # id of the Server -> _Host, until it is drained
+        self._arriving = {}                 # number -> Member: accepted, its opening handshake goes on
         self._news = collections.deque()    # Members that the loop has to look at
         self._closed = False                # one store, by any thread
         self._loop = None                   # the _Loop while there is one
@@ -119,19 +124,27 @@ class Group(object):
     # -- members
 
     def add(self, member, **settings):
-        """Connect a WebSocket, once.
+        """Connect a WebSocket, once; or accept the connections of a Server.
 
         Returns at once; any thread may call it, before and during the loop.
 
-        :param WebSocket member: the client
+        :param member: a :class:`~lomond.WebSocket`; or a
+            :class:`~lomond.server.Server` without ``handler`` and ``poll``, which
+            accepts while the loop runs
         :param settings: as for the group, for this client
-        :raises TypeError: if it is not a WebSocket, or its ``connect`` is overridden;
-            and as :meth:`.WebSocket.connect`
-        :raises ValueError: as :meth:`.WebSocket.connect`
-        :raises WebSocketError: if it is in a group, its connection runs, or the group
-            is closed
+        :raises TypeError: if it is neither, its ``connect`` is overridden, or a server
+            is given settings; and as :meth:`.WebSocket.connect`
+        :raises ValueError: for a server with a ``handler`` or ``poll``; and as
+            :meth:`.WebSocket.connect`
+        :raises WebSocketError: if it is in a group, its connection runs, the server was
+            started or stopped, or the group is closed
         """
         self._check_fork()
+        if not isinstance(member, WebSocket):
+            from .server.server import Server
+            if isinstance(member, Server):
+                self._enter_server(member, settings)
+                return
         _check_client(member)
         self._enter(Member(next(self._numbers), member, self._merge(settings)))
 
@@ -183,6 +196,8 @@ class Group(object):
         record = self._find(member)
         if record is not None:
             self._remove(record, code, reason)
+        elif id(member) in self._servers:
+            self._drain(member, DRAIN_TIME, code, reason)
 
     def close(self, code=1001, reason=''):
         """Remove all members; nothing can be added from now on.
@@ -200,6 +215,8 @@ class Group(object):
         self._closed = True                 # first: what is added meanwhile is taken back
         for record in self._records():
             self._remove(record, code, reason)
+        for host in self._servers.copy().values():
+            self._drain(host.server, DRAIN_TIME, code, reason)
         self._wake()
 
     def __len__(self):
@@ -208,14 +225,17 @@ class Group(object):
 
     def __contains__(self, member):
         self._check_fork()
-        return self._find(member) is not None
+        host = self._servers.get(id(member))
+        return self._find(member) is not None or (
+            host is not None and host.server is member and host.removal is None)
 
     @property
     def websockets(self):
         """A list of the connections that are members, at this moment.
 
         Clients are among them from :meth:`add` until their last event is handed out,
-        also while they wait or pause.
+        also while they wait or pause; accepted connections from
+        :class:`~lomond.events.Accepted` on.
         """
         self._check_fork()
         return [websocket for websocket in [record.websocket for record in self._records()]
@@ -254,6 +274,45 @@ class Group(object):
             raise
         self._wake()
 
+    def _enter_server(self, server, settings):
+        if settings:
+            raise TypeError("'{}' is given with a server; settings are those of clients".format(
+                sorted(settings)[0]))
+        if self._closed:
+            raise errors.WebSocketError(_CLOSED)
+        host = _Host(next(self._numbers), server, server._join(self))
+        self._servers[id(server)] = host
+        self._news.append(host)
+        if self._closed:                    # meanwhile
+            self._drain(server, 0, 1001, '')
+        self._wake()
+
+    def _drain(self, server, timeout, code, reason):
+        """Stop a server; never waits, from any thread and in signal handlers.
+
+        :param timeout: seconds until what is left is dropped, or None
+        :returns: True if none of its connections is open
+        """
+        host = self._servers.get(id(server))
+        if host is None:
+            return True
+        if timeout is not None:
+            when = Member.monotonic() + timeout
+            host.drop_at = when if host.drop_at is None else min(host.drop_at, when)
+        if host.removal is None:
+            host.removal = code, reason     # the loop looks at it
+        if self._is_running():
+            self._news.append(host)
+            self._wake()
+        else:
+            host.reception.begin_stop(code, reason)
+            host.reception.end()
+            self._servers.pop(id(server), None)
+        return not host.reception.running.websockets()
+
+    def _is_running(self):
+        return '_place' in vars(self) and self._fork == fork_id()
+
     def _take_idle(self, record):
         """Return True for the one who takes a member out of its pause, or its queue."""
         return self._idle.pop(record.number, None) is not None
@@ -274,7 +333,9 @@ class Group(object):
         websocket = record.websocket
         if self._members.get(id(websocket)) is record:
             del self._members[id(websocket)]
-        websocket._running.release(self._mark)
+        self._arriving.pop(record.number, None)
+        if record.host is None:
+            websocket._running.release(self._mark)
 
     def _wake(self):
         loop = self._loop
@@ -338,7 +399,9 @@ class Group(object):
                 source = session.process(loop.ready, loop.now)
                 for event in source:
                     if record.is_new or session.is_over:
-                        loop.note(record, event)
+                        event = loop.note(record, event)
+                        if event is None:   # before Accepted
+                            continue
                     yield websocket, event
                     if where() != self._fork:
                         self._check_fork()
@@ -378,6 +441,9 @@ class Group(object):
         for record in self._records():
             self._idle.pop(record.number, None)
             self._forget(record)
+        for host in self._servers.copy().values():
+            host.reception.end()
+            self._servers.pop(id(host.server), None)
         self._news.clear()
         self._loop = None
 
@@ -405,6 +471,35 @@ def _check_client(websocket):
     if websocket._overrides('connect'):
         raise TypeError('connect of {} is overridden; a group connects by itself'.format(
             type(websocket).__name__))
+
+
+class _Host(Member):
+    """A server among the members: its turns accept.
+
+    :ivar drop_at: when to drop what is left of its connections, or None
+    :ivar is_draining: True once it has stopped to listen
+    """
+
+    __slots__ = ('server', 'reception', 'drop_at', 'is_draining')
+
+    is_over = False
+
+    def __init__(self, number, server, reception):
+        super(_Host, self).__init__(number, None)
+        self.host = self
+        self.server = server
+        self.reception = reception
+        self.session = self                     # it has the steps, but for the events
+        self.drop_at = None
+        self.is_draining = False
+
+    def waits(self):
+        """Return what to wait for."""
+        return self.reception.listener.waits()
+
+    def next_deadline(self):
+        """Return when its next turn is due, or None."""
+        return earliest(self.reception.listener.next_deadline(), self.drop_at if self.is_draining else None)
 
 
 class _ClientSession(WebsocketSession):
@@ -485,9 +580,9 @@ class _Loop(object):
             now = self.now = self._clock()
             if heap and heap[0][0] <= now:
                 record = timers.pop()
-                if record is not None and self._is_due(record, now):
-                    self.ready = ()
-                    return record
+                if record is None or not self._is_due(record, now):
+                    continue
+                ready = ()
             elif work:
                 record, ready = work.popleft()
                 if record.session is None:
@@ -498,17 +593,21 @@ class _Loop(object):
                 elif self._owners.get(ready[0][0]) is not record:
                     continue                # closed in this round; the number may be another's
                 record.is_woken = record.is_busy = False
-                self.ready = ready
-                return record
             else:
                 self._take_news()
                 if self._is_done():
                     return None
                 self._refill()
+                continue
+            if record.host is not record:
+                self.ready = ready
+                return record
+            self._serve(record, ready)
 
     def _is_done(self):
         group = self._group
-        return not group._members and (group._closed or not group._keep_open)
+        return not group._members and (group._closed or not group._keep_open) and (
+            not group._servers and not group._arriving)
 
     def _is_due(self, record, now):
         session = record.session
@@ -530,7 +629,9 @@ class _Loop(object):
         news, group = self._group._news, self._group
         while news:
             record = news.popleft()
-            if record.number in group._idle:
+            if record.host is record:
+                self._take_host(record)
+            elif record.number in group._idle:
                 self._queue.append(record)
             else:
                 self._timers.drop(record)   # removed
@@ -595,7 +696,12 @@ class _Loop(object):
             self._busy.append(record)
 
     def note(self, record, event):
-        """Look at an event before it is handed out."""
+        """Look at an event before it is handed out.
+
+        :returns: the event to hand out, or None
+        """
+        if record.host is not None:
+            return self._note_accepted(record, event)
         session, retries = record.session, record.retries
         if retries is not None:
             retries.note(event, self._clock())
@@ -605,6 +711,7 @@ class _Loop(object):
         record.is_new = record.is_connecting or retries is not None and not retries.has_message
         if session.is_over and (retries is None or record.removal is not None):
             self._group._forget(record)     # first: its handler may add it again
+        return event
 
     def settle(self, record):
         """See after a turn what the member waits for.
@@ -657,6 +764,9 @@ class _Loop(object):
         record.session.member = None
         record.session = record.loop = None
         group, retries = self._group, record.retries
+        if record.host is not None:
+            self._end_accepted(record)
+            return None
         if group._members.get(id(record.websocket)) is not record:
             record.websocket = None         # no cycle stays
             return None
@@ -683,12 +793,89 @@ class _Loop(object):
         """The group's Poll was handled: see when the next one is due."""
         self._timers.push(max(self.now + self._group._poll, self._clock() + NEXT_TURN), self._poll)
 
+    # -- servers
+
+    def _take_host(self, host):
+        """A server is new, or has been told to stop."""
+        host.loop = self
+        if host.removal is not None and not host.is_draining:
+            host.is_draining = True
+            for fd, _ in host.waits:
+                self.forget(host, fd)
+            host.reception.begin_stop(*host.removal)
+        self._make_busy(host)
+
+    def _serve(self, host, ready):
+        """Give a server a turn: it accepts, or waits for its last connections."""
+        reception, now = host.reception, self.now
+        for sock, address in reception.listener.process(ready, now):
+            self._accept(host, sock, address)
+            sock = None                     # 2.7: it stays open while anything refers to it
+        if host.is_draining:
+            if reception.is_idle:
+                self._end_host(host)
+                return
+            if host.drop_at is not None and now >= host.drop_at:
+                host.drop_at = None
+                reception.drop()
+        self.settle(host)
+
+    def _accept(self, host, sock, address):
+        from .server.hosted import HostedSession
+        reception, group, limit = host.reception, self._group, self._poller.limit
+        if limit is not None and self._sessions >= limit:
+            reception.tell_busy(sock, self.now)
+            return
+        websocket = reception.accept(sock, address, self.now, HostedSession)
+        if websocket is None:
+            return
+        record = Member(next(group._numbers), websocket)
+        record.host, record.loop, record.is_new = host, self, True
+        record.session = session = websocket._session
+        session.member = record
+        session._core.receive_buffer.share(self.lender)
+        self._sessions += 1
+        group._arriving[record.number] = record
+        self._make_busy(record)
+
+    def _note_accepted(self, record, event):
+        group, websocket = self._group, record.websocket
+        if not record.is_new:
+            group._forget(record)           # its last event
+            return event
+        if event.name != 'ready':
+            return None
+        record.is_new = False
+        group._members[id(websocket)] = record
+        group._arriving.pop(record.number, None)
+        removal = record.host.removal or ((1001, '') if group._closed else None)
+        if removal is not None:             # it was too late for a refusal
+            websocket.close(*removal)
+        return events.Accepted(event.response, event.protocol, event.extensions)
+
+    def _end_accepted(self, record):
+        host = record.host
+        host.reception.release(record.websocket)
+        self._group._forget(record)
+        record.websocket = None
+        if host.is_draining:
+            self._make_busy(host)
+
+    def _end_host(self, host):
+        for fd, _ in host.waits:
+            self.forget(host, fd)
+        self._timers.drop(host)
+        host.reception.end()
+        host.session = host.loop = None
+        self._group._servers.pop(id(host.server), None)
+
     # -- the end
 
     def end(self):
         """End all connections; may be called again, after an interrupt."""
         until = self._clock() + DROP_TIME
-        for record in self._group._records():
+        group = self._group
+        for record in list(group._records()) + list(group._arriving.copy().values()):
             session = record.session
             if session is not None:
                 if session._driver is not None:
@@ -696,6 +883,9 @@ class _Loop(object):
                 session._clean_up()
                 session.member = None
                 record.session = record.loop = None
+                if record.host is not None:
+                    record.host.reception.release(record.websocket)
+                    group._arriving.pop(record.number, None)
         self._poller.close()
         self._wake_up = None
         self._owners.clear()

@@ -17,13 +17,14 @@ from .._compat import monotonic
 class Member(object):
     """A member, and the Waiting of its session.
 
+    :ivar host: of an accepted connection: the record of its server; of that: itself
     :ivar removal: ``(code, reason)`` once it is to leave
     :ivar entry: its entry among the deadlines, or None
     :ivar waits: what it waits for, as registered
     :ivar is_new: True while the loop has to look at its events
     """
 
-    __slots__ = ('number', 'websocket', 'session', 'settings', 'retries', 'loop', 'removal', 'entry',
+    __slots__ = ('number', 'websocket', 'session', 'settings', 'retries', 'host', 'loop', 'removal', 'entry',
                  'waits', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
 
     def __init__(self, number, websocket, settings=None, retries=None):
@@ -32,7 +33,7 @@ class Member(object):
         self.session = None
         self.settings = settings
         self.retries = retries
-        self.loop = self.removal = self.entry = None
+        self.host = self.loop = self.removal = self.entry = None
         self.waits = ()
         self.is_woken = self.is_busy = self.is_new = self.is_connecting = False
 
