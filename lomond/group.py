@@ -722,7 +722,7 @@ class _Loop(object):
         if session.is_over:
             return self._end(record)
         waits = session.waits()
-        if waits is not record.waits:
+        if waits is not record.watched:
             self._register(record, waits)
         when = session.next_deadline()
         if when is not None:
@@ -735,7 +735,7 @@ class _Loop(object):
     def _register(self, record, waits):
         owners, poller = self._owners, self._poller
         wanted = dict(waits)
-        for fd, _ in record.waits:
+        for fd, _ in record.watched:
             if fd not in wanted:
                 self.forget(record, fd)
         for fd, mask in waits:
@@ -747,17 +747,17 @@ class _Loop(object):
                     poller.forget(fd)       # closed without a word; the number is ours now
                 owners[fd] = record
             poller.register(fd, mask)
-        record.waits = waits
+        record.watched = waits
 
     def forget(self, record, fd):
         """Wait for a descriptor of a member no longer."""
         if self._owners.get(fd) is record and self._fork == fork_id():
             del self._owners[fd]
             self._poller.forget(fd)
-            record.waits = ()
+            record.watched = ()
 
     def _end(self, record):
-        for fd, _ in record.waits:
+        for fd, _ in record.watched:
             self.forget(record, fd)
         self._timers.drop(record)
         self._sessions -= 1
@@ -800,7 +800,7 @@ class _Loop(object):
         host.loop = self
         if host.removal is not None and not host.is_draining:
             host.is_draining = True
-            for fd, _ in host.waits:
+            for fd, _ in host.watched:
                 self.forget(host, fd)
             host.reception.begin_stop(*host.removal)
         self._make_busy(host)
@@ -862,7 +862,7 @@ class _Loop(object):
             self._make_busy(host)
 
     def _end_host(self, host):
-        for fd, _ in host.waits:
+        for fd, _ in host.watched:
             self.forget(host, fd)
         self._timers.drop(host)
         host.reception.end()

@@ -20,12 +20,12 @@ class Member(object):
     :ivar host: of an accepted connection: the record of its server; of that: itself
     :ivar removal: ``(code, reason)`` once it is to leave
     :ivar entry: its entry among the deadlines, or None
-    :ivar waits: what it waits for, as registered
+    :ivar watched: what the poller waits for, for it
     :ivar is_new: True while the loop has to look at its events
     """
 
     __slots__ = ('number', 'websocket', 'session', 'settings', 'retries', 'host', 'loop', 'removal', 'entry',
-                 'waits', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
+                 'watched', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
 
     def __init__(self, number, websocket, settings=None, retries=None):
         self.number = number
@@ -34,7 +34,7 @@ class Member(object):
         self.settings = settings
         self.retries = retries
         self.host = self.loop = self.removal = self.entry = None
-        self.waits = ()
+        self.watched = ()
         self.is_woken = self.is_busy = self.is_new = self.is_connecting = False
 
     #: What wakes the session: the one wake-up of the loop serves all.
