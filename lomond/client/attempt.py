@@ -208,9 +208,12 @@ class Attempt(object):
     def check_begin(self, session):
         """Make sure that the session's connection may begin.
 
-        :raises WebSocketError: another one runs, or a later attempt has superseded this
-            one
+        :raises WebSocketError: another one runs, a later attempt has superseded this
+            one, or a group connects the WebSocket
         """
+        group = vars(self._running).get('group')
+        if group is not None and group() is not None and getattr(session, 'member', None) is None:
+            raise errors.WebSocketError('the WebSocket is in a group, which connects it')
         if self._running.session is not None:
             raise errors.WebSocketError(ALREADY_RUNNING)
         if self.is_superseded or self.session is not session:

@@ -25,7 +25,7 @@ class Member(object):
     """
 
     __slots__ = ('number', 'websocket', 'session', 'settings', 'retries', 'host', 'loop', 'removal', 'entry',
-                 'watched', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
+                 'watched', 'is_asleep', 'is_woken', 'is_busy', 'is_new', 'is_connecting')
 
     def __init__(self, number, websocket, settings=None, retries=None):
         self.number = number
@@ -35,7 +35,8 @@ class Member(object):
         self.retries = retries
         self.host = self.loop = self.removal = self.entry = None
         self.watched = ()
-        self.is_woken = self.is_busy = self.is_new = self.is_connecting = False
+        self.is_asleep = self.is_woken = self.is_busy = False
+        self.is_new = self.is_connecting = False
 
     #: What wakes the session: the one wake-up of the loop serves all.
     wake_waits = ()
@@ -50,8 +51,9 @@ class Member(object):
         loop = self.loop
         if loop is not None and not self.is_woken:
             self.is_woken = True
-            loop.woken.append(self)
-            loop.wake()
+            if self.is_asleep:              # otherwise its next deadline shows it
+                loop.woken.append(self)
+                loop.wake()
 
     def forget(self, fd):
         """Wait for a descriptor no longer, which is closed next; the loop's thread."""

@@ -136,6 +136,23 @@ def test_a_crowd(crowd, room):
     assert open_descriptors() - before <= room + 1     # the other ends
 
 
+def test_rounds_leave_nothing(crowd):
+    """1,000 rounds of add and remove: no descriptor, member or heap entry stays."""
+    group, counts = Group(poll=30, max_connecting=None), []
+    for _ in range(50):
+        group.add(client(crowd.url))
+    for websocket, event in group:
+        if event.name == 'connecting':
+            group.remove(websocket)
+        elif event.name == 'connect_fail':
+            loop = group._loop
+            counts.append((open_descriptors(), len(group), len(loop._timers.heap), len(loop._owners)))
+            if len(counts) == 1000:
+                break
+            group.add(websocket)
+    assert all(after <= max(before, 51) for before, after in zip(counts[0], counts[-1])), counts[-1]
+
+
 @pytest.mark.parametrize('kind', ['epoll', 'poll', 'select'])
 def test_each_poller(monkeypatch, kind):
     """Chosen when the loop begins: what was removed (by gevent) is not used."""
@@ -156,7 +173,7 @@ def test_each_poller(monkeypatch, kind):
                 if len(texts) == 100:
                     websocket.close()
                 else:
-                    websocket.send_text(str(len(texts)))
+                    websocket.send_text('{}'.format(len(texts)))
     assert texts == [str(number) for number in range(100)]
 
 

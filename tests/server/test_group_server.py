@@ -13,6 +13,7 @@ from support.accepted import REQUEST
 from support.certificates import server_context
 from support.frames import CLOSE, KEY, close_payload, frame
 from support.network import nothing_stays_open as nothing_stays_open
+from support.network import open_descriptors
 
 from lomond import WebSocket, errors
 from lomond._compat import monotonic
@@ -369,3 +370,24 @@ def test_remove_one_connection(server):
             assert (event.code, event.reason) == (4001, 'out')
         return event.name == 'disconnected' and websocket is not theirs
     assert accepted_of(play(group, handle))[0][-2:] == ['closed', 'disconnected'] and KEY
+
+
+def test_rounds_leave_nothing(server):
+    """300 clients come, 50 at a time, and go: no descriptor, member or heap entry stays."""
+    mine, gone = server(max_connections=60), [50]
+    group = Group([mine], poll=30, ping_rate=None)
+    counts = []
+
+    def handle(websocket, event):
+        gone[0] += event.name == 'disconnected' and not isinstance(websocket, ServerWebSocket)
+        if event.name == 'ready':
+            group.remove(websocket)
+        if event.name in ('poll', 'disconnected') and gone[0] == 50 and len(mine.connections) < 9:
+            gone[0] = 0
+            for _ in range(50):
+                group.add(client(mine))
+            loop = group._loop
+            counts.append((open_descriptors(), len(loop._timers.heap) // 20, len(loop._owners) // 20))
+        return len(counts) > 6
+    play(group, handle, 20)
+    assert all(after <= before + 12 for before, after in zip(counts[0], counts[-1])), counts
