@@ -61,8 +61,9 @@ class Group(object):
     >>> from lomond.testing import Server, close_with
     >>> with Server(close_with(1000, u'one')) as one, Server(close_with(1000, u'two')) as two:
     ...     group = Group([WebSocket(server.url, proxies={}) for server in (one, two)])
-    ...     print(sorted(event.reason for websocket, event in group if event.name == 'closing'))
-    ['one', 'two']
+    ...     reasons = [event.reason for websocket, event in group if event.name == 'closing']
+    >>> print(' '.join(sorted(reasons)))
+    one two
 
     Iterating it yields pairs ``(websocket, event)``.  The events of a connection come
     in their usual order, but members have no ``Poll``: the group has one of its own,
