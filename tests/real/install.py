@@ -27,11 +27,12 @@ REAL = os.path.join(os.path.dirname(os.path.dirname(HERE)), '.real')
 DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': 'apache2',
           'varnish': 'varnishd', 'tinyproxy': 'tinyproxy', 'squid': 'squid', 'microsocks': 'microsocks',
           'dante-server': 'danted', 'mosquitto': 'mosquitto', 'nats-server': 'nats-server',
-          'chromium': 'chromium'}
+          'chromium': 'chromium', 'redis-server': 'redis-server'}
 #: Environment: what pip puts in.  mitmproxy wants old versions of what others want new.
 PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'mitmproxy': ['mitmproxy==11.0.2'], 'jupyter': ['jupyter-server', 'ipykernel'],
-        'gevent': ['gevent', 'six', 'certifi'], 'freezers': ['pyinstaller', 'six', 'certifi']}
+        'gevent': ['gevent', 'six', 'certifi'], 'freezers': ['pyinstaller', 'six', 'certifi'],
+        'redis': ['redis', 'six', 'certifi']}
 NPM = ['ws', 'socket.io', 'graphql', 'graphql-ws']
 #: Where programs are, below / and below .real/debian.
 PROGRAM_FOLDERS = ('usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin')
