@@ -50,8 +50,9 @@ Proxies are taken from the environment (https_proxy, all_proxy, no_proxy ...) un
 """
 
 SERVE_HELP = """\
-Run an echo server, which sends each message back unchanged. Connections are reported on
-standard error. Ctrl-C and SIGTERM stop the server with exit status 0.
+Run an echo server, which sends each message back unchanged to any client, or with --chat a page
+on which people can talk. Connections are reported on standard error. Ctrl-C and SIGTERM stop the
+server with exit status 0.
 """
 
 
@@ -146,7 +147,8 @@ def _client_parser():
 
 
 def _serve_parser():
-    parser = _Parser('lomond serve [--port N] [--host ADDRESS] [--tls CERT[:KEY]] [--quiet]', SERVE_HELP)
+    parser = _Parser('lomond serve [--port N] [--host ADDRESS] [--tls CERT[:KEY]] [--chat] [--quiet]',
+                     SERVE_HELP)
     add = parser.add_argument
     add('--port', metavar='N', type=parse_port, default=8080,
         help='port to listen on; 0 picks a free one (default: 8080)')
@@ -154,6 +156,7 @@ def _serve_parser():
         help='address to listen on; 0.0.0.0 or :: means all (default: 127.0.0.1)')
     add('--tls', metavar='CERT[:KEY]', type=split_cert,
         help='serve wss:// with this certificate, and its key if that is in another file')
+    add('--chat', action='store_true', help='serve a chat instead of the echo, with a page for browsers')
     add('--quiet', '-q', action='store_true', help='do not report connections')
     return parser
 

@@ -1,14 +1,19 @@
-"""``lomond serve``: an echo server to experiment with.
+"""``lomond serve``: an echo server to experiment with, or a chat.
 
-It is a :class:`lomond.testing.Server` that reports its connections.
+It is a :class:`lomond.server.Server` that reports its connections.
 
 Knows nothing of: the protocol.
 """
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .._compat import OS_ERRORS, error_text, to_text
-from ..testing import Server, echo
+import itertools
+import os
+import socket
+
+from .._compat import OS_ERRORS, error_number, error_text, to_text
+from ..errors import WebSocketError
+from ..server import Server
 from . import CLEAN, FAILED
 from .console import escape_text
 from .interrupts import Interrupts, Stop
@@ -44,23 +49,45 @@ def show_warnings(console):
     return lambda: logger.removeHandler(handler)
 
 
+class Echo(object):
+    """Sends each message back, and reports the connections.
+
+    :param tell: called with each line of text
+    """
+
+    title = 'echo server'
+    options = {'compress': True, 'origins': '*', 'max_message_size': 64 * 1024 * 1024}
+
+    def __init__(self, tell):
+        self._tell = tell
+        self._numbers = itertools.count(1)
+
+    def handle(self, websocket):
+        """Serve one connection."""
+        number = next(self._numbers)
+        self._tell('{}: {} from {}{}'.format(
+            number, websocket.request.target, websocket.address[0],
+            ', compressed' if websocket.supports_compression else ''))
+        how = 'disconnected'
+        for event in websocket:
+            if event.name in ('text', 'binary'):
+                try:
+                    if event.name == 'text':
+                        websocket.send_text(event.text)
+                    else:
+                        websocket.send_binary(event.data)
+                except WebSocketError:      # it has gone, or does not read; the loop says so
+                    pass
+            elif event.name in ('closing', 'closed') and event.code is not None:
+                how = 'closed with {} {}'.format(event.code, event.reason)
+        self._tell('{}: {}'.format(number, how))
+
+
 def run(console, options):
     """Serve until a signal arrives, and return the exit status."""
     def tell(text):
         if not options.quiet:
             console.err.write_line(escape_text(text))
-
-    def handle(connection):
-        number = connection.number
-        tell('{}: {} from {}{}'.format(
-            number, connection.request.target, connection.address[0],
-            ', compressed' if connection.supports_compression else ''))
-        try:
-            echo(connection)
-        finally:
-            code = connection.close_code
-            tell('{}: {}'.format(number, 'disconnected' if code is None else 'closed with {} {}'.format(
-                code, connection.close_reason)))
 
     context = None
     if options.tls is not None:
@@ -71,13 +98,20 @@ def run(console, options):
                 path.decode('utf-8') if isinstance(path, bytes) else path for path in options.tls),
                 error_text(error)))
     stop = Stop()
+    if options.chat:
+        from .chat import Chat as Service
+    else:
+        Service = Echo
+    service = Service(tell)
     try:
-        server = Server(handle, host=options.host, port=options.port, ssl_context=context,
-                        raise_errors=False, record_limit=0)
+        server = Server(service.handle, options.host, options.port, context, **service.options)
     except (ValueError,) + OS_ERRORS as error:
         console.err.write_line('lomond: cannot listen on {} port {}: {}'.format(
-            escape_text(options.host), options.port, error_text(error)))
+            escape_text(options.host), options.port, os_error_text(error)))
         return FAILED
+    url = server.url
+    if context is not None:         # the certificate is for a name
+        url = url.replace('//127.0.0.1:', '//localhost:').replace('//[::1]:', '//localhost:')
     end_warnings = show_warnings(console)
     try:
         with Interrupts(stop.set, stop):
@@ -88,11 +122,17 @@ def run(console, options):
                 console.err.write_line('lomond: cannot serve: {}'.format(error_text(error)))
                 return FAILED
             with server:
-                console.err.write_line('echo server listening at {} (press Ctrl-C to stop)'.format(
-                    server.url))
+                console.err.write_line('{} listening at {} (press Ctrl-C to stop)'.format(
+                    service.title, url if service.title == Echo.title else 'http' + url[2:]))
                 stop.wait()
     except KeyboardInterrupt:       # a second signal
         pass
     finally:
         end_warnings()
     return CLEAN
+
+
+def os_error_text(error):
+    """Return what the system said, without the address, which the caller names."""
+    number = error_number(error)
+    return os.strerror(number) if number and not isinstance(error, socket.gaierror) else error_text(error)

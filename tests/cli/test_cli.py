@@ -790,6 +790,30 @@ def test_serve_tls(certificates):
     assert serving.end() == (0, b'', '')
 
 
+@posix
+def test_serve_chat():
+    """A page, and a room; names and what is said come to everybody."""
+    serving = Lomond('serve', '--port', '0', '--chat')
+    url = serving.wait_for('listening at').split()[3]
+    assert url.startswith('http://127.0.0.1:')
+    sock = socket.create_connection(('127.0.0.1', int(url.split(':')[2].strip('/'))), 10)
+    sock.sendall(b'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    page = b''.join(iter(lambda: sock.recv(65536), b''))
+    sock.close()
+    assert b'text/html; charset=utf-8' in page and page.rstrip().endswith(b'</html>')
+    url = url.replace('http', 'ws')
+    status, out, _ = lomond(url, '-x', '{"name": "Ann"}', '-x', '{"text": "hello"}', '--wait', '0.1')
+    assert status == 0 and [json.loads(line) for line in out.decode('utf-8').splitlines()] == [
+        {'people': ['Ann']}, {'people': ['Ann'], 'name': 'Ann', 'text': 'hello'}]
+    status, _, err = lomond(url, '-x', 'no JSON')
+    assert 'closed by the server: 1003 not understood' in err
+    status, _, err = lomond(url, '-H', 'Origin: https://evil.example')
+    assert status == 3 and '403' in err
+    serving.process.send_signal(signal.SIGTERM)
+    status, _, err = serving.end()
+    assert (status, err) == (0, 'Ann is here\nAnn has left\n')
+
+
 def test_serve_where_somebody_is_already():
     with Server(echo) as server:
         status, out, err = lomond('serve', '--port', '{}'.format(server.port))

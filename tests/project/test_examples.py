@@ -13,12 +13,21 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
+from support.addresses import free_port
+from support.client import in_thread, play
 from support.paths import CHECKOUT, python3, read
 
 import lomond
+from lomond._compat import OS_ERRORS
 from lomond.testing import Server, close_with, echo, reject
+
+try:
+    from urllib.request import urlopen
+except ImportError:
+    urlopen = None                              # 2.7: its tests are skipped
 
 pytestmark = pytest.mark.ends
 
@@ -35,8 +44,8 @@ class Example(object):
         environ = dict(os.environ, PYTHONPATH=package, PYTHONIOENCODING='utf-8', PYTHONUNBUFFERED='1',
                        PYTHONDONTWRITEBYTECODE='1', **environ)
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(EXAMPLES, name)] + list(arguments), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+            [sys.executable, name if name == '-c' else os.path.join(EXAMPLES, name)] + list(arguments),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
 
     def __enter__(self):
         return self
@@ -78,7 +87,7 @@ def all_examples():
 def test_form(name):
     """Each is short, has a docstring that says how to run it, and is run by a test."""
     text = read('examples', name)
-    assert len(text.splitlines()) <= MOST_LINES
+    assert len(re.sub("(?s)= '''<!DOCTYPE.*?'''", '', text).splitlines()) <= MOST_LINES      # less its page
     assert re.match(r'""".+\n\n(.*\n)*?    .*(python \S*|\$ )?{}'.format(re.escape(name)), text)
     assert any("'{}'".format(name) in read('tests', *path) for path in (
         ('project', 'test_examples.py'), ('real', 'test_real_examples.py')))
@@ -236,3 +245,64 @@ def test_asyncio_feeds():
             status, _, err = feeds.end(number=signal.SIGINT)
         assert [each.connections[-1].close_code for each in (steady, restarting)] == [1001, 1001]
     assert status == 0 and err.startswith(restarting.url + ': back in ')
+
+
+def connect_soon(port):
+    """Wait until somebody listens there."""
+    end = time.time() + LIMIT
+    while True:
+        try:
+            return socket.create_connection(('127.0.0.1', port), LIMIT).close()
+        except OS_ERRORS:
+            assert time.time() < end
+            time.sleep(0.05)
+
+
+@python3
+def test_serve_echo():
+    """It is run on another port than its own."""
+    port, code = free_port(), (
+        'import functools, runpy, sys, lomond.server as module; serve = module.serve; '
+        'module.serve = lambda handler, host, port: serve(handler, host, int(sys.argv[2])); '
+        'runpy.run_path(sys.argv[1], run_name="__main__")')
+    path = os.path.join(EXAMPLES, 'serve_echo.py')
+    with Example('-c', code, path, str(port)) as server:
+        connect_soon(port)
+        played = play('ws://localhost:{}/'.format(port), {
+            'ready': lambda ws, event: ws.send_text('hello'),
+            'text': lambda ws, event: server.process.terminate()})
+        assert played.one('text').text == 'hello' and played.last.code == 1001
+        assert server.end() == (0, '', '')
+
+
+@python3
+def test_serve_chat():
+    """Names, messages in the same order, the page; SIGTERM closes with 1001."""
+    port, both = free_port(), []
+
+    def talk(websocket, event, name):
+        said = event.json
+        if 'text' in said:
+            seen[name].append((said['name'], said['text']))
+        elif said['people'] == ['Ann', 'B\xf6b']:
+            both.append(name)
+            websocket.send_json(text='I am {} \U0001f600'.format(name))
+        if both == ['stop'] or len(seen['Ann']) == len(seen['B\xf6b']) == 2:
+            both[:] = ['stop']
+            server.process.terminate()
+
+    def join(name):
+        return play(url, {'ready': lambda ws, event: ws.send_json(name=name),
+                          'text': lambda ws, event: talk(ws, event, name)}, dict(compress=True))
+    seen, url = {'Ann': [], 'B\xf6b': []}, 'ws://localhost:{}/'.format(port)
+    with Example('serve_chat.py', str(port)) as server:
+        connect_soon(port)
+        page = urlopen('http://127.0.0.1:{}/'.format(port))
+        assert 'charset=utf-8' in page.headers['Content-Type'] and b'reconnecting' in page.read()
+        other = in_thread(join, 'B\xf6b')
+        ann = join('Ann')
+        other.join(LIMIT)
+        assert ann.last.code == other.result.last.code == 1001
+        assert ann.one('ready').extensions == {'permessage-deflate'}
+        assert server.end() == (0, '', '')
+    assert len(seen['Ann']) == 2 and seen['Ann'] == seen['B\xf6b']
