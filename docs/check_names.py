@@ -18,8 +18,8 @@ add persist remove close websockets
 '''
 _ERRORS = '''
 WebSocketError FrameBuildError HandshakeError CompressionParameterError ProtocolError PayloadTooLarge
-CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout WebSocketUnavailable WebSocketClosing
-WebSocketClosed
+CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout QueueFull WebSocketUnavailable
+WebSocketClosing WebSocketClosed ReceiveTimeout
 '''
 _SESSION = '''
 run start waits next_deadline monotonic process is_over end send queue_message queued message_totals write
@@ -28,6 +28,15 @@ close force_disconnect wake session_time time_left waiting _connect _wrap_socket
 _AIO = '''
 AsyncWebSocket AsyncWebSocket.connect AsyncWebSocket.send_text AsyncWebSocket.send_binary
 AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncEvents AsyncEvents.aclose apersist
+'''
+_SERVER = '''
+serve broadcast Server Server.url Server.connections Server.start Server.serve_forever Server.stop
+ServerWebSocket ServerWebSocket.request ServerWebSocket.protocol ServerWebSocket.extensions
+ServerWebSocket.receive ServerWebSocket.send_text ServerWebSocket.send_binary ServerWebSocket.send_json
+ServerWebSocket.send_ping ServerWebSocket.send_pong ServerWebSocket.close ServerWebSocket.force_disconnect
+ServerWebSocket.is_active ServerWebSocket.is_closing ServerWebSocket.is_closed ServerWebSocket.latency
+ServerWebSocket.sent_close_time ServerWebSocket.supports_compression ServerWebSocket.queued
+ServerWebSocket.session
 '''
 _STATUS = '''
 NORMAL GOING_AWAY PROTOCOL_ERROR DATA_NOT_UNDERSTOOD BAD_DATA POLICY_VIOLATION MESSAGE_TOO_LARGE
@@ -56,10 +65,10 @@ ping_frame pong_frame close_frame pytest_plugin.wsserver
 def find_names():
     """Return the dotted names, each beginning with ``lomond``."""
     names = ['websocket.WebSocket', 'session.WebsocketSession', 'status.Status', 'opcode.Opcode',
-             'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT', 'constants.WS_KEY',
-             'constants.WS_VERSION', 'persist.persist', 'persist.transient', 'response.Response',
-             'response.Request', 'compression.Deflate', 'compression.Deflate.offer', 'auth.DigestAuth',
-             'auth.DigestAuth.answer', 'group.Group']
+             'group.Group', 'opcode.is_reserved', 'opcode.reserved_opcodes', 'constants.USER_AGENT',
+             'constants.WS_KEY', 'constants.WS_VERSION', 'persist.persist', 'persist.transient',
+             'response.Response', 'response.Request', 'compression.Deflate',
+             'compression.Deflate.offer', 'auth.DigestAuth', 'auth.DigestAuth.answer']
     for kind in ('Response', 'Request'):
         names += ['response.{}.{}'.format(kind, name) for name in
                   'get get_list header_lines http_ver'.split()]
@@ -68,7 +77,8 @@ def find_names():
     names += ['aio.' + name for name in _AIO.split()]
     for where, words in (('websocket.WebSocket', _MEMBERS), ('events', _EVENTS), ('errors', _ERRORS),
                          ('group.Group', _GROUP), ('session.WebsocketSession', _SESSION),
-                         ('status.Status', _STATUS), ('opcode.Opcode', _OPCODE), ('testing', _TESTING)):
+                         ('status.Status', _STATUS), ('opcode.Opcode', _OPCODE), ('server', _SERVER),
+                         ('testing', _TESTING)):
         names += [where + '.' + word for word in words.split()]
     return ['lomond.' + name for name in names]
 

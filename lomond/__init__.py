@@ -26,7 +26,7 @@ __all__ = [str('WebSocket'), str('__version__')]       # native str: 2.7 accepts
 __path__ = [os.path.abspath(place) for place in __path__]
 
 _MODULES = ('auth', 'compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response',
-            'session', 'status', 'testing', 'websocket')
+            'server', 'session', 'status', 'testing', 'websocket')
 
 
 def __getattr__(name):
@@ -54,6 +54,8 @@ def __getattr__(name):
         from .persist import __name__ as found
     elif name == 'response':
         from .response import __name__ as found
+    elif name == 'server':
+        from .server import __name__ as found
     elif name == 'session':
         from .session import __name__ as found
     elif name == 'status':

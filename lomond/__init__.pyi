@@ -8,6 +8,7 @@ from . import events as events
 from . import opcode as opcode
 from . import persist as persist
 from . import response as response
+from . import server as server
 from . import session as session
 from . import status as status
 from . import testing as testing

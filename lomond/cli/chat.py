@@ -7,7 +7,6 @@ Knows nothing of: how it is served.
 
 from __future__ import absolute_import, division, unicode_literals
 
-import json
 import threading
 
 from .._compat import to_text
@@ -138,6 +137,7 @@ class Chat(object):
             self._send()
 
     def _send(self, **told):
+        import json
         with self._lock:
             told['people'] = sorted(self._names.values())
             broadcast(self._names, to_text(json.dumps(told)))

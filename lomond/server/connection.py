@@ -50,9 +50,13 @@ class ServerWebSocket(Sender):
     any thread, the latter two also in signal handlers; one thread iterates and
     receives, that of the handler.
 
-    :ivar address: ``(host, port)`` of the client, or of a proxy before it
-    :ivar environ: the WSGI environ; None outside of a WSGI server
-    :ivar is_secure: True with TLS
+    Programs do not construct it.
+
+    :param session: the :class:`~lomond.server.accepted.AcceptedSession`
+    :param acceptance: the :class:`~lomond.server.accepted.Acceptance` of the session
+    :param address: ``(host, port)`` of the client, or of a proxy before it
+    :param is_secure: True with TLS
+    :param environ: the WSGI environ; None outside of a WSGI server
     """
 
     def __init__(self, session, acceptance, address, is_secure=False, environ=None):

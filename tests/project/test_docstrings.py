@@ -27,12 +27,13 @@ pytestmark = pytest.mark.ends
 
 FOLDER = os.path.dirname(os.path.abspath(lomond.__file__))
 
-#: The modules of ``docs/reference``; below ``lomond.testing``, ``__all__`` is public.
+#: The modules of ``docs/reference``; below ``server`` and ``testing``, ``__all__`` is public.
 PUBLIC = ('websocket', 'events', 'errors', 'persist', 'group', 'aio', 'session', 'response', 'status', 'opcode',
-          'constants', 'compression', 'auth', 'testing')
+          'constants', 'compression', 'auth', 'server', 'testing')
 
 #: Names in the stubs that are not public: other modules of the library use them.
 INTERNAL = frozenset((
+    'server.ServerWebSocket.next',                      # of 2.7
     'testing.Server.record', 'testing.Server.record_request', 'testing.Server.answer_request',
     'testing.Server.fail',
     'testing.ServerConnection.run', 'testing.ServerConnection.stop_waiting',
@@ -58,13 +59,13 @@ class Documented(object):
 
 
 def stubs_of(name):
-    """Yield ``(module, tree)``: once, or for each module of ``testing``."""
+    """Yield ``(module, tree)``: once, or for each module of ``server`` or ``testing``."""
     modules = [name]
-    if name == 'testing':
-        modules = ['testing.' + part for _, part, _ in pkgutil.iter_modules([os.path.join(FOLDER, name)])]
+    if name in ('server', 'testing'):
+        modules = [name + '.' + part for _, part, _ in pkgutil.iter_modules([os.path.join(FOLDER, name)])]
     for module in modules:
         path = os.path.join(FOLDER, *module.split('.')) + '.pyi'
-        if name != 'testing' or os.path.exists(path):
+        if len(modules) == 1 or os.path.exists(path):
             yield 'lomond.' + module, ast.parse(read(path))
 
 
@@ -97,7 +98,7 @@ def find_public():
     """Yield every public class and callable of the stubs."""
     found = []
     for name in PUBLIC:
-        allowed = importlib.import_module('lomond.testing').__all__ if name == 'testing' else None
+        allowed = importlib.import_module('lomond.' + name).__all__ if name in ('server', 'testing') else None
         for module_name, tree in stubs_of(name):
             module = importlib.import_module(module_name)
             for node in tree.body:

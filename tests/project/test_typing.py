@@ -23,7 +23,8 @@ if sys.version_info < (3, 8):
 PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 
 PUBLIC = ('lomond', 'lomond.aio', 'lomond.auth', 'lomond.compression', 'lomond.constants', 'lomond.errors',
-          'lomond.events', 'lomond.group', 'lomond.opcode', 'lomond.persist', 'lomond.response', 'lomond.session',
+          'lomond.events', 'lomond.group', 'lomond.opcode', 'lomond.persist', 'lomond.response',
+          'lomond.server', 'lomond.session',
           'lomond.status', 'lomond.testing', 'lomond.websocket')
 
 #: Names that only checkers need; see tests/project/typing/stubtest-allowlist.txt.
@@ -213,7 +214,7 @@ def test_stub_has_what_the_module_has(name):
 
 
 def test_all_names_of_a_package_are_offered():
-    for name in ('lomond', 'lomond.testing'):
+    for name in ('lomond', 'lomond.server', 'lomond.testing'):
         stub = read_stub(name)
         assert read_all(stub.body) == importlib.import_module(name).__all__
         assert set(read_all(stub.body)) <= set(definitions(stub.body))
