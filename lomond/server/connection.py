@@ -274,6 +274,8 @@ def _call(websocket, handler):
     """Return the code to close with."""
     try:
         handler(websocket)
+        while websocket._session.is_streaming and websocket._next_event() is not None:
+            pass                            # its send_stream() is brought to its end first
         return Status.NORMAL
     except BaseException as error:      # pytest.fail() raises no Exception
         if isinstance(error, (errors.WebSocketUnavailable, errors.TransportFail)) and _is_gone(websocket):

@@ -209,6 +209,26 @@ def test_close_that_is_not_answered():
         "disconnected; the client didn't answer the close frame within 10.0s", False)
 
 
+def test_stream_is_finished_when_its_handler_returns():
+    client = Client([(0, REQUEST), (1, frame(PING, b'?', key=KEY)), (2, START_READING), (3, BYE), (3, END)],
+                    reads=False)
+    client.serve(lambda websocket: websocket.send_stream(b'x' * 65536 for _ in range(40)))
+    found = client.status_and_frames()[1]
+    assert b''.join(payload for opcode, payload in found if opcode < CLOSE) == b'x' * 65536 * 40
+    assert found[-1] == (CLOSE, close_payload(1000)) and (PONG, b'?') in found
+
+
+@pytest.mark.parametrize('goes_on', [False, True])
+def test_stream_that_fails(goes_on):
+    def parts():
+        yield b'x'
+        raise ValueError('a secret')
+    client = Client([(0, REQUEST), (1, BYE), (1, END)])
+    with logged('ERROR') as records:
+        client.serve(lambda websocket: (websocket.send_stream(parts()), goes_on and list(websocket)))
+    assert len(records) == 1 and client.status_and_frames()[1][-1][1][:2] == close_payload(1011)
+
+
 def test_linger_ends_after_a_second():
     client = Client([(0, REQUEST), (1, BYE)])
     client.serve()
