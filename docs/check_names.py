@@ -6,12 +6,14 @@ removed cannot stay here.
 
 _MEMBERS = '''
 connect open reset add_header build_request on_response process_extensions send_text send_binary
-send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing is_closed
-is_secure sent_close_time supports_compression latency queued scheme host port resource key session state
+send_stream send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing
+is_closed is_secure sent_close_time supports_compression latency queued scheme host port resource key
+session state
 '''
 _EVENTS = '''
 Event Connecting ConnectFail Connected Redirected Ready Rejected Text Text.json Binary TextPart BinaryPart
-Ping Pong Poll Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp Accepted
+Ping Pong Poll Drained Closing Closed Unresponsive ProtocolError Disconnected UnknownMessage BackOff GaveUp
+Accepted
 '''
 _GROUP = '''
 add persist remove close websockets
@@ -19,15 +21,20 @@ add persist remove close websockets
 _ERRORS = '''
 WebSocketError FrameBuildError HandshakeError CompressionParameterError ProtocolError PayloadTooLarge
 CriticalProtocolError ConnectFail ProxyFail TransportFail SendTimeout QueueFull WebSocketUnavailable
-WebSocketClosing WebSocketClosed ReceiveTimeout
+WebSocketClosing WebSocketClosed ReceiveTimeout UpgradeRefused UpgradeUnavailable
 '''
 _SESSION = '''
-run start waits next_deadline monotonic process is_over end send queue_message queued message_totals write
-close force_disconnect wake session_time time_left waiting _connect _wrap_socket
+run start waits next_deadline monotonic process is_over end send queue_message queued message_totals
+max_queued send_stream is_streaming fail_stream write close force_disconnect wake session_time time_left
+waiting _connect _wrap_socket
 '''
 _AIO = '''
 AsyncWebSocket AsyncWebSocket.connect AsyncWebSocket.send_text AsyncWebSocket.send_binary
-AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncEvents AsyncEvents.aclose apersist
+AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncEvents AsyncEvents.aclose
+apersist
+'''
+_WSGI = '''
+WebSocketApp WebSocketApp.connections WebSocketApp.stop upgrade done
 '''
 _SERVER = '''
 serve broadcast Server Server.url Server.connections Server.start Server.serve_forever Server.stop
@@ -36,7 +43,7 @@ ServerWebSocket.receive ServerWebSocket.send_text ServerWebSocket.send_binary Se
 ServerWebSocket.send_ping ServerWebSocket.send_pong ServerWebSocket.close ServerWebSocket.force_disconnect
 ServerWebSocket.is_active ServerWebSocket.is_closing ServerWebSocket.is_closed ServerWebSocket.latency
 ServerWebSocket.sent_close_time ServerWebSocket.supports_compression ServerWebSocket.queued
-ServerWebSocket.session
+ServerWebSocket.send_stream ServerWebSocket.session
 '''
 _STATUS = '''
 NORMAL GOING_AWAY PROTOCOL_ERROR DATA_NOT_UNDERSTOOD BAD_DATA POLICY_VIOLATION MESSAGE_TOO_LARGE
@@ -57,8 +64,8 @@ ServerConnection.is_open ServerConnection.supports_compression ServerError Recei
 echo reject redirect silent unresponsive stall_reads garbage bad_frames drop_after close_with raw
 ScriptedTransport ScriptedTransport.session_class ScriptedTransport.encode_message FakeClock
 FakeClock.elapsed FakeClock.monotonic FakeClock.time FakeClock.advance FakeClock.advance_to FakeClock.event
-ScriptError session_class ACCEPT EOF until room sends_fail text_frame binary_frame continuation_frame
-ping_frame pong_frame close_frame pytest_plugin.wsserver
+ScriptError session_class wsgi_session ACCEPT EOF until room sends_fail text_frame binary_frame
+continuation_frame ping_frame pong_frame close_frame pytest_plugin.wsserver
 '''
 
 
@@ -73,12 +80,13 @@ def find_names():
         names += ['response.{}.{}'.format(kind, name) for name in
                   'get get_list header_lines http_ver'.split()]
     names += ['response.Head.' + name for name in ('raw', 'headers', 'first_line', 'defect')]
+    names += ['response.Request.' + name for name in ('path', 'query', 'context')]
     names += ['response.Response.' + name for name in ('status_code', 'status', 'body')]
     names += ['aio.' + name for name in _AIO.split()]
     for where, words in (('websocket.WebSocket', _MEMBERS), ('events', _EVENTS), ('errors', _ERRORS),
                          ('group.Group', _GROUP), ('session.WebsocketSession', _SESSION),
                          ('status.Status', _STATUS), ('opcode.Opcode', _OPCODE), ('server', _SERVER),
-                         ('testing', _TESTING)):
+                         ('testing', _TESTING), ('wsgi', _WSGI)):
         names += [where + '.' + word for word in words.split()]
     return ['lomond.' + name for name in names]
 

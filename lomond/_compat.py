@@ -259,6 +259,15 @@ def native_octets(value):
     return value.encode('latin-1') if PY2 else value
 
 
+def unquote_octets(text):
+    """Undo percent-encoding; return native ``str`` whose characters are octets."""
+    if PY2:
+        from urllib import unquote
+        return unquote(native(text))
+    from urllib.parse import unquote_to_bytes
+    return unquote_to_bytes(text).decode('latin-1')
+
+
 if PY2:
     def _make_monotonic():
         # 2.7 has no monotonic clock: backward steps of the wall clock are ignored.  A
@@ -431,6 +440,18 @@ if PY2:
     def set_nonblocking(fd):
         """Let reading and writing a pipe never wait."""
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NONBLOCK)
+
+    def replace_descriptor(fd, by):
+        """Let a descriptor refer to what another one refers to."""
+        os.dup2(by, fd)
+        set_cloexec(fd)
+
+    def adopt_descriptor(fd, family):
+        """Make a socket object of a descriptor, which belongs to it from now on."""
+        copy = socket.fromfd(fd, family, socket.SOCK_STREAM)    # makes one more descriptor
+        os.close(fd)
+        set_cloexec(copy.fileno())
+        return copy if isinstance(copy, socket.socket) else socket.socket(_sock=copy)
 else:
     def set_cloexec(fd):
         """Do nothing: since 3.4, no descriptor that Python makes is inherited."""
@@ -438,6 +459,14 @@ else:
     def set_nonblocking(fd):
         """Let reading and writing a pipe never wait."""
         os.set_blocking(fd, False)
+
+    def replace_descriptor(fd, by):
+        """Let a descriptor refer to what another one refers to."""
+        os.dup2(by, fd, inheritable=False)
+
+    def adopt_descriptor(fd, family):
+        """Make a socket object of a descriptor, which belongs to it from now on."""
+        return socket.socket(family, socket.SOCK_STREAM, fileno=fd)
 
 
 def python_name():

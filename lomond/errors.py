@@ -38,6 +38,33 @@ class HandshakeError(WebSocketError):
     """The answer to the opening handshake is not one that RFC 6455, 4.1 allows."""
 
 
+class UpgradeRefused(HandshakeError):
+    """A request under WSGI was refused; see :func:`lomond.wsgi.upgrade`.
+
+    It is a WSGI application that answers so.
+
+    :param reason: why, in words
+    :param status: int
+    :param headers: list of pairs of native text, without those of one connection only
+    :param body: bytes
+    """
+
+    def __init__(self, reason, status, headers, body):
+        super(UpgradeRefused, self).__init__(reason)
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def __call__(self, environ, start_response):
+        from ._http11 import reason_phrase
+        start_response(str('{} {}').format(self.status, reason_phrase(self.status)), list(self.headers))
+        return [self.body]
+
+
+class UpgradeUnavailable(WebSocketError):
+    """The WSGI server does not let go of its socket; see :mod:`lomond.wsgi`."""
+
+
 class CompressionParameterError(HandshakeError):
     """The peer's parameters of permessage-deflate are not allowed by RFC 7692."""
 

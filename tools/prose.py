@@ -44,7 +44,7 @@ WORDINGS = (
      'write "is not a"'),
     (r'\bthere is none\b', 'say what is missing'),
     (r'\bfor ever\b', 'write "forever"'),
-    (r'\bbeside\b', 'write "next to", "in addition to" or "compared with"'),
+    (r'\bbeside\b(?! it with lomond)', 'write "next to", "in addition to" or "compared with"'),
     (r'\bin the midst\b', 'write "in the middle" or "while"'),
     (r'\bin vain\b', 'say what was not found or not reached'),
     (r'\bany more(?=[.,;:)]|$)', 'write "no longer"'),

@@ -227,6 +227,41 @@ class TlsStream(TlsBase, SocketStream):
         return super(self._ssl.SSLSocket, self.sock).shutdown
 
 
+class TakenTlsStream(TlsStream):
+    """TLS over an ``ssl.SSLSocket`` that was taken from somebody who still has it.
+
+    Methods of the object do nothing any longer; those of its class work.
+
+    :param sock: the object
+    :param give_back: called at the end, instead of closing it
+    """
+
+    def __init__(self, sock, give_back):
+        self._class = type(sock)
+        self._give_back = give_back
+        super(TakenTlsStream, self).__init__(sock)
+        self._class.setblocking(sock, False)
+
+    def handshake(self):
+        """Return None: it was done."""
+        return None
+
+    def _read(self, view):
+        return self._class.recv_into(self.sock, view)
+
+    def _write(self, data):
+        return self._class.send(self.sock, data)
+
+    def _find_write(self):
+        return self._write
+
+    def close(self):
+        """Let the other owner have what is left of the object."""
+        give_back, self._give_back = self._give_back, None
+        if give_back is not None:
+            give_back()
+
+
 class TlsInTlsStream(TlsBase):
     """TLS over another stream, through memory (``ssl.MemoryBIO``, which 2.7 lacks).
 

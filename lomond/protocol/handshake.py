@@ -285,6 +285,15 @@ def encode_refusal(status, reason=None):
     return encode_answer(*_refusal(status, reason or reason_phrase(status)))
 
 
+def make_refusal(status, reason=None):
+    """Make the parts of :func:`encode_refusal`.
+
+    :returns: status, headers as a list of pairs of bytes, body
+    """
+    status, headers, body = _refusal(status, reason or reason_phrase(status))
+    return status, complete_headers(status, headers, body), body
+
+
 class ServerHandshake(object):
     """Reads, checks and answers one request (RFC 6455, 4.2).
 

@@ -230,6 +230,11 @@ def take_over(websocket):
     websocket._owner = IN_GROUP
 
 
+def release(websocket):
+    """Let another thread, or a group, iterate a connection from now on."""
+    websocket._owner = None
+
+
 def drop(websocket):
     """Drop a connection, however far it is; from any thread."""
     websocket.state.core.disconnect()
@@ -282,7 +287,8 @@ def _call(websocket, handler):
             get_logger().debug('the client of %s has gone: %s', _peer(websocket), text_type(error))
             return Status.NORMAL
         websocket.close(Status.UNEXPECTED_CONDITION)
-        log_failure('the handler of a connection from %s has failed', _peer(websocket))
+        log_failure('the handler of a connection from %s has failed', _peer(websocket),
+                    stream=(websocket.environ or {}).get('wsgi.errors'))
         if not isinstance(error, Exception):
             raise
         return Status.UNEXPECTED_CONDITION

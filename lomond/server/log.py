@@ -21,20 +21,24 @@ def get_logger():
     return logging.getLogger(NAME)
 
 
-def log_failure(what, *args):
+def log_failure(what, *args, **kwargs):
     """Log the exception that is being handled, with its traceback, at ERROR.
 
     If logging is not configured, it goes to standard error.
 
     :param what: a format, for ``args``
+    :param stream: where it goes instead of standard error
     """
     import logging
     logger = get_logger()
-    if hasattr(logging, 'lastResort') or _has_handler(logger):
+    stream = kwargs.get('stream')
+    if _has_handler(logger) or (stream is None and hasattr(logging, 'lastResort')):
         logger.error(what, *args, exc_info=True)
-    elif sys.stderr is not None:        # 2.7 would only say that there is no handler
+        return
+    stream = sys.stderr if stream is None else stream
+    if stream is not None:              # 2.7 would only say that there is no handler
         import traceback
-        sys.stderr.write('{}\n{}'.format(native(what % args), traceback.format_exc()))
+        stream.write('{}\n{}'.format(native(what % args), traceback.format_exc()))
 
 
 def _has_handler(logger):

@@ -41,12 +41,13 @@ from .steps import (  # noqa: F401
     text_frame,
     until,
 )
+from .wsgi import wsgi_session  # noqa: F401
 
 # Native text: 2.7 takes nothing else.
 __all__ = [str(name) for name in (
     'Server', 'ServerConnection', 'ServerError', 'ReceiveTimeout',
     'echo', 'reject', 'redirect', 'silent', 'unresponsive', 'stall_reads', 'garbage', 'bad_frames',
     'drop_after', 'close_with', 'raw',
-    'ScriptedTransport', 'FakeClock', 'ScriptError', 'session_class',
+    'ScriptedTransport', 'FakeClock', 'ScriptError', 'session_class', 'wsgi_session',
     'ACCEPT', 'EOF', 'until', 'room', 'sends_fail',
     'text_frame', 'binary_frame', 'continuation_frame', 'ping_frame', 'pong_frame', 'close_frame')]

@@ -30,6 +30,7 @@ from .steps import (
     text_frame,
     until,
 )
+from .wsgi import wsgi_session
 
 __all__ = [
     "Server",
@@ -51,6 +52,7 @@ __all__ = [
     "FakeClock",
     "ScriptError",
     "session_class",
+    "wsgi_session",
     "ACCEPT",
     "EOF",
     "until",
