@@ -33,6 +33,8 @@ pytestmark = pytest.mark.ends
 
 EXAMPLES = os.path.join(CHECKOUT, 'examples')
 MOST_LINES = 59
+#: Examples that need more, since they are about more than one program.
+LONGER = {'sharded_feeds.py': 150}
 #: Seconds for one example.
 LIMIT = 40
 
@@ -87,10 +89,12 @@ def all_examples():
 def test_form(name):
     """Each is short, has a docstring that says how to run it, and is run by a test."""
     text = read('examples', name)
-    assert len(re.sub("(?s)= '''<!DOCTYPE.*?'''", '', text).splitlines()) <= MOST_LINES      # less its page
+    lines = re.sub("(?s)= '''<!DOCTYPE.*?'''", '', text).splitlines()        # less its page
+    assert len(lines) <= LONGER.get(name, MOST_LINES)
     assert re.match(r'""".+\n\n(.*\n)*?    .*(python \S*|\$ )?{}'.format(re.escape(name)), text)
     assert any("'{}'".format(name) in read('tests', *path) for path in (
-        ('project', 'test_examples.py'), ('real', 'test_real_examples.py')))
+        ('project', 'test_examples.py'), ('real', 'test_real_examples.py'),
+        ('real', 'test_sharded_feeds.py')))
 
 
 @python3
