@@ -15,9 +15,10 @@ from lomond.response import Response
 BAD_FRAMES = {CLIENT: b'\x83\x00', SERVER: b'\x83\x80abcd'}
 
 
-def open_driver(role, stream):
+def open_driver(role, stream, waiting=None):
     """Return the driver of a connection that is open."""
-    driver = Driver(Connection(role), stream, Deadlines(poll=1e6, ping_rate=None), StandingStill(), None)
+    deadlines = Deadlines(poll=1e6, ping_rate=None)
+    driver = Driver(Connection(role), stream, deadlines, waiting or StandingStill(), None)
     driver.lifecycle.before(Ready(Response(b'HTTP/1.1 101 x\r\n\r\n'), None, set()))
     return driver
 
@@ -38,3 +39,27 @@ def test_our_direction_ends_only_after_the_close_frame_of_a_failure(role):
     stream.is_blocked = False
     assert names_until_wait(live) == []
     assert stream.calls == ['send', 'shutdown_write']
+
+
+def test_how_often_the_clock_is_read_between_messages():
+    """After a slow handler at each one, then at twice as many each time, up to 16."""
+    class Clock(StandingStill):
+        now, readings = 100.0, 0
+
+        def monotonic(self):
+            self.readings += 1
+            return self.now
+
+    clock = Clock()
+    live = open_driver(CLIENT, Parts(b'\x81\x01x' * 110), clock).live()
+    while next(live).name != 'text':
+        pass
+    gaps, slow = [0], (30, 40)
+    for number in range(100):
+        before = clock.readings
+        clock.now += 0.01 if number in slow else 0
+        assert next(live).name == 'text'
+        gaps[-1] += 1
+        if clock.readings > before:
+            gaps.append(0)
+    assert gaps == [2, 2, 4, 8, 16, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 16, 16, 4]
