@@ -18,7 +18,7 @@ from support.paths import find_test
 
 Guard = collections.namedtuple('Guard', 'topic name file old new tests')
 
-TOPICS = ('close', 'limits', 'locks', 'masks', 'requests', 'secrets', 'time', 'tls')
+TOPICS = ('close', 'limits', 'locks', 'masks', 'requests', 'secrets', 'servers', 'time', 'tls')
 GUARDS = []
 
 
@@ -311,6 +311,46 @@ G('time', 'what waits in the queue has send_timeout, too', 'driver/lifecycle.py'
 G('time', 'nothing is written after a failed send', 'driver/writer.py',
   'if self.error is not None or self._closing:\n                    self._refuse()', 'pass',
   'writer::dead_wire_is_left_alone')
+
+# -- Servers -------------------------------------------------------------------------
+
+G('servers', 'connections are limited', 'server/reception.py',
+  'most is None or len(self.running) < most', 'True',
+  'security::full', 'security::full_with_tls')
+G('servers', 'so are those who were turned away', 'server/listener.py',
+  'len(self._leaving) < MOST_LEAVING', 'True',
+  'listener::most_that_leave')
+G('servers', 'they do not stay', 'server/listener.py',
+  'sock, now + LEAVE_TIME', 'sock, now + 1e9',
+  'listener::turned_away_and_stays')
+G('servers', 'without descriptors there is a pause', 'server/listener.py',
+  'self._paused_until[which] = now + PAUSE', 'pass',
+  'listener::shortage')
+G('servers', 'the default listens on loopback only', 'server/server.py',
+  "handler=None, host='localhost'", 'handler=None, host=None',
+  'security::bound_addresses')
+G('servers', 'messages have a limit by default', 'server/options.py',
+  'max_message_size=1024 * 1024', 'max_message_size=None',
+  'security::memory_of_a_message')
+G('servers', 'origins are checked by default', 'server/options.py',
+  'origins=self.origins', "origins='*'",
+  'security::foreign_origin', 'security::two_origins')
+G('servers', 'only the paths of the dict are accepted', 'server/options.py',
+  'paths=self.handler if isinstance(self.handler, dict) else None', 'paths=None',
+  'security::paths', 'server::handlers_by_path')
+G('servers', 'what has failed is not told', 'server/connection.py',
+  'websocket.close(Status.UNEXPECTED_CONDITION)',
+  'websocket.close(Status.UNEXPECTED_CONDITION, text_type(error))',
+  'security::nothing_leaks')
+G('servers', 'one thread iterates', 'server/connection.py',
+  'elif self._owner != me:', 'elif False:',
+  'server_websocket::one_thread_iterates')
+G('servers', 'a handler that hangs is dropped', 'server/running.py',
+  'connection.drop(place.websocket)', 'pass',
+  'server::stop_drops_what_is_left')
+G('servers', 'who does not keep up is dropped', 'server/broadcast.py',
+  'session.queued > limit', 'False',
+  'broadcast::slow_reader')
 
 # -- TLS ---------------------------------------------------------------------------
 
