@@ -33,10 +33,11 @@ import weakref
 from itertools import islice
 
 from . import errors, events
-from ._compat import get_ident, monotonic, new_thread, without_frames
+from ._compat import get_ident, monotonic, new_thread, text_type, without_frames
 from .client import options
 from .client.attempt import ALREADY_RUNNING
 from .client.backoff import MESSAGES, Retries, some_number
+from .driver.outgoing_stream import OutgoingStream, PushedStream
 from .driver.rules import MANY_CONNECTIONS
 from .network import dialer  # noqa: F401 - now, or it would hold up the loop later
 from .network.poller import READ, WRITE, Waiting
@@ -124,7 +125,10 @@ class _Done(_Awaitable):
 
 
 class _Sent(_Awaitable):
-    """The await of bytes that the operating system has not taken yet."""
+    """The await of bytes that the operating system has not taken yet.
+
+    :param mark: what :meth:`_Session.has_written` takes
+    """
 
     __slots__ = ('_session', '_mark')
 
@@ -539,7 +543,7 @@ class _Session(WebsocketSession):
             self._watch(dict(waits))
         self._set_timer(when if self.is_held else self.next_deadline())
         if self._again:
-            self._look_soon()
+            self.look_soon()
 
     def _watch(self, wanted):
         watched = self._watched
@@ -575,9 +579,10 @@ class _Session(WebsocketSession):
             self._timer_at = when
             self._timer = self.loop.call_later(delay, self._on_timer)
         else:
-            self._look_soon()
+            self.look_soon()
 
-    def _look_soon(self):
+    def look_soon(self):
+        """Look again when the loop is free."""
         self._again = False
         if self._turn is None and not self.loop.is_closed():
             self._turn = self.loop.call_soon(self._on_turn)
@@ -605,18 +610,20 @@ class _Session(WebsocketSession):
     def begin_send(self):
         """Note that the loop's thread sends, so that it need not be woken.
 
+        :returns: True if the wire is dead
         :raises RuntimeError: in another thread
         """
         if get_ident() != self._ident:
             raise RuntimeError('an AsyncWebSocket sends in the thread of its loop; in other threads, use '
                                'loop.call_soon_threadsafe')
         self._nested += 1
+        return self._driver is not None and self._driver.writer.error is not None
 
     def end_send(self):
         """Note that it has sent."""
         self._nested -= 1
         if self._again and not self._nested:
-            self._look_soon()
+            self.look_soon()
 
     # -- the end
 
@@ -662,21 +669,36 @@ class _Session(WebsocketSession):
     def has_written(self, mark):
         """Return True if what was sent before is with the operating system.
 
-        :param mark: ``(bytes, is_message)`` of :meth:`mark`
+        :param mark: ``(bytes, is_message)`` of :meth:`mark`, or a stream
         :raises TransportFail: (or SendTimeout) if it never will be
+        :raises Exception: what the iterable of the stream has raised
         """
-        driver = self._driver
-        if driver is None:
-            raise errors.TransportFail(_CLOSED)
-        count, is_message = mark
-        written, writer = self.message_totals()[1], driver.writer
-        if written > count or is_message and written == count:
+        is_message = False
+        if type(mark) is tuple:
+            count, is_message = mark
+            written = self.message_totals()[1]
+            if written > count or is_message and written == count:
+                return True
+        elif getattr(mark, 'error', None) is not None:
+            self.error = None           # it does not come out of the iteration, too
+            raise mark.error
+        elif mark.is_over and mark.is_begun and mark.is_done:
             return True
-        if writer.error is not None:
-            raise writer._dead()
-        if self._life is None:
+        self.check_wire()
+        return type(mark) is tuple and not is_message and not self._driver.writer.wants_write()
+
+    def check_wire(self):
+        """Raise TransportFail (or SendTimeout) if nothing more can go out."""
+        error = None if self._driver is None else self._driver.writer.error
+        if error is not None:
+            raise type(error)(text_type(error))
+        if self._driver is None or self._life is None:
             raise errors.TransportFail(_CLOSED)
-        return not is_message and not writer.wants_write()
+
+    def is_written(self, mark):
+        """Return True if it is known at once that all is written; never raises."""
+        queued, written = self.message_totals()
+        return written == queued and (mark[1] or not self._driver.writer.wants_write())
 
     def wait_for(self, mark):
         """Return a future that is done once ``has_written(mark)`` has an answer."""
@@ -694,7 +716,7 @@ class _Session(WebsocketSession):
                     future.set_result(None)
                 else:
                     left.append((mark, future))
-            except errors.WebSocketError as error:
+            except Exception as error:
                 future.set_exception(error)
         self._senders = tuple(left)
 
@@ -1040,22 +1062,186 @@ class AsyncWebSocket(WebSocket):
         """
         return self._sent(WebSocket.send_pong, Opcode.PONG, data)
 
+    def send_stream(self, parts, compress=True):
+        """Send one message in parts, as :meth:`.WebSocket.send_stream` does.
+
+        The loop takes the parts of an iterable, or of a binary file, as the server
+        takes them; canceling the await changes nothing about that.  Those of an async
+        iterable are taken by the await: canceling it leaves a message that cannot be
+        finished, and the connection fails with 1011.
+
+        :param parts: an iterable, or async iterable, of bytes, bytearrays and
+            memoryviews, or of text; or a binary file
+        :param compress: as for :meth:`send_text`
+        :returns: an awaitable, which also raises what the iterable raises
+        :raises TypeError: if ``parts`` is something else; for an iterable, also if the
+            first part is
+        :raises WebSocketError: if another message in parts is being sent
+        """
+        session = self.state.session
+        if session is None or session.loop is None:
+            WebSocket.send_stream(self, parts, compress)        # raises
+            return _DONE
+        is_async = hasattr(parts, '__aiter__')
+        stream = _PushedStream(parts, compress) if is_async else _Stream(parts, compress)
+        stream.session = session
+        if self.state.observer is not None:
+            stream.on_end = self._note_stream
+        session.begin_send()
+        try:
+            if not is_async:
+                session.send_stream(stream)
+                return _Sent(session, stream)
+            self.state.core.check_send()
+            return _push(stream)
+        finally:
+            session.end_send()
+
     def _sent(self, send, opcode, *args):
         """Send, and return what is to be awaited."""
         session = self.state.session
         if session is None or session.loop is None:
             send(self, *args)                   # raises
             return _DONE
-        session.begin_send()
+        is_dead = session.begin_send()
         try:
             send(self, *args)
         finally:
             session.end_send()
+        if is_dead:                             # nothing was sent: the await will say so
+            return _Sent(session, (float('inf'), True))
         mark = session.mark(opcode)
-        return _DONE if session.has_written(mark) else _Sent(session, mark)
+        return _DONE if session.is_written(mark) else _Sent(session, mark)
 
 
 _DONE = _Done()
+
+
+# -- messages in parts
+
+class _Stream(OutgoingStream):
+    """A message whose parts the loop takes from an iterable.
+
+    What that raises ends the connection with 1011, and comes out of the await; if
+    nobody awaits, it comes out of the iteration.
+    """
+
+    __slots__ = ('session', 'error')
+
+    def __init__(self, parts, compress):
+        self.session = self.error = None
+        super(_Stream, self).__init__(parts, compress)
+
+    def advance(self, most=None):
+        """Take the next part."""
+        if most is not None:            # the first one: for the caller
+            super(_Stream, self).advance(most)
+            return
+        try:
+            super(_Stream, self).advance()
+        except Exception as error:
+            self.error = self.session.error = error
+            self.is_begun = True
+            self.session.fail_stream()
+
+    def finish(self):
+        """Note that nothing more will be sent."""
+        super(_Stream, self).finish()
+        self.session.look_soon()
+
+
+class _PushedStream(PushedStream):
+    """A message whose parts an await takes from an async iterable."""
+
+    __slots__ = ('session', '_parts_of', '_wanted', '_takes')
+
+    def __init__(self, parts, compress):
+        super(_PushedStream, self).__init__(compress, self._want)
+        self.session = None
+        self._parts_of = parts.__aiter__()
+        self._wanted = None             # the future of an await until more is wanted
+        self._takes = False             # it waits for a part
+
+    def _want(self):
+        wanted = self._wanted
+        if wanted is not None and not wanted.done() and not self.session.loop.is_closed():
+            wanted.set_result(None)
+
+    def finish(self):
+        """Note that nothing more will be sent."""
+        super(_PushedStream, self).finish()
+        self._want()
+        self.session.look_soon()
+
+    def start(self):
+        """Begin the message.
+
+        :returns: like the next two, what to drive next: an iterator of futures
+        """
+        session = self.session
+        session.begin_send()
+        try:
+            session.send_stream(self)
+        finally:
+            session.end_send()
+        return self._take_next()
+
+    def _take_next(self):
+        self._takes = True
+        part = self._parts_of.__anext__()
+        return part if inspect.isgenerator(part) else part.__await__()
+
+    def go_on(self, result):
+        """Go on with the result of what was driven."""
+        if not self._takes:             # it waited
+            return None if self.is_over and self.session.has_written(self) else self._take_next()
+        self._takes = False
+        self.push(result)
+        return self._sleep()
+
+    def finish_up(self):
+        """Go on after the last part."""
+        self.end()
+        self._takes = False
+        self.session.look_soon()
+        return None if self.session.has_written(self) else self.session.wait_for(self).__await__()
+
+    def _sleep(self):
+        self._wanted = self.session.loop.create_future()
+        if self.is_over:
+            self._want()
+        self.session.look_soon()
+        return self._wanted.__await__()
+
+    def leave(self):
+        """Give it up unless it is finished."""
+        if not self.is_over and not self._pushed[-1:] == [None] and not self.is_done:
+            self.session.fail_stream()
+
+
+def _drive(stream):
+    step, failure = None, None
+    try:
+        step = stream.start()
+        while step is not None:
+            try:
+                waited = next(step) if failure is None else step.throw(failure)
+            except StopIteration as stop:
+                step, failure = stream.go_on(stop.value), None
+                continue
+            except StopAsyncIteration:
+                step, failure = stream.finish_up(), None
+                continue
+            failure = None
+            try:
+                yield waited
+            except BaseException as error:
+                failure = error
+    finally:
+        stream.leave()
+
+
+_push = _coroutine(_drive, 'AsyncWebSocket.send_stream')
 
 
 def apersist(websocket, poll=None, min_wait=5, max_wait=30, ping_rate=30.0, ping_timeout=None,

@@ -194,6 +194,8 @@ class Driver(object):
         :returns: when to do so again at the latest (monotonic); None if nothing waits
         """
         writer, deadlines = self.writer, self._deadlines
+        if self.upload is not None and self._feed():
+            return self.clock()
         if not writer.wants_write():
             return None
         writer.try_flush()

@@ -7,6 +7,7 @@
 import asyncio
 import functools
 import gc
+import io
 import os
 import pickle
 import random
@@ -513,4 +514,198 @@ def test_leaving_a_pause(way):
                 del events
 
     with lenient_server(bye) as server:
+        run(main())
+
+
+# --- sending ---
+
+BIG = b'x' * (12 * 1024 * 1024)
+
+
+def takes_nothing(peer):
+    peer.accept()
+    peer.server.stopping.wait(8)
+
+
+def takes_later(go):
+    """Return a script that reads it all, once ``go`` is set."""
+    def script(peer):
+        peer.accept()
+        assert go.wait(8) and peer.read_until(BINARY) == BIG
+        peer.answer_close()
+    return script
+
+
+@pytest.mark.parametrize('sleeps', [False, True])
+def test_a_stalled_server(sleeps, run_on):
+    """SendTimeout in the task that awaits, Disconnected in the loop."""
+    def script(peer):
+        peer.accept()
+        if sleeps:              # so much that the iterator stops, which nobody asks
+            peer.send(frame(TEXT, b'x') * 20)
+        peer.server.stopping.wait(8)
+
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect(send_timeout=0.3, ping_rate=0)
+            await take(events, 'ready')
+            began = time.time()
+            with pytest.raises(errors.SendTimeout) as caught:
+                await websocket.send_binary(BIG)
+            assert str(caught.value) == 'socket fail; the peer took nothing for 0.3s (send_timeout)'
+            assert time.time() - began < 3
+            with pytest.raises(errors.SendTimeout):
+                await websocket.send_text('more')
+            server.stopping.set()
+            return [event async for event in events][-1]
+
+    with lenient_server(script) as server:
+        last = run_on(main())
+    assert last.name == 'disconnected' and 'took nothing for 0.3s' in last.reason
+
+
+def test_a_canceled_send_goes_out_whole(run_on):
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect()
+            await take(events, 'ready')
+            data = bytearray(BIG)
+            task = asyncio.ensure_future(websocket.send_binary(data))
+            data[:] = bytes(len(data))          # which is ours again
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert 0 < websocket.queued <= len(BIG)
+            go.set()
+            assert (await take(events, 'drained')).name == 'drained' and websocket.queued == 0
+            websocket.close()
+            await collect(events)
+
+    go = threading.Event()
+    with Server(takes_later(go)) as server:
+        run_on(main())
+
+
+def test_the_await_returns_when_all_is_out(run_on):
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect(max_queued=len(BIG))
+            await take(events, 'ready')
+            sent = websocket.send_binary(BIG)
+            with pytest.raises(errors.QueueFull):
+                websocket.send_binary(BIG)
+            ping = websocket.send_ping(b'behind it')
+            assert websocket.queued
+            go.set()
+            await asyncio.gather(sent, ping)
+            assert not websocket.queued
+            websocket.close()
+            await collect(events)
+
+    go = threading.Event()
+    with Server(takes_later(go)) as server:
+        run_on(main())
+
+
+def test_a_send_that_the_end_cuts_off():
+    async def main():
+        async with client(server) as websocket:
+            await take(websocket.connect(), 'ready')
+            sent = asyncio.ensure_future(websocket.send_binary(BIG))
+            await asyncio.sleep(0.02)
+            websocket.force_disconnect()
+            with pytest.raises(errors.TransportFail, match='closed during a send'):
+                await sent
+            server.stopping.set()
+
+    with lenient_server(takes_nothing) as server:
+        run(main())
+
+
+async def slowly(parts):
+    for part in parts:
+        await asyncio.sleep(0)
+        yield part
+
+
+PARTS = [b'x' * 100000] * 40
+
+
+@pytest.mark.parametrize('make', [iter, slowly, lambda parts: io.BytesIO(b''.join(parts))])
+def test_messages_in_parts(make, run_on):
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect()
+            await take(events, 'ready')
+            task = asyncio.ensure_future(websocket.send_stream(make(PARTS)))
+            await asyncio.sleep(0)
+            await websocket.send_text('behind it')
+            await task
+            return (await take(events, 'binary')).data, (await take(events, 'text')).text
+
+    with lenient_server(glue) as server:
+        assert run_on(main()) == (b''.join(PARTS), 'behind it')
+
+
+def glue(peer):
+    """Echoes messages, the fragments of each in one frame, and fills the queue of events."""
+    peer.accept()
+    first, parts = None, []
+    while True:
+        fin, _, opcode, _, payload = peer.next_frame()
+        if opcode in (BINARY, TEXT, 0):
+            first = opcode or first
+            parts.append(payload)
+            if fin:
+                peer.send(frame(first, b''.join(parts)))
+                del parts[:]
+            else:
+                peer.send(frame(PING, b'%d' % len(parts)))
+
+
+@pytest.mark.parametrize('fails', ['raises', 'async raises', 'mixes', 'canceled'])
+def test_messages_that_cannot_be_finished(fails):
+    def broken():
+        yield b'one'
+        yield {'mixes': 'text'}.get(fails, b'two')
+        raise KeyError('mine')
+
+    async def hangs():
+        yield b'one'
+        await asyncio.sleep({'canceled': 60}.get(fails, 0))
+        raise KeyError('mine')
+
+    async def main():
+        async with client(server) as websocket:
+            events = websocket.connect()
+            await take(events, 'ready')
+            parts = broken() if fails in ('raises', 'mixes') else hangs()
+            sent = asyncio.ensure_future(websocket.send_stream(parts))
+            await asyncio.sleep(0.05)
+            if fails == 'canceled':
+                sent.cancel()
+            with pytest.raises({'mixes': TypeError, 'canceled': asyncio.CancelledError}.get(fails, KeyError)):
+                await sent
+            return [event async for event in events][-1].reason
+
+    def script(peer):
+        peer.accept()
+        peer.read_close(1011)
+        peer.close_code(1011)
+
+    with lenient_server(script) as server:
+        assert 'in parts cannot be finished' in run(main())
+
+
+def test_what_the_parts_raise_is_not_lost():
+    """Nobody awaits the message: it comes out of the iteration."""
+    async def main():
+        async with client(server) as websocket:
+            with pytest.raises(ZeroDivisionError):
+                async for event in websocket:
+                    if event.name == 'ready':
+                        websocket.send_stream(b'%d' % (1 // number) for number in (1, 0))
+
+    with lenient_server(echo) as server:
         run(main())
