@@ -27,6 +27,7 @@ except ImportError:
 
 import collections
 import inspect
+import sys
 import time
 import types
 import weakref
@@ -51,7 +52,7 @@ AHEAD = 16
 #: ``max_queued`` of ``connect()``, in bytes.
 MAX_QUEUED = 16 * 1024 * 1024
 #: Timers go off early by less than this (seconds).
-SOON = 0.01
+_SOON = 0.01
 #: After these nothing is made before their handler, and those of earlier events, are
 #: through: what they send goes out before the close frame that ends the connection.
 _STOPS = frozenset((events.Closing, events.ProtocolError))
@@ -507,7 +508,7 @@ class _Session(WebsocketSession):
             if event.name != 'poll' or not queue or queue[-1].name != 'poll':       # one tells as much
                 queue.append(event)
 
-    def _flush(self):
+    def _flush_held(self):
         """Write what is queued, while no events are made.
 
         :returns: when to do so again at the latest, or None
@@ -525,11 +526,11 @@ class _Session(WebsocketSession):
     def _attend(self):
         """Tell those who wait, and watch what there is to wait for."""
         box = self._box
-        if self._leaves and self._life is not None:
+        if self._leaves and not self._nested and self._life is not None:
             self._clean_up()
         when = None
         if self.is_held and self._life is not None:
-            when = self._flush()
+            when = self._flush_held()
         if self._senders:
             self._tell_senders()
         if self._life is None or box.queue:
@@ -602,8 +603,9 @@ class _Session(WebsocketSession):
             return
         try:
             self.loop.call_soon_threadsafe(self._go_on)
-        except RuntimeError:            # the loop is closed
-            pass
+        except RuntimeError:            # the loop is closed: it will not look
+            if not self._leaves:
+                self.leave()
 
     # -- sending
 
@@ -629,9 +631,8 @@ class _Session(WebsocketSession):
 
     def leave(self):
         """Leave the connection as leaving a loop does; in the loop's thread."""
-        if self._nested:
-            self._leaves = True
-        elif self._life is not None:
+        self._leaves = True             # first: what follows may wake the loop
+        if not self._nested and self._life is not None:
             self._clean_up()
             self._attend()
 
@@ -732,6 +733,9 @@ class AsyncEvents(object):
     Nothing happens before the first event is awaited.  One task iterates, in the thread
     of the loop: a second one that waits for an event gets RuntimeError.  Canceling an
     await loses no event, and the connection goes on.
+
+    :param AsyncWebSocket websocket: whose connection it is
+    :param session: what drives it; None if another connection runs
     """
 
     def __init__(self, websocket, session=None):
@@ -808,9 +812,16 @@ class AsyncEvents(object):
         if self._session is None:
             self._box.is_closed = True
             raise errors.WebSocketError(ALREADY_RUNNING)
+        self._tell_loop()
         self._session.begin(self._box)
         if not self._box.queue:
             self._go_on()
+
+    def _tell_loop(self):
+        """Let ``shutdown_asyncgens()`` of the loop close this, as if it were one."""
+        first_iteration = sys.get_asyncgen_hooks().firstiter
+        if first_iteration is not None:
+            first_iteration(self)
 
     def _go_on(self):
         """Raise what the connection ended with; it is over."""
@@ -844,6 +855,7 @@ class _PersistentEvents(AsyncEvents):
             timer.cancel()
 
     def _begin(self):
+        self._tell_loop()
         self._delay = self._until = None
         connection = self._websocket.connect(**self._settings)
         self._session = connection._session
@@ -891,7 +903,7 @@ class _PersistentEvents(AsyncEvents):
         if self._until is None:
             self._until = loop.time() + self._delay
         left = self._until - loop.time()
-        if left > SOON:
+        if left > _SOON:
             self._timer = loop.call_later(left, self._box.wake)
         else:
             self._begin()

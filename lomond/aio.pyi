@@ -1,19 +1,20 @@
 # Types of lomond.aio.
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterable, Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 from typing_extensions import Self
 
 from .events import AnyEvent, _Ending
-from .websocket import WebSocket
+from .websocket import WebSocket, _Parts
 
 AHEAD: Final[int]
 MAX_QUEUED: Final[int]
 
 class AsyncEvents:
+    def __init__(self, websocket: AsyncWebSocket, session: Any = None) -> None: ...
     def __aiter__(self) -> Self: ...
-    def __anext__(self) -> Coroutine[Any, Any, AnyEvent]: ...
+    async def __anext__(self) -> AnyEvent: ...
     def aclose(self) -> Coroutine[Any, Any, None]: ...
 
 # A WebSocket, of which the awaitable and the refused methods differ.
@@ -41,6 +42,11 @@ class AsyncWebSocket(WebSocket):
         self, data: bytes | bytearray | memoryview, compress: bool = True
     ) -> Coroutine[Any, Any, None]: ...
     def send_json(self, _obj: Any = ..., **kwargs: Any) -> Coroutine[Any, Any, None]: ...  # type: ignore[override]
+    def send_stream(  # type: ignore[override]
+        self,
+        parts: _Parts | AsyncIterable[bytes | bytearray | memoryview] | AsyncIterable[str],
+        compress: bool = True,
+    ) -> Coroutine[Any, Any, None]: ...
     def send_ping(self, data: bytes = b"") -> Coroutine[Any, Any, None]: ...  # type: ignore[override]
     def send_pong(self, data: bytes) -> Coroutine[Any, Any, None]: ...  # type: ignore[override]
 

@@ -360,7 +360,6 @@ def test_another_loop_is_refused():
         other.run_until_complete(go_on())
         other.close()
         loop.close()
-        del websocket, events
 
 
 @pytest.mark.parametrize('use, sentence', [
@@ -426,20 +425,31 @@ def test_leaving_says_goodbye(leave, run_on):
         run_on(leave(client(server)))
 
 
-def test_a_closed_loop_keeps_nothing():
+@pytest.mark.parametrize('how', ['shutdown', 'drop', 'close', 'force_disconnect'])
+def test_a_closed_loop_keeps_nothing(how):
     """Also if nobody has left the connection."""
     async def main():
-        await take(websocket.connect(), 'ready')
+        events = websocket.connect()
+        await take(events, 'ready')
+        return events
+
+    def script(peer):
+        peer.accept()
+        peer.read_end()
 
     before = open_descriptors()
-    with lenient_server(echo) as server:
+    with Server(script) as server:
         websocket = client(server)
         loop = asyncio.SelectorEventLoop()
-        loop.run_until_complete(main())
+        events = loop.run_until_complete(main())
+        if how == 'shutdown':               # by asyncio.run()
+            loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
-        del websocket
+        if how == 'drop':
+            del websocket, events
+        elif how != 'shutdown':
+            getattr(websocket, how)()
         server.join()
-    gc.collect()
     assert open_descriptors() <= before
 
 
