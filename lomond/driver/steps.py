@@ -18,6 +18,7 @@ from .._compat import monotonic
 from ..network.poller import Waiting
 from ..opcode import Opcode
 from .rules import ONE_CONNECTION
+from .writer import Behind
 
 _NOT_EXHAUSTED = 'process() was called before the iterator of the call before was exhausted'
 
@@ -153,7 +154,10 @@ class Steps(object):
         if driver is None:
             self._core.check_send()
             raise errors.WebSocketUnavailable('nothing can be sent without a connection')
-        driver.writer.send(opcode, payload, compress)
+        try:
+            driver.writer.send(opcode, payload, compress)
+        except Behind:
+            driver.writer.send_behind(opcode, payload, compress)
         if opcode == Opcode.PING and self._deadlines.ping_timeout is not None:
             self.wake()                     # the loop has a new deadline
 

@@ -32,7 +32,7 @@ is limited by ``max_queued``.
 
 Messages in parts.  Between two of its parts the lock is free, so control frames pass.
 Messages must not (RFC 6455, 5.4): the queue holds them back while one is open, other
-threads that send stand back until it is over (``_Behind``), and the loop's own messages
+threads that send stand back until it is over (``Behind``), and the loop's own messages
 are queued.  The driver feeds the one of the loop's thread (``put_part``); another
 thread sends its own (``send_stream``).  The program's iterable never runs under the
 lock.
@@ -63,6 +63,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 import errno
 import sys
+import time
 from types import GeneratorType
 
 from .. import errors
@@ -87,7 +88,7 @@ _CUT = 'a message that is sent in parts cannot be finished'
 BURST = 1024 * 1024
 
 
-class _Behind(errors.WebSocketError):
+class Behind(errors.WebSocketError):
     """Another message is being sent in parts; this one has to wait for its end."""
 
 
@@ -271,15 +272,13 @@ class Writer(object):
 
     # -- senders, which may wait
 
-    def send(self, opcode, payload, compress=False, is_late=False):
+    def send(self, opcode, payload, compress=False):
         """Check, compress, encode and write one message or control frame.
 
         :raises WebSocketUnavailable: and subclasses, when the state forbids it
         :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
-
-        Behind a message in parts, a message of the loop's thread is queued, and others
-        wait; with ``is_late``, they raise ``_Behind`` instead.
+        :raises Behind: a message in parts is before it: see :meth:`send_behind`
         """
         # The call into the system aside, the cost of a small message is our own calls
         # (60 ns each), so this method looks at fields instead of asking its neighbors.
@@ -288,24 +287,24 @@ class Writer(object):
             raise errors.WebSocketError(_NESTED)
         hold = [get_ident()]
         is_half_written = False         # or half compressed: an interrupt now kills the wire
-        is_mine = is_over = is_behind = False
+        is_mine = is_over = False
         try:
             try:
                 if self._row or taken.setdefault(0, hold) is not hold:
                     if self.streams and self._is_behind(opcode, payload):
-                        raise _Behind()
+                        raise Behind()
                     self._wait_for_lock(hold)
                 is_mine = True
                 if self.error is not None or self._closing:
                     self._refuse()
                 if self.streams and self._is_behind(opcode, payload):
-                    raise _Behind()
+                    raise Behind()
                 if pending or self.tail or self.chunks is not None:
                     is_half_written = True
                     self._drain_all()
                     is_half_written = False
                     if self.streams and self._is_behind(opcode, payload):
-                        raise _Behind()
+                        raise Behind()
                 if core.inputs != OPENED:
                     core.check_send()
                 if opcode <= Opcode.BINARY:
@@ -334,12 +333,9 @@ class Writer(object):
                     is_noted = count == len(data) and self.on_sent is None
                     if not is_noted and self._note(count, data) != len(data):
                         self._write_rest()
-                if pending or opcode == PARTS:
+                if pending:
                     self._drain()
                 is_half_written = False
-            except _Behind:
-                is_half_written = False
-                is_behind = True
             except errors.WebSocketError:
                 is_half_written = False     # refused before the first byte, or broken already
                 raise
@@ -362,10 +358,6 @@ class Writer(object):
                     self._break_off()
                 self._lock.release(hold)
                 self._after_send()
-        if is_behind:
-            if is_late:
-                raise _Behind()
-            self._send_behind(opcode, payload, compress)
 
     def _after_send(self):
         """Do what others wait for, now that the lock is free."""
@@ -564,14 +556,29 @@ class Writer(object):
         :raises Exception: whatever its iterable raises, and what :meth:`send` raises
         """
         try:
-            while not stream.is_done:
-                stream.advance()
-                self.send(PARTS, stream)
-            if stream.on_end is not None:
-                stream.on_end(stream)
+            self._send_parts(stream)
         finally:
             if not stream.is_over:
                 self.cut(stream)
+        if stream.on_end is not None:
+            stream.on_end(stream)
+
+    def _send_parts(self, stream):
+        while not stream.is_done:
+            stream.advance()
+            self._send_part(stream)
+        while not stream.is_over:           # a drain ends it
+            self.try_flush()
+            if not stream.is_over:
+                if self._closing or self.error is not None:
+                    self._refuse()
+                time.sleep(0.001)           # another thread is writing
+
+    def _send_part(self, stream):
+        try:
+            self.send(PARTS, stream)
+        except Behind:
+            self.send_behind(PARTS, stream, False)
 
     def cut(self, stream):
         """Give up a message in parts; if it has begun, it cannot be finished.
@@ -604,29 +611,28 @@ class Writer(object):
 
         :returns: False if another thread is writing: then the loop is woken
         """
-        hold, is_over, core = [get_ident()], False, self._core
+        # No return amid it: an interrupt at one would skip what follows (3.13).
+        hold, is_over, core, is_put = [get_ident()], False, self._core, False
         try:
             try:
                 self._loop_waits = not self._lock.try_take(hold)
-                if self._loop_waits or self.error is not None or self._closing:
-                    return False
-                if self._drain() and core.send_queue.stream is stream and core.state.may_send:
+                if not self._loop_waits and self.error is None and not self._closing and (
+                        self._drain() and core.send_queue.stream is stream and core.state.may_send):
                     self._is_torn = True
                     encoded = stream.encode(core)
                     self.chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
                     self._is_torn = False
                     self._drain()
-                    return True
-                return False
+                    is_put = True
             except OS_ERRORS as error:
                 self._break(error)
-                return False
             finally:
                 self._release(hold)
                 is_over = True
         finally:
             if not is_over:             # an interrupt has cut it off
                 self._release(hold)
+        return is_put
 
     def _begin_part(self, stream):
         """Encode the next part of a message of another thread than the loop's."""
@@ -660,7 +666,7 @@ class Writer(object):
             return self._core.send_queue.stream is not payload and bool(self.streams)
         return opcode <= Opcode.BINARY and not all(stream.is_over for stream in self.streams)
 
-    def _send_behind(self, opcode, payload, compress):
+    def send_behind(self, opcode, payload, compress):
         """Send once the message in parts is over; in the loop's thread, queue it."""
         if self._loop.is_loop_thread():
             self._queue_message(opcode, payload, compress)
@@ -677,8 +683,8 @@ class Writer(object):
                         pause(0.001)
                     del waits_for[:]
                 try:
-                    return self.send(opcode, payload, compress, True)
-                except _Behind:
+                    return self.send(opcode, payload, compress)
+                except Behind:
                     pass
         finally:
             for stream in waits_for:
@@ -869,7 +875,7 @@ class Writer(object):
 class QueuingWriter(Writer):
     """The writer of a loop of many connections: a send of its thread never waits."""
 
-    def send(self, opcode, payload, compress=False, is_late=False):
+    def send(self, opcode, payload, compress=False):
         """Send, like :meth:`Writer.send`; in the loop's thread, queue what does not go.
 
         A broken wire raises nothing there: the loop will say so.
@@ -877,7 +883,7 @@ class QueuingWriter(Writer):
         :raises QueueFull: more than ``max_queued`` bytes would wait
         """
         if not self._loop.is_loop_thread():
-            super(QueuingWriter, self).send(opcode, payload, compress, is_late)
+            super(QueuingWriter, self).send(opcode, payload, compress)
             return
         self._core.check_send()
         if self.error is None and not self._closing and not self._send_at_once(
@@ -891,27 +897,29 @@ class QueuingWriter(Writer):
         """
         if self._is_entered is not None and self._is_entered():
             return False
-        core, is_half_written, is_over = self._core, False, False
+        core, is_half_written, is_over, is_mine = self._core, False, False, False
         hold = [get_ident()]
+        # No return amid it: an interrupt at one would skip what follows (3.13).
         try:
             try:
-                if self._taken or not self._lock.try_take(hold):
-                    return False        # its holder writes what is queued
-                if (self._pending or self.tail or self.chunks is not None) and not self._drain():
-                    return False
-                if self.streams and self._is_behind(opcode, payload):
-                    return False
-                is_half_written = True
-                if opcode <= Opcode.BINARY:
-                    data = core.encode(opcode, payload, compress)
+                # Otherwise its holder writes what is queued.
+                is_mine = not self._taken and self._lock.try_take(hold)
+                if is_mine and (self._pending or self.tail or self.chunks is not None):
+                    is_mine = self._drain()
+                if is_mine and not (self.streams and self._is_behind(opcode, payload)):
+                    is_half_written = True
+                    if opcode <= Opcode.BINARY:
+                        data = core.encode(opcode, payload, compress)
+                    else:
+                        data = core.encode_control(opcode, payload)
+                        if opcode == Opcode.PING:
+                            core.pings.sent(to_bytes(payload), self._loop.clock())
+                    self._write_or_keep(data, payload)
+                    if self._pending:
+                        self._drain()
+                    is_half_written = False
                 else:
-                    data = core.encode_control(opcode, payload)
-                    if opcode == Opcode.PING:
-                        core.pings.sent(to_bytes(payload), self._loop.clock())
-                self._write_or_keep(data, payload)
-                if self._pending:
-                    self._drain()
-                is_half_written = False
+                    is_mine = False
             except errors.WebSocketError:
                 is_half_written = False         # refused before the first byte
                 raise
@@ -928,6 +936,8 @@ class QueuingWriter(Writer):
                 if is_half_written:
                     self._break_off()
                 self._release(hold)
+        if not is_mine and self.error is None:
+            return False
         if self._pending:
             self.try_flush()
         if self.tail or self.chunks is not None or self._pending:

@@ -4,15 +4,21 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import io
+import itertools
+import os
 import zlib
+from functools import partial
 
 import pytest
 from support.cores import open_client, open_server
 from support.frames import BINARY, CONTINUATION, TEXT, read_frames
+from support.interrupt import EVENTS, each_step
+from test_writer import FILES, make
 
 from lomond import WebSocket, errors
 from lomond._compat import to_bytes
 from lomond.driver.outgoing_stream import FILE_PART, OutgoingStream
+from lomond.driver.writer import Behind
 from lomond.protocol.permessage_deflate import DeflateParameters
 from lomond.testing import ACCEPT, EOF, ScriptedTransport, close_frame, ping_frame, room, text_frame
 
@@ -241,3 +247,50 @@ def test_it_is_a_message_for_the_trace():
          dict(trace=records.append))
     record, = [record for record in records if record['stage'] == 'send_text']
     assert (record['length'], record['compressed']) == (4, False)
+
+
+# -- interrupts
+
+@pytest.mark.parametrize('events', EVENTS)
+@pytest.mark.parametrize('in_loop, takes', [(False, 1 << 30), (False, 5), (True, 1 << 30), (True, 5)])
+def test_interrupt_amid_a_stream(in_loop, takes, events):
+    """The lock is free, and the next send goes, is queued, or is refused: nothing is inside of the message."""
+    def run(step):
+        writer, wire, loop, core = make(takes=lambda now: takes)
+        loop.is_loop_thread = lambda: in_loop
+        loop.clock = partial(next, itertools.count(1000.0, 0.1))
+        loop.max_queued, loop.note_queued = None, lambda size: None
+        stream = OutgoingStream([b'one', b'two'])
+        stream.begin()
+        try:
+            with step:
+                if in_loop:
+                    writer.hold_for(stream)
+                    core.send_queue.queue_message(TEXT, b'held', False)
+                    writer.try_flush()
+                    while not stream.is_over:
+                        stream.advance()
+                        writer.put_part(stream)
+                else:
+                    writer.send_stream(stream)
+        except KeyboardInterrupt:
+            if in_loop:
+                writer.cut(stream)
+        if writer._lock.is_taken() or writer._row:
+            return 'the lock is taken'
+        try:
+            try:
+                writer.send(TEXT, b'after')
+            except Behind:
+                writer.send_behind(TEXT, b'after', False)
+        except errors.WebSocketError as error:
+            return None if writer.error is not None or not core.state.may_send else 'refused: %s' % error
+        for _ in range(20):
+            writer.try_flush()
+        if writer.error is None and core.state.may_send:
+            found = [item[4] for item in read_frames(wire.written)]
+            if found[-1:] != [b'after'] or [part for part in found if part not in (b'held', b'after')] not in (
+                    [], [b'one', b'two', b'']):
+                return repr(found)
+    assert each_step(run, files=FILES + (os.path.join('driver', 'outgoing_stream.py'), os.path.join(
+        'protocol', 'send_queue.py')), events=(events,)) > 20
