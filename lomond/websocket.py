@@ -212,6 +212,7 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         finally:
             session.close()
             self.state.end(session)     # the iterator may still exist (PyPy), but is useless now
+        session._leave()
 
     def reset(self):
         """Create a fresh state and a fresh key, and do nothing else.

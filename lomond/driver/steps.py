@@ -308,6 +308,12 @@ class Steps(object):
         """
         self._clean_up()
 
+    def _leave(self):
+        """Leave the connection, if a loop of its own drives it by :meth:`process`."""
+        driver = self._driver
+        if not self._is_turn and self._wake_waits and (driver is None or driver.is_loop_thread()):
+            self._clean_up()
+
     def _clean_up(self):
         """Give everything back: the iterator is over, however it ended."""
         raise NotImplementedError

@@ -89,9 +89,12 @@ def test_a_handler_that_queues_writes_no_wake_up(writes, begin):
 
 
 @both_loops
-def test_close_in_a_signal_handler_while_the_loop_sleeps(begin, on_alarm):
-    with Server(echo) as server:
-        websocket = WebSocket(server.url, proxies={})
+@pytest.mark.parametrize('begun, ended', [
+    ('ready', 'closed'), ('connecting', 'connect_fail')])       # of the latter, only the wake-up tells
+def test_close_in_a_signal_handler_while_the_loop_sleeps(begin, on_alarm, begun, ended):
+    with Server(echo) as server, dead_address() as (_, port):
+        port = server.port if begun == 'ready' else port
+        websocket = WebSocket('ws://127.0.0.1:{}/'.format(port), proxies={})
         times = {}
 
         def handler(number, frame):
@@ -100,9 +103,9 @@ def test_close_in_a_signal_handler_while_the_loop_sleeps(begin, on_alarm):
         on_alarm(handler)
         for event in begin(websocket, poll=LIMIT, ping_rate=None):
             times[event.name] = monotonic()
-            if event.name == 'ready':
+            if event.name == begun:
                 signal.setitimer(signal.ITIMER_REAL, 0.1)
-        assert times['closed'] - times['signal'] < 0.5
+        assert times[ended] - times['signal'] < 0.5
 
 
 def test_a_signal_handler_that_waits_takes_no_wake_up(on_alarm):

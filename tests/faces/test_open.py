@@ -120,7 +120,7 @@ def test_process_before_the_last_one_is_exhausted(server, begun):
     assert drive(session, on_event)[-2:] == ['closed', 'disconnected']
 
 
-@pytest.mark.parametrize('how', ['break', 'raise', 'end'])
+@pytest.mark.parametrize('how', ['break', 'raise', 'end', 'with'])
 def test_leaving_the_iterator_leaves_the_connection(how):
     codes = []
 
@@ -146,6 +146,9 @@ def test_leaving_the_iterator_leaves_the_connection(how):
                 del events                  # the last reference
                 if how == 'end' and 'ready' in names:
                     session.end()
+                elif how == 'with' and 'ready' in names:
+                    with websocket:
+                        pass
         assert session.is_over and websocket.state.closed
         assert (session.waits(), session.next_deadline()) == ((), None)
         assert list(session.process((), monotonic())) == []

@@ -184,6 +184,22 @@ G('locks', 'no code of the program runs inside of close()', 'client/trace.py',
   "self.note('close_requested', code", "self.emit('close_requested', code",
   'trace::no_code_of_the_program_under_a_lock[trace-False-close]')
 
+G('locks', 'a loop that sleeps is woken', 'network/poller.py',
+  'self.is_asleep = True', 'self.is_asleep = False',
+  'wake_and_forget::no_wake_up_is_lost', 'wake_and_forget::close_in_a_signal_handler_while_the_loop_sleeps')
+G('locks', 'a wake-up before the wait ends it', 'network/poller.py',
+  'self.wake_waits if self.is_woken else', '',
+  'time::a_wait_ends_with_the_wake_up', 'wake_and_forget::no_wake_up_is_lost')
+G('locks', 'a loop of its own is woken after a turn', 'driver/steps.py',
+  'self._waiting.is_asleep = True', 'pass',
+  'wake_and_forget::close_in_a_signal_handler_while_the_loop_sleeps')
+G('locks', 'a descriptor is forgotten before it is closed', 'driver/steps.py',
+  'self._waiting.forget(fd)', 'pass',
+  'wake_and_forget::forget_at_a_redirect', 'wake_and_forget::forget_at_the_end')
+G('locks', 'one iterator of a session at a time', 'driver/steps.py',
+  'if self._is_turn:', 'if False:',
+  'open::process_before_the_last_one_is_exhausted')
+
 # -- Masks -------------------------------------------------------------------------
 
 G('masks', 'the client masks its frames', 'protocol/connection.py',
