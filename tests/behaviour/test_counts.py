@@ -19,6 +19,7 @@ import pytest
 from support.cores import open_client
 from support.frames import BINARY, CONTINUATION, TEXT, frame
 from support.interpreters import IS_COUNTED
+from support.memory import growth, needs_tracemalloc, tracemalloc
 from support.wire import Counting, EchoPair, Wire, connect, take
 
 from lomond import WebSocket
@@ -30,11 +31,6 @@ from lomond.protocol.receive_buffer import ReceiveBuffer
 from lomond.session import WebsocketSession
 
 pytestmark = pytest.mark.ends
-
-try:
-    import tracemalloc
-except ImportError:             # 2.7; PyPy
-    tracemalloc = None
 
 MIB = 1024 * 1024
 FIRST = {'text': TEXT, 'binary': BINARY}
@@ -70,22 +66,6 @@ class Calls(object):
     @property
     def total(self):
         return self.python + self.builtin
-
-
-def peak_of(function):
-    """The most bytes that were allocated at once during a call, beyond those before it.
-    """
-    gc.collect()
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        function()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
-
-
-needs_tracemalloc = pytest.mark.skipif(tracemalloc is None, reason='this Python has no tracemalloc')
 
 
 # --- receiving ---
@@ -219,7 +199,7 @@ def test_peak_of_large_binary_messages(beginning):
                 break
 
     # the message that comes, and the last one in the caller's hands
-    assert peak_of(receive) < 2.05 * size
+    assert growth(receive)[0] < 2.05 * size
 
 
 @needs_tracemalloc
@@ -228,7 +208,7 @@ def test_a_large_payload_leaves_the_buffer_small(size):
     wire = Wire([frame(BINARY, bytes(bytearray(size)))] * 6)
     _, events, _ = connect(wire)
     # the last one and the one that comes: no buffer has grown, and nothing was copied
-    assert peak_of(lambda: take(events, 'binary', 6)) < 2 * size + 64 * 1024
+    assert growth(take, events, 'binary', 6)[0] < 2 * size + 64 * 1024
 
 
 @needs_tracemalloc
@@ -245,7 +225,7 @@ def test_peak_of_one_large_text(is_fragmented):
     wire = Wire(data)
     _, events, _ = connect(wire)
     # its pieces and the whole: join() needs both
-    assert peak_of(lambda: take(events, 'text', 1)) < 2.2 * size
+    assert growth(take, events, 'text', 1)[0] < 2.2 * size
 
 
 def size_of_each(make, count=20):
@@ -314,7 +294,7 @@ def test_fragments_cost_linear_memory(kind):
     for count in 8192, 32768:
         wire = Wire([_fragments(count, kind)])
         _, events, _ = connect(wire)
-        peaks.append(peak_of(lambda events=events: take(events, kind, 1)))
+        peaks.append(growth(take, events, kind, 1)[0])
     assert peaks[1] <= 5 * peaks[0]
     assert peaks[1] < 2 * MIB           # no object stays for each fragment of 2 bytes
 
@@ -380,7 +360,7 @@ def test_a_large_send_copies_chunks_only(kind):
     websocket, events, _ = connect(wire)
     data = kind(bytearray(16 * MIB))
     # a chunk of 64 KiB and its stripes
-    assert peak_of(lambda: websocket.send_binary(data)) < 200 * 1024
+    assert growth(websocket.send_binary, data)[0] < 200 * 1024
 
 
 def test_a_round_trip():

@@ -458,6 +458,7 @@ def test_python(block, request):
         if block.word('other'):
             warnings.simplefilter('ignore', ResourceWarning)        # their sockets are not ours to close
         stdout, sys.stdout = sys.stdout, printed
+        gc.disable()
         try:
             run_block(block, world, namespace)
             for name in sorted(namespace):          # the tests of a page about tests
@@ -468,7 +469,8 @@ def test_python(block, request):
             if number:
                 signal.signal(number, handler)
             namespace.clear()
-            gc.collect()
+            gc.enable()
+            gc.collect(1)       # the garbage of this block, not the heap of the whole run
     if block.output is not None and not PY2:
         check_output(block.output, printed.getvalue())
 
