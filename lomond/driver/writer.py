@@ -617,12 +617,23 @@ class Writer(object):
             try:
                 self._loop_waits = not self._lock.try_take(hold)
                 if not self._loop_waits and self.error is None and not self._closing and (
-                        self._drain() and core.send_queue.stream is stream and core.state.may_send):
+                        not (self._pending or self.has_tail()) or self._drain()) and (
+                        core.send_queue.stream is stream and (
+                            core.inputs == OPENED or core.state.may_send)):
                     self._is_torn = True
                     encoded = stream.encode(core)
-                    self.chunks = encoded if type(encoded) is GeneratorType else iter((encoded,))
+                    if type(encoded) is GeneratorType:
+                        self.chunks = encoded
+                    else:
+                        count = self._note(self._send(encoded), encoded)
+                        self._rest = None
+                        if count != len(encoded):
+                            self.tail = memoryview(encoded)[count:]
                     self._is_torn = False
-                    self._drain()
+                    if self._pending or self.has_tail() or stream.is_done:
+                        self._drain()
+                    else:
+                        stream.moved_at = self._loop.clock()
                     is_put = True
             except OS_ERRORS as error:
                 self._break(error)
