@@ -254,7 +254,7 @@ def test_it_is_a_message_for_the_trace():
 @pytest.mark.parametrize('events', EVENTS)
 @pytest.mark.parametrize('in_loop, takes', [(False, 1 << 30), (False, 5), (True, 1 << 30), (True, 5)])
 def test_interrupt_amid_a_stream(in_loop, takes, events):
-    """The lock is free, and the next send goes, is queued, or is refused: nothing is inside of the message."""
+    """The lock is free; the next send goes, is queued, or refused, and is never inside of the message."""
     def run(step):
         writer, wire, loop, core = make(takes=lambda now: takes)
         loop.is_loop_thread = lambda: in_loop
@@ -289,8 +289,8 @@ def test_interrupt_amid_a_stream(in_loop, takes, events):
             writer.try_flush()
         if writer.error is None and core.state.may_send:
             found = [item[4] for item in read_frames(wire.written)]
-            if found[-1:] != [b'after'] or [part for part in found if part not in (b'held', b'after')] not in (
-                    [], [b'one', b'two', b'']):
+            parts = [part for part in found if part not in (b'held', b'after')]
+            if found[-1:] != [b'after'] or parts not in ([], [b'one', b'two', b'']):
                 return repr(found)
     assert each_step(run, files=FILES + (os.path.join('driver', 'outgoing_stream.py'), os.path.join(
         'protocol', 'send_queue.py')), events=(events,)) > 20
