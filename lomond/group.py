@@ -575,10 +575,10 @@ class _Loop(object):
 
     def next(self):
         """Return the record whose turn it is, waiting for one; None at the end."""
-        timers, work = self._timers, self._work
+        timers, work, group, clock = self._timers, self._work, self._group, self._clock
         heap = timers.heap
         while True:
-            now = self.now = self._clock()
+            now = self.now = clock()
             if heap and heap[0][0] <= now:
                 record = timers.pop()
                 if record is None or not self._is_due(record, now):
@@ -595,10 +595,11 @@ class _Loop(object):
                     continue                # closed in this round; the number may be another's
                 record.is_woken = record.is_busy = False
             else:
-                self._take_news()
-                if self._is_done():
+                if group._news:
+                    self._take_news()
+                if not group._members and self._is_done():
                     return None
-                self._refill()
+                self._refill(now)
                 continue
             if record.host is not record:
                 self.ready = ready
@@ -638,39 +639,40 @@ class _Loop(object):
                 self._timers.drop(record)   # removed
                 record.websocket = None
 
-    def _refill(self):
+    def _refill(self, now):
         """Wait until somebody has something to do."""
-        work, most = self._work, self._group._max_connecting
-        while self._queue and (most is None or self._connecting < most):
-            record = self._queue.popleft()
-            if self._group._take_idle(record):
-                self._begin(record)
-        self._is_waiting = True
+        work, group, heap, woken = self._work, self._group, self._timers.heap, self.woken
+        if self._queue:
+            self._begin_some()
+        self._is_waiting = True             # who comes from here on wakes us
         try:
-            found = self._poller.wait(self._find_timeout())
+            timeout = heap[0][0] - now if heap else LONGEST
+            if self._busy or woken or group._news or not group._members and self._is_done():
+                timeout = 0
+            found = self._poller.wait(timeout if timeout < LONGEST else LONGEST)
         finally:
             self._is_waiting = False
-        owners, wake_fd = self._owners, self._wake_up.fileno()
+        if not found:
+            self._halt()
+        owners = self._owners
         for item in found:
             record = owners.get(item[0])
             if record is not None:
                 work.append((record, (item,)))
-            elif item[0] == wake_fd:
+            elif item[0] == self._wake_up.fileno():
                 self._wake_up.clear()
-        if not found:
-            self._halt()
-        woken = self.woken
         while woken:
             work.append((woken.popleft(), ()))
-        work.extend((record, ()) for record in self._busy)
-        del self._busy[:]
+        if self._busy:
+            work.extend([(record, ()) for record in self._busy])
+            del self._busy[:]
 
-    def _find_timeout(self):
-        # Called after _is_waiting was set: who comes now wakes us.
-        if self._busy or self._work or self.woken or self._group._news or self._is_done():
-            return 0
-        heap = self._timers.heap
-        return min(max(heap[0][0] - self._clock(), 0), LONGEST) if heap else LONGEST
+    def _begin_some(self):
+        most = self._group._max_connecting
+        while self._queue and (most is None or self._connecting < most):
+            record = self._queue.popleft()
+            if self._group._take_idle(record):
+                self._begin(record)
 
     # -- the life of a member
 

@@ -312,13 +312,16 @@ class _OfMany(object):
         :param timeout: seconds, 0 to LONGEST
         :returns: list of ``(fileno, mask)``; empty after a time-out or an interruption
         """
-        broken = [(fd, mask) for fd, mask in self._broken.items() if mask]
+        broken = ()
+        if self._broken:
+            broken = [(fd, mask) for fd, mask in self._broken.items() if mask]
         try:
-            return self._wait(0 if broken else timeout) + broken
+            ready = self._wait(0 if broken else timeout)
         except OS_ERRORS as error:
             if not was_interrupted(error):
                 raise
-            return broken
+            ready = []
+        return ready + broken if broken else ready
 
     def close(self):
         """Close the descriptor of the poller, if it has one."""
@@ -363,6 +366,7 @@ class EpollOfMany(_BitsOfMany):
     def __init__(self):
         super(EpollOfMany, self).__init__()
         self._epoll = select.epoll()
+        self._poll = self._epoll.poll
         set_cloexec(self._epoll.fileno())
 
     def _change(self, fd, before, mask):
@@ -381,7 +385,11 @@ class EpollOfMany(_BitsOfMany):
 
     def _wait(self, timeout):
         # Rounded up, as 2.7 does not: it would spin for the rest of a millisecond.
-        return self._read_bits(self._epoll.poll(math.ceil(timeout * 1000) / 1000))
+        found, masks = self._poll(math.ceil(timeout * 1000) / 1000), self._masks
+        try:
+            return [(fd, masks[bits]) for fd, bits in found]
+        except KeyError:
+            return self._read_bits(found)
 
     def close(self):
         """Close the descriptor of epoll."""
