@@ -49,19 +49,28 @@ def read_all(peer):
 def test_eight_threads_send_whole_messages_during_a_stream(in_loop):
     """None is inside of it, and none is lost; those of the loop's thread follow it."""
     frames, parts = [], [b'p' * 20000] * 60
-    sent_all, threads = Wait(), []
+    threads, about_to_send = [], Wait()
 
     def script(peer):
         read_all(peer)
         frames.extend(peer.frames)
 
     def send(ws, number):
+        about_to_send.set()
         for count in range(10):
             ws.send_text('%d %d' % (number, count))
             ws.send_ping(b'ping')
 
+    def give_parts():
+        yield parts[0]
+        if not in_loop:
+            about_to_send.wait()
+            time.sleep(0.02)
+        for part in parts[1:]:
+            yield part
+
     def stream(ws):
-        ws.send_stream(iter(parts))
+        ws.send_stream(give_parts())
         if not in_loop:
             for part in b'again', b'and again':
                 ws.send_stream([part])
@@ -74,8 +83,8 @@ def test_eight_threads_send_whole_messages_during_a_stream(in_loop):
         threads.extend(in_thread(send, ws, number) for number in range(8))
         for count in range(10):
             ws.send_text('loop %d' % count)
-        threads.append(in_thread(lambda: ([thread.join() for thread in threads[:8 + (not in_loop)]],
-                                          sent_all.set(), ws.close())))
+        threads.append(in_thread(lambda: (
+            [thread.join() for thread in threads[:8 + (not in_loop)]], ws.close())))
     played = play(script, {'ready': ready}, NARROW, dict(receive_buffer=8192), threads)
     assert played.last.graceful and len(played.all('drained')) == in_loop
     found = messages(frames)
