@@ -55,6 +55,9 @@ def parse_arguments(arguments):
                          help='test all of {} that are found'.format(', '.join(interpreters.SUPPORTED)))
     parser.add_argument('--target', metavar='PATH', default=ROOT,
                         help="import lomond from here (default: this checkout); 'original' is 0.3.4 of PyPI")
+    parser.add_argument('--server', choices=('testing', 'serve', 'group'),
+                        help='with --role server: the echo server of lomond.testing, a thread for each '
+                             'connection, or one loop (default: testing; with --stream-from: serve)')
     parser.add_argument('--url', help='with --role server: judge a server that is already running')
     parser.add_argument('--stream-from', type=int, metavar='BYTES',
                         help='receive larger messages in parts, join them, and echo them whole')
@@ -71,6 +74,12 @@ def parse_arguments(arguments):
         parser.error('--url requires --role server')
     if options.url and (options.python or options.all_pythons):
         parser.error('--url cannot be combined with --python or --all-pythons')
+    if options.server and options.role != 'server':
+        parser.error('--server requires --role server')
+    if options.server == 'testing' and options.stream_from is not None:
+        parser.error('the echo server of lomond.testing has no stream_from')
+    if options.server is None:
+        options.server = 'testing' if options.stream_from is None else 'serve'
     if options.stream_from is not None and (options.stream_from < 0 or options.url):
         parser.error('--stream-from requires 0 or more bytes, and no --url')
     if options.target == 'original':

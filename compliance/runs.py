@@ -171,7 +171,8 @@ class Run(object):
         with contextlib.ExitStack() as stack:
             url = self._options.url
             if url is None:
-                server = stack.enter_context(self._program('echo_server.py'))
+                server = stack.enter_context(self._program('echo_server.py', self._options.server,
+                                                            *self._stream_from))
                 self._describe(_expect(server, 'subject', 'the echo server'))
                 url = _expect(server, 'url', 'the echo server')
             else:
