@@ -1,12 +1,18 @@
 """The server under test, which echoes what Autobahn's fuzzing client sends.
 
-    echo_server.py SERVER [STREAM_FROM]
+    echo_server.py NAME [STREAM_FROM]
 
-SERVER is ``testing`` (the echo server of lomond.testing), ``serve`` (lomond.server: a
-thread for each connection) or ``group`` (all connections in one loop). With
-STREAM_FROM, large messages come in parts, and are joined.
+NAME says which of our servers runs:
 
-It prints its URL for run.py, and ends when its standard input does.
+``testing``           lomond.testing.Server
+``serve``             lomond.server, a thread for each connection
+``group``             lomond.server in a Group, one thread for all
+``gunicorn-sync``     lomond.wsgi, detached from a worker of gunicorn
+``gthread``           lomond.wsgi, inside a thread of gunicorn
+``gevent``            lomond.wsgi, inside a greenlet of gunicorn
+
+With STREAM_FROM, large messages come in parts; it joins them, and echoes the whole
+message. It prints its URL for run.py, and ends when its standard input does.
 
 Knows nothing of: how it is judged.
 """
@@ -14,62 +20,110 @@ Knows nothing of: how it is judged.
 from __future__ import absolute_import, division, print_function, unicode_literals
 
 import os
+import signal
 import sys
+import threading
 
 from echo_client import Echo, describe, tell, watch_stdin
 
 from lomond.errors import WebSocketError
-from lomond.testing import Server, echo
 
-#: Autobahn's largest message has 16 MiB.
-LARGEST = 64 * 1024 * 1024
+#: As large as the messages of Autobahn.
+OPTIONS = dict(compress=True, max_message_size=64 * 1024 * 1024)
 
 
-def handle(websocket):
-    """Run an echo loop as an application would write it."""
-    answer = Echo(websocket).answer
+def answer(echo, event):
+    """Answer an event as an application would."""
+    try:
+        echo.answer(event)
+    except WebSocketError as error:     # closing; the loop goes on with the events
+        tell('note', '{}: {}'.format(type(error).__name__, error))
+
+
+def answer_all(websocket):
+    """The handler of one connection."""
+    echo = Echo(websocket)
     for event in websocket:
-        try:
-            answer(event)
-        except WebSocketError as error:         # closing; the loop goes on with the events
-            tell('note', '{}: {}'.format(type(error).__name__, error))
+        answer(echo, event)
 
 
-def serve_group(server):
-    """Echo in one loop."""
+def wait_for_the_end():
+    """Return when standard input ends, because then run.py has ended."""
+    while os.read(0, 1):
+        pass
+
+
+def run_testing(options):
+    from lomond.testing import Server, echo
+    with Server(echo) as server:
+        tell('url', server.url)
+        wait_for_the_end()
+
+
+def run_serve(options):
+    from lomond.server import Server
+    with Server(answer_all, '127.0.0.1', **options) as server:
+        tell('url', server.url)
+        wait_for_the_end()
+
+
+def run_group(options):
     from lomond.group import Group
+    from lomond.server import Server
+    server = Server(host='127.0.0.1', **options)
+    watch_stdin()
+    tell('url', server.url)
     echoes = {}
     for websocket, event in Group([server]):
         if event.name == 'accepted':
-            echoes[id(websocket)] = Echo(websocket)
+            echoes[websocket] = Echo(websocket)
         elif event.name == 'disconnected':
-            del echoes[id(websocket)]
+            del echoes[websocket]
         elif websocket is not None:
-            try:
-                echoes[id(websocket)].answer(event)
-            except WebSocketError as error:
-                tell('note', '{}: {}'.format(type(error).__name__, error))
+            answer(echoes[websocket], event)
+
+
+def run_gunicorn(options, worker_class, detach, **settings):
+    from gunicorn.app.base import BaseApplication
+
+    def when_ready(arbiter):
+        tell('url', 'ws://127.0.0.1:{}/'.format(arbiter.LISTENERS[0].sock.getsockname()[1]))
+        thread = threading.Thread(target=end)
+        thread.daemon = True
+        thread.start()
+
+    def end():
+        wait_for_the_end()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    class Application(BaseApplication):
+        def load_config(self):
+            settings.update(bind='127.0.0.1:0', worker_class=worker_class, when_ready=when_ready,
+                            graceful_timeout=1, timeout=600)
+            for name, value in settings.items():
+                self.cfg.set(name, value)
+
+        def load(self):
+            from lomond.wsgi import WebSocketApp
+            return WebSocketApp(answer_all, detach=detach, **options)
+
+    Application().run()
+
+
+SERVERS = {
+    'testing': run_testing,
+    'serve': run_serve,
+    'group': run_group,
+    'gunicorn-sync': lambda options: run_gunicorn(options, 'sync', True),
+    'gthread': lambda options: run_gunicorn(options, 'gthread', False, threads=8),
+    'gevent': lambda options: run_gunicorn(options, 'gevent', False),
+}
 
 
 def main():
-    kind = sys.argv[1]
+    options = dict(OPTIONS, **dict((str('stream_from'), int(word)) for word in sys.argv[2:]))
     describe()
-    if kind == 'testing':
-        with Server(echo) as server:
-            tell('url', server.url)
-            while os.read(0, 1):
-                pass
-        return
-    from lomond import server as servers
-    options = dict((str('stream_from'), int(word)) for word in sys.argv[2:])
-    server = servers.Server(handle if kind == 'serve' else None, '127.0.0.1', 0, compress=True,
-                            max_message_size=LARGEST, **options)
-    watch_stdin()
-    tell('url', server.url)
-    if kind == 'serve':
-        server.serve_forever()
-    else:
-        serve_group(server)
+    SERVERS[sys.argv[1]](options)
 
 
 if __name__ == '__main__':

@@ -29,6 +29,10 @@ if sys.version_info >= (3, 6):
     from environments import Environments, SetupError
     from runs import Run, RunError, list_cases, say
 
+#: Each server of echo_server.py, and what it needs from PyPI.
+SERVERS = {'testing': [], 'serve': [], 'group': [], 'gunicorn-sync': ['gunicorn'], 'gthread': ['gunicorn'],
+           'gevent': ['gunicorn', 'gevent', 'packaging']}
+
 #: The folder for everything that a run creates, unless --venvs names another one.
 FOLDER = os.path.join(ROOT, '.venvs', 'wstest')
 
@@ -55,9 +59,9 @@ def parse_arguments(arguments):
                          help='test all of {} that are found'.format(', '.join(interpreters.SUPPORTED)))
     parser.add_argument('--target', metavar='PATH', default=ROOT,
                         help="import lomond from here (default: this checkout); 'original' is 0.3.4 of PyPI")
-    parser.add_argument('--server', choices=('testing', 'serve', 'group'),
-                        help='with --role server: the echo server of lomond.testing, a thread for each '
-                             'connection, or one loop (default: testing; with --stream-from: serve)')
+    parser.add_argument('--server', choices=sorted(SERVERS),
+                        help='with --role server: which server echoes (default: testing; with --stream-from: '
+                             'serve)')
     parser.add_argument('--url', help='with --role server: judge a server that is already running')
     parser.add_argument('--stream-from', type=int, metavar='BYTES',
                         help='receive larger messages in parts, join them, and echo them whole')
@@ -131,6 +135,7 @@ def run_all(options):
         return 2
 
     packages = ['lomond==0.3.4'] if options.target == 'original' else ['six', 'certifi']
+    packages += SERVERS[options.server]
     if options.wsaccel:
         packages.append('wsaccel')
     runs = []
