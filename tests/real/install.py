@@ -31,7 +31,10 @@ DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': '
 #: Environment: what pip puts in.  mitmproxy wants old versions of what others want new.
 PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'mitmproxy': ['mitmproxy==11.0.2'], 'jupyter': ['jupyter-server', 'ipykernel'],
-        'gevent': ['gevent', 'six', 'certifi'], 'freezers': ['pyinstaller', 'six', 'certifi'],
+        'gevent': ['gevent', 'six', 'certifi'],
+        'wsgi': ['werkzeug', 'flask', 'gunicorn', 'gevent', 'eventlet', 'cheroot', 'cherrypy', 'bottle',
+                 'django', 'waitress', 'six', 'certifi'],
+        'freezers': ['pyinstaller', 'six', 'certifi'],
         'redis': ['redis', 'six', 'certifi']}
 NPM = ['ws', 'socket.io', 'graphql', 'graphql-ws']
 #: Where programs are, below / and below .real/debian.

@@ -109,6 +109,25 @@ def serve(kind, port, certificate=None, key=None):
             from cheroot.ssl.builtin import BuiltinSSLAdapter
             server.ssl_adapter = BuiltinSSLAdapter(certificate, key)
         server.start()
+    elif kind == 'cherrypy':
+        import cherrypy
+        cherrypy.config.update({'server.socket_host': '127.0.0.1', 'server.socket_port': port,
+                                'server.thread_pool': 4, 'engine.autoreload.on': False, 'log.screen': False})
+        cherrypy.tree.graft(application, '/')
+        cherrypy.engine.signals.subscribe()
+        cherrypy.engine.start()
+        cherrypy.engine.block()
+    elif kind == 'bottle':
+        import bottle
+        from bottle import WSGIRefServer
+        bottle.run(application, server=WSGIRefServer, host='127.0.0.1', port=port, quiet=True)
+    elif kind == 'django':
+        from django.conf import settings
+        from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+        settings.configure(DATABASES={})
+        server = ThreadedWSGIServer(('127.0.0.1', port), WSGIRequestHandler)
+        server.set_app(application)
+        server.serve_forever()
     elif kind == 'waitress':
         import waitress
         waitress.serve(application, host='127.0.0.1', port=port)

@@ -1,0 +1,194 @@
+"""lomond.wsgi under WSGI servers of others: each, inside the request and detached, plain and with TLS.
+
+``tests/real/servers/wsgi_app.py`` is the application; the servers are installed by ``install.py`` into the
+environment ``wsgi``, or LOMOND_REAL_WSGI names a Python that has them.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import contextlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+
+import pytest
+from support.paths import CHECKOUT
+
+from lomond import WebSocket
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SERVERS = os.path.join(HERE, 'servers')
+#: The kind of server, and the module that it needs.
+KINDS = [('wsgiref', None), ('wsgiref threads', None), ('werkzeug', 'werkzeug'), ('flask', 'flask'),
+         ('gunicorn sync', 'gunicorn'), ('gunicorn gthread', 'gunicorn'), ('gunicorn gevent', 'gevent'),
+         ('gevent', 'gevent'), ('eventlet', 'eventlet'), ('cheroot', 'cheroot'), ('cherrypy', 'cherrypy'),
+         ('bottle', 'bottle'), ('django', 'django')]
+#: Those whose SIGTERM ends the process as Python does, so that clients hear of it.
+SAY_GOODBYE = ('gunicorn sync', 'gunicorn gthread', 'gunicorn gevent', 'cherrypy')
+#: What no log may have.
+NOISE = ('EPIPE', 'Broken pipe', 'BrokenPipe', 'Bad file descriptor', 'reset by peer', 'ConnectionReset',
+         'Error on request', 'Exception happened')
+
+
+def find_python(module):
+    """Return a Python that has a module; skip the test otherwise."""
+    for python in (os.path.join(CHECKOUT, '.real', 'wsgi', 'bin', 'python'),
+                   os.environ.get('LOMOND_REAL_WSGI'),
+                   sys.executable):
+        if python and os.path.exists(python) and not subprocess.call(
+                [python, '-c', 'import six, certifi, {}'.format(module or 'sys')], stderr=subprocess.PIPE):
+            return python
+    pytest.skip('{} is not installed; see tests/real/install.py'.format(module))
+
+
+class Running(object):
+    """A server in a process of its own."""
+
+    def __init__(self, kind, module, how, tls=()):
+        python = find_python(module)
+        with contextlib.closing(socket.socket()) as sock:
+            sock.bind(('127.0.0.1', 0))
+            self.port = sock.getsockname()[1]
+        self.scheme = 'wss' if tls else 'ws'
+        environ = dict(os.environ, WSGI_DETACH='1' if how == 'detached' else '0', PYTHONUNBUFFERED='1',
+                       PYTHONPATH=os.pathsep.join((CHECKOUT, SERVERS)))
+        command = [python, os.path.join(SERVERS, 'wsgi_app.py'), kind, how, str(self.port)] + list(tls)
+        if kind.startswith('gunicorn'):
+            command = [python, '-m', 'gunicorn', '-b', '127.0.0.1:{}'.format(self.port), '-k',
+                       kind.split()[1],
+                       '--threads', '4' if kind.endswith('gthread') else '1', 'wsgi_app:application']
+            command += ['--certfile', tls[0], '--keyfile', tls[1]] if tls else []
+        self.process = subprocess.Popen(command, env=environ, cwd=SERVERS, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        deadline = time.time() + 20
+        while True:
+            try:
+                socket.create_connection(('127.0.0.1', self.port)).close()
+                return
+            except socket.error:
+                assert time.time() < deadline and self.process.poll() is None, self.stop()
+                time.sleep(0.05)
+
+    def client(self, path, **options):
+        if self.scheme == 'wss':
+            options['ssl_context'] = context = ssl.SSLContext(getattr(ssl, 'PROTOCOL_TLS_CLIENT',
+                ssl.PROTOCOL_SSLv23))
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return WebSocket('{}://127.0.0.1:{}{}'.format(self.scheme, self.port, path), proxies={}, **options)
+
+    def stop(self):
+        """End it; return what it has logged."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        deadline = time.time() + 10
+        while self.process.poll() is None and time.time() < deadline:
+            time.sleep(0.05)
+        if self.process.poll() is None:
+            self.process.kill()
+        return self.process.communicate()[0].decode('utf-8', 'replace')
+
+
+def talk(client):
+    """Say hello, send a lot, close; return the events that matter."""
+    events = []
+    for event in client.connect(poll=100, close_timeout=5, connect_timeout=10):
+        events.append(event)
+        if event.name == 'ready':
+            client.send_text('hello')
+            client.send_binary(b'x' * 200000)
+        elif event.name == 'binary':
+            assert event.data == b'x' * 200000
+            client.close(1000, 'bye')
+    return [event for event in events if event.name not in ('connecting', 'connected', 'poll', 'pong')]
+
+
+def names(events):
+    return ' '.join(event.name for event in events)
+
+
+def begin(client):
+    """Connect and read up to Ready; return the iterator."""
+    events = client.connect(poll=100)
+    for event in events:
+        assert event.name not in ('rejected', 'connect_fail', 'disconnected'), event
+        if event.name == 'ready':
+            return events
+
+
+@pytest.fixture(scope='module')
+def pem(tmpdir_factory):
+    trustme = pytest.importorskip('trustme')
+    leaf, folder = trustme.CA().issue_cert('localhost', '127.0.0.1'), tmpdir_factory.mktemp('wsgi')
+    certificate, key = str(folder.join('server.crt')), str(folder.join('server.key'))
+    leaf.cert_chain_pems[0].write_to_path(certificate)
+    leaf.private_key_pem.write_to_path(key)
+    return certificate, key
+
+
+def prove(server, kind, is_detached):
+    """All that works under every server; returns its log."""
+    for path in ('/echo', '/view'):
+        for compress in (False, True):
+            events = talk(server.client(path, compress=compress))
+            assert names(events) == 'ready text binary closed disconnected' and events[-1].graceful, (path,
+                events)
+            assert (events[3].code, events[3].reason) == (1000, 'bye')
+    events = talk(server.client('/close'))
+    assert names(events) == 'ready closing disconnected' and (events[1].code, events[1].reason) == (4000,
+        'bye')
+    events = talk(server.client('/bad'))
+    assert names(events) == 'ready closing disconnected' and (events[1].code, events[1].reason) == (1011, '')
+    refused = talk(server.client('/echo', origin='https://evil.example'))[0]
+    assert refused.response.status_code == 403 and b'evil.example' in refused.response.body
+    if is_detached:
+        clients = [begin(server.client('/echo')) for _ in range(40)]
+        page = talk(server.client('/page'))[0]
+        assert page.response.status_code == 404         # the worker is free
+        server.process.send_signal(signal.SIGTERM)
+        begun, codes = time.time(), []
+        for events in clients:
+            codes.append([event.code for event in events if event.name in ('closing', 'closed')])
+        if kind in SAY_GOODBYE:
+            assert codes == [[1001]] * 40 and time.time() - begun < 4
+    log = server.stop()
+    assert log.count('Traceback') == 1 and log.count("KeyError: 'a bug of the handler'") == 1, log
+    assert not [word for word in NOISE if word in log], log
+
+
+@pytest.mark.parametrize('how', ['inline', 'detached'])
+@pytest.mark.parametrize('kind, module', KINDS)
+def test_server(kind, module, how):
+    with contextlib.closing(Held(Running(kind, module, how))) as held:
+        prove(held.server, kind, how == 'detached')
+
+
+@pytest.mark.parametrize('how', ['inline', 'detached'])
+@pytest.mark.parametrize('kind, module', [pair for pair in KINDS if pair[0] in (
+    'wsgiref', 'werkzeug', 'flask', 'gunicorn sync', 'gunicorn gthread', 'cheroot')])
+def test_server_with_tls(kind, module, how, pem):
+    with contextlib.closing(Held(Running(kind, module, how, pem))) as held:
+        prove(held.server, kind, how == 'detached')
+
+
+class Held(object):
+    def __init__(self, server):
+        self.server = server
+
+    def close(self):
+        if self.server.process.poll() is None:
+            self.server.stop()
+
+
+@pytest.mark.parametrize('kind, module, words', [
+    ('waitress', 'waitress', 'waitress keeps the socket to itself'),
+    ('gevent unpatched', 'gevent', 'gevent serves this request, but select is not patched')])
+def test_unavailable(kind, module, words):
+    server = Running(kind, module, 'inline')
+    try:
+        assert talk(server.client('/echo'))[0].response.status_code == 500
+    finally:
+        assert words in server.stop()
