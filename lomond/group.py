@@ -131,7 +131,8 @@ class Group(object):
 
         :param member: a :class:`~lomond.WebSocket`; or a
             :class:`~lomond.server.Server` without ``handler`` and ``poll``, which
-            accepts while the loop runs
+            accepts while the loop runs; or what :func:`lomond.wsgi.upgrade` has
+            returned
         :param settings: as for the group, for this client
         :raises TypeError: if it is neither, its ``connect`` is overridden, or a server
             is given settings; and as :meth:`.WebSocket.connect`
@@ -145,6 +146,10 @@ class Group(object):
             from .server.server import Server
             if isinstance(member, Server):
                 self._enter_server(member, settings)
+                return
+            from .server.connection import ServerWebSocket
+            if isinstance(member, ServerWebSocket):
+                self._adopt(member, settings)
                 return
         _check_client(member)
         self._enter(Member(next(self._numbers), member, self._merge(settings)))
@@ -273,6 +278,23 @@ class Group(object):
             self._take_idle(record)
             self._forget(record)
             raise
+        self._wake()
+
+    def _adopt(self, websocket, settings):
+        """Take over an open connection that nobody iterates."""
+        from .server.connection import take_over
+        if settings:
+            raise TypeError("'{}' is given with an open connection; settings are those of clients".format(
+                sorted(settings)[0]))
+        if self._closed:
+            raise errors.WebSocketError(_CLOSED)
+        take_over(websocket)
+        record = Member(next(self._numbers), websocket)
+        record.host = _NO_HOST
+        self._members[id(websocket)] = record
+        self._news.append(record)
+        if self._closed:                    # meanwhile
+            websocket.close(1001, '')
         self._wake()
 
     def _enter_server(self, server, settings):
@@ -503,6 +525,20 @@ class _Host(Member):
         return earliest(self.reception.listener.next_deadline(), self.drop_at if self.is_draining else None)
 
 
+class _NoHost(object):
+    """Stands for the server of a connection that was accepted elsewhere."""
+
+    removal, is_draining = None, False
+    reception = None
+
+    def release(self, websocket):
+        """Do nothing: nobody counts it."""
+
+
+_NO_HOST = _NoHost()
+_NO_HOST.reception = _NO_HOST
+
+
 class _ClientSession(WebsocketSession):
     """The session of a client in a group."""
 
@@ -633,6 +669,8 @@ class _Loop(object):
             record = news.popleft()
             if record.host is record:
                 self._take_host(record)
+            elif record.host is not None:
+                self._take_open(record)
             elif record.number in group._idle:
                 self._queue.append(record)
             else:
@@ -839,6 +877,14 @@ class _Loop(object):
         session._core.receive_buffer.share(self.lender)
         self._sessions += 1
         group._arriving[record.number] = record
+        self._make_busy(record)
+
+    def _take_open(self, record):
+        """Go on with a connection that has begun elsewhere."""
+        record.loop, record.session = self, record.websocket._session
+        record.session.move(record)
+        record.session._core.receive_buffer.share(self.lender)
+        self._sessions += 1
         self._make_busy(record)
 
     def _note_accepted(self, record, event):

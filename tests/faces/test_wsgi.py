@@ -101,14 +101,16 @@ def test_upgrade():
         with upgrade(environ, poll=0.01) as websocket:
             assert next(websocket).name == 'poll'
             websocket.send_text('inline')
-            assert websocket.receive().text == 'answer'
+            events = list(iter(websocket.receive, None))
+            assert [event.text for event in events if event.name == 'text'] == ['answer']
         return done(environ, start_response)
 
     def react(client, event):
         if event.name == 'text':
             client.send_text('answer')
+            client.close(1001)
     events = play(app, react)
-    assert names(events) == 'ready text closing disconnected' and events[2].code == 1000
+    assert names(events) == 'ready text closed disconnected' and events[2].code == 1001
 
 
 class Stream(object):
@@ -328,3 +330,40 @@ def test_application_that_raises():
     assert 'KeyError' in stream.wait()
     with pytest.raises(TypeError):
         wsgi_session(7)
+
+
+# -- in a group
+
+def test_group_adopts_what_upgrade_returned():
+    """One thread serves the connections of a WSGI server."""
+    from lomond.group import Group
+    group, seen = Group(keep_open=True), []
+
+    def serve():
+        for websocket, event in group:
+            seen.append(event.name)
+            if event.name == 'text':
+                websocket.send_text(event.text)
+            elif event.name == 'binary':
+                websocket.send_binary(event.data)
+            elif event.name == 'disconnected':
+                group.close()
+
+    def app(environ, start_response):
+        websocket = upgrade(environ)
+        group.add(websocket)
+        with pytest.raises(errors.WebSocketError):
+            group.add(websocket)
+        with pytest.raises(errors.WebSocketError):
+            websocket.receive()
+        with pytest.raises(TypeError):
+            group.add(websocket, ping_rate=1)
+        return done(environ, start_response)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    events = play(app, say_hello)
+    thread.join(5)
+    assert names(events) == 'ready text binary closed disconnected' and events[-1].graceful
+    assert [name for name in seen if name != 'poll'] == ['text', 'binary', 'closing', 'disconnected']
+    assert not group.websockets
