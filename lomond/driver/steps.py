@@ -215,6 +215,23 @@ class Steps(object):
                 self.wake()                 # the loop writes the rest; to wake it for nothing is dear
         return self.queued
 
+    def _post_message(self, opcode, payload, compress=False, frame=None):
+        """Send a message without waiting; what does not go at once is queued.
+
+        :param opcode: ``Opcode.TEXT`` or ``Opcode.BINARY``
+        :param payload: bytes
+        :param compress: as for :meth:`queue_message`
+        :param frame: the bytes of the whole frame, if it is not compressed
+        :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
+        """
+        driver = self._driver
+        if driver is None or not driver.writer.send_at_once(opcode, payload, compress, frame):
+            self.queue_message(opcode, payload, compress)
+        elif driver.writer.has_left():
+            if not self.rules.sends_wait and driver.is_loop_thread():
+                driver.note_queued(self.queued)
+            self.wake()
+
     @property
     def queued(self):
         """Bytes of queued messages that the operating system has not taken yet.

@@ -882,29 +882,17 @@ class Writer(object):
         error.error = getattr(self.error, 'error', None)
         return error
 
+    # -- without waiting
 
-class QueuingWriter(Writer):
-    """The writer of a loop of many connections: a send of its thread never waits."""
-
-    def send(self, opcode, payload, compress=False):
-        """Send, like :meth:`Writer.send`; in the loop's thread, queue what does not go.
-
-        A broken wire raises nothing there: the loop will say so.
-
-        :raises QueueFull: more than ``max_queued`` bytes would wait
-        """
-        if not self._loop.is_loop_thread():
-            super(QueuingWriter, self).send(opcode, payload, compress)
-            return
-        self._core.check_send()
-        if self.error is None and not self._closing and not self._send_at_once(
-                opcode, payload, compress):
-            self._queue_message(opcode, payload, compress)
-
-    def _send_at_once(self, opcode, payload, compress):
+    def send_at_once(self, opcode, payload, compress, frame=None):
         """Write a message if nothing is before it, and keep what is left of it.
 
+        Never waits.
+
+        :param frame: the bytes of the whole frame, if it is not compressed; the owner
+            must not change them
         :returns: False if it has to be queued
+        :raises WebSocketUnavailable: and subclasses, when the state forbids it
         """
         if self._is_entered is not None and self._is_entered():
             return False
@@ -915,11 +903,16 @@ class QueuingWriter(Writer):
             try:
                 # Otherwise its holder writes what is queued.
                 is_mine = not self._taken and self._lock.try_take(hold)
+                is_mine = is_mine and self.error is None and not self._closing
+                if is_mine and core.inputs != OPENED:
+                    core.check_send()
                 if is_mine and (self._pending or self.tail or self.chunks is not None):
                     is_mine = self._drain()
                 if is_mine and not (self.streams and self._is_behind(opcode, payload)):
                     is_half_written = True
-                    if opcode <= Opcode.BINARY:
+                    if frame is not None and not (compress and core.codec):
+                        data = frame
+                    elif opcode <= Opcode.BINARY:
                         data = core.encode(opcode, payload, compress)
                     else:
                         data = core.encode_control(opcode, payload)
@@ -951,8 +944,6 @@ class QueuingWriter(Writer):
             return False
         if self._pending:
             self.try_flush()
-        if self.tail or self.chunks is not None or self._pending:
-            self._after_queuing()
         return True
 
     def _write_or_keep(self, data, payload):
@@ -973,6 +964,28 @@ class QueuingWriter(Writer):
             self.chunks = iter([to_bytes(chunk) for chunk in self.chunks])
 
 
+class QueuingWriter(Writer):
+    """The writer of a loop of many connections: a send of its thread never waits."""
+
+    def send(self, opcode, payload, compress=False):
+        """Send, like :meth:`Writer.send`; in the loop's thread, queue what does not go.
+
+        A broken wire raises nothing there: the loop will say so.
+
+        :raises QueueFull: more than ``max_queued`` bytes would wait
+        """
+        if not self._loop.is_loop_thread():
+            super(QueuingWriter, self).send(opcode, payload, compress)
+            return
+        self._core.check_send()
+        if self.error is not None or self._closing:
+            return
+        if not self.send_at_once(opcode, payload, compress):
+            self._queue_message(opcode, payload, compress)
+        elif self.tail or self.chunks is not None or self._pending:
+            self._after_queuing()
+
+
 #: The methods that take the lock in their own frame.
 _LOCKERS = frozenset(method.__code__ for method in (
-    Writer.try_flush, Writer.send, Writer.put_part, QueuingWriter._send_at_once))
+    Writer.try_flush, Writer.send, Writer.put_part, Writer.send_at_once))

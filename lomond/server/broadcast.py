@@ -9,6 +9,8 @@ from .. import errors
 from .._compat import BYTES_LIKE, encode_utf8, text_type, to_bytes
 from ..client.options import check_size
 from ..opcode import Opcode
+from ..protocol.frames import encode_frame
+from ..protocol.states import OPENED
 
 
 def broadcast(websockets, message, compress=True, limit=1024 * 1024):
@@ -40,17 +42,18 @@ def broadcast(websockets, message, compress=True, limit=1024 * 1024):
     else:
         raise TypeError('message must be text, bytes, bytearray or memoryview, not {}'.format(
             type(message).__name__))
-    count = 0
+    count, frame = 0, None
     for websocket in list(websockets):
-        state = websocket.state
-        session = state.session
-        if session is None or not state.core.state.may_send:
-            continue
+        core, session = websocket.state.core, websocket.state.session
+        if core.inputs != OPENED and not core.state.may_send or not hasattr(session, '_post_message'):
+            continue                    # not open, or driven by a session that can only wait
         if limit is not None and session.queued > limit:
             websocket.force_disconnect()
             continue
+        if frame is None and not core.role.masks_outgoing:
+            frame = encode_frame(opcode, payload, None)     # once for all servers that do not compress
         try:
-            session.queue_message(opcode, payload, compress)
+            session._post_message(opcode, payload, compress, None if core.role.masks_outgoing else frame)
         except errors.WebSocketError:   # it has just begun to close
             continue
         count += 1
