@@ -97,6 +97,43 @@ class WakeUp(object):
                 close(write)
 
 
+class EventWakeUp(object):
+    """The same with a single descriptor: eventfd, of Linux and Python 3.10 on.
+
+    It takes numbers of eight bytes, so it is not for ``signal.set_wakeup_fd``.
+    """
+
+    _fds = ()
+
+    def __init__(self):
+        self._fds = []
+        # In one step, as above.
+        self._fds.extend(starmap(os.eventfd, ((0, os.EFD_CLOEXEC | os.EFD_NONBLOCK),)))
+
+    def fileno(self):
+        return self._fds[0]
+
+    def set(self):
+        """Make it readable. Never blocks or raises."""
+        try:
+            os.eventfd_write(self._fds[0], 1)
+        except OS_ERRORS as error:      # EAGAIN: so often that it wakes in any case
+            if not would_block(error):
+                raise
+
+    def clear(self):
+        """Make it unreadable. Never blocks."""
+        try:
+            os.eventfd_read(self._fds[0])
+        except OS_ERRORS as error:
+            if not would_block(error):
+                raise
+
+    def __del__(self):
+        for fd in self._fds:            # none if no descriptor was free
+            os.close(fd)
+
+
 class SocketWakeUp(object):
     """Socket-based wake-up for Windows, where select() accepts only sockets."""
 
@@ -145,6 +182,8 @@ class SocketWakeUp(object):
 
 
 new_wake_up = SocketWakeUp if IS_WINDOWS else WakeUp
+#: The same, where the wake-up need not be a pipe.
+new_event = EventWakeUp if hasattr(os, 'eventfd') else new_wake_up
 
 
 def wait_for(waits, timeout, _halt=halt_at_exit):       # globals may be None when it is needed
@@ -549,7 +588,7 @@ class Waiting(object):
         if self._wake_up is None:
             if self._is_closed:
                 return ()
-            self._wake_up = new_wake_up()
+            self._wake_up = new_event()
         return ((self._wake_up.fileno(), READ),)
 
     def forget(self, fd):

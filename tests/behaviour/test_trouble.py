@@ -130,10 +130,11 @@ def resolver_does_not_answer_at_all(world):
 
 
 def no_descriptor(world):
-    def pipe():
+    def pipe(*args):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     with world.monkeypatch.context() as patch:
         patch.setattr(os, 'pipe', pipe)
+        patch.setattr(os, 'eventfd', pipe, raising=False)
         return [failed('ws://127.0.0.1:9/')]
 
 

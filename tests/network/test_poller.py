@@ -17,7 +17,7 @@ import pytest
 
 from lomond._compat import monotonic
 from lomond.network import poller as poller_module
-from lomond.network.poller import READ, WRITE, SocketWakeUp, Waiting, WakeUp, wait_for
+from lomond.network.poller import READ, WRITE, EventWakeUp, SocketWakeUp, Waiting, WakeUp, wait_for
 
 POLLERS = [poller_module._Poll, poller_module._Select] if hasattr(select, 'poll') else [poller_module._Select]
 pollers = pytest.mark.parametrize('make', POLLERS)
@@ -36,7 +36,9 @@ def pair():
 
 # -- wake-ups
 
-wake_ups = pytest.mark.parametrize('make', [pytest.param(WakeUp, marks=on_posix), SocketWakeUp])
+wake_ups = pytest.mark.parametrize('make', [
+    pytest.param(WakeUp, marks=on_posix), SocketWakeUp, pytest.param(EventWakeUp, marks=pytest.mark.skipif(
+        not hasattr(os, 'eventfd'), reason='no eventfd'))])
 
 
 @wake_ups

@@ -106,11 +106,13 @@ def test_slow_reader(server):
     slow, = connect(server, 1)
     good, = connect(server, 1)
     reading = in_thread(frames, good, 40)
-    lost, count = server.connections[0], []
-    begun = monotonic()
+    (lost, fine), count, spent = server.connections, [], 0
     for _ in range(40):
-        count.append(broadcast(server.connections, b'x' * 300000))
-    assert monotonic() - begun < 5 and count[0] == 2 and count[-1] == 1
+        spent -= monotonic()
+        count.append(broadcast([lost, fine], b'x' * 300000))
+        spent += monotonic()
+        wait_until(lambda: not fine.queued)     # it does keep up, however busy the machine is
+    assert spent < 5 and count[0] == 2 and count[-1] == 1
     assert lost.is_closed and lost.queued <= MIB + 300000
     reading.join(10)
     assert len(reading.result) == 40
