@@ -39,6 +39,7 @@ def log_failure(what, *args, **kwargs):
     if stream is not None:              # 2.7 would only say that there is no handler
         import traceback
         stream.write('{}\n{}'.format(native(what % args), traceback.format_exc()))
+        stream.flush()                  # that of uWSGI is buffered
 
 
 def _has_handler(logger):

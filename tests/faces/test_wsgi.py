@@ -123,6 +123,9 @@ class Stream(object):
         self._text += text
         self._written.set()
 
+    def flush(self):
+        self._is_flushed = True
+
     def wait(self):
         assert self._written.wait(5)
         return self._text
@@ -152,6 +155,7 @@ def test_handler_that_raises(has_logging, caplog, monkeypatch):
     assert names(events) == 'ready closing disconnected' and (events[1].code, events[1].reason) == (1011, '')
     assert len(caplog.records) == has_logging and ('KeyError' in stream._text) is not has_logging
     assert 'KeyError' in (caplog.text if has_logging else stream.wait())
+    assert hasattr(stream, '_is_flushed') is not has_logging
 
 
 # -- refusals

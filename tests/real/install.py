@@ -34,6 +34,7 @@ PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'gevent': ['gevent', 'six', 'certifi'],
         'wsgi': ['werkzeug', 'flask', 'gunicorn', 'gevent', 'eventlet', 'cheroot', 'cherrypy', 'bottle',
                  'django', 'waitress', 'six', 'certifi'],
+        'uwsgi': ['uwsgi', 'six', 'certifi'],
         'freezers': ['pyinstaller', 'six', 'certifi'],
         'redis': ['redis', 'six', 'certifi']}
 NPM = ['ws', 'socket.io', 'graphql', 'graphql-ws']

@@ -26,9 +26,9 @@ SERVERS = os.path.join(HERE, 'servers')
 KINDS = [('wsgiref', None), ('wsgiref threads', None), ('werkzeug', 'werkzeug'), ('flask', 'flask'),
          ('gunicorn sync', 'gunicorn'), ('gunicorn gthread', 'gunicorn'), ('gunicorn gevent', 'gevent'),
          ('gevent', 'gevent'), ('eventlet', 'eventlet'), ('cheroot', 'cheroot'), ('cherrypy', 'cherrypy'),
-         ('bottle', 'bottle'), ('django', 'django')]
+         ('bottle', 'bottle'), ('django', 'django'), ('uwsgi', 'uwsgi')]
 #: Those whose SIGTERM ends the process as Python does, so that clients hear of it.
-SAY_GOODBYE = ('gunicorn sync', 'gunicorn gthread', 'gunicorn gevent', 'cherrypy')
+SAY_GOODBYE = ('gunicorn sync', 'gunicorn gthread', 'gunicorn gevent', 'cherrypy', 'uwsgi')
 #: What no log may have.
 NOISE = ('EPIPE', 'Broken pipe', 'BrokenPipe', 'Bad file descriptor', 'reset by peer', 'ConnectionReset',
          'Error on request', 'Exception happened')
@@ -36,11 +36,15 @@ NOISE = ('EPIPE', 'Broken pipe', 'BrokenPipe', 'Bad file descriptor', 'reset by 
 
 def find_python(module):
     """Return a Python that has a module; skip the test otherwise."""
-    for python in (os.path.join(CHECKOUT, '.real', 'wsgi', 'bin', 'python'),
+    code = 'import six, certifi, {}'.format(module or 'sys')
+    if module == 'uwsgi':               # a program, which brings its own Python
+        code = 'import os, sys, six, certifi; os.stat(os.path.join(sys.prefix, "bin", "uwsgi"))'
+    folder = 'uwsgi' if module == 'uwsgi' else 'wsgi'
+    for python in (os.path.join(CHECKOUT, '.real', folder, 'bin', 'python'),
                    os.environ.get('LOMOND_REAL_WSGI'),
                    sys.executable):
         if python and os.path.exists(python) and not subprocess.call(
-                [python, '-c', 'import six, certifi, {}'.format(module or 'sys')], stderr=subprocess.PIPE):
+                [python, '-c', code], stderr=subprocess.PIPE):
             return python
     pytest.skip('{} is not installed; see tests/real/install.py'.format(module))
 
@@ -62,6 +66,11 @@ class Running(object):
                        kind.split()[1],
                        '--threads', '4' if kind.endswith('gthread') else '1', 'wsgi_app:application']
             command += ['--certfile', tls[0], '--keyfile', tls[1]] if tls else []
+        if kind == 'uwsgi':
+            home = os.path.dirname(os.path.dirname(python))
+            command = [os.path.join(home, 'bin', 'uwsgi'), '--http-socket', '127.0.0.1:{}'.format(self.port),
+                       '--enable-threads', '--threads', '4', '--master', '--die-on-term', '-H', home,
+                       '--wsgi', 'wsgi_app:application']
         self.process = subprocess.Popen(command, env=environ, cwd=SERVERS, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
         deadline = time.time() + 20
