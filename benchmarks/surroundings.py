@@ -27,11 +27,9 @@ Client = namedtuple('Client', 'name module environment package checkout')
 CLIENTS = (
     Client('lomond', 'lomond_client', 'peers', None, True),
     Client('lomond+wsaccel', 'lomond_client', 'wsaccel', None, True),
-    Client('lomond-aio', 'lomond_aio_client', 'peers', None, True),
     Client('0.3.4', 'lomond_client', 'wsaccel', 'lomond', False),
     Client('websocket-client', 'websocket_client', 'wsaccel', 'websocket-client', False),
     Client('websockets', 'websockets_client', 'peers', 'websockets', False),
-    Client('websockets-asyncio', 'websockets_asyncio_client', 'peers', 'websockets', False),
     Client('wsproto', 'wsproto_client', 'peers', 'wsproto', False),
     Client('aiohttp', 'aiohttp_client', 'peers', 'aiohttp', False),
     Client('picows', 'picows_client', 'peers', 'picows', False),

@@ -619,7 +619,8 @@ class _Session(WebsocketSession):
             raise RuntimeError('an AsyncWebSocket sends in the thread of its loop; in other threads, use '
                                'loop.call_soon_threadsafe')
         self._nested += 1
-        return self._driver is not None and self._driver.writer.error is not None
+        driver = self._driver
+        return driver is not None and driver.writer.error is not None
 
     def end_send(self):
         """Note that it has sent."""
@@ -696,10 +697,11 @@ class _Session(WebsocketSession):
         if self._driver is None or self._life is None:
             raise errors.TransportFail(_CLOSED)
 
-    def is_written(self, mark):
-        """Return True if it is known at once that all is written; never raises."""
-        queued, written = self.message_totals()
-        return written == queued and (mark[1] or not self._driver.writer.wants_write())
+    def is_empty(self):
+        """Return True if nothing that was sent waits any longer."""
+        writer = self._driver.writer        # hot path: asking for the totals takes longer
+        return (not writer.tail and writer.chunks is None and not self._core.send_queue.pending
+                and not writer.streams)
 
     def wait_for(self, mark):
         """Return a future that is done once ``has_written(mark)`` has an answer."""
@@ -1122,8 +1124,7 @@ class AsyncWebSocket(WebSocket):
             session.end_send()
         if is_dead:                             # nothing was sent: the await will say so
             return _Sent(session, (float('inf'), True))
-        mark = session.mark(opcode)
-        return _DONE if session.is_written(mark) else _Sent(session, mark)
+        return _DONE if session.is_empty() else _Sent(session, session.mark(opcode))
 
 
 _DONE = _Done()
