@@ -604,7 +604,7 @@ class _Session(WebsocketSession):
         try:
             self.loop.call_soon_threadsafe(self._go_on)
         except RuntimeError:            # the loop is closed: it will not look
-            if not self._leaves:
+            if not self._leaves and get_ident() == self._ident:
                 self.leave()
 
     # -- sending

@@ -128,6 +128,10 @@ G('limits', 'the backlog shrinks as it is consumed', 'driver/reader.py',
   "self._kept -= len(part[0] or b'') + PART_COST", 'pass',
   'backlog::size_goes_down_as_the_backlog_is_consumed')
 
+G('limits', 'of what nobody takes, few events are made', 'aio.py',
+  'AHEAD - before', 'None',
+  'aio::reading_pauses_after_16_events')
+
 # -- Locks, interrupts, descriptors ------------------------------------------------
 
 G('locks', 'check, encode and write are one act under one lock', 'driver/writer.py',
