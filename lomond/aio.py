@@ -40,7 +40,7 @@ from .client.attempt import ALREADY_RUNNING
 from .client.backoff import MESSAGES, Retries, some_number
 from .driver.outgoing_stream import OutgoingStream, PushedStream
 from .driver.rules import MANY_CONNECTIONS
-from .network import dialer  # noqa: F401 - now, or it would hold up the loop later
+from .network import dialer, proxy_settings  # noqa: F401 - now, or they would hold up the loop later
 from .network.poller import READ, WRITE, Waiting
 from .opcode import Opcode
 from .protocol.receive_buffer import Lender
