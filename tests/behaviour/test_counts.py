@@ -136,6 +136,18 @@ def test_a_whole_message_takes_the_short_way_of_the_parser(kind, size, is_compre
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         payload = (packer.compress(payload) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
     data = frame(FIRST[kind], payload, rsv=4 if is_compressed else 0) * 100
+    count, lines = lines_of_the_parser(data)
+    assert count == 100 and lines <= most_lines * 100 + 20
+
+
+def test_fragments_take_the_short_way_of_the_parser():
+    count, lines = lines_of_the_parser(frame(BINARY, b'ab', fin=False) + frame(
+        CONTINUATION, b'cd', fin=False) * 98 + frame(CONTINUATION, b'ef'))
+    assert count == 1 and lines <= 24 * 100 + 20
+
+
+def lines_of_the_parser(data):
+    """Return how many messages come of some bytes, and how many lines of the parser run."""
     receive_buffer = ReceiveBuffer()
     receive_buffer.put_back(data)
     codec = PerMessageDeflate(DeflateParameters(server_no_context_takeover=True), True)
@@ -150,11 +162,9 @@ def test_a_whole_message_takes_the_short_way_of_the_parser(kind, size, is_compre
     kept = sys.gettrace()
     sys.settrace(trace)
     try:
-        count = sum(1 for _ in iter(lambda: next(events), None))
+        return sum(1 for _ in iter(lambda: next(events), None)), lines.count('line')
     finally:
         sys.settrace(kept)
-    assert count == 100
-    assert lines.count('line') <= most_lines * 100 + 20, lines.count('line')
 
 
 def test_all_fragments_of_one_read_take_one_resumption():

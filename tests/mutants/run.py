@@ -45,7 +45,7 @@ from support.paths import CHECKOUT  # noqa: E402
 #: Path of modules -> tests that should notice a change of them; the first match counts.
 #: The test file of the same name goes first.
 TESTS = (
-    ('lomond/protocol/', ('protocol',)),
+    ('lomond/protocol/', ('protocol', 'behaviour/test_counts.py')),
     ('lomond/driver/', ('driver', 'behaviour/test_sequences.py', 'behaviour/test_time.py',
                         'behaviour/test_threads.py')),
     ('lomond/network/', ('network', 'behaviour/test_dialing.py', 'behaviour/test_tls.py',
