@@ -356,8 +356,10 @@ def run_all(options, targets, screen):
     wheel = build_wheel(tools, log)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         versions = [version for version in wanted if version in found]
-        futures = [pool.submit(Run(found[version], run_elsewhere(version, versions), options, targets,
-                                   tools, wheel, screen))
+        elsewhere = dict((version, run_elsewhere(version, versions)) for version in versions)
+        versions.sort(key=lambda version: len(elsewhere[version]))      # those with most tests go first
+        futures = [pool.submit(Run(found[version], elsewhere[version], options, targets, tools, wheel,
+                                   screen))
                    for version in versions]
         try:
             results += [future.result() for future in futures]
