@@ -137,6 +137,7 @@ class WebsocketSession(Steps):
         failure = attempt.prepare()
         try:
             waiting = self.waiting()
+            waiting.is_asleep = waiting.is_woken = False
             self._wake_waits = waiting.wake_waits       # opens the descriptor, if it has one
             self._waiting = waiting if self.look is None else Looking(waiting, self.look)
             self._now = self._waiting.monotonic()

@@ -536,11 +536,11 @@ class Waiting(object):
     the wait has to end it.
 
     :param wake_up: what :meth:`wake` sets; None makes one
-    :ivar is_asleep: True while only the wake-up ends the wait
+    :ivar is_asleep: False while the loop is busy, and will look at ``is_woken``
     :ivar is_woken: True if :meth:`wake` was called since the last wait
     """
 
-    is_asleep = is_woken = False
+    is_asleep, is_woken = True, False
 
     def __init__(self, wake_up=None):
         self._poller = None             # used by the loop's thread only

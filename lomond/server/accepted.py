@@ -141,6 +141,7 @@ class AcceptedSession(Steps):
         """
         if self._waiting is None:
             waiting = self.waiting()
+            waiting.is_asleep = waiting.is_woken = False
             self._wake_waits = waiting.wake_waits       # opens the descriptor, if it has one
             self._waiting = waiting
 

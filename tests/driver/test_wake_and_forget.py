@@ -161,6 +161,25 @@ def test_no_wake_up_is_lost(own_loop):
     assert not late and done == [total, total]
 
 
+def test_a_waiting_that_wraps_another_one():
+    class Wrapper(object):
+        def __init__(self):
+            self._waiting = Waiting()
+
+        def __getattr__(self, name):
+            return getattr(self._waiting, name)
+
+    class Session(WebsocketSession):
+        waiting = Wrapper
+
+    with dead_address() as (_, port):
+        websocket = WebSocket('ws://127.0.0.1:{}/'.format(port), proxies={})
+        threading.Timer(0.1, websocket.close).start()
+        start = monotonic()
+        assert [event.name for event in drive(websocket.open(Session))] == ['connecting', 'connect_fail']
+        assert monotonic() - start < 5
+
+
 def test_no_pipe_before_it_is_needed():
     waiting = Waiting()
     waiting.wake()
