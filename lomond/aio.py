@@ -918,7 +918,7 @@ class AsyncWebSocket(WebSocket):
     iterates the events of a connection with the defaults of :meth:`connect`.  It
     belongs to the loop in which it is connected.
 
-    One task iterates; any task sends.  :meth:`close` and :meth:`force_disconnect` do
+    One task iterates; any task sends.  ``close()`` and ``force_disconnect()`` do
     not wait, are not awaited, and may be called from any thread; for the rest, other
     threads use ``loop.call_soon_threadsafe``.
     """
@@ -943,7 +943,7 @@ class AsyncWebSocket(WebSocket):
             ``Unresponsive``; None or 0 means no limit
         :param auto_pong: if false, pings are not answered automatically (RFC 6455,
             5.5.2)
-        :param close_timeout: seconds to wait for the answer to :meth:`close`; None or 0
+        :param close_timeout: seconds to wait for the answer to ``close()``; None or 0
             means no limit
         :param connect_timeout: seconds for everything until ``Ready``; None or 0 means
             no limit

@@ -129,7 +129,7 @@ class Group(object):
 
         Returns at once; any thread may call it, before and during the loop.
 
-        :param member: a :class:`~lomond.WebSocket`; or a
+        :param member: a :class:`~lomond.websocket.WebSocket`; or a
             :class:`~lomond.server.Server` without ``handler`` and ``poll``, which
             accepts while the loop runs; or what :func:`lomond.wsgi.upgrade` has
             returned

@@ -12,6 +12,7 @@ from .websocket import WebSocket
 MAX_QUEUED: Final[int]
 NEXT_TURN: Final[float]
 DROP_TIME: Final[float]
+DRAIN_TIME: Final[float]
 
 # The group's own Poll comes with None instead of a WebSocket.  A checker cannot know that the other
 # events never do, so Any is one of the types.

@@ -36,7 +36,7 @@ class Steps(object):
     waiting = Waiting       #: makes the clock, the waiting and the wake-up of a connection
     #: Bytes that sends which do not wait may leave in the queue; None for no limit.
     max_queued = None
-    rules = ONE_CONNECTION  #: the :class:`~lomond.driver.rules.LoopRules` of the loop
+    rules = ONE_CONNECTION  #: how it behaves in its loop: a ``lomond.driver.rules.LoopRules``
 
     def __init__(self, core):
         # Without a lock: the loop's thread writes these, unless noted; others read.
@@ -167,7 +167,7 @@ class Steps(object):
         In the loop's thread it begins only: :meth:`process` sends the rest, and then
         yields ``Drained``.  Another thread waits.
 
-        :param stream: a new :class:`~lomond.driver.outgoing_stream.OutgoingStream`
+        :param stream: a new ``lomond.driver.outgoing_stream.OutgoingStream``
         :raises WebSocketUnavailable: (or a subclass) if the state does not allow it
         :raises WebSocketError: in the loop's thread, if it sends another one
         """

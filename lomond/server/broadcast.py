@@ -24,7 +24,7 @@ def broadcast(websockets, message, compress=True, limit=1024 * 1024):
     everywhere.
 
     :param websockets: an iterable of :class:`ServerWebSocket` or
-        :class:`~lomond.WebSocket`; it is copied first
+        :class:`~lomond.websocket.WebSocket`; it is copied first
     :param message: text, or bytes, bytearray or memoryview
     :param compress: if false, the message is sent uncompressed in any case
     :param limit: bytes of earlier messages that the operating system has not taken;

@@ -52,8 +52,8 @@ class ServerWebSocket(Sender):
 
     Programs do not construct it.
 
-    :param session: the :class:`~lomond.server.accepted.AcceptedSession`
-    :param acceptance: the :class:`~lomond.server.accepted.Acceptance` of the session
+    :param session: the ``lomond.server.accepted.AcceptedSession``
+    :param acceptance: the ``Acceptance`` of the session
     :param address: ``(host, port)`` of the client, or of a proxy before it
     :param is_secure: True with TLS
     :param environ: the WSGI environ; None outside of a WSGI server
@@ -114,7 +114,7 @@ class ServerWebSocket(Sender):
 
         :param timeout: seconds; 0 looks only for what has arrived; None for no limit
         :returns: an :class:`~lomond.events.Event`; None after the last one
-        :raises ReceiveTimeout: if nothing comes in time; the connection goes on
+        :raises lomond.errors.ReceiveTimeout: if nothing comes in time; the connection goes on
         :raises TypeError: if ``timeout`` is not a number
         :raises ValueError: if it is below 0, and in another thread than the handler's
         """

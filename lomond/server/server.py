@@ -130,7 +130,7 @@ class Server(object):
         nothing; None or 0 means no limit
     :param sock: a listening socket, or a list of them, to use instead of host and port;
         :meth:`stop` closes them
-    :param stream_from: as for :class:`~lomond.WebSocket`
+    :param stream_from: as for :class:`~lomond.websocket.WebSocket`
     :param max_queued: bytes of messages that may wait for one connection in a group (1
         MiB); None means no limit
     :raises TypeError: if a value has the wrong type; the message names it
@@ -439,7 +439,7 @@ class _Signals(object):
 
 
 def serve(handler, host='localhost', port=8080, **options):
-    """Serve until :data:`SIGINT` or SIGTERM.
+    """Serve until SIGINT or SIGTERM.
 
     It is ``Server(handler, host, port, **options).serve_forever()``.  In the main
     thread, SIGINT (Ctrl-C) and SIGTERM stop the server: all clients get close code

@@ -116,6 +116,8 @@ def to_the_last(event: AnyEvent) -> str:
         return str(event.delay + (event.attempt or 0))
     if event.name == 'gave_up':
         return str(event.attempts)
+    if event.name == 'drained':
+        return ''
     assert_never(event)
 
 

@@ -99,7 +99,7 @@ websocket.send_json({'a': [1, None]})
 websocket.send_json(None)
 websocket.send_json()
 websocket.send_json(action='subscribe', compress=True)
-websocket.send_stream([b'x', bytearray(b'y')], compress=False)
+websocket.send_stream([bytearray(b'x')], compress=False)
 websocket.send_stream(line for line in ('a', 'b'))
 with open('picture.raw', 'rb') as file:
     websocket.send_stream(file)
