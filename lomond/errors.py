@@ -43,10 +43,9 @@ class UpgradeRefused(HandshakeError):
 
     It is a WSGI application that answers so.
 
-    :param reason: why, in words
-    :param status: int
-    :param headers: list of pairs of native text, without those of one connection only
-    :param body: bytes
+    :ivar status: int
+    :ivar headers: list of pairs of native text, without those of one connection only
+    :ivar body: bytes
     """
 
     def __init__(self, reason, status, headers, body):

@@ -41,8 +41,12 @@ _is_registered = []
 
 
 def done(environ, start_response):
-    """A WSGI application for a request whose connection was taken; see
-    :func:`upgrade`."""
+    """Answer a request whose connection was taken; see :func:`upgrade`.
+
+    :param environ: as for any WSGI application, like ``start_response``
+    :param start_response: called with 101, which access logs show
+    :returns: an empty body
+    """
     start_response(str('101 Switching Protocols'), [])
     return []
 
@@ -50,17 +54,22 @@ def done(environ, start_response):
 def upgrade(environ, **options):
     """Take the connection of a request over, for views that want it in their own flow.
 
-    ::
+    >>> from lomond import WebSocket
+    >>> from lomond.testing import wsgi_session
+    >>> from lomond.wsgi import done, upgrade
+    >>> def view(environ, start_response):
+    ...     with upgrade(environ, protocols=['chat.v1']) as websocket:
+    ...         websocket.send_text(u'hello')
+    ...     return done(environ, start_response)
+    >>> client = WebSocket('ws://test/', protocols=['chat.v1'])
+    >>> for event in client.connect(session_class=wsgi_session(view)):
+    ...     if event.name == 'text':
+    ...         print(event.text)
+    hello
 
-        @app.route('/rooms/<name>', websocket=True)
-        def room(name):
-            with upgrade(request.environ, protocols=['chat.v1']) as websocket:
-                for event in websocket:
-                    ...
-            return done
-
-    Leaving ``with`` closes with 1000, or with 1011 after an exception, which
-    propagates.  This thread iterates.
+    A view of Flask (``@app.route('/rooms/<name>', websocket=True)``) gives it
+    ``request.environ``, and returns ``done``.  Leaving ``with`` closes with 1000, or
+    with 1011 after an exception, which propagates.  This thread iterates.
 
     :param environ: the WSGI environ of the request
     :param options: those of :class:`WebSocketApp`, without ``max_connections``

@@ -1,33 +1,38 @@
 # Types of lomond.wsgi.
 
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from typing_extensions import TypeAlias, Unpack
 
 from .compression import Deflate
 from .response import Request
 from .server import ServerWebSocket
 
-_Environ = dict[str, Any]
-_Handler = Callable[[ServerWebSocket], object]
+_Environ: TypeAlias = dict[str, Any]
+_Handler: TypeAlias = Callable[[ServerWebSocket], object]
+
+class _Options(TypedDict, total=False):
+    protocols: Sequence[str] | None
+    compress: bool | Deflate
+    origins: str | Sequence[str] | None
+    on_request: Callable[[Request], tuple[Any, ...] | None] | None
+    max_message_size: int | None
+    poll: float | None
+    ping_rate: float | None
+    ping_timeout: float | None
+    auto_pong: bool
+    open_timeout: float | None
+    close_timeout: float | None
+    send_timeout: float | None
+    stream_from: int | None
+    max_queued: int | None
+
+class _AppOptions(_Options, total=False):
+    max_connections: int | None
 
 def done(environ: _Environ, start_response: Callable[..., Any]) -> list[bytes]: ...
-def upgrade(
-    environ: _Environ,
-    *,
-    protocols: Sequence[str] | None = None,
-    compress: bool | Deflate = False,
-    origins: str | Sequence[str] | None = None,
-    on_request: Callable[[Request], tuple[Any, ...] | None] | None = None,
-    max_message_size: int | None = ...,
-    poll: float | None = None,
-    ping_rate: float | None = 30.0,
-    ping_timeout: float | None = 30.0,
-    auto_pong: bool = True,
-    open_timeout: float | None = 10.0,
-    close_timeout: float | None = 10.0,
-    send_timeout: float | None = 30.0,
-    stream_from: int | None = None,
-    max_queued: int | None = ...,
-) -> ServerWebSocket: ...
+def upgrade(environ: _Environ, **options: Unpack[_Options]) -> ServerWebSocket: ...
 
 class WebSocketApp:
     def __init__(
@@ -35,22 +40,7 @@ class WebSocketApp:
         handler: _Handler | Mapping[str, _Handler],
         fallback: Callable[..., Any] | None = None,
         detach: bool = False,
-        *,
-        protocols: Sequence[str] | None = None,
-        compress: bool | Deflate = False,
-        origins: str | Sequence[str] | None = None,
-        on_request: Callable[[Request], tuple[Any, ...] | None] | None = None,
-        max_message_size: int | None = ...,
-        max_connections: int | None = 1000,
-        poll: float | None = None,
-        ping_rate: float | None = 30.0,
-        ping_timeout: float | None = 30.0,
-        auto_pong: bool = True,
-        open_timeout: float | None = 10.0,
-        close_timeout: float | None = 10.0,
-        send_timeout: float | None = 30.0,
-        stream_from: int | None = None,
-        max_queued: int | None = ...,
+        **options: Unpack[_AppOptions],
     ) -> None: ...
     @property
     def connections(self) -> list[ServerWebSocket]: ...

@@ -29,7 +29,7 @@ FOLDER = os.path.dirname(os.path.abspath(lomond.__file__))
 
 #: The modules of ``docs/reference``; below ``server`` and ``testing``, ``__all__`` is public.
 PUBLIC = ('websocket', 'events', 'errors', 'persist', 'group', 'aio', 'session', 'response', 'status',
-          'opcode', 'constants', 'compression', 'auth', 'server', 'testing')
+          'opcode', 'constants', 'compression', 'auth', 'server', 'wsgi', 'testing')
 
 #: Names in the stubs that are not public: other modules of the library use them.
 INTERNAL = frozenset((

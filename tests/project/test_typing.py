@@ -25,7 +25,7 @@ PACKAGE = os.path.dirname(os.path.abspath(lomond.__file__))
 PUBLIC = ('lomond', 'lomond.aio', 'lomond.auth', 'lomond.compression', 'lomond.constants', 'lomond.errors',
           'lomond.events', 'lomond.group', 'lomond.opcode', 'lomond.persist', 'lomond.response',
           'lomond.server', 'lomond.session',
-          'lomond.status', 'lomond.testing', 'lomond.websocket')
+          'lomond.status', 'lomond.testing', 'lomond.websocket', 'lomond.wsgi')
 
 #: Names that only checkers need; see tests/project/typing/stubtest-allowlist.txt.
 ONLY_IN_STUBS = {('lomond.events', 'AnyEvent')}
