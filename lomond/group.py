@@ -125,17 +125,19 @@ class Group(object):
     # -- members
 
     def add(self, member, **settings):
-        """Connect a WebSocket, once; or accept the connections of a Server.
+        """Connect a WebSocket, once; accept the connections of a Server; or take over a
+        connection of a WSGI server.
 
         Returns at once; any thread may call it, before and during the loop.
 
         :param member: a :class:`~lomond.websocket.WebSocket`; or a
             :class:`~lomond.server.Server` without ``handler`` and ``poll``, which
             accepts while the loop runs; or what :func:`lomond.wsgi.upgrade` has
-            returned
+            returned and nothing iterates
         :param settings: as for the group, for this client
-        :raises TypeError: if it is neither, its ``connect`` is overridden, or a server
-            is given settings; and as :meth:`.WebSocket.connect`
+        :raises TypeError: if it is neither, its ``connect`` is overridden, or settings
+            are given for another member than a client; and as
+            :meth:`.WebSocket.connect`
         :raises ValueError: for a server with a ``handler`` or ``poll``; and as
             :meth:`.WebSocket.connect`
         :raises WebSocketError: if it is in a group, its connection runs, the server was
@@ -143,13 +145,13 @@ class Group(object):
         """
         self._check_fork()
         if not isinstance(member, WebSocket):
+            from .server.connection import ServerWebSocket
             from .server.server import Server
             if isinstance(member, Server):
                 self._enter_server(member, settings)
                 return
-            from .server.connection import ServerWebSocket
             if isinstance(member, ServerWebSocket):
-                self._adopt(member, settings)
+                self._enter_taken(member, settings)
                 return
         _check_client(member)
         self._enter(Member(next(self._numbers), member, self._merge(settings)))
@@ -223,6 +225,8 @@ class Group(object):
             self._remove(record, code, reason)
         for host in self._servers.copy().values():
             self._drain(host.server, DRAIN_TIME, code, reason)
+        for record in self._arriving.copy().values():
+            self._close_arriving(record, code, reason)
         self._wake()
 
     def __len__(self):
@@ -280,29 +284,34 @@ class Group(object):
             raise
         self._wake()
 
-    def _adopt(self, websocket, settings):
-        """Take over an open connection that nobody iterates."""
-        from .server.connection import take_over
+    def _check_bare(self, settings):
         if settings:
-            raise TypeError("'{}' is given with an open connection; settings are those of clients".format(
-                sorted(settings)[0]))
+            raise TypeError("'{}' is given with a member that is not a client; only clients have "
+                            'settings'.format(sorted(settings)[0]))
         if self._closed:
             raise errors.WebSocketError(_CLOSED)
+
+    def _enter_taken(self, websocket, settings):
+        from .server.connection import take_over
+        self._check_bare(settings)
         take_over(websocket)
         record = Member(next(self._numbers), websocket)
-        record.host = _NO_HOST
-        self._members[id(websocket)] = record
+        record.host, record.is_new = _DOOR, True
+        self._arriving[record.number] = record
         self._news.append(record)
         if self._closed:                    # meanwhile
-            websocket.close(1001, '')
+            self._close_arriving(record, 1001, '')
         self._wake()
 
+    def _close_arriving(self, record, code, reason):
+        """Close a connection that is not a member yet; that of a server does it."""
+        if record.host is _DOOR:
+            record.websocket.close(code, reason)
+            if not self._is_running() and self._arriving.pop(record.number, None):
+                record.websocket._session.end()
+
     def _enter_server(self, server, settings):
-        if settings:
-            raise TypeError("'{}' is given with a server; settings are those of clients".format(
-                sorted(settings)[0]))
-        if self._closed:
-            raise errors.WebSocketError(_CLOSED)
+        self._check_bare(settings)
         host = _Host(next(self._numbers), server, server._join(self))
         self._servers[id(server)] = host
         self._news.append(host)
@@ -525,18 +534,21 @@ class _Host(Member):
         return earliest(self.reception.listener.next_deadline(), self.drop_at if self.is_draining else None)
 
 
-class _NoHost(object):
-    """Stands for the server of a connection that was accepted elsewhere."""
+class _Door(object):
+    """What stands for the server of a connection that was taken over."""
 
-    removal, is_draining = None, False
-    reception = None
+    removal = None
+    is_draining = False
+
+    @property
+    def reception(self):
+        return self
 
     def release(self, websocket):
-        """Do nothing: nobody counts it."""
+        """Do nothing: nobody counts these."""
 
 
-_NO_HOST = _NoHost()
-_NO_HOST.reception = _NO_HOST
+_DOOR = _Door()
 
 
 class _ClientSession(WebsocketSession):
@@ -669,10 +681,10 @@ class _Loop(object):
             record = news.popleft()
             if record.host is record:
                 self._take_host(record)
-            elif record.host is not None:
-                self._take_open(record)
             elif record.number in group._idle:
                 self._queue.append(record)
+            elif record.host is _DOOR:
+                self._take_over(record)
             else:
                 self._timers.drop(record)   # removed
                 record.websocket = None
@@ -874,18 +886,30 @@ class _Loop(object):
         record.host, record.loop, record.is_new = host, self, True
         record.session = session = websocket._session
         session.member = record
-        session._core.receive_buffer.share(self.lender)
-        self._sessions += 1
         group._arriving[record.number] = record
-        self._make_busy(record)
+        self._arrive(record)
 
-    def _take_open(self, record):
-        """Go on with a connection that has begun elsewhere."""
-        record.loop, record.session = self, record.websocket._session
-        record.session.move(record)
+    def _arrive(self, record):
         record.session._core.receive_buffer.share(self.lender)
         self._sessions += 1
         self._make_busy(record)
+
+    def _take_over(self, record):
+        """Go on with a connection whose opening handshake somebody else has done."""
+        websocket, session = record.websocket, record.websocket._session
+        if record.number not in self._group._arriving:
+            return                          # close() was faster
+        rest, websocket._events = websocket._events, None
+        record.loop, record.session = self, session
+        session.join(record, MANY_CONNECTIONS)
+
+        def first_turn(ready, now):
+            del session.process             # only now it is not the method
+            yield events.Ready(websocket.request, websocket.protocol, websocket.extensions)
+            for event in rest or ():
+                yield event
+        session.process = first_turn
+        self._arrive(record)
 
     def _note_accepted(self, record, event):
         group, websocket = self._group, record.websocket

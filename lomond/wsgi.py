@@ -345,21 +345,6 @@ def _elements(value):
 class _TakenSession(AcceptedSession):
     """Drives a connection that was taken over; its stream is set from outside."""
 
-    rest = ()                           # events that nobody has iterated before a group took over
-
-    def process(self, ready, now):
-        """Do what can be done now; first hand out what was left."""
-        rest, self.rest = self.rest, ()
-        for event in rest:
-            yield event
-        for event in super(_TakenSession, self).process(ready, now):
-            yield event
-
-    def move(self, member):
-        """Go on in a loop of many connections."""
-        super(_TakenSession, self).move(member)
-        self.rest = connection.take_rest(member.websocket)
-
     def _open_stream(self):
         pass
 

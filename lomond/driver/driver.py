@@ -57,7 +57,7 @@ from ..network.stream import retry_pause
 from ..protocol.states import FAILED, OPENED
 from .lifecycle import Lifecycle
 from .reader import YIELD_TURN, Reader
-from .rules import MANY_CONNECTIONS, ONE_CONNECTION
+from .rules import ONE_CONNECTION
 from .writer import BURST, QueuingWriter, Writer
 
 #: The clock is read at the 2nd, 4th, 8th and 16th event of a read, then at every 16th.
@@ -211,22 +211,25 @@ class Driver(object):
             when = deadlines.send_deadline()
         return when
 
-    def move(self, waiting):
-        """Go on in a loop of many connections; in its thread, between two turns.
-
-        :param waiting: clock and wake-up of the connection there
-        """
-        self.writer.__class__ = QueuingWriter
-        self._waiting = self.reader._waiting = waiting
-        self.writer._rules = self.reader._rules = MANY_CONNECTIONS
-        self._waits = (None,)
-
     def stop(self, reason):
         """End the connection without a close frame, from any thread."""
         self.lifecycle.stop(reason)
         self.writer.stop()
         self.stream.shutdown()
         self.wake()
+
+    def join(self, waiting, rules, max_queued):
+        """Go on in the loop of many connections that calls this, and never wait again.
+
+        :param waiting: clock and wake-up of that loop
+        :param rules: its :class:`~lomond.driver.rules.LoopRules`
+        :param max_queued: as for the constructor
+        """
+        self._waiting, self.max_queued = waiting, max_queued
+        self.reader.join(waiting, rules)
+        self.writer.join(rules)
+        self.loop_ident = get_ident()
+        self._waits = (None,)
 
     def say_goodbye(self, is_left):
         """Send the close frame of one who leaves, unless it would have to wait.

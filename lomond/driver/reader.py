@@ -77,6 +77,10 @@ class Reader(object):
         self._rules = rules
         self._read_ahead = read_ahead
 
+    def join(self, waiting, rules):
+        """Go on in another loop; see :meth:`.Driver.join`."""
+        self._waiting, self._rules = waiting, rules
+
     # -- how often
 
     def find_pause(self, elapsed):

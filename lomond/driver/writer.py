@@ -150,6 +150,11 @@ class Writer(object):
 
     # -- the loop's side, which never waits
 
+    def join(self, rules):
+        """Be the writer of a loop of many from now on: it has the same fields."""
+        self._rules = rules
+        self.__class__ = QueuingWriter
+
     def set_loop(self, loop):
         """Set ``loop`` again, if it was a weak reference that may be dead."""
         self._loop = loop

@@ -200,18 +200,6 @@ class AcceptedSession(Steps):
         """True once only the client's end of TCP is missing; no message will follow."""
         return self._deadlines.finished_at is not None
 
-    def move(self, member):
-        """Go on in a loop of many connections; in its thread.
-
-        :param member: the :class:`~lomond.driver.members.Member` there
-        """
-        self.member = member
-        old, self._waiting, self._wake_waits = self._waiting, member, member.wake_waits
-        if self._driver is not None:
-            self._driver.move(member)
-        if old is not None:
-            old.close()
-
     def refuse(self, reason, status=503):
         """Answer with this status, unless the opening handshake is complete.
 
@@ -303,6 +291,16 @@ class AcceptedSession(Steps):
         if self._refused is not None:
             driver.lifecycle.refuse(*self._refused)
         return driver
+
+    def join(self, waiting, rules):
+        """Go on in another loop, as one of many; in its thread, after ``Ready``.
+
+        :param waiting: clock and wake-up of that loop
+        :param rules: its :class:`~lomond.driver.rules.LoopRules`
+        """
+        before, self._waiting, self._wake_waits, self.rules = self._waiting, waiting, (), rules
+        self._driver.join(waiting, rules, self.max_queued)
+        before.close()
 
     # -- the end
 

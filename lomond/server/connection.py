@@ -220,12 +220,6 @@ def stop(websocket, code, reason):
         websocket._session.refuse('closed')
 
 
-def take_rest(websocket):
-    """Return an iterator of the events that :func:`shake_hands` has left."""
-    events, websocket._events = websocket._events, None
-    return events or ()
-
-
 def take_over(websocket):
     """Let a group drive a connection that nobody iterates yet.
 

@@ -369,5 +369,6 @@ def test_group_adopts_what_upgrade_returned():
     events = play(app, say_hello)
     thread.join(5)
     assert names(events) == 'ready text binary closed disconnected' and events[-1].graceful
-    assert [name for name in seen if name != 'poll'] == ['text', 'binary', 'closing', 'disconnected']
+    assert [name for name in seen if name != 'poll'] == [
+        'accepted', 'text', 'binary', 'closing', 'disconnected']
     assert not group.websockets

@@ -11,7 +11,7 @@ import threading
 import pytest
 from support.accepted import REQUEST
 from support.certificates import server_context
-from support.frames import CLOSE, KEY, close_payload, frame
+from support.frames import CLOSE, KEY, TEXT, close_payload, frame
 from support.network import nothing_stays_open as nothing_stays_open
 from support.network import open_descriptors
 
@@ -19,6 +19,7 @@ from lomond import WebSocket, errors
 from lomond._compat import monotonic
 from lomond.group import Group
 from lomond.server import Server, ServerWebSocket, listener
+from lomond.wsgi import upgrade
 
 pytestmark = [pytest.mark.ends, pytest.mark.usefixtures('nothing_stays_open')]
 
@@ -246,6 +247,39 @@ def test_no_descriptor_is_left(server, monkeypatch):
     play(group, handle)
     assert 1 <= len(failures) <= 8 and len(late) > 5
     assert max(after - before for before, after in zip(late, late[1:])) < 0.5
+
+
+def test_taking_over(raw):
+    """A connection of a WSGI server, its first message included; it begins with Accepted."""
+    ours, theirs = socket.socketpair()
+    environ = {'REQUEST_METHOD': 'GET', 'PATH_INFO': '/chat', 'SERVER_PROTOCOL': 'HTTP/1.1', 'HTTP_HOST': 'x',
+               'HTTP_UPGRADE': 'websocket', 'HTTP_CONNECTION': 'Upgrade', 'HTTP_SEC_WEBSOCKET_VERSION': '13',
+               'HTTP_SEC_WEBSOCKET_KEY': 'AAAAAAAAAAAAAAAAAAAAAA==', 'lomond.socket': ours,
+               'wsgi.url_scheme': 'http', 'REMOTE_ADDR': '127.0.0.1', 'REMOTE_PORT': '1'}
+    theirs.sendall(frame(TEXT, b'first', key=KEY))
+    websocket = upgrade(environ)
+    group, texts, before = Group(poll=0.02), [], open_descriptors()
+    with pytest.raises(TypeError, match='ping_rate'):
+        group.add(websocket, ping_rate=1)
+    group.add(websocket)
+    with pytest.raises(errors.WebSocketError):
+        Group([websocket])
+    assert len(group) == 0
+
+    def handle(member, event):
+        if event.name == 'accepted':
+            assert member is websocket and event.request.path == '/chat' and len(group) == 1
+            for _ in range(30):
+                websocket.send_binary(b'x' * 100000)        # nobody reads; it never waits
+        elif event.name == 'text':
+            texts.append(event.text)
+        return event.name == 'disconnected'
+    names = play(group, handle)
+    assert names[websocket] == ['accepted', 'text', 'disconnected'] or names[websocket] == [
+        'accepted', 'disconnected']         # it does not keep up
+    assert open_descriptors() < before
+    for sock in (ours, theirs):
+        sock.close()
 
 
 # -- sends
