@@ -917,6 +917,8 @@ class _Loop(object):
             group._forget(record)           # its last event
             return event
         if event.name != 'ready':
+            from .server.connection import log_refusal
+            log_refusal(websocket, event)
             return None
         record.is_new = False
         group._members[id(websocket)] = record

@@ -199,11 +199,16 @@ def shake_hands(websocket):
     for event in iter(websocket._next_event, None):
         if event.name == 'ready':
             return True
-        if event.name == 'rejected':
-            get_logger().debug('a request of %s was refused: %s', _peer(websocket), event.reason)
-        elif event.name == 'disconnected' and websocket.request is None:
-            get_logger().debug('no request of %s: %s', _peer(websocket), event.reason)
+        log_refusal(websocket, event)
     return False
+
+
+def log_refusal(websocket, event):
+    """Log an event of a connection whose opening handshake fails, at DEBUG."""
+    if event.name == 'rejected':
+        get_logger().debug('a request of %s was refused: %s', _peer(websocket), event.reason)
+    elif event.name == 'disconnected' and websocket.request is None:
+        get_logger().debug('no request of %s: %s', _peer(websocket), event.reason)
 
 
 def is_open(websocket):

@@ -368,6 +368,15 @@ G('servers', 'one thread iterates', 'server/connection.py',
 G('servers', 'a handler that hangs is dropped', 'server/running.py',
   'connection.drop(place.websocket)', 'pass',
   'server::stop_drops_what_is_left')
+G('servers', 'a request that a group refuses is no member', 'group.py',
+  "if event.name != 'ready':", 'if False:',
+  'group_server::refusal')
+G('locks', 'a forked child leaves the poller of its parent alone', 'group.py',
+  'is record and self._fork == fork_id():', 'is record:',
+  'group::forked_child')
+G('limits', 'clients that connect at a time', 'group.py',
+  'self._connecting < most', 'True',
+  'group::connecting_in_turn')
 G('servers', 'who does not keep up is dropped', 'server/broadcast.py',
   'session.queued > limit', 'False',
   'broadcast::slow_reader')
