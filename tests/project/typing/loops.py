@@ -9,7 +9,8 @@ from typing_extensions import assert_never, assert_type
 
 from lomond import WebSocket, events
 from lomond.events import Binary, Closed, Closing, Pong, Ready, Rejected, Text
-from lomond.response import Response
+from lomond.group import Group
+from lomond.response import Request, Response
 
 if TYPE_CHECKING:           # only the stubs have this name
     from lomond.events import AnyEvent
@@ -119,6 +120,21 @@ def to_the_last(event: AnyEvent) -> str:
     if event.name == 'drained':
         return ''
     assert_never(event)
+
+
+def many(urls: list[str]) -> int:
+    """A group gives pairs; its own Poll comes without a WebSocket."""
+    group = Group([WebSocket(url) for url in urls], ping_timeout=60, max_connecting=None)
+    group.persist(WebSocket('ws://example.org/'), max_wait=5, ping_rate=None)
+    with group:
+        for websocket, event in group:
+            if event.name == 'text':
+                websocket.send_text(event.text)
+            elif event.name == 'accepted':
+                assert_type(event.request, Request)
+            elif event.name == 'gave_up':
+                group.remove(websocket, reason='enough')
+        return len(group) + len(group.websockets)
 
 
 HANDLERS: dict[str, Callable[[WebSocket, Any], None]] = {
