@@ -185,6 +185,7 @@ def test_slow_and_silent_ones(certs):
         peer.accept()
         for number in range(50):
             peer.send(frame(TEXT, str(number).encode('ascii')))
+        peer.end()
 
     def floods(peer):
         peer.accept()
