@@ -21,6 +21,13 @@ TO_BEAT = ('websocket-client', 'websockets', 'wsproto', 'aiohttp')
 LIMIT = 'limit'
 #: The tree of another revision.
 BEFORE = 'before'
+#: lomond.aio, and the most that it may cost, as a multiple of other clients.
+AIO = 'lomond-aio'
+AIO_GOALS = {
+    'receive-32': (('websockets-asyncio', 0.35), ('aiohttp', 1.0), (SUBJECT, 1.5)),
+    'round-trip-32': (('websockets-asyncio', 0.75), ('aiohttp', 0.85)),
+    'round-trip-1k': (('websockets-asyncio', 0.75), ('aiohttp', 0.85)),
+}
 #: A peer counts as better only beyond this factor: figures of one run vary by as much.
 NOISE = 1.02
 
@@ -259,6 +266,11 @@ def summary(python, results):
             if times is not None:
                 lines.append('before: {}: now {:.3f} times the figure before ({:.3f} - {:.3f})'.format(
                     name, *times))
+        for client, most in AIO_GOALS.get(name, ()):
+            times = ratio(results[name].get(AIO, ()), results[name].get(client, ()))
+            if times is not None:
+                lines.append('{}: {}: {:.2f} times {} (at most {:g}){}'.format(
+                    AIO, name, times.median, client, most, '' if times.median <= most else ': NO'))
         found = judge_parts(name, python, results[name]) if BY_NAME[name].mode in PARTS_MODES else None
         if found is not None and not found[2]:
             lines.append('short: {}: {} of the limit, {:.1f} MiB'.format(

@@ -108,6 +108,13 @@ def test_parts_are_compared_with_the_limit():
     assert len(report.make_rows('3.11', results, ['lomond'])) == 1
 
 
+def test_aio_is_compared_with_others():
+    results = {'receive-32': {'lomond-aio': [0.5e-6], 'aiohttp': [1e-6], 'websockets-asyncio': [1e-6]}}
+    assert report.summary('3.11', results) == [
+        'lomond-aio: receive-32: 0.50 times websockets-asyncio (at most 0.35): NO',
+        'lomond-aio: receive-32: 0.50 times aiohttp (at most 1)']
+
+
 @pytest.mark.parametrize('name', ['parts-receive-deflate', 'parts-receive'])
 def test_payload_of_parts_can_be_repeated(name):
     workload, message = workloads.BY_NAME[name], b'spam and eggs' * 50
