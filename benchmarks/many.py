@@ -171,7 +171,8 @@ def show(name, value):
 
 
 COLUMNS = (('memory', 'memory each'), ('one', 'one at a time'), ('hundred', '100 at once'),
-           ('idle', 'idle, per s and connection'), ('descriptors', 'more descriptors'), ('seconds', 'opened in (s)'))
+           ('idle', 'idle, per s and connection'), ('descriptors', 'more descriptors'),
+           ('seconds', 'opened in (s)'))
 
 
 def make_rows(figures, sizes, clients):
@@ -205,7 +206,8 @@ def judge(figures, size):
             lambda value: show('memory', value))
     for other in 'aiohttp', 'websockets':
         add('group: memory / {}'.format(other), figures.ratio(size, 'group', other, 'memory'), 1, times)
-    add('group: one at a time / blocking loop', figures.ratio(size, 'group', 'lomond', 'one', of=1), 1.3, times)
+    add('group: one at a time / blocking loop', figures.ratio(size, 'group', 'lomond', 'one', of=1), 1.3,
+        times)
     add('group: one at a time / websockets', figures.ratio(size, 'group', 'websockets', 'one'), 0.7, times)
     add('group: 100 at once / websockets', figures.ratio(size, 'group', 'websockets', 'hundred'), 0.55, times)
     add('group: 100 at once / aiohttp', figures.ratio(size, 'group', 'aiohttp', 'hundred'), 0.65, times)
