@@ -114,7 +114,8 @@ class ServerWebSocket(Sender):
 
         :param timeout: seconds; 0 looks only for what has arrived; None for no limit
         :returns: an :class:`~lomond.events.Event`; None after the last one
-        :raises lomond.errors.ReceiveTimeout: if nothing comes in time; the connection goes on
+        :raises lomond.errors.ReceiveTimeout: if nothing comes in time; the connection
+            goes on
         :raises TypeError: if ``timeout`` is not a number
         :raises ValueError: if it is below 0, and in another thread than the handler's
         """
