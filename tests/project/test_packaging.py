@@ -65,7 +65,12 @@ def test_installed_files():
         if not folder.endswith('__pycache__'):
             found.update(os.path.relpath(os.path.join(folder, name), PACKAGE) for name in names)
     found = set(name for name in found if not name.endswith('.pyc'))
-    assert 'py.typed' in found and os.path.join('testing', 'server.pyi') in found
+    assert 'py.typed' in found
+    stubs = set()
+    for folder, _, names in os.walk(os.path.join(CHECKOUT, 'lomond')):
+        stubs.update(os.path.relpath(os.path.join(folder, name), os.path.join(CHECKOUT, 'lomond'))
+                     for name in names if name.endswith('.pyi'))
+    assert stubs and stubs <= found
     assert not [name for name in found if not name.endswith(('.py', '.pyi', 'py.typed'))]
 
 
