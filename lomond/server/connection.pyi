@@ -1,6 +1,6 @@
 # Types of lomond.server.connection.
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from typing_extensions import Self
