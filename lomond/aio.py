@@ -1,4 +1,7 @@
-"""The same WebSocket in asyncio: ``async with``, ``async for`` and ``await``."""
+"""The same WebSocket in asyncio: ``async with``, ``async for`` and ``await``.
+
+All that touches asyncio is in this one module, so that nothing else imports it.
+"""
 
 # There is no async syntax here, because the byte-compiler of 2.7 fails on it:
 # awaitables are objects with __await__, and iterators have __aiter__ and __anext__.

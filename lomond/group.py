@@ -1,4 +1,7 @@
-"""Many connections in one loop: :class:`Group`."""
+"""Many connections in one loop: :class:`Group`.
+
+The face and its loop are one module: which thread may touch what is one set of rules.
+"""
 
 # How it works.  A Group knows its members; any thread may add and remove some.  While
 # its iterator runs, a _Loop has what only the iterating thread uses: the poller, the

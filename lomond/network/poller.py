@@ -2,7 +2,8 @@
 
 A session has one :class:`Waiting`; tests may replace it with an object that has the
 same methods.  A loop of many connections has a poller of many descriptors, which keeps
-what it was told between two waits (:func:`new_poller_of_many`).
+what it was told between two waits (:func:`new_poller_of_many`).  The kinds of pollers
+stand side by side because each has to keep the same promises.
 
 Knows nothing of: what is waited for.
 """
