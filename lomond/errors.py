@@ -48,11 +48,11 @@ class UpgradeRefused(HandshakeError):
     :ivar body: bytes
     """
 
-    def __init__(self, reason, status, headers, body):
-        super(UpgradeRefused, self).__init__(reason)
-        self.status = status
-        self.headers = headers
-        self.body = body
+    # Stored by upgrade(): like all errors, it is made of its message only, so that
+    # copies and pickles are complete.
+    status = 500
+    headers = ()
+    body = b''
 
     def __call__(self, environ, start_response):
         from ._http11 import reason_phrase

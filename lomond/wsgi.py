@@ -295,10 +295,12 @@ def _judge(environ, options):
 
 
 def _refuse(status, headers, body, reason=None):
-    return errors.UpgradeRefused(reason or reason_phrase(status), status, [
-        (native_octets(name.decode('latin-1')), native_octets(value.decode('latin-1'))) for name,
-        value in headers
-        if name.lower() not in _HOP_BY_HOP], body)
+    refusal = errors.UpgradeRefused(reason or reason_phrase(status))
+    refusal.status, refusal.body = status, body
+    refusal.headers = [
+        (native_octets(name.decode('latin-1')), native_octets(value.decode('latin-1')))
+        for name, value in headers if name.lower() not in _HOP_BY_HOP]
+    return refusal
 
 
 def _octets(value):

@@ -20,7 +20,8 @@ PARENTS = {
     'ConnectFail': 'WebSocketError', 'ProxyFail': 'ConnectFail', 'TransportFail': 'WebSocketError',
     'SendTimeout': 'TransportFail', 'QueueFull': 'WebSocketError', 'WebSocketUnavailable': 'WebSocketError',
     'WebSocketClosing': 'WebSocketUnavailable', 'WebSocketClosed': 'WebSocketUnavailable',
-    'ReceiveTimeout': 'WebSocketError'}
+    'ReceiveTimeout': 'WebSocketError', 'UpgradeRefused': 'HandshakeError',
+    'UpgradeUnavailable': 'WebSocketError'}
 ALL = sorted(PARENTS)
 
 
