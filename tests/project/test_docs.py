@@ -599,6 +599,8 @@ def test_public_names_are_there():
             'lomond.session.WebsocketSession': WebsocketSession(websocket)}
     server.start().stop()
     for name in names:
+        if PY2 and name.startswith('lomond.aio.'):
+            continue
         owner, _, member = name.rpartition('.')
         assert hasattr(made[owner] if owner in made else find(owner), member) or find(name), name
 
