@@ -358,8 +358,10 @@ class Group(object):
             self._forget(record)
             self._news.append(record)       # its pause is still among the deadlines
         else:
-            websocket = record.websocket
-            if websocket is not None:
+            session, websocket = record.session, record.websocket
+            if record.host is None and session is not None and session.is_over:
+                self._forget(record)        # its last event is handed out: no BackOff follows
+            elif websocket is not None:
                 websocket.close(code, reason)
         self._wake()
 
@@ -367,10 +369,10 @@ class Group(object):
         """Let go of a member: it may be added again, by any thread."""
         websocket = record.websocket
         if self._members.get(id(websocket)) is record:
-            del self._members[id(websocket)]
+            if record.host is None:
+                websocket._running.release(self._mark)
+            self._members.pop(id(websocket), None)
         self._arriving.pop(record.number, None)
-        if record.host is None:
-            websocket._running.release(self._mark)
 
     def _wake(self):
         loop = self._loop
