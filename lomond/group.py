@@ -386,6 +386,7 @@ class Group(object):
     # -- the loop
 
     def __iter__(self):
+        self._check_fork()
         place = []
         iterator = self._iterate(place)
         place.append(weakref.ref(iterator))

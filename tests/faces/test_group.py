@@ -585,7 +585,7 @@ def test_forked_child(stage):
     for each in (many, started, started._loop):
         each._fork += 1
     for use in (lambda: len(many), lambda: a in many, lambda: many.websockets, lambda: many.add(a),
-                lambda: many.persist(a), lambda: many.remove(a), many.close, lambda: next(iter(many)),
+                lambda: many.persist(a), lambda: many.remove(a), many.close, lambda: iter(many),
                 many.__enter__, lambda: many.__exit__(None, None, None), lambda: next(iterator)):
         with pytest.raises(errors.WebSocketError, match='forked child'):
             use()
