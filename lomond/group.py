@@ -281,6 +281,8 @@ class Group(object):
             self._news.append(record)
             if self._closed and self._take_idle(record):    # meanwhile
                 raise errors.WebSocketError(_CLOSED)
+            if self._members.get(id(websocket)) is not record and self._take_idle(record):
+                running.release(self._mark)     # the loop was left meanwhile, with all members
         except BaseException:
             self._take_idle(record)
             self._forget(record)

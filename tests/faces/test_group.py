@@ -475,6 +475,16 @@ def test_add_from_a_thread_while_it_sleeps(stage):
             break
 
 
+def test_loop_is_left_while_a_thread_adds(stage):
+    a, many = stage.client('a', [UP]), Group(keep_open=True)
+    iterator, claim = iter(many), a._running.claim
+    next(iterator)
+    a._running.claim = lambda mark: iterator.close() or claim(mark)
+    many.add(a)
+    assert a not in many and not many._idle
+    Group([a])                              # it is nobody's
+
+
 def test_close(stage):
     """Removes all; the loop ends after the last event; nothing can be added."""
     a, b, c = stage.client('a', [UP]), stage.client('b', [['connect_fail']]), stage.client('c', [UP])
