@@ -700,6 +700,11 @@ class _Session(WebsocketSession):
         if self._driver is None or self._life is None:
             raise errors.TransportFail(_CLOSED)
 
+    def check_stream(self):
+        """Raise WebSocketError if no message in parts may begin."""
+        self._core.check_send()
+        self._driver.check_upload()
+
     def is_empty(self):
         """Return True if nothing that was sent waits any longer."""
         writer = self._driver.writer        # hot path: asking for the totals takes longer
@@ -1109,7 +1114,7 @@ class AsyncWebSocket(WebSocket):
             if not is_async:
                 session.send_stream(stream)
                 return _Sent(session, stream)
-            self.state.core.check_send()
+            session.check_stream()
             return _push(stream)
         finally:
             session.end_send()

@@ -301,15 +301,16 @@ class Driver(object):
             stream.begin()
             self.writer.send_stream(stream)
             return
-        self._check_upload()
+        self.check_upload()
         stream.begin()
-        self._check_upload()            # it may have sent another one
+        self.check_upload()            # it may have sent another one
         self.upload = stream
         self.writer.hold_for(stream)
         self._is_new_upload = True
         self.wake()
 
-    def _check_upload(self):
+    def check_upload(self):
+        """Raise WebSocketError if the loop's thread sends another message in parts."""
         if self.upload is not None and not self.upload.is_over:
             raise WebSocketError('this thread sends another message in parts; wait for Drained')
         self._end_upload()

@@ -659,6 +659,8 @@ def test_messages_in_parts(make, run_on):
             await take(events, 'ready')
             task = asyncio.ensure_future(websocket.send_stream(make(PARTS)))
             await asyncio.sleep(0)
+            with pytest.raises(errors.WebSocketError, match='another message in parts'):
+                websocket.send_stream(slowly(PARTS))        # the call itself
             await websocket.send_text('behind it')
             await task
             return (await take(events, 'binary')).data, (await take(events, 'text')).text
