@@ -20,6 +20,7 @@ TCHAR = "[!#-'*+.0-9A-Z^-z|~-]"         # spelt out it takes 2 ms more to compil
 # before it refuses (4300 digits, from 3.11 on), spend quadratic time on long ones.
 _STATUS_CODE = Pattern('(?:0|[1-9][0-9]{0,8})\\Z')
 _ABSOLUTE = Pattern('(?i)https?://[^/]*')
+_FIRST_WORD = Pattern(b'[^ \\t]*[ \\t]?')
 _QUOTES = Pattern('(?s)\\\\.|"')
 
 
@@ -125,8 +126,9 @@ class Head(object):
                 continue
             name, colon, value = line.partition(b':')
             if not (colon and is_token(name)):
-                self.defect = self.defect or "header line '{}' has no name before a colon".format(
-                    escape(name, 40))
+                shown = _FIRST_WORD.match(name).group()         # what follows may be a secret
+                self.defect = self.defect or "header line '{}{}' has no name before a colon".format(
+                    escape(shown, 40), '...' if shown != name else '')
             name = _to_text(name.strip(b' \t')).lower()
             parts = [value.strip(b' \t')] if name and colon else None
             if parts:

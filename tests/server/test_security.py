@@ -333,6 +333,7 @@ def test_log():
     requests = [
         ask(b'Origin: http://evil\x1b[31m.example', *secrets), ask(b'Origin: ' + b'x' * 5000, *secrets),
         ask(*secrets, target=b'/' + b'x' * 5000), REQUEST.replace(b'GET', b'G\x1b[31mT'),
+        ask(b'Cookie id=secret'), ask(b'Authorization\tBasic c2VjcmV0:'),
         b'\x16\x03\x01\x02\x00\n\n', REQUEST.replace(b'GET', b'POST'), REQUEST.replace(b'13', b'\xff\n8'),
         b'']
     for request in requests:
