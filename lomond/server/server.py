@@ -20,6 +20,8 @@ from .._compat import (
     native,
     new_thread,
     sleep,
+    text_type,
+    to_text,
 )
 from ..client.options import check_number, check_time
 from ..driver.deadlines import earliest
@@ -41,7 +43,8 @@ def _check_host(host):
     """Return the host as text without brackets, or None."""
     if host is None:
         return None
-    name, mark, zone = host.partition('%') if hasattr(host, 'partition') else (host, '', '')
+    host = to_text(host)
+    name, mark, zone = host.partition('%') if isinstance(host, text_type) else (host, '', '')
     return parse_host(name, 'host') + mark + zone
 
 
@@ -150,7 +153,7 @@ class Server(object):
             handler, ssl_context, protocols, compress, origins, on_request, max_message_size,
             max_connections, poll, ping_rate, ping_timeout, auto_pong, open_timeout, close_timeout,
             send_timeout, stream_from, max_queued)
-        self._host = host = _check_host(host)
+        host = _check_host(host)
         port = _check_port(port)
         self._use = {}                  # 0: what it is used for, once that is decided
         self._group = None
@@ -163,6 +166,11 @@ class Server(object):
         self._reception = Reception(listener, self._options)
         self.port = listener.port
         self.addresses = listener.addresses
+        if sock is not None:            # its own address counts
+            host = 'localhost' if self.port is None else self.addresses[0][0]
+            if host in ('127.0.0.1', '::1', '0.0.0.0', '::'):
+                host = 'localhost'
+        self._host = host
 
     def __repr__(self):
         return native("<Server '{}'>".format(self.url))
@@ -175,8 +183,7 @@ class Server(object):
         if self.port is None:           # of a Unix socket
             authority = 'localhost'
         else:
-            if self.addresses[0][1] != self.port or host is None or host in ('0.0.0.0', '::'):
-                host = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, 'localhost')
+            host = {None: 'localhost', '0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host)
             authority = '{}:{}'.format('[{}]'.format(host) if ':' in host else host, self.port)
         return '{}://{}/'.format('ws' if self._options.ssl_context is None else 'wss', authority)
 

@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -53,6 +54,7 @@ def no_thread_stays(nothing_stays_open):
     (dict(handler={3: echo}), 'TypeError: a path of handler must be text, not int'),
     (dict(handler={'chat': echo}), "ValueError: path 'chat' of handler does not begin with /"),
     (dict(host=3), 'TypeError: host must be text, not int'),
+    (dict(host=b'\xff'), 'TypeError: host must be text, not '),
     (dict(host=''), "ValueError: host '' is empty; a host name or an IP address is needed"),
     (dict(port='8080'), 'TypeError: port must be a number, not '),
     (dict(port=65536), 'ValueError: port is 65536; 0 to 65535 is allowed'),
@@ -131,6 +133,18 @@ def test_sock():
     for sock in socks:
         with pytest.raises(OS_ERRORS):
             sock.getsockname()
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='one loopback address')
+@pytest.mark.parametrize('host, expected', [
+    ('127.0.0.2', '127.0.0.2'), ('127.0.0.1', 'localhost'), ('0.0.0.0', 'localhost')])
+def test_url_of_a_sock(host, expected):
+    sock = socket.socket()
+    sock.bind((host, 0))
+    sock.listen(5)
+    server = Server(echo, sock=sock)
+    assert server.url == 'ws://{}:{}/'.format(expected, sock.getsockname()[1])
+    server.stop()
 
 
 @pytest.mark.skipif(not hasattr(socket, 'AF_UNIX'), reason='no Unix sockets')
