@@ -213,9 +213,8 @@ def log_refusal(websocket, event):
 
 
 def is_open(websocket):
-    """Return True from the opening handshake to the end."""
-    return (websocket.request is not None and websocket.state.core.was_open
-            and not websocket._session.is_over)
+    """Return True from the opening handshake to the end, or until it was dropped."""
+    return websocket.request is not None and websocket.state.core.was_open and not websocket.is_closed
 
 
 def stop(websocket, code, reason):
