@@ -28,6 +28,8 @@ from .server.takeover import SINK, find_socket, is_patched, take_over
 #: Headers that are between the client and the server (RFC 9110, 7.6.1; PEP 3333).
 _HOP_BY_HOP = frozenset((b'connection', b'upgrade', b'keep-alive', b'transfer-encoding', b'te', b'trailer',
                          b'proxy-authenticate', b'proxy-authorization', b'proxy-connection'))
+#: Options of a Server that are the WSGI server's.
+_NOT_OURS = frozenset(('host', 'port', 'sock', 'ssl_context'))
 #: What is quoted in no path (RFC 3986, 3.3).
 _PLAIN = frozenset(bytearray(b"/-._~!$&'()*+,;=:@0123456789"
                              b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'))
@@ -79,9 +81,7 @@ def upgrade(environ, **options):
     :raises UpgradeUnavailable: if the server does not let go of its socket
     :raises TypeError, ValueError: for a bad option
     """
-    if 'max_connections' in options:
-        raise TypeError("upgrade() takes no 'max_connections'")
-    options = _make_options(None, options)
+    options = _make_options('upgrade', None, options, _NOT_OURS | frozenset(('handler', 'max_connections')))
     websocket = _take(environ, options, _judge(environ, options), find_socket(environ))
     try:
         connection.shake_hands(websocket)
@@ -135,7 +135,7 @@ class WebSocketApp(object):
             raise TypeError('fallback must be callable, not {}'.format(type(fallback).__name__))
         if handler is None:
             raise TypeError('handler must be callable, or a dict of callables by path, not None')
-        self._options = _make_options(handler, options)
+        self._options = _make_options('WebSocketApp', handler, options, _NOT_OURS)
         self._fallback = fallback
         self._detach = bool(detach)
         self._running = Running()
@@ -271,9 +271,10 @@ def _stop_all():
 
 # -- the request
 
-def _make_options(handler, options):
-    if 'ssl_context' in options:
-        raise TypeError("the WSGI server has the 'ssl_context'")
+def _make_options(what, handler, options, without):
+    for name in options:
+        if name in without:
+            raise TypeError("{}() takes no '{}'".format(what, name))
     return Options(handler, **options)
 
 

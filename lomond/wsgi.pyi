@@ -1,6 +1,6 @@
 # Types of lomond.wsgi.
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, TypedDict
 
 from typing_extensions import TypeAlias, Unpack
@@ -8,15 +8,15 @@ from typing_extensions import TypeAlias, Unpack
 from .compression import Deflate
 from .response import Request
 from .server import ServerWebSocket
+from .server.server import _Answer, _Handlers
 
 _Environ: TypeAlias = dict[str, Any]
-_Handler: TypeAlias = Callable[[ServerWebSocket], object]
 
 class _Options(TypedDict, total=False):
-    protocols: Sequence[str] | None
-    compress: bool | Deflate
-    origins: str | Sequence[str] | None
-    on_request: Callable[[Request], tuple[Any, ...] | None] | None
+    protocols: list[str] | tuple[str, ...] | None
+    compress: bool | Deflate | None
+    origins: Collection[str] | None
+    on_request: Callable[[Request], _Answer] | None
     max_message_size: int | None
     poll: float | None
     ping_rate: float | None
@@ -37,7 +37,7 @@ def upgrade(environ: _Environ, **options: Unpack[_Options]) -> ServerWebSocket: 
 class WebSocketApp:
     def __init__(
         self,
-        handler: _Handler | Mapping[str, _Handler],
+        handler: _Handlers,
         fallback: Callable[..., Any] | None = None,
         detach: bool = False,
         **options: Unpack[_AppOptions],
@@ -45,4 +45,6 @@ class WebSocketApp:
     @property
     def connections(self) -> list[ServerWebSocket]: ...
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Any: ...
-    def stop(self, timeout: float | None = 10.0, code: int = 1001, reason: str = "") -> bool: ...
+    def stop(
+        self, timeout: float | None = 10.0, code: int | None = 1001, reason: str | bytes = ""
+    ) -> bool: ...

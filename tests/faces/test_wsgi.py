@@ -244,9 +244,11 @@ def test_bad_options(arguments, options, error):
             upgrade(make_environ(), **options)
 
 
-def test_upgrade_takes_no_limit_of_connections():
-    with pytest.raises(TypeError):
-        upgrade(make_environ(), max_connections=7)
+@pytest.mark.parametrize('name', ['max_connections', 'handler', 'sock'])
+def test_upgrade_takes_fewer_options(name):
+    with pytest.raises(TypeError) as caught:
+        upgrade(make_environ(), **{str(name): 7})
+    assert str(caught.value) == "upgrade() takes no '{}'".format(name)
 
 
 # -- threads, and the end
