@@ -38,7 +38,7 @@ def log_failure(what, *args, **kwargs):
     stream = sys.stderr if stream is None else stream
     if stream is not None:              # 2.7 would only say that there is no handler
         import traceback
-        stream.write('{}\n{}'.format(native(what % args), traceback.format_exc()))
+        stream.write(str('{}\n{}').format(native(what % args), traceback.format_exc()))
         stream.flush()                  # that of uWSGI is buffered
 
 

@@ -368,8 +368,8 @@ class Server(object):
             return
         shown = failures if exc_type is not None else failures[1:]
         for connection, exc_info in shown:
-            sys.stderr.write('the handler of connection {} raised:\n{}'.format(
-                connection.number, ''.join(traceback.format_exception(*exc_info))))
+            sys.stderr.write(str('the handler of connection {} raised:\n{}').format(
+                connection.number, str('').join(traceback.format_exception(*exc_info))))
         if failures and exc_type is None:
             reraise(*failures[0][1])
 

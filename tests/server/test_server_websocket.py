@@ -9,7 +9,7 @@ from support.client import in_thread
 from support.errors import raises
 from support.frames import BINARY, CLOSE, KEY, PING, PONG, TEXT, close_frame, close_payload, frame
 
-from lomond._compat import OS_ERRORS, would_block
+from lomond._compat import OS_ERRORS, native_octets, would_block
 from lomond.errors import (
     ReceiveTimeout,
     SendTimeout,
@@ -293,8 +293,10 @@ def test_what_is_no_exception_goes_on():
 def test_failure_without_logging(capsys, monkeypatch):
     """It goes to standard error, also on 2.7, which would be silent."""
     import logging
+    def handler(websocket):
+        raise ValueError(native_octets('a secret \xe9'))
     monkeypatch.setattr(logging.getLogger('lomond.server'), 'propagate', False)
-    Client([(0, REQUEST), (1, BYE), (1, END)]).serve(fail)
+    Client([(0, REQUEST), (1, BYE), (1, END)]).serve(handler)
     written = capsys.readouterr()[1]
     assert 'the handler of a connection from 192.0.2.1:4711 has failed' in written
     assert 'ValueError: a secret' in written and written.count('Traceback') == 1

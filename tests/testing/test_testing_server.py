@@ -17,7 +17,7 @@ from support.interpreters import collect_what_is_not_counted
 
 import lomond.testing.pytest_plugin  # noqa: F401 - before a test changes the folder (2.7)
 from lomond import WebSocket, errors
-from lomond._compat import OS_ERRORS, monotonic
+from lomond._compat import OS_ERRORS, monotonic, native_octets
 from lomond.compression import Deflate
 from lomond.persist import persist
 from lomond.server import shortage
@@ -706,7 +706,9 @@ def test_failure_of_the_block_wins(capsys):
 
 
 def test_further_failures_are_shown(capsys):
-    with pytest.raises(KeyError):
+    def fail(connection):
+        raise ValueError(native_octets('\xe9'))
+    with pytest.raises(ValueError):
         with Server(fail) as server:
             play(server.url)
             play(server.url)
