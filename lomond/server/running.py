@@ -132,8 +132,9 @@ class Running(object):
         return True
 
 
-#: Code below these folders, unless it is installed there, is not what hangs.
-_BELOW = tuple(os.path.join(folder, '') for folder in (
+#: Code below these folders, unless it is installed there, is not what hangs.  Paths are
+#: native text: on 2.7 they may have bytes above 127.
+_BELOW = tuple(os.path.join(folder, str('')) for folder in (
     os.path.dirname(os.path.dirname(Place.__init__.__code__.co_filename)),
     os.path.dirname(threading.Thread.__init__.__code__.co_filename)))
 
@@ -145,7 +146,8 @@ def find_place(thread):
         return 'an unknown place'
     innermost = frame
     while frame is not None and (frame.f_code.co_filename.startswith(_BELOW)
-                                 and '-packages' not in frame.f_code.co_filename):
+                                 and str('-packages') not in frame.f_code.co_filename):
         frame = frame.f_back
     frame = frame or innermost
-    return '{}:{} in {}'.format(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    place = str('{}:{} in {}').format(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    return place.decode('utf-8', 'replace') if isinstance(place, bytes) else place

@@ -18,6 +18,7 @@ from .._compat import OS_ERRORS, error_text, join, monotonic, new_thread, rerais
 from ..client.options import check_protocols
 from ..compression import Deflate
 from ..network.poller import READ, Waiting
+from ..server.running import find_place
 from ..server.shortage import PAUSE, Shortage, is_shortage
 from .handlers import echo
 from .server_connection import ServerConnection
@@ -337,7 +338,7 @@ class Server(object):
         if hanging:
             raise ServerError('{} of the handlers did not end within {}s after stop(): {}'.format(
                 len(hanging), GRACE + LAST_WAIT, '; '.join(
-                    'connection {} is at {}'.format(connection.number, _place(thread))
+                    'connection {} is at {}'.format(connection.number, find_place(thread))
                     for thread, connection in hanging)))
 
     @staticmethod
@@ -372,16 +373,3 @@ class Server(object):
                 connection.number, str('').join(traceback.format_exception(*exc_info))))
         if failures and exc_type is None:
             reraise(*failures[0][1])
-
-
-def _place(thread):
-    """Say where a thread is."""
-    frame = sys._current_frames().get(thread.ident)
-    if frame is None:
-        return 'an unknown place'
-    # Leave out lomond itself: name the line of the handler that does not return.
-    innermost = frame
-    while frame is not None and '/lomond/' in frame.f_code.co_filename.replace('\\', '/'):
-        frame = frame.f_back
-    frame = frame or innermost
-    return '{}:{} in {}'.format(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
