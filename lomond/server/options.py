@@ -25,7 +25,7 @@ def _check_callable(what, value):
 
 def check_handler(handler):
     """Return a callable, None, or a dict of callables by path."""
-    if not isinstance(handler, dict):
+    if not hasattr(handler, 'items') or callable(handler):
         if handler is not None and not callable(handler):
             raise TypeError('handler must be callable, or a dict of callables by path, not {}'.format(
                 type(handler).__name__))

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from typing_extensions import Self, TypeAlias
@@ -12,7 +12,7 @@ from ..response import Request
 from .connection import ServerWebSocket
 
 _Handler: TypeAlias = Callable[[ServerWebSocket], object]
-_Handlers: TypeAlias = _Handler | dict[str, _Handler]
+_Handlers: TypeAlias = _Handler | Mapping[str, _Handler]
 _Pairs: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _Answer: TypeAlias = tuple[int, _Pairs, bytes] | tuple[Literal["accept"], str | None, _Pairs] | None
 

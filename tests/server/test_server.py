@@ -87,8 +87,13 @@ def test_bad_values(options, sentence):
     assert '{}: {}'.format(caught.type.__name__, caught.value).startswith(sentence)
 
 
-def test_good_values():
-    server = Server(echo, protocols=None, compress=Deflate(), max_message_size=None, max_connections=None,
+class Table(object):
+    items = {'/': echo}.items
+
+
+@pytest.mark.parametrize('handler', [echo, Table()])
+def test_good_values(handler):
+    server = Server(handler, protocols=None, compress=Deflate(), max_message_size=None, max_connections=None,
                     ping_rate=None, ping_timeout=0, open_timeout=None, close_timeout=0, send_timeout=None,
                     max_queued=None, poll=1, stream_from=0, origins='*')
     assert server.stop() is True
