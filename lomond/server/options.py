@@ -23,6 +23,18 @@ def _check_callable(what, value):
     return value
 
 
+def _check_context(context):
+    if context is None:
+        return None
+    if not hasattr(context, 'wrap_socket'):
+        raise TypeError('ssl_context must be an ssl.SSLContext, not {}'.format(type(context).__name__))
+    import ssl
+    if getattr(context, 'protocol', None) == getattr(ssl, 'PROTOCOL_TLS_CLIENT', ssl):
+        raise ValueError('ssl_context is for clients; use '
+                         'ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), and its load_cert_chain()')
+    return context
+
+
 def check_handler(handler):
     """Return a callable, None, or a dict of callables by path."""
     if not hasattr(handler, 'items') or callable(handler):
@@ -56,10 +68,7 @@ class Options(object):
                  ping_rate=30.0, ping_timeout=30.0, auto_pong=True, open_timeout=10.0, close_timeout=10.0,
                  send_timeout=30.0, stream_from=None, max_queued=1024 * 1024):
         self.handler = check_handler(handler)
-        if ssl_context is not None and not hasattr(ssl_context, 'wrap_socket'):
-            raise TypeError('ssl_context must be an ssl.SSLContext, not {}'.format(
-                type(ssl_context).__name__))
-        self.ssl_context = ssl_context
+        self.ssl_context = _check_context(ssl_context)
         self.protocols = options.check_protocols(protocols)
         self.deflate = options.check_compress(compress)
         self.origins = check_origins(origins)

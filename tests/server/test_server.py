@@ -5,6 +5,7 @@ from __future__ import absolute_import, division, unicode_literals
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -85,6 +86,13 @@ def test_bad_values(options, sentence):
     with pytest.raises((TypeError, ValueError)) as caught:
         Server(**dict(dict(handler=echo), **options))
     assert '{}: {}'.format(caught.type.__name__, caught.value).startswith(sentence)
+
+
+@pytest.mark.skipif(not hasattr(ssl, 'PROTOCOL_TLS_CLIENT'), reason='contexts are for both sides')
+def test_context_of_a_client():
+    with raises(ValueError, 'ssl_context is for clients; use ssl.create_default_context('
+                'ssl.Purpose.CLIENT_AUTH), and its load_cert_chain()'):
+        Server(echo, ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 class Table(object):
