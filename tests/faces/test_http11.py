@@ -389,7 +389,8 @@ def test_header_types(name, value):
     ((200, [('Transfer-Encoding', 'chunked')], b'0\r\n\r\n'),
      b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n'),
     ((204,), b'HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n'),
-    ((304,), b'HTTP/1.1 304 \r\nConnection: close\r\n\r\n'),
+    ((304,), b'HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n'),
+    ((599,), b'HTTP/1.1 599 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n'),
     ((101, [('Upgrade', 'websocket')]), b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n'),
     ((503, [('X', 'caf\xe9')]),
      b'HTTP/1.1 503 Service Unavailable\r\nX: caf\xc3\xa9\r\n'
