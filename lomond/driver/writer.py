@@ -841,7 +841,7 @@ class Writer(object):
             if self.error is not None:
                 raise self._dead()
             if self._closing:
-                raise errors.TransportFail(_CLOSED)
+                self._refuse()          # nothing of this message was sent
             holder, later = self._taken.get(0), clock()
             if holder is not seen[0]:
                 seen[:] = holder, later

@@ -306,9 +306,11 @@ def test_nothing_to_write_while_another_is_writing():
     assert not writer.wants_write()
 
 
-@pytest.mark.parametrize('waits_for', ['peer', 'lock'])
-def test_close_ends_whoever_waits(waits_for):
-    """Within a look, though nothing wakes it."""
+@pytest.mark.parametrize('waits_for, kind, words', [
+    ('peer', errors.TransportFail, 'closed during a send'),
+    ('lock', errors.WebSocketClosed, 'nothing can be sent, the connection is over')])
+def test_close_ends_whoever_waits(waits_for, kind, words):
+    """Within a look, though nothing wakes it; who has sent nothing is refused."""
     stuck = Stuck()
     writer, _, loop, _ = make(send_timeout=None, takes=stuck if waits_for == 'lock' else lambda now: None)
     first = stuck.send(writer) if waits_for == 'lock' else None
@@ -319,9 +321,9 @@ def test_close_ends_whoever_waits(waits_for):
             writer.close()
         return real(mask, deadline)
     loop.wait_in_send = wait_in_send
-    with pytest.raises(errors.TransportFail) as caught:
+    with pytest.raises(kind) as caught:
         writer.send(TEXT, b'y')
-    assert 'closed during a send' in '{}'.format(caught.value) and loop.now < begun + 7
+    assert words in '{}'.format(caught.value) and loop.now < begun + 7
     stuck.go_on.set()
     if first is not None:
         first.join()
