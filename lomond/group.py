@@ -156,6 +156,9 @@ class Group(object):
             if isinstance(member, ServerWebSocket):
                 self._enter_taken(member, settings)
                 return
+        elif getattr(member, '_is_taken', False):
+            self._enter_taken(member, settings)     # a client of lomond.ws4py
+            return
         _check_client(member)
         self._enter(Member(next(self._numbers), member, self._merge(settings)))
 

@@ -14,8 +14,11 @@ import threading
 from . import errors
 from ._compat import OS_ERRORS, join_bytes, monotonic, native_octets, new_thread, sleep, text_type
 from ._http11 import reason_phrase
+from .events import Ready
+from .network.tls_stream import as_stream
 from .protocol.frames import encode_close_payload
-from .protocol.handshake import make_refusal
+from .protocol.handshake import Outcome, make_refusal
+from .response import Request
 from .server import connection
 from .server.accepted import Acceptance, AcceptedSession
 from .server.connection import ServerWebSocket
@@ -81,14 +84,56 @@ def upgrade(environ, **options):
     :raises UpgradeUnavailable: if the server does not let go of its socket
     :raises TypeError, ValueError: for a bad option
     """
-    options = _make_options('upgrade', None, options, _NOT_OURS | frozenset(('handler', 'max_connections')))
-    websocket = _take(environ, options, _judge(environ, options), find_socket(environ))
+    return _Judged(environ, **options).take()
+
+
+class _Judged(object):
+    """A request that was accepted, and whose connection is not taken yet.
+
+    Parameters and errors are those of :func:`upgrade`.
+
+    :ivar outcome: the :class:`~lomond.protocol.handshake.Outcome`
+    """
+
+    def __init__(self, environ, **options):
+        self._environ = environ
+        self._options = _make_options(
+            'upgrade', None, options, _NOT_OURS | frozenset(('handler', 'max_connections')))
+        self.outcome = _judge(environ, self._options)
+        self._found = find_socket(environ)
+
+    def take(self):
+        """Take the connection, and answer the request.
+
+        :returns: a :class:`~lomond.server.ServerWebSocket`
+        :raises UpgradeRefused: 503, without a descriptor
+        """
+        return _open(_take(self._environ, self._options, self.outcome, self._found))
+
+
+def _adopt(sock, address):
+    """Make the WebSocket of a socket whose opening handshake is done.
+
+    :param address: ``(host, port)`` of the client
+    :returns: a :class:`~lomond.server.ServerWebSocket`
+    """
+    request = Request(b'GET / HTTP/1.1\r\n\r\n')
+    acceptance = Acceptance(outcome=Outcome(Ready(request, None, set()), b'', None, set(), None),
+                            max_message_size=1024 * 1024)
+    session = _TakenSession(acceptance, None)
+    session.start(poll=None, ping_rate=30.0, ping_timeout=30.0)
+    session.stream = as_stream(sock)
+    return _open(ServerWebSocket(session, acceptance, address, session.stream.is_tls))
+
+
+def _open(websocket):
+    """Complete the opening handshake, and let any thread or group drive the rest."""
     try:
         connection.shake_hands(websocket)
     except BaseException:
         connection.end(websocket)
         raise
-    connection.release(websocket)       # a group may drive it
+    connection.release(websocket)
     return websocket
 
 

@@ -1,0 +1,32 @@
+"""The programs of support/ws4py_programs, with ws4py 0.6.0 and with lomond.ws4py: equal logs of callbacks.
+
+`install.py` puts ws4py and CherryPy into the environment `wsgi`, or LOMOND_REAL_WSGI names a Python that has
+them.  The listed differences (text for bytes, and so on) are leveled by the programs.
+"""
+
+from __future__ import absolute_import, division, unicode_literals
+
+import json
+import os
+import subprocess
+
+import pytest
+from support.paths import CHECKOUT
+from test_real_wsgi import find_python
+
+PROGRAMS = ['threaded', 'endings', 'refusals', 'base', 'managed', 'wsgiref', 'cherrypy']
+
+
+def run(package, program):
+    python = find_python('ws4py, cherrypy')
+    path = os.path.join(CHECKOUT, 'tests', 'support', 'ws4py_programs.py')
+    output = subprocess.check_output([python, path, package, program], stderr=subprocess.STDOUT,
+                                     env=dict(os.environ, PYTHONPATH=str(CHECKOUT)))
+    lines = [line for line in output.splitlines() if line.startswith(b'["' + program.encode('ascii'))]
+    assert lines, output
+    return json.loads(lines[0].decode('utf-8'))
+
+
+@pytest.mark.parametrize('program', PROGRAMS)
+def test_logs_are_equal(program):
+    assert run('lomond.ws4py', program) == run('ws4py', program)
