@@ -30,5 +30,8 @@ class StreamClosed(Exception):
     """Never raised: kept for ``except`` clauses."""
 
 
-ProtocolException = FrameTooLargeException = UnsupportedFrameTypeException = WebSocketException
-TextFrameEncodingException = InvalidBytesError = WebSocketException
+ProtocolException = WebSocketException
+FrameTooLargeException = WebSocketException
+UnsupportedFrameTypeException = WebSocketException
+TextFrameEncodingException = WebSocketException
+InvalidBytesError = WebSocketException

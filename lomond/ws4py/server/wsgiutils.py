@@ -67,7 +67,7 @@ class WebSocketWSGIApplication(object):
 def judge(environ, protocols=None, extensions=None, **options):
     """Judge a request.
 
-    :returns: what :meth:`take` of takes the connection
+    :returns: what has ``outcome``, and ``take()``, which takes the connection
     :raises UpgradeRefused: if it is not accepted
     """
     if 'permessage-deflate' in (extensions or ()):
