@@ -36,6 +36,25 @@ AsyncEvents AsyncEvents.aclose apersist
 _WSGI = '''
 WebSocketApp WebSocketApp.connections WebSocketApp.stop upgrade done
 '''
+_WS4PY = '''
+configure_logger format_addresses WS_VERSION websocket.WebSocket websocket.WebSocket.opened
+websocket.WebSocket.received_message websocket.WebSocket.ponged websocket.WebSocket.closed
+websocket.WebSocket.unhandled_error websocket.WebSocket.send websocket.WebSocket.ping
+websocket.WebSocket.close websocket.WebSocket.close_connection websocket.WebSocket.run
+websocket.WebSocket.once websocket.WebSocket.terminate websocket.WebSocket.terminated
+websocket.EchoWebSocket websocket.Heartbeat client.WebSocketBaseClient client.WebSocketBaseClient.connect
+client.WebSocketBaseClient.handshake_ok client.WebSocketBaseClient.bind_addr
+client.threadedclient.WebSocketClient client.threadedclient.WebSocketClient.run_forever
+manager.WebSocketManager manager.WebSocketManager.add manager.WebSocketManager.remove
+manager.WebSocketManager.broadcast manager.WebSocketManager.close_all manager.WebSocketManager.stop
+messaging.Message messaging.TextMessage messaging.BinaryMessage messaging.CloseControlMessage
+messaging.PingControlMessage messaging.PongControlMessage exc.WebSocketException exc.HandshakeError
+exc.StreamClosed server.wsgiutils.WebSocketWSGIApplication
+server.wsgiutils.WebSocketWSGIApplication.make_websocket server.wsgirefserver.WSGIServer
+server.wsgirefserver.WSGIServer.initialize_websockets_manager
+server.wsgirefserver.WSGIServer.link_websocket_to_server
+server.wsgirefserver.WebSocketWSGIRequestHandler server.wsgirefserver.WebSocketWSGIHandler
+'''
 _SERVER = '''
 serve broadcast Server Server.url Server.connections Server.start Server.serve_forever Server.stop
 ServerWebSocket ServerWebSocket.request ServerWebSocket.protocol ServerWebSocket.extensions
@@ -86,7 +105,7 @@ def find_names():
     for where, words in (('websocket.WebSocket', _MEMBERS), ('events', _EVENTS), ('errors', _ERRORS),
                          ('group.Group', _GROUP), ('session.WebsocketSession', _SESSION),
                          ('status.Status', _STATUS), ('opcode.Opcode', _OPCODE), ('server', _SERVER),
-                         ('testing', _TESTING), ('wsgi', _WSGI)):
+                         ('testing', _TESTING), ('wsgi', _WSGI), ('ws4py', _WS4PY)):
         names += [where + '.' + word for word in words.split()]
     return ['lomond.' + name for name in names]
 

@@ -170,7 +170,7 @@ class Group(object):
         :class:`~lomond.events.GaveUp`, are those of :func:`lomond.persist.persist`.  A
         pause does not delay other members.
 
-        :param WebSocket websocket: the client
+        :param websocket: the client, a WebSocket
         :param min_wait: as for :func:`lomond.persist.persist`, like the next five
         :param max_wait: the longest pause, seconds, 0 or more
         :param respect_retry_after: if true, ``Retry-After`` of a refusal replaces the
@@ -200,8 +200,8 @@ class Group(object):
         may call it.
 
         :param member: the WebSocket
-        :param code: as for :meth:`.WebSocket.close`
-        :param reason: as for :meth:`.WebSocket.close`
+        :param code: as for :meth:`~lomond.websocket.WebSocket.close`
+        :param reason: as for :meth:`~lomond.websocket.WebSocket.close`
         :raises TypeError: if a value has the wrong type
         :raises ValueError: if ``code`` or ``reason`` may not be sent
         """
@@ -219,8 +219,8 @@ class Group(object):
         The loop ends after their last events, ``close_timeout`` at the latest.  Never
         waits; any thread and signal handlers may call it.
 
-        :param code: as for :meth:`.WebSocket.close`
-        :param reason: as for :meth:`.WebSocket.close`
+        :param code: as for :meth:`~lomond.websocket.WebSocket.close`
+        :param reason: as for :meth:`~lomond.websocket.WebSocket.close`
         :raises TypeError: if a value has the wrong type
         :raises ValueError: if ``code`` or ``reason`` may not be sent
         """

@@ -256,7 +256,7 @@ def persist(websocket, poll=5, min_wait=5, max_wait=30, ping_rate=30, ping_timeo
     The iterator belongs to one thread.  Leaving its loop closes the connection, with a
     close frame 1001 if it is open.
 
-    :param WebSocket websocket: the WebSocket to connect
+    :param websocket: the WebSocket to connect
     :param poll: seconds between two :class:`~lomond.events.Poll` events, above 0
     :param min_wait: the shortest pause, seconds, 0 or more
     :param max_wait: the longest pause, seconds, 0 or more

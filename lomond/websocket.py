@@ -282,7 +282,7 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
         :param response: the server's answer, a :class:`~lomond.response.Response`
         :returns: ``(subprotocol or None, set of extensions)``, text
-        :raises HandshakeError: if the answer is not acceptable
+        :raises ~lomond.errors.HandshakeError: if the answer is not acceptable
         """
         return self.state.check_response(response, self.process_extensions)
 
@@ -293,8 +293,8 @@ class WebSocket(EndpointAttributes, Feed, Sender):
 
         :param extensions: list of text, the elements of ``Sec-WebSocket-Extensions``
         :returns: the set of the names of the enabled extensions, text
-        :raises HandshakeError: if an extension was not offered, or a parameter is not
-            allowed
+        :raises ~lomond.errors.HandshakeError: if an extension was not offered, or a
+            parameter is not allowed
         """
         return self.state.negotiate(extensions)
 

@@ -131,16 +131,6 @@ class Steps(object):
             if pair not in self._wake_waits or pair in also:
                 self._forget(pair[0])
 
-    def join(self, waiting, rules):
-        """Go on in another loop, as one of many; in its thread, after ``Ready``.
-
-        :param waiting: clock and wake-up of that loop
-        :param rules: its :class:`~lomond.driver.rules.LoopRules`
-        """
-        before, self._waiting, self._wake_waits, self.rules = self._waiting, waiting, (), rules
-        self._driver.join(waiting, rules, self.max_queued)
-        before.close()
-
     # -- for any thread
 
     def send(self, opcode, payload, compress=False):

@@ -292,6 +292,16 @@ class AcceptedSession(Steps):
             driver.lifecycle.refuse(*self._refused)
         return driver
 
+    def join(self, waiting, rules):
+        """Go on in another loop, as one of many; in its thread, after ``Ready``.
+
+        :param waiting: clock and wake-up of that loop
+        :param rules: its :class:`~lomond.driver.rules.LoopRules`
+        """
+        before, self._waiting, self._wake_waits, self.rules = self._waiting, waiting, (), rules
+        self._driver.join(waiting, rules, self.max_queued)
+        before.close()
+
     # -- the end
 
     def _finish(self):

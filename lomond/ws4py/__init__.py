@@ -1,7 +1,7 @@
 """The names of ws4py 0.6.0: porting a program is a change of import.
 
 The tree of modules is the one of ws4py; everything in it is thin, over
-:class:`~lomond.WebSocket`, :mod:`lomond.group` and :mod:`lomond.wsgi`.  A framework is
+``lomond.websocket``, ``lomond.group`` and ``lomond.wsgi``.  A framework is
 imported only by the module named after it.
 
 Knows nothing of: frames, how a connection comes about.

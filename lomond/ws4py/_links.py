@@ -13,7 +13,18 @@ import errno
 import os
 import socket
 
+from ..session import WebsocketSession
 from ..websocket import WebSocket
+
+
+class MovableSession(WebsocketSession):
+    """The session of a client, which a group may drive once it is open."""
+
+    def join(self, waiting, rules):
+        """Go on in another loop, as an accepted session does."""
+        before, self._waiting, self._wake_waits, self.rules = self._waiting, waiting, (), rules
+        self._driver.join(waiting, rules, self.max_queued)
+        before.close()
 
 
 class ClientLink(WebSocket):
@@ -33,7 +44,7 @@ class ClientLink(WebSocket):
     def begin(self, **settings):
         """Begin to connect."""
         self._events = None
-        self.open(poll=3600.0, **settings)
+        self.open(session_class=MovableSession, poll=3600.0, **settings)
 
     def _next_event(self):
         """Wait for the next event; None at the end."""

@@ -143,7 +143,7 @@ class WebSocketManager(threading.Thread):
             get_logger().error('closed() of a connection has failed', exc_info=True)
 
     def stop(self):
-        """Close what is open with 1001; :meth:`join` waits for that.
+        """Close what is open with 1001; ``join()`` waits for that.
 
         No connection can be added from now on.
         """

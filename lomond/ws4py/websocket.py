@@ -177,7 +177,7 @@ class WebSocket(object):
         :param binary: if true, it is sent as a binary message, else as text
         :raises ValueError: if ``payload`` is something else
         :raises RuntimeError: if the connection is not open
-        :raises socket.error: if it is broken
+        :raises OSError: if it is broken
         """
         if isinstance(payload, (text_type,) + BYTES_LIKE):
             self._send(_convert(payload, binary), binary)
@@ -230,7 +230,7 @@ class WebSocket(object):
     def close(self, code=1000, reason=''):
         """Begin the closing handshake; does nothing if it has begun.
 
-        :param code: as for :meth:`.WebSocket.close`
+        :param code: as for :meth:`~lomond.websocket.WebSocket.close`
         :param reason: text or bytes
         """
         link = self._link

@@ -19,7 +19,7 @@ CLOSE_TIMEOUT = 10.0
 
 
 class WebSocketBaseClient(WebSocket):
-    """A client: call :meth:`connect`, then :meth:`run`, or give it to a manager.
+    """A client: call :meth:`connect`, then ``run()``, or give it to a manager.
 
     :param url: ``ws://``, ``wss://``, or ``ws+unix:///path/to/socket``
     :param protocols: list of the subprotocols to offer
@@ -71,15 +71,16 @@ class WebSocketBaseClient(WebSocket):
         return self.unix_socket_path or (self.host, self.port)
 
     def handshake_ok(self):
-        """Called in :meth:`connect` once the connection is open; calls :meth:`opened`.
+        """Called in :meth:`connect` once the connection is open; calls ``opened()``.
         """
         self._open()
 
     def connect(self):
         """Connect, and complete the opening handshake.
 
-        :raises HandshakeError: if the server refuses, or its answer is not one
-        :raises socket.error: if there is no connection
+        :raises ~lomond.ws4py.exc.HandshakeError: if the server refuses, or its answer
+            is not one
+        :raises OSError: if there is no connection
         :raises RuntimeError: if that was done before
         """
         if self._link is not None:

@@ -13,7 +13,7 @@ LOOK = 0.1
 
 
 class WebSocketClient(WebSocketBaseClient):
-    """A client that runs in a thread of its own after :meth:`connect`.
+    """A client that runs in a thread of its own after ``connect()``.
 
     Parameters are those of :class:`~lomond.ws4py.client.WebSocketBaseClient`.
     """
@@ -27,7 +27,7 @@ class WebSocketClient(WebSocketBaseClient):
     @property
     def daemon(self):
         """Whether the program may end while the thread runs; may be set before
-        :meth:`connect`."""
+        ``connect()``."""
         return self._th.daemon
 
     @daemon.setter
