@@ -33,7 +33,7 @@ PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'mitmproxy': ['mitmproxy==11.0.2'], 'jupyter': ['jupyter-server', 'ipykernel'],
         'gevent': ['gevent', 'six', 'certifi'],
         'wsgi': ['werkzeug', 'flask', 'gunicorn', 'gevent', 'eventlet', 'cheroot', 'cherrypy', 'bottle',
-                 'django', 'waitress', 'six', 'certifi'],
+                 'django', 'waitress', 'ws4py==0.6.0', 'tornado', 'six', 'certifi'],
         'uwsgi': ['uwsgi', 'six', 'certifi'],
         'freezers': ['pyinstaller', 'six', 'certifi'],
         'redis': ['redis', 'six', 'certifi']}

@@ -18,15 +18,27 @@ PROGRAMS = ['threaded', 'endings', 'refusals', 'base', 'managed', 'wsgiref', 'ch
 
 
 def run(package, program):
-    python = find_python('ws4py, cherrypy')
+    python = find_python('ws4py, cherrypy, gevent, tornado')
     path = os.path.join(CHECKOUT, 'tests', 'support', 'ws4py_programs.py')
     output = subprocess.check_output([python, path, package, program], stderr=subprocess.STDOUT,
                                      env=dict(os.environ, PYTHONPATH=str(CHECKOUT)))
     lines = [line for line in output.splitlines() if line.startswith(b'["' + program.encode('ascii'))]
     assert lines, output
-    return json.loads(lines[0].decode('utf-8'))
+    return json.loads(lines[0].decode('utf-8'))[1]
 
 
 @pytest.mark.parametrize('program', PROGRAMS)
 def test_logs_are_equal(program):
     assert run('lomond.ws4py', program) == run('ws4py', program)
+
+
+@pytest.mark.parametrize('program, expected', [
+    # the server of ws4py does not say goodbye on Python 3
+    ('gevent', [['opened'], ['opened']] + [['text', 'hello', 5, True]] * 2 + [
+        ['closed', 3000, 'bye', False], [True, 1], ['closed', 1001, '', True], [True, True]]),
+    # ws4py's needs Tornado 5
+    ('tornado', [['opened'], ['text', 'hello', 5, True], [3000, 'bye'], 'unhandled_error',
+                 [1006, 'unable to connect']]),
+])
+def test_log_of_lomond(program, expected):
+    assert sorted(run('lomond.ws4py', program), key=str) == sorted(expected, key=str)

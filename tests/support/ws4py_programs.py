@@ -6,12 +6,17 @@ prints the logs of those named, as JSON, for the package that is named first.
 
 from __future__ import absolute_import, division, print_function, unicode_literals
 
+import sys
+
+if __name__ == '__main__' and sys.argv[2:] == ['gevent']:
+    from gevent import monkey
+    monkey.patch_all()
+
 import contextlib
 import importlib
 import json
 import os
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -284,6 +289,51 @@ def cherrypy(load):
         cherrypy.engine.exit()
     wait_until(lambda: client.terminated)
     return [[entry for entry in log if entry[0] != 'closed'], got]
+
+
+def gevent(load):
+    """Server and client in greenlets: the client queues its messages; the server stops."""
+    log = []
+    server = load('server.geventserver').WSGIServer(
+        ('127.0.0.1', 0), load('server.wsgiutils').WebSocketWSGIApplication(
+            handler_cls=logged(load('websocket').EchoWebSocket, log)), log=None)
+    server.start()
+    clients = []
+    for _ in range(2):
+        client = load('client.geventclient').WebSocketClient('ws://127.0.0.1:{}/'.format(server.server_port))
+        client.connect()
+        client.send('hello')
+        clients.append(client)
+    clients[0].close(3000, 'bye')
+    wait_until(lambda: len(server.pool) == 1)
+    log.append([clients[0].receive() is None, len(server.pool)])
+    server.stop()
+    return log + [[clients[1].receive() is None, clients[1].terminated]]
+
+
+def tornado(load):
+    """A client in Tornado's loop; one that is refused."""
+    from tornado.ioloop import IOLoop
+    log, loop = [], IOLoop()
+
+    def act(client, what):
+        if what[0] == 'opened':
+            client.send('hello')
+        else:
+            client.close(3000, 'bye')
+
+    class Client(logged(load('client.tornadoclient').TornadoWebSocketClient, log, act)):
+        def closed(self, code, reason=None):
+            log.append([code, text(reason)[:17]])
+            loop.stop()
+    with Server(echo) as server:
+        Client(server.url, io_loop=loop).connect()
+        loop.start()
+    client = Client(server.url, io_loop=loop)
+    client.unhandled_error = lambda error: log.append('unhandled_error')
+    client.connect()
+    loop.start()
+    return log
 
 
 if __name__ == '__main__':
