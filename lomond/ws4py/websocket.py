@@ -12,6 +12,7 @@ import types
 from .. import errors
 from .._compat import BYTES_LIKE, OS_ERRORS, error_text, get_ident, native, text_type, to_bytes
 from ..opcode import Opcode
+from ..protocol.frames import encode_close_payload
 from . import get_logger
 from ._links import Link, adopt_socket
 from .messaging import BinaryMessage, CloseControlMessage, Message, PongControlMessage, TextMessage
@@ -100,6 +101,7 @@ class WebSocket(object):
         self.server_terminated = False
         self._addresses = {}
         self._ending = None             # code and reason that the peer has sent
+        self._late_close = None         # the close that follows a message in parts
         self._was_opened = self._has_ended = False
         self._thread = None             # that runs it
         self._manager = None            # that runs it
@@ -230,13 +232,20 @@ class WebSocket(object):
     def close(self, code=1000, reason=''):
         """Begin the closing handshake; does nothing if it has begun.
 
+        A message in parts that is being sent is finished first.
+
         :param code: as for :meth:`~lomond.websocket.WebSocket.close`
         :param reason: text or bytes
         """
         link = self._link
-        if link is not None and not getattr(self, self._ours):
+        if link is None or getattr(self, self._ours):
+            return
+        encode_close_payload(code, reason)      # reports bad arguments
+        setattr(self, self._ours, True)
+        if link.session.is_streaming:
+            self._late_close = code, reason     # after the end of the message
+        if not link.session.is_streaming:
             link.close(code, reason)
-            setattr(self, self._ours, True)
 
     def close_connection(self):
         """Drop the connection, without the closing handshake."""
@@ -254,6 +263,7 @@ class WebSocket(object):
         """
         try:
             with Heartbeat(self, self.heartbeat_freq):
+                self._take()
                 self._open()
                 while self.once():
                     pass
@@ -279,6 +289,13 @@ class WebSocket(object):
     def terminate(self):
         """Call :meth:`closed`, unless that was done, and drop what is left of the
         connection."""
+        self._finish(True)
+
+    def _finish(self, drops):
+        """Do what :meth:`terminate` does.
+
+        :param drops: if false, the closing handshake may still go on
+        """
         if self._has_ended:
             return
         self._has_ended = True
@@ -286,12 +303,22 @@ class WebSocket(object):
             self.closed(*(self._ending or (1006, 'Going away')))
         finally:
             self.client_terminated = self.server_terminated = True
-            link = self._link
-            if link is not None and self._manager is None:
-                link.force_disconnect()
-                if self._thread in (None, get_ident()):
-                    _end(link)
             self.sock = self.environ = None
+            if drops and self._link is not None:
+                self._link.force_disconnect()
+                if self._is_ours():
+                    _end(self._link)
+
+    def _is_ours(self):
+        """True if no manager, and no other thread, runs the connection."""
+        return self._manager is None and self._thread in (None, get_ident())
+
+    def _take(self):
+        """Have this thread run the connection: its sends look at what comes in."""
+        self._thread = get_ident()
+        driver = None if self._link is None else self._link.session._driver
+        if driver is not None:
+            driver.loop_ident = self._thread
 
     def _open(self):
         """Call :meth:`opened`, once."""
@@ -305,12 +332,10 @@ class WebSocket(object):
         if link is None or self._has_ended:
             return
         link.close(1011, '')
-        manager, self._manager = self._manager, self._manager or self
         try:
-            self.terminate()            # the closing handshake goes on meanwhile
+            self._finish(False)
         finally:
-            self._manager = manager
-            if manager is None and self._thread in (None, get_ident()):
+            if self._is_ours():
                 try:
                     while link._next_event() is not None:
                         pass
@@ -331,6 +356,8 @@ class WebSocket(object):
             if name == 'closed' and self._ours == 'server_terminated':
                 self.client_terminated = True
             setattr(self, self._ours, True)
+        elif name == 'drained' and self._late_close and not self._link.session.is_streaming:
+            self._link.close(*self._late_close)
         elif name == 'disconnected':
             if isinstance(event.error, OS_ERRORS):
                 self.unhandled_error(event.error)

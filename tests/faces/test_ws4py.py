@@ -35,8 +35,8 @@ LOGS = {
     'threaded': [
         ['opened'], ['text', 'h\xe9llo', 5, True], ['binary', '\x00\x01', 2, True],
         ['text', 'array', 5, True], ['text', 'one two three', 13, True], ['text', 'more', 4, True],
-        ['binary', 'message', 7, True], ['pong', 'beat'], ['closed', 3001, 'bye', False],
-        ['1', None, True, True]],
+        ['binary', 'message', 7, True], ['pong', 'beat'], ['text', 'the last', 8, True],
+        ['closed', 3001, 'bye', False], ['1', None, True, True, 'the last']],
     'endings': [[['opened'], ['closed', 1001, 'restart', False]], [['opened'], ['closed', 1005, '', False]],
                 [['opened'], GONE]],
     'refusals': [True, False],

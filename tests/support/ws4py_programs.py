@@ -70,8 +70,10 @@ def threaded(load):
             client.send(str(part) for part in ['one ', 'two ', 'three'])
             client.send(str(part) for part in ['more'])
             client.send(load('messaging').BinaryMessage(b'message'))
+        elif what[0] == 'binary' and what[1] == b'message':
             client.ping('beat')
         elif what[0] == 'pong':
+            client.send(str(part) for part in ['the', ' last'])
             client.close(3001, 'bye')
     with Server(echo) as server:
         client = logged(load('client.threadedclient').WebSocketClient, log, act)(
@@ -80,7 +82,8 @@ def threaded(load):
         client.connect()
         client.run_forever()
         request = server.requests[0]
-        log.append([request.get('x-one'), request.get('origin'), client.terminated, client.sock is None])
+        log.append([request.get('x-one'), request.get('origin'), client.terminated, client.sock is None,
+                    server.connections[0].messages[-1]])
     with _suppress((RuntimeError, AttributeError)):     # the latter in ws4py
         client.send('too late')
         log.append('no error')

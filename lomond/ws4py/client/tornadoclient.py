@@ -36,6 +36,7 @@ class TornadoWebSocketClient(WebSocketBaseClient):
             raise RuntimeError('connect() may be called once only')
         if self.io_loop is None:
             self.io_loop = IOLoop.current()
+        self._manager = self            # the loop runs it
         self._socket.websocket = self._make_link()
         self._link.begin(ping_rate=None, close_timeout=CLOSE_TIMEOUT)
         self.io_loop.add_callback(self._turn)
@@ -45,20 +46,15 @@ class TornadoWebSocketClient(WebSocketBaseClient):
         if self._timer is not None:
             self.io_loop.remove_timeout(self._timer)
             self._timer = None
-        try:
-            if not session.is_over:
-                for event in session.process(ready, session.monotonic()):
-                    self._note(event)
-        except Exception:
-            get_logger().error('a callback of a connection has failed', exc_info=True)
-            self._break_off()
+        if not session.is_over:
+            for event in session.process(ready, session.monotonic()):
+                try:
+                    if not self._has_ended:
+                        self._note(event)
+                except Exception:
+                    get_logger().error('a callback of a connection has failed', exc_info=True)
+                    self._fail()
         self._wait(session)
-
-    def _break_off(self):
-        link = self._link
-        link.close(1011, '')
-        self._ending = self._ending or (1006, '')
-        self.terminate()
 
     def _note(self, event):
         if event.name == 'ready':
@@ -72,11 +68,8 @@ class TornadoWebSocketClient(WebSocketBaseClient):
                 self.unhandled_error(event.error)
             if event.name == 'connect_fail':
                 self.terminate()
-        elif not self._deliver(event):
+        elif not self._handle(event):
             self.terminate()
-
-    def _deliver(self, event):
-        return self._handle(event)
 
     def _wait(self, session):
         loop, wanted = self.io_loop, {} if session.is_over else dict(session.waits())

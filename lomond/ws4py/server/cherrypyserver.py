@@ -14,7 +14,7 @@ from .. import get_logger
 from .._links import Link
 from ..manager import WebSocketManager
 from ..websocket import WebSocket
-from .wsgiutils import agreed, judge
+from .wsgiutils import agreed, copy, judge
 
 _UPGRADED = native('101 Switching Protocols')
 
@@ -52,7 +52,7 @@ class WebSocketTool(cherrypy.Tool):
         request.process_request_body = False
         judged = _try(judge, request.wsgi_environ, protocols, extensions, origins=origins)
         link = Link()
-        request.ws_handler = handler_cls(link, *agreed(judged), environ=request.wsgi_environ.copy(),
+        request.ws_handler = handler_cls(link, *agreed(judged), environ=copy(request.wsgi_environ),
                                          heartbeat_freq=heartbeat_freq)
         request.ws_upgrade = judged, link
         response.stream = True

@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, unicode_literals
 from ..._compat import native
 from ...errors import UpgradeRefused
 from ...wsgi import _Judged, done
+from .. import get_logger
 from .._links import Link
 from ..websocket import WebSocket
 
@@ -44,7 +45,7 @@ class WebSocketWSGIApplication(object):
         :param extensions: list of the extensions that were agreed on
         :param environ: the WSGI environ
         """
-        websocket = self.handler_cls(sock, protocols, extensions, environ.copy())
+        websocket = self.handler_cls(sock, protocols, extensions, copy(environ))
         environ[KEYS[0]] = environ[KEYS[1]] = websocket
         return websocket
 
@@ -60,8 +61,16 @@ class WebSocketWSGIApplication(object):
             return refusal(environ, start_response)
         if SOCKET not in environ:
             forget(environ)
-            websocket.run()
+            try:
+                websocket.run()
+            except Exception:
+                get_logger().error('a callback of a connection has failed', exc_info=True)
         return done(environ, start_response)
+
+
+def copy(environ):
+    """Return a copy of an environ, without the socket of the server."""
+    return dict((key, value) for key, value in environ.items() if key not in ('wsgi.input', SOCKET))
 
 
 def judge(environ, protocols=None, extensions=None, **options):

@@ -28,6 +28,7 @@ class WebSocketWSGIApplication:
     def __call__(self, environ: _Environ, start_response: Callable[..., Any]) -> Any: ...
 
 # For the servers.
+def copy(environ: _Environ) -> _Environ: ...
 def judge(
     environ: _Environ,
     protocols: Sequence[str] | None = None,
