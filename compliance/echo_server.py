@@ -10,6 +10,7 @@ NAME says which of our servers runs:
 ``gunicorn-sync``     lomond.wsgi, detached from a worker of gunicorn
 ``gthread``           lomond.wsgi, inside a thread of gunicorn
 ``gevent``            lomond.wsgi, inside a greenlet of gunicorn
+``cherrypy``          lomond.ws4py in CherryPy, one thread for all
 
 With STREAM_FROM, large messages come in parts; it joins them, and echoes the whole
 message. It prints its URL for run.py, and ends when its standard input does.
@@ -110,6 +111,31 @@ def run_gunicorn(options, worker_class, detach, **settings):
     Application().run()
 
 
+def run_cherrypy(options):
+    import cherrypy
+
+    from lomond.ws4py.server.cherrypyserver import WebSocketPlugin, WebSocketTool
+    from lomond.ws4py.websocket import EchoWebSocket
+
+    class Root(object):
+        @cherrypy.expose
+        def index(self):
+            pass
+
+    WebSocketPlugin(cherrypy.engine).subscribe()
+    cherrypy.tools.websocket = WebSocketTool()
+    cherrypy.config.update({'server.socket_host': '127.0.0.1', 'server.socket_port': 0,
+                            'log.screen': False, 'engine.autoreload.on': False})
+    cherrypy.tree.mount(Root(), '/', {'/': {
+        'tools.websocket.on': True, 'tools.websocket.handler_cls': EchoWebSocket,
+        'tools.websocket.extensions': ['permessage-deflate'],
+        'tools.websocket.max_message_size': options['max_message_size']}})
+    cherrypy.engine.start()
+    tell('url', 'ws://127.0.0.1:{}/'.format(cherrypy.server.httpserver.bind_addr[1]))
+    wait_for_the_end()
+    cherrypy.engine.exit()
+
+
 SERVERS = {
     'testing': run_testing,
     'serve': run_serve,
@@ -117,6 +143,7 @@ SERVERS = {
     'gunicorn-sync': lambda options: run_gunicorn(options, 'sync', True),
     'gthread': lambda options: run_gunicorn(options, 'gthread', False, threads=8),
     'gevent': lambda options: run_gunicorn(options, 'gevent', False),
+    'cherrypy': run_cherrypy,
 }
 
 

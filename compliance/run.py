@@ -31,7 +31,7 @@ if sys.version_info >= (3, 6):
 
 #: Each server of echo_server.py, and what it needs from PyPI.
 SERVERS = {'testing': [], 'serve': [], 'group': [], 'gunicorn-sync': ['gunicorn'], 'gthread': ['gunicorn'],
-           'gevent': ['gunicorn', 'gevent', 'packaging']}
+           'gevent': ['gunicorn', 'gevent', 'packaging'], 'cherrypy': ['cherrypy']}
 
 #: The folder for everything that a run creates, unless --venvs names another one.
 FOLDER = os.path.join(ROOT, '.venvs', 'wstest')

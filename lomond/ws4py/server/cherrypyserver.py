@@ -28,7 +28,8 @@ class WebSocketTool(cherrypy.Tool):
     Keys of the configuration, after ``tools.websocket``: ``on``; ``handler_cls``, a
     :class:`~lomond.ws4py.websocket.WebSocket`; ``protocols`` and ``extensions``, as in
     :class:`~lomond.ws4py.server.wsgiutils.WebSocketWSGIApplication`;
-    ``heartbeat_freq``; ``origins``, as in :class:`lomond.server.Server`.
+    ``heartbeat_freq``; and the options of :func:`lomond.wsgi.upgrade`, such as
+    ``origins`` and ``max_message_size``.
     """
 
     def __init__(self):
@@ -43,14 +44,15 @@ class WebSocketTool(cherrypy.Tool):
         hooks.attach(native('on_end_request'), self.start_handler, priority=70)
 
     def upgrade(self, protocols=None, extensions=None, version=None, handler_cls=WebSocket,
-                heartbeat_freq=None, origins=None):
+                heartbeat_freq=None, **options):
         """Judge the request, and make the connection.
 
         :param version: accepted and ignored: it is 13
+        :param options: those of :func:`lomond.wsgi.upgrade`
         """
         request, response = cherrypy.serving.request, cherrypy.serving.response
         request.process_request_body = False
-        judged = _try(judge, request.wsgi_environ, protocols, extensions, origins=origins)
+        judged = _try(judge, request.wsgi_environ, protocols, extensions, **options)
         link = Link()
         request.ws_handler = handler_cls(link, *agreed(judged), environ=copy(request.wsgi_environ),
                                          heartbeat_freq=heartbeat_freq)

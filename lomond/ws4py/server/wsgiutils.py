@@ -79,6 +79,8 @@ def judge(environ, protocols=None, extensions=None, **options):
     :returns: what has ``outcome``, and ``take()``, which takes the connection
     :raises UpgradeRefused: if it is not accepted
     """
+    if 'stream_from' in options:
+        raise TypeError("'stream_from' cannot be used: received_message() gets whole messages")
     if 'permessage-deflate' in (extensions or ()):
         options.setdefault('compress', True)
     return _Judged(environ, protocols=protocols or None, **options)
