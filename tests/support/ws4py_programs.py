@@ -266,13 +266,13 @@ def cherrypy(load):
         def ws(self, refuse=None):
             log.append(['page handler', cherrypy.request.ws_handler.protocols])
             if refuse:
-                raise cherrypy.HTTPError(403)
+                raise cherrypy.HTTPError(403, str('no'))
     with contextlib.closing(socket.socket()) as sock:
         sock.bind(('127.0.0.1', 0))
         port = sock.getsockname()[1]
-    cherrypy.config.update({'server.socket_host': '127.0.0.1', 'server.socket_port': port,
+    cherrypy.config.update({'server.socket_host': str('127.0.0.1'), 'server.socket_port': port,
                             'log.screen': False, 'engine.autoreload.on': False})
-    cherrypy.tree.mount(Root(), '/', {'/ws': {
+    cherrypy.tree.mount(Root(), str('/'), {str('/ws'): {
         'tools.websocket.on': True, 'tools.websocket.protocols': ['chat'],
         'tools.websocket.handler_cls': logged(load('websocket').EchoWebSocket, log)}})
     cherrypy.engine.start()
