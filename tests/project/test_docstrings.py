@@ -207,7 +207,10 @@ def test_thread_rule(where):
 # -- examples
 
 def find_modules():
-    left_out = ('lomond.__main__', 'lomond.aio' if PY2 else None)
+    # Modules that are named after a framework import it.
+    left_out = ('lomond.__main__', 'lomond.aio' if PY2 else None,
+                'lomond.ws4py.client.geventclient', 'lomond.ws4py.client.tornadoclient',
+                'lomond.ws4py.server.cherrypyserver', 'lomond.ws4py.server.geventserver')
     return sorted([name for _, name, _ in pkgutil.walk_packages([FOLDER], str('lomond.'))
                    if name not in left_out] + ['lomond'])
 
