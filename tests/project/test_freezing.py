@@ -24,7 +24,10 @@ NAMES = set(name for name, _ in sources())
 RUN = {'__main__', 'testing.pytest_plugin'}
 COMMAND_LINE = set(name for name in NAMES if name.split('.')[0] == 'cli')
 # Faces that a program imports by their own names, and what only they need.
-FACES = {'aio', 'group', 'wsgi', 'driver.members', 'server.hosted', 'server.takeover'}
+FACES = {'aio', 'group', 'wsgi', 'driver.members', 'server.hosted', 'server.takeover'} | set(
+    name for name in NAMES if name.split('.')[0] == 'ws4py')
+WS4PY = ('exc client.threadedclient client.geventclient client.tornadoclient server.cherrypyserver '
+         'server.geventserver server.wsgirefserver').split()
 
 
 def freeze(program, folder):
@@ -41,7 +44,8 @@ def freeze(program, folder):
 @pytest.mark.parametrize('program, missing', [
     ('from lomond import WebSocket', RUN | COMMAND_LINE | FACES),
     ('from lomond.cli import main', RUN | FACES),
-    ('import lomond.aio, lomond.cli, lomond.group, lomond.wsgi', RUN),
+    ('import lomond.aio, lomond.cli, lomond.group, lomond.wsgi, ' + ', '.join(
+        'lomond.ws4py.' + name for name in WS4PY), RUN),
 ])
 def test_freezer_finds_all_modules(program, missing, tmpdir):
     assert NAMES - freeze(program + '\n', tmpdir) == missing
