@@ -48,11 +48,13 @@ class UpgradeRefused(HandshakeError):
     :ivar body: bytes
     """
 
-    # Stored by upgrade(): like all errors, it is made of its message only, so that
-    # copies and pickles are complete.
-    status = 500
-    headers = ()
-    body = b''
+    def __init__(self, msg='', *args, **kwargs):
+        # Like all errors, it is made of its message only, so that copies and pickles
+        # are complete; upgrade() stores the rest.
+        super(UpgradeRefused, self).__init__(msg, *args, **kwargs)
+        self.status = 500
+        self.headers = []
+        self.body = b''
 
     def __call__(self, environ, start_response):
         from ._http11 import reason_phrase
