@@ -40,7 +40,7 @@ def find_python(module):
     if module == 'uwsgi':               # a program, which brings its own Python
         code = 'import os, sys, six, certifi; os.stat(os.path.join(sys.prefix, "bin", "uwsgi"))'
     folder = 'uwsgi' if module == 'uwsgi' else 'wsgi'
-    for python in (os.path.join(CHECKOUT, '.real', folder, 'bin', 'python'),
+    for python in (os.path.join(CHECKOUT, '.real', 'venvs', folder, 'bin', 'python'),
                    os.environ.get('LOMOND_REAL_WSGI'),
                    sys.executable):
         if python and os.path.exists(python) and not subprocess.call(
