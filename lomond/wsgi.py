@@ -102,6 +102,11 @@ class _Judged(object):
         self.outcome = _judge(environ, self._options)
         self._found = find_socket(environ)
 
+    @property
+    def sock(self):
+        """The server's socket."""
+        return self._found.sock
+
     def take(self):
         """Take the connection, and answer the request.
 

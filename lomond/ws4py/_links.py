@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 
+from .._compat import fork_id
 from ..session import WebsocketSession
 from ..websocket import WebSocket
 
@@ -94,6 +95,18 @@ class Link(object):
         self.websocket = websocket
         self.options = []               # set before the connection
         self.timeout = None             # given before the connection
+        self._lent = None               # fork_id, socket of the server
+
+    def lend(self, sock):
+        """Note the socket of the server, until the connection is taken."""
+        self._lent = fork_id(), sock
+
+    def borrowed(self):
+        """Return the socket in a child that was forked meanwhile, else None.
+
+        Salt sends from such a child; its descriptor remains that of the client.
+        """
+        return self._lent[1] if self._lent is not None and self._lent[0] != fork_id() else None
 
     def _find(self):
         session = None if self.websocket is None else self.websocket.session

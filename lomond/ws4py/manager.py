@@ -8,6 +8,7 @@ from __future__ import absolute_import, division, unicode_literals
 import threading
 
 from .._compat import native
+from ..errors import WebSocketError
 from ..group import Group
 from ..server import broadcast
 from . import get_logger
@@ -40,6 +41,7 @@ class WebSocketManager(threading.Thread):
         self.lock = threading.Lock()
         self.running = False
         self._loop = Group(poll=SELDOM, keep_open=True)
+        self._is_stopped = False
         self._managed = {}              # link -> WebSocket; each step is atomic
 
     # -- members
@@ -69,12 +71,20 @@ class WebSocketManager(threading.Thread):
         Nothing happens if it is managed already.
 
         :param websocket: a :class:`~lomond.ws4py.websocket.WebSocket` that is open
-        :raises RuntimeError: if it is not
+        :raises RuntimeError: if it is not, or is in another manager, or this one was
+            stopped, which closes the connection with 1001
         """
         link = websocket._link
         if link is None or websocket.terminated:
             raise RuntimeError('the connection is {}'.format('over' if link is not None else 'not open yet'))
-        if self._managed.setdefault(link, websocket) is not websocket or websocket._manager is not None:
+        if websocket._manager not in (None, self):
+            raise RuntimeError('the connection is in another manager')
+        if self._is_stopped:
+            websocket.close(1001)
+            websocket.terminate()
+            raise RuntimeError('the manager was stopped')
+        self._managed[link] = websocket
+        if websocket._manager is self:
             return
         websocket._manager = self
         try:
@@ -84,7 +94,14 @@ class WebSocketManager(threading.Thread):
         Heartbeat(websocket, websocket.heartbeat_freq).start()
         if hasattr(link.session, 'max_queued') and link.session.max_queued is None:
             link.session.max_queued = MAX_QUEUED
-        self._loop.add(link)
+        try:
+            if not link.session.is_over:
+                self._loop.add(link)
+                return
+        except WebSocketError:              # stopped meanwhile
+            websocket._manager = None
+        self._managed.pop(link, None)
+        websocket.terminate()
 
     def remove(self, websocket):
         """Call no further callbacks of a connection, not even ``closed()``.
@@ -147,7 +164,7 @@ class WebSocketManager(threading.Thread):
 
         No connection can be added from now on.
         """
-        was_started, self.running = self.ident is not None, False
+        was_started, self.running, self._is_stopped = self.ident is not None, False, True
         self._loop.close(1001, '')
         if not was_started:
             for websocket in self:

@@ -12,10 +12,14 @@ import types
 from .. import errors
 from .._compat import BYTES_LIKE, OS_ERRORS, error_text, get_ident, native, text_type, to_bytes
 from ..opcode import Opcode
-from ..protocol.frames import encode_close_payload
+from ..protocol.frames import encode_close_payload, encode_frame
 from . import get_logger
 from ._links import Link, adopt_socket
 from .messaging import BinaryMessage, CloseControlMessage, Message, PongControlMessage, TextMessage
+
+
+_OPCODES = {'send_text': Opcode.TEXT, 'send_binary': Opcode.BINARY, 'send_ping': Opcode.PING,
+            'send_pong': Opcode.PONG}
 
 
 class Heartbeat(object):
@@ -204,13 +208,19 @@ class WebSocket(object):
     def _stream(self, generator, binary):
         parts = (_convert(part, binary) for part in generator)
         link = self._link
-        if link is not None and link.session.is_streaming:      # one at a time in the thread that runs it
+        # One at a time in the thread that runs it.
+        if link is None or link.session.is_streaming:
             self._send((b'' if binary else '').join(parts), binary)
         else:
             self._call('send_stream', parts)
 
     def _call(self, name, *args):
         link = self._link
+        sock = self._socket.borrowed() if link is None and self._socket is not None else None
+        if sock is not None and name in _OPCODES:
+            payload = args[0].encode('utf-8') if isinstance(args[0], text_type) else to_bytes(args[0])
+            sock.sendall(encode_frame(_OPCODES[name], payload, None))
+            return
         if link is None or self.terminated:
             raise RuntimeError('nothing can be sent: the connection is {}'.format(
                 'over' if self.terminated else 'not open yet'))

@@ -242,6 +242,11 @@ def test_manager_that_was_never_started():
         manager.add(client)
         assert list(manager) == [client] and manager
         manager.stop()
+        other = WebSocketBaseClient(server.url)
+        other.connect()
+        with pytest.raises(RuntimeError, match='stopped'):
+            manager.add(other)
+        assert other.terminated
     assert (calls, len(manager), manager.poller) == ([1006], 0, 'poller')
 
 

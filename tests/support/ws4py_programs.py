@@ -253,7 +253,10 @@ def wsgiref(load):
 
 
 def cherrypy(load):
-    """The tool and the plugin: a page handler that refuses, a broadcast, the end of the engine."""
+    """The tool and the plugin: a page handler that refuses, a broadcast, the end of the engine.
+
+    As in Salt, the page handler forks a process that sends, once the client has said that it is ready.
+    """
     import cherrypy
     log, got = [], []
     module = load('server.cherrypyserver')
@@ -261,12 +264,22 @@ def cherrypy(load):
     plugin.subscribe()
     cherrypy.tools.websocket = module.WebSocketTool()
 
+    def act(websocket, what):
+        if what[0] == 'text':
+            os.write(websocket.pipe, b'1')
+
     class Root(object):
         @cherrypy.expose
         def ws(self, refuse=None):
             log.append(['page handler', cherrypy.request.ws_handler.protocols])
             if refuse:
                 raise cherrypy.HTTPError(403, str('no'))
+            handler, (reading, handler.pipe) = cherrypy.request.ws_handler, os.pipe()
+            if not os.fork():
+                os.read(reading, 1)
+                handler.send('from the child')
+                os._exit(0)
+            os.close(reading)
     with contextlib.closing(socket.socket()) as sock:
         sock.bind(('127.0.0.1', 0))
         port = sock.getsockname()[1]
@@ -274,7 +287,7 @@ def cherrypy(load):
                             'log.screen': False, 'engine.autoreload.on': False})
     cherrypy.tree.mount(Root(), str('/'), {str('/ws'): {
         'tools.websocket.on': True, 'tools.websocket.protocols': ['chat'],
-        'tools.websocket.handler_cls': logged(load('websocket').EchoWebSocket, log)}})
+        'tools.websocket.handler_cls': logged(load('websocket').WebSocket, log, act)}})
     cherrypy.engine.start()
     try:
         client_class = logged(load('client.threadedclient').WebSocketClient, got)
@@ -288,6 +301,8 @@ def cherrypy(load):
         wait_until(lambda: len(plugin.manager) == 1)
         cherrypy.engine.publish('websocket-broadcast', 'news')
         wait_until(lambda: len(got) == 2)
+        client.send('ready')
+        wait_until(lambda: len(got) == 3)
     finally:
         cherrypy.engine.exit()
     wait_until(lambda: client.terminated)

@@ -54,6 +54,7 @@ class WebSocketTool(cherrypy.Tool):
         request.process_request_body = False
         judged = _try(judge, request.wsgi_environ, protocols, extensions, **options)
         link = Link()
+        link.lend(judged.sock)
         request.ws_handler = handler_cls(link, *agreed(judged), environ=copy(request.wsgi_environ),
                                          heartbeat_freq=heartbeat_freq)
         request.ws_upgrade = judged, link
