@@ -17,7 +17,6 @@ from . import get_logger
 from ._links import Link, adopt_socket
 from .messaging import BinaryMessage, CloseControlMessage, Message, PongControlMessage, TextMessage
 
-
 _OPCODES = {'send_text': Opcode.TEXT, 'send_binary': Opcode.BINARY, 'send_ping': Opcode.PING,
             'send_pong': Opcode.PONG}
 

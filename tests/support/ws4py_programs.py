@@ -245,7 +245,9 @@ def wsgiref(load):
             wait_until(lambda: len(server.manager) == len(clients))
         server.manager.broadcast('news')
         wait_until(lambda: all(len(got) == 2 for got in clients))
-        list(server.manager)[0].send('one only')
+        for websocket in server.manager:
+            if websocket.peer_address != client.local_address:
+                websocket.send('one only')
         client.send('raise')
         wait_until(lambda: len(server.manager) == 1)
     wait_until(lambda: clients[0][-1][0] == 'closed')
