@@ -35,11 +35,12 @@ input { font: inherit; width: 70% } button { font: inherit }
 <script>
 'use strict';
 const find = id => document.getElementById(id);
-let socket, name, pause = 500;
+let socket, name, isOpen = false, pause = 500;
 function connect() {
   socket = new WebSocket(location.href.replace(/^http/, 'ws').replace(/[?#].*/, ''));
   socket.onopen = () => {
     pause = 500;
+    isOpen = true;
     find('status').textContent = 'connected' +
       (socket.extensions.includes('permessage-deflate') ? ', compressed' : '');
     socket.send(JSON.stringify({name: name}));
@@ -51,7 +52,9 @@ function connect() {
       find('messages').append(add('p', told.name + ': ' + told.text));
   };
   socket.onclose = event => {
-    find('status').textContent = 'closed (' + event.code + '), reconnecting';
+    if (isOpen)         // not for each attempt that fails
+      find('status').textContent = 'closed (' + event.code + '), reconnecting';
+    isOpen = false;
     setTimeout(connect, pause);
     pause = Math.min(pause * 2, 5000);
   };

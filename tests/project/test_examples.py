@@ -94,7 +94,7 @@ def test_form(name):
     assert re.match(r'""".+\n\n(.*\n)*?    .*(python \S*|\$ )?{}'.format(re.escape(name)), text)
     assert any("'{}'".format(name) in read('tests', *path) for path in (
         ('project', 'test_examples.py'), ('real', 'test_real_examples.py'),
-        ('real', 'test_sharded_feeds.py')))
+        ('real', 'test_sharded_feeds.py'), ('real', 'test_real_chats.py'), ('real', 'test_real_browsers.py')))
 
 
 @python3
@@ -310,3 +310,15 @@ def test_serve_chat():
         assert ann.one('ready').extensions == {'permessage-deflate'}
         assert server.end() == (0, '', '')
     assert len(seen['Ann']) == 2 and seen['Ann'] == seen['B\xf6b']
+
+
+@python3
+def test_serve_group():
+    """A line a second; Ctrl-C closes all clients, and both loops end."""
+    pytest.importorskip('resource')
+    with Example('serve_group.py', '30') as group:
+        lines = [group.process.stdout.readline().decode() for _ in range(3)]
+        status, rest, err = group.end(number=signal.SIGINT)
+    assert re.match(
+        '30 connections, 30 messages a second, [0-9]+ MiB, 2 threads, [0-9]+ descriptors\n', lines[2])
+    assert (status, rest.splitlines()[-1], err) == (0, '30 closed with 1001', '')
