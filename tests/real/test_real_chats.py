@@ -46,7 +46,7 @@ def test_chat_inside(name, module, foot, says_goodbye):
         while not is_listening(port):
             assert process.poll() is None and time.time() < end, process.stdout.read()
             time.sleep(0.05)
-        heard, codes, page = {}, [], None
+        heard, codes, page, is_over = {}, [], None, False
         clients = [WebSocket('ws://127.0.0.1:{}/'.format(port), proxies={}, compress=True)
                    for _ in range(CLIENTS)]
         for websocket, event in Group(clients, poll=30):
@@ -61,7 +61,8 @@ def test_chat_inside(name, module, foot, says_goodbye):
                     page = load_page(port)
                     for each in clients[:3]:
                         each.send_json(text='gr\xfc\xdfe \U0001f600')
-                if all(len(list(lines)) == 3 for lines in heard.values()) and len(heard) == CLIENTS:
+                if not is_over and [len(lines) for lines in heard.values()] == [3] * CLIENTS:
+                    is_over = True          # a second signal would cut the goodbyes off
                     process.send_signal(signal.SIGTERM)
             elif event.name == 'disconnected':
                 codes.append(event.code)
