@@ -32,8 +32,8 @@ DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': '
 PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'mitmproxy': ['mitmproxy==11.0.2'], 'jupyter': ['jupyter-server', 'ipykernel'],
         'gevent': ['gevent', 'six', 'certifi'],
-        'wsgi': ['werkzeug', 'flask', 'gunicorn', 'packaging', 'gevent', 'eventlet', 'cheroot', 'cherrypy', 'bottle',
-                 'django', 'waitress', 'ws4py==0.6.0', 'tornado', 'six', 'certifi'],
+        'wsgi': ['werkzeug', 'flask', 'gunicorn', 'packaging', 'gevent', 'eventlet', 'cheroot', 'cherrypy',
+                 'bottle', 'django', 'waitress', 'ws4py==0.6.0', 'tornado', 'six', 'certifi'],
         'uwsgi': ['uwsgi', 'six', 'certifi'],
         'freezers': ['pyinstaller', 'six', 'certifi'],
         'redis': ['redis', 'six', 'certifi']}
