@@ -317,8 +317,8 @@ def test_serve_group():
     """A line a second; Ctrl-C closes all clients, and both loops end."""
     pytest.importorskip('resource')
     with Example('serve_group.py', '30') as group:
-        lines = [group.process.stdout.readline().decode() for _ in range(3)]
+        wanted = '30 connections, 30 messages a second, [0-9]+ MiB, 2 threads, [0-9]+ descriptors\n'
+        # The third line, unless the machine is busy.
+        assert any(re.match(wanted, group.process.stdout.readline().decode()) for _ in range(9))
         status, rest, err = group.end(number=signal.SIGINT)
-    assert re.match(
-        '30 connections, 30 messages a second, [0-9]+ MiB, 2 threads, [0-9]+ descriptors\n', lines[2])
     assert (status, rest.splitlines()[-1], err) == (0, '30 closed with 1001', '')
