@@ -116,7 +116,7 @@ class _Awaitable(object):
 
 
 class _Done(_Awaitable):
-    """An await that returns at once."""
+    """An ``await`` that returns at once."""
 
     __slots__ = ('_result',)
 
@@ -129,7 +129,7 @@ class _Done(_Awaitable):
 
 
 class _Sent(_Awaitable):
-    """The await of bytes that the operating system has not taken yet.
+    """The ``await`` of bytes that the operating system has not taken yet.
 
     :param mark: what :meth:`_Session.has_written` takes
     """
@@ -742,7 +742,7 @@ class AsyncEvents(object):
 
     Nothing happens before the first event is awaited.  One task iterates, in the thread
     of the loop: a second one that waits for an event gets RuntimeError.  Canceling an
-    await loses no event, and the connection goes on.
+    ``await`` loses no event, and the connection goes on.
 
     :param AsyncWebSocket websocket: whose connection it is
     :param session: what drives it; None if another connection runs
@@ -938,7 +938,7 @@ class AsyncWebSocket(WebSocket):
         """Prepare a new connection.
 
         Nothing happens until the first event is awaited.  While a connection is
-        running, a further call changes nothing: the first await raises
+        running, a further call changes nothing: the first ``await`` raises
         :class:`~lomond.errors.WebSocketError`.
 
         While nobody asks, up to 16 events are made ahead, so that pings are answered
@@ -1047,7 +1047,7 @@ class AsyncWebSocket(WebSocket):
         return self._sent(WebSocket.send_text, Opcode.TEXT, text, compress)
 
     def send_binary(self, data, compress=True):
-        """Send a binary message; await and errors as for :meth:`send_text`.
+        """Send a binary message; ``await`` and errors as for :meth:`send_text`.
 
         :param data: bytes, bytearray or memoryview; may change once this has returned
         :param compress: as for :meth:`send_text`
@@ -1068,7 +1068,7 @@ class AsyncWebSocket(WebSocket):
         return WebSocket.send_json(self, _obj, **kwargs)      # it calls send_text()
 
     def send_ping(self, data=b''):
-        """Send a ping (RFC 6455, 5.5.2); await and errors as for :meth:`send_text`.
+        """Send a ping (RFC 6455, 5.5.2); ``await`` and errors as for :meth:`send_text`.
 
         :param bytes data: at most 125 bytes; the pong returns them
         :returns: an awaitable
@@ -1079,7 +1079,8 @@ class AsyncWebSocket(WebSocket):
     def send_pong(self, data):
         """Send an unsolicited pong, or with ``auto_pong=False`` the answer to a ping.
 
-        :param bytes data: at most 125 bytes; await and errors as for :meth:`send_ping`
+        :param bytes data: at most 125 bytes; ``await`` and errors as for
+            :meth:`send_ping`
         :returns: an awaitable
         """
         return self._sent(WebSocket.send_pong, Opcode.PONG, data)
@@ -1088,9 +1089,9 @@ class AsyncWebSocket(WebSocket):
         """Send one message in parts, as :meth:`.WebSocket.send_stream` does.
 
         The loop takes the parts of an iterable, or of a binary file, as the server
-        takes them; canceling the await changes nothing about that.  Those of an async
-        iterable are taken by the await: canceling it leaves a message that cannot be
-        finished, and the connection fails with 1011.
+        takes them; canceling the ``await`` changes nothing about that.  Those of an
+        async iterable are taken by the ``await``: canceling it leaves a message that
+        cannot be finished, and the connection fails with 1011.
 
         :param parts: an iterable, or async iterable, of bytes, bytearrays and
             memoryviews, or of text; or a binary file
@@ -1130,7 +1131,7 @@ class AsyncWebSocket(WebSocket):
             send(self, *args)
         finally:
             session.end_send()
-        if is_dead:                             # nothing was sent: the await will say so
+        if is_dead:                             # nothing was sent: the ``await`` will say so
             return _Sent(session, (float('inf'), True))
         return _DONE if session.is_empty() else _Sent(session, session.mark(opcode))
 
@@ -1172,7 +1173,7 @@ class _Stream(OutgoingStream):
 
 
 class _PushedStream(PushedStream):
-    """A message whose parts an await takes from an async iterable."""
+    """A message whose parts an ``await`` takes from an async iterable."""
 
     __slots__ = ('session', '_parts_of', '_wanted', '_takes')
 
@@ -1180,7 +1181,7 @@ class _PushedStream(PushedStream):
         super(_PushedStream, self).__init__(compress, self._want)
         self.session = None
         self._parts_of = parts.__aiter__()
-        self._wanted = None             # the future of an await until more is wanted
+        self._wanted = None             # the future of an ``await`` until more is wanted
         self._takes = False             # it waits for a part
 
     def _want(self):

@@ -46,7 +46,7 @@ from ..status import Status
 from . import states
 from .frame_parser import parse_frames
 from .frames import MAX_CONTROL_PAYLOAD, Encoder, encode_close_payload, parse_close_payload
-from .receive_buffer import ReceiveBuffer
+from .receive_buffer import LARGEST_FOR_PARTS, LARGEST_SIZE, ReceiveBuffer
 from .send_queue import PingLog, SendQueue
 
 #: Default limit for one message, in bytes.
@@ -138,7 +138,7 @@ class Connection(states.Progress):
         self.sent_close_time = None
         self.eof = False
         self._consumed = True           # the previous batch of events has been consumed
-        self.receive_buffer = ReceiveBuffer()
+        self.receive_buffer = ReceiveBuffer(LARGEST_SIZE if stream_from is None else LARGEST_FOR_PARTS)
         self.body_over = False          # stop waiting for the body of a rejected handshake
         self._deflate = deflate
         self._compression = compression

@@ -20,7 +20,6 @@ from .frames import MAX_CONTROL_PAYLOAD
 from .masking import mask_payload
 from .message import Message, largest_compressed, too_large
 from .parts import LARGEST_PART, Parts
-from .receive_buffer import LARGEST_FOR_PARTS
 from .utf8 import decode as decode_utf8
 
 #: Binary payloads with at least this many bytes missing are received directly into
@@ -91,8 +90,6 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
     between = _BETWEEN if codec is None else _BETWEEN_COMPRESSED
     limit = (1 << 63) - 1 if max_message_size is None else max_message_size
     is_streaming = stream_from is not None
-    if is_streaming:
-        receive_buffer.largest = LARGEST_FOR_PARTS
     whole = stream_from if is_streaming else (1 << 63) - 1          # the largest such payload
     inflatable, limit = min(whole, largest_compressed(limit)), min(limit, whole)
     no_slice = min(NO_SLICE, limit + 1)         # a global costs 2 % of the time of 128 bytes

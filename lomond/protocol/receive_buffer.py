@@ -53,17 +53,19 @@ class ReceiveBuffer(object):
     """Received bytes that are not parsed yet, of one connection; used by one thread.
 
     It has no memory before :meth:`get_buffer` is called.
+
+    :param largest: bytes that one read may bring of small messages
     """
 
     __slots__ = ('buffer', 'view', 'room', 'was_filled', 'start', 'end', 'direct', 'filled', 'received_time',
                  'wanted', 'given', 'largest', '_lender')
 
-    def __init__(self):
+    def __init__(self, largest=LARGEST_SIZE):
         self.buffer = _NO_BUFFER
         self.view = _NO_VIEW
         self._lender = None         # the Lender, if the connection shares a buffer
         self.room = FIRST_SIZE      # how much of the buffer is used
-        self.largest = LARGEST_SIZE     # how much at most
+        self.largest = largest      # how much at most
         self.was_filled = False     # by the newest read
         self.start = 0              # the parser has read up to here
         self.end = 0                # bytes have arrived up to here

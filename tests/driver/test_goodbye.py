@@ -10,14 +10,13 @@ import weakref
 
 import pytest
 from support.certificates import server_context
-from support.client import SLACK
 from support.frames import BINARY, CLOSE, PING, close_payload, frame
 from support.peer import PATIENCE, Server
 from support.proxy import Proxy
 
 from lomond import WebSocket
 from lomond._compat import get_ident, monotonic
-from lomond.driver.driver import DROP_BYTES, DROP_TIME
+from lomond.driver.driver import DROP_BYTES
 from lomond.opcode import Opcode
 from lomond.protocol.handshake import encode_request
 from lomond.server.accepted import Acceptance, AcceptedSession
@@ -177,7 +176,7 @@ def test_data_that_is_left_unread(how, way):
             thread.join()
             assert (event.name, event.reason, event.graceful) == ('disconnected', 'closed', False)
         gc.enable()
-        assert not ws.is_active and monotonic() - begun < DROP_TIME + SLACK
+        assert not ws.is_active and monotonic() - begun < 0.6
     assert seen == [[close_payload(1001)]]
 
 
