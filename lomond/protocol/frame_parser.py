@@ -19,7 +19,7 @@ from ..opcode import Opcode, is_reserved
 from .frames import MAX_CONTROL_PAYLOAD
 from .masking import mask_payload
 from .message import Message, largest_compressed, too_large
-from .parts import LARGEST_PART, Parts
+from .parts import LARGEST_PART, Parts, keep_freed_memory
 from .utf8 import decode as decode_utf8
 
 #: Binary payloads with at least this many bytes missing are received directly into
@@ -277,7 +277,9 @@ def _receive_parts(receive_buffer, message, left, is_final, masking_key):
             start = receive_buffer.start
             count = min(receive_buffer.end - start, left, LARGEST_PART)
             if not count:
-                receive_buffer.wanted = min(left, LARGEST_PART) if left >= GIVEN else 0
+                if left >= GIVEN:
+                    receive_buffer.wanted = min(left, LARGEST_PART)
+                    keep_freed_memory()
                 yield None
                 receive_buffer.wanted = 0
                 continue

@@ -17,6 +17,21 @@ from .utf8 import Utf8Decoder
 #: A part has at most this many bytes; a text, also those of a character that was cut.
 LARGEST_PART = 256 * 1024
 
+_is_kept = []
+
+
+def keep_freed_memory():
+    """Make the C library keep the memory of a freed part for the next one.
+
+    Otherwise glibc gives it back to the system again and again, and each new part costs
+    64 page faults: a third of the time of a large message.  glibc keeps twice the size
+    of the largest block that it has mapped and unmapped, so one of 1 MiB does it, once
+    in a process.
+    """
+    if not _is_kept:
+        bytearray(4 * LARGEST_PART)
+        _is_kept.append(True)
+
 
 class Parts(object):
     """A text or binary message that is handed out as it arrives.
