@@ -29,6 +29,7 @@ except ImportError:
                       'connections in one loop on every Python')
 
 import collections
+import functools
 import inspect
 import sys
 import time
@@ -61,6 +62,7 @@ _SOON = 0.01
 _STOPS = frozenset((events.Closing, events.ProtocolError))
 
 _get_loop = getattr(asyncio, 'get_running_loop', None) or asyncio.get_event_loop
+_find_task = getattr(asyncio, 'current_task', None) or asyncio.Task.current_task        # 3.6
 
 
 # -- awaitables
@@ -327,6 +329,58 @@ class _Waiting(object):
         self._session = None
 
 
+class _Waiter(asyncio.Future):
+    """A future whose task can go on at once, instead of in the loop's next turn.
+
+    That saves a round trip a turn: a call of epoll, and a sixth of its time.
+    """
+
+    _step = None                # what a task has asked to be called with, until it is
+
+    def add_done_callback(self, callback, **settings):
+        """As for a future; the first one is kept here."""
+        if self._step is None and not self.done():
+            self._step = callback, settings
+        else:
+            super(_Waiter, self).add_done_callback(callback, **settings)
+
+    def remove_done_callback(self, callback):
+        """As for a future."""
+        count = 0
+        if self._step is not None and self._step[0] == callback:
+            self._step = None
+            count = 1
+        return count + super(_Waiter, self).remove_done_callback(callback)
+
+    def set_result(self, result):
+        """As for a future."""
+        super(_Waiter, self).set_result(result)
+        self._schedule()
+
+    def cancel(self, *args, **kwargs):
+        """As for a future."""
+        is_canceled = super(_Waiter, self).cancel(*args, **kwargs)
+        self._schedule()
+        return is_canceled
+
+    def _schedule(self):
+        step, self._step = self._step, None
+        if step is not None:
+            super(_Waiter, self).add_done_callback(step[0], **step[1])
+
+    def go_on(self):
+        """Let the task go on now; in a callback of the loop, while no task runs."""
+        step, self._step = self._step, None
+        super(_Waiter, self).set_result(None)
+        if step is not None:
+            callback, settings = step
+            context = settings.get('context')
+            if context is None:             # 3.6
+                callback(self)
+            else:
+                context.run(callback, self)
+
+
 class _Box(object):
     """Where a session leaves events, and who waits for them."""
 
@@ -338,11 +392,16 @@ class _Box(object):
         self.loop = None
         self.is_closed = False          # by aclose()
 
-    def wake(self):
-        """Let the task that waits look again."""
+    def wake(self, at_once=False):
+        """Let the task that waits look again.
+
+        :param at_once: true if it may go on before this returns
+        """
         waiter = self.waiter
         if waiter is not None and not waiter.done():
-            if not self.loop.is_closed():
+            if at_once and _find_task(self.loop) is None:
+                waiter.go_on()
+            elif not self.loop.is_closed():
                 waiter.set_result(None)
 
 
@@ -368,6 +427,7 @@ class _Session(WebsocketSession):
     _leaves = False             # leave() was called meanwhile
     _timer = None
     _timer_at = None            # when it goes off (monotonic)
+    _is_steady = False          # it was set after Ready
     _turn = None                # the handle of on_turn()
     _asked = None               # the answer of waits() that is watched
     _watched = {}               # {fd: mask}; replaced, never changed
@@ -404,6 +464,7 @@ class _Session(WebsocketSession):
 
     def _restart(self):
         super(_Session, self)._restart()
+        self._is_steady = False
         self._core.receive_buffer.share(self._hub.lender)
 
     @property
@@ -418,8 +479,8 @@ class _Session(WebsocketSession):
         if self._life is None:
             return
         if not self.is_held:
-            self._resume(ready, monotonic())
-            self._work()
+            self._ready, self._now = ready, monotonic()
+            self._work(True)
         else:
             if ready[0][1] & READ:
                 self._is_paused = True      # nobody takes what there is
@@ -462,8 +523,11 @@ class _Session(WebsocketSession):
             self._resume((), monotonic())
             self._work()
 
-    def _work(self):
-        """Make events until there is nothing to do, or nobody takes them."""
+    def _work(self, at_once=False):
+        """Make events until there is nothing to do, or nobody takes them.
+
+        :param at_once: true if the one who waits for them may go on before this returns
+        """
         queue = self._box.queue
         before = len(queue)
         self._nested += 1
@@ -475,7 +539,7 @@ class _Session(WebsocketSession):
         finally:
             self._nested -= 1
         self._settle(len(queue) - before)
-        self._attend()
+        self._attend(at_once)
 
     def _fail(self, error):
         """End after an exception: of an object of the program, or Ctrl-C."""
@@ -526,7 +590,7 @@ class _Session(WebsocketSession):
 
     # -- what to wait for
 
-    def _attend(self):
+    def _attend(self, at_once=False):
         """Tell those who wait, and watch what there is to wait for."""
         box = self._box
         if self._leaves and not self._nested and self._life is not None:
@@ -536,18 +600,27 @@ class _Session(WebsocketSession):
             when = self._flush_held()
         if self._senders:
             self._tell_senders()
-        if self._life is None or box.queue:
-            box.wake()
         if self._life is None:
+            box.wake()
             self._end()
             return
+        if box.queue and not at_once:
+            box.wake()
+        # Hot path: messages, which move no deadline to an earlier time.
         waits = self.waits()
-        if waits is not self._asked:
-            self._asked = waits
-            self._watch(dict(waits))
-        self._set_timer(when if self.is_held else self.next_deadline())
+        if not (at_once and waits is self._asked and self._is_steady and not self.is_held
+                and self._now < self._timer_at and waits[0][1] == READ and not self._driver.is_busy):
+            if waits is not self._asked:
+                self._asked = waits
+                self._watch(dict(waits))
+            self._set_timer(when if self.is_held else self.next_deadline())
+            driver = self._driver
+            self._is_steady = (self._timer is not None and driver is not None
+                               and driver.lifecycle.ready_at is not None)
         if self._again:
             self.look_soon()
+        if at_once and box.queue:       # last: the program goes on before this returns
+            box.wake(True)
 
     def _watch(self, wanted):
         watched = self._watched
@@ -593,6 +666,7 @@ class _Session(WebsocketSession):
 
     def _on_timer(self):
         self._timer = None
+        self._is_steady = False
         self._go_on()
 
     def _on_turn(self):
@@ -808,8 +882,9 @@ class AsyncEvents(object):
         # A task that is canceled leaves a future behind that is done.
         if box.waiter is not None and not box.waiter.done():
             raise RuntimeError('another task waits for an event of this WebSocket; only one may iterate')
-        box.waiter = box.loop.create_future()
-        return next(box.waiter.__await__())
+        box.waiter = waiter = _Waiter(loop=box.loop)
+        waiter._asyncio_future_blocking = True      # as its __await__() says to a task
+        return waiter
 
     def _awake(self, _):
         """Return the event that has come."""
@@ -1136,7 +1211,15 @@ class AsyncWebSocket(WebSocket):
         return _DONE if session.is_empty() else _Sent(session, session.mark(opcode))
 
 
-_DONE = _Done()
+class _Nothing(_Done):
+    """The same for no result: without a call of Python."""
+
+    __slots__ = ()
+
+    __await__ = staticmethod(functools.partial(iter, ()))
+
+
+_DONE = _Nothing()
 
 
 # -- messages in parts

@@ -23,8 +23,8 @@ FIRST_SIZE = 8 * 1024
 #: ``recv(262144)`` costs 15 us.
 LARGEST_SIZE = 256 * 1024
 #: The same where messages come in parts.  A fragment that is cut at the end of the
-#: buffer costs an event more: 1 GiB in fragments of 64 KiB takes 430 ms with 256 KiB, 370
-#: with 512 KiB, 345 with 1 MiB.
+#: buffer costs an event more: 1 GiB in fragments of 64 KiB takes 430 ms with 256 KiB,
+#: 370 with 512 KiB, 345 with 1 MiB.
 LARGEST_FOR_PARTS = 1024 * 1024
 #: Bytes of the buffer that the connections of one loop share.
 SHARED_SIZE = 128 * 1024

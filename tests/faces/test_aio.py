@@ -11,6 +11,7 @@ import io
 import os
 import pickle
 import random
+import select
 import socket
 import threading
 import time
@@ -25,6 +26,7 @@ from support.peer import Server, bye, echo, lenient_server, reply
 
 from lomond import WebSocket, aio, errors
 from lomond.aio import AsyncWebSocket, apersist
+from lomond.network.poller import READ
 from lomond.persist import persist
 
 #: What takes long, or needs another loop: one Python finds most mistakes there.
@@ -193,6 +195,57 @@ def test_fuzzed_cancellation(seed, run_on):
     is_ready = []
     with lenient_server(echo) as server:
         assert run_on(main(server.url())) == list(range(200))
+
+
+# --- turns of the loop ---
+
+class Turns(asyncio.SelectorEventLoop):
+    """Counts what is put off until the next turn."""
+
+    count = 0
+
+    def call_soon(self, *args, **kwargs):
+        self.count += 1
+        return super(Turns, self).call_soon(*args, **kwargs)
+
+
+def test_a_message_costs_no_further_turn():
+    """Its task goes on in the turn in which the message arrives."""
+    async def main():
+        events = client(server).connect()
+        await take(events, 'ready')
+        loop, task, counts = asyncio.get_event_loop(), aio._find_task(), []
+        for _ in range(20):
+            loop.count = 0
+            await events._websocket.send_text('x')
+            await take(events, 'text')
+            counts.append(loop.count)
+            assert aio._find_task() is task
+        await events.aclose()
+        return counts
+
+    with Server(echo) as server:
+        assert run(main(), Turns) == [0] * 20
+
+
+def test_no_task_runs_inside_another_one():
+    """A loop that calls back while a task runs, as those that can be nested do."""
+    async def main():
+        events = client(server).connect()
+        await take(events, 'ready')
+        events._websocket.send_text('x')
+        waiting = asyncio.ensure_future(take(events, 'text'))
+        await asyncio.sleep(0)
+        fd, = (pair[0] for pair in events._session.waits())
+        while not waiting.done() and not select.select([fd], [], [], 5)[0]:
+            pass
+        events._session.on_ready(((fd, READ),))
+        assert not waiting.done()           # it waits for its turn
+        assert (await waiting).text == 'x'
+        await events.aclose()
+
+    with Server(echo) as server:
+        run(main())
 
 
 # --- while nobody asks ---
