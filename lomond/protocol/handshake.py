@@ -315,7 +315,8 @@ class ServerHandshake(object):
     :param asks_all: if true, ``on_request`` is asked about every ``GET`` and ``HEAD``
         that is good HTTP; None from it means to go on.  If it raises, or returns what
         cannot be sent, the answer is 500
-    :param on_error: callable(request), called while that exception is being handled
+    :param on_error: callable(request), called while that exception is being handled,
+        which it may raise again
 
     ``compression``: as in :class:`ClientHandshake`
     """
@@ -451,9 +452,11 @@ class ServerHandshake(object):
         try:
             reply = self._on_request(request)
             return reply if reply is None else _check_reply(*reply)
-        except Exception:
+        except BaseException as error:      # sys.exit() too is a mistake that the client is told of
             if self._on_error is not None:
                 self._on_error(request)
+            elif not isinstance(error, Exception):
+                raise
         raise _Refusal(500, reason_phrase(500))
 
     @staticmethod

@@ -30,8 +30,8 @@ def broadcast(websockets, message, compress=True, limit=1024 * 1024):
     :param limit: bytes of earlier messages that the operating system has not taken;
         with more, a connection is dropped.  None for no limit
     :returns: for how many connections the message was queued
-    :raises TypeError: if the message is neither text nor bytes, or ``limit`` not a
-        number
+    :raises TypeError: if the message is neither text nor bytes, ``limit`` not a number,
+        or one of ``websockets`` something else; then nothing was sent
     :raises ValueError: if ``limit`` is below 0
     """
     limit = check_size('limit', limit, 0)
@@ -42,8 +42,12 @@ def broadcast(websockets, message, compress=True, limit=1024 * 1024):
     else:
         raise TypeError('message must be text, bytes, bytearray or memoryview, not {}'.format(
             type(message).__name__))
+    websockets = list(websockets)
+    for websocket in websockets:
+        if not hasattr(websocket, 'state'):
+            raise TypeError('websockets has {!r}; ServerWebSocket and WebSocket are allowed'.format(websocket))
     count, frame = 0, None
-    for websocket in list(websockets):
+    for websocket in websockets:
         core, session = websocket.state.core, websocket.state.session
         if core.inputs != OPENED and not core.state.may_send or not hasattr(session, '_post_message'):
             continue                    # not open, or driven by a session that can only wait

@@ -8,6 +8,9 @@ Knows nothing of: listening, threads.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import sys
+import threading
+
 from .._compat import text_type, to_text
 from ..client import options
 from ..protocol.handshake import ServerHandshake
@@ -57,6 +60,9 @@ def check_handler(handler):
 
 
 def _fail(request):
+    error = sys.exc_info()[1]
+    if not isinstance(error, Exception) and isinstance(threading.current_thread(), threading._MainThread):
+        raise                           # Ctrl-C, or a signal handler that exits: not the request's
     log_failure('on_request has failed, for a request with the method %s', request.method)
 
 

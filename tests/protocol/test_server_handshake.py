@@ -172,8 +172,12 @@ def failing(request):
     raise HandshakeError('a secret')
 
 
+def leaving(request):
+    raise SystemExit(3)
+
+
 @pytest.mark.parametrize('reply', [
-    failing, (200, [], 'text'), (200, [('A', 'b\r\nEvil: yes')], b''), (200, [('A\r\nEvil', 'b')], b''),
+    failing, leaving, (200, [], 'text'), (200, [('A', 'b\r\nEvil: yes')], b''), (200, [('A\r\nEvil', 'b')], b''),
     (200, {'A': 'b'}, b''),
     (101, [], b''), (199, [], b''), (600, [], b''), ('200', [], b''), (200, []), 200, 'accept', True,
     (204, [], b'x'),
@@ -189,6 +193,9 @@ def test_response_splitting(reply):
                                    on_error=note)
     assert (status, body) == (500, b'Internal Server Error\n') and response.get('evil') is None
     assert told == [('/chat', True)] * 3
+    if reply is leaving:
+        with pytest.raises(SystemExit):
+            judge(GOOD, on_request=leaving)
 
 
 def test_old_meaning():

@@ -6,6 +6,7 @@ import pytest
 from support.accepted import REQUEST, Raw, ask, wait_until
 from support.accepted import close_clients as close_clients
 from support.client import in_thread
+from support.errors import raises
 from support.frames import BINARY, TEXT, Reader
 
 from lomond import WebSocket
@@ -81,10 +82,17 @@ def test_clients_too(server):
 
 @pytest.mark.parametrize('options, error', [
     (dict(message=3), TypeError), (dict(message=None), TypeError), (dict(limit='1'), TypeError),
-    (dict(limit=-1), ValueError)])
+    (dict(limit=-1), ValueError), (dict(websockets=3), TypeError)])
 def test_bad_values(options, error):
     with pytest.raises(error):
         broadcast(**dict(dict(websockets=[], message='x'), **options))
+
+
+def test_something_else_among_them(server):
+    client, = connect(server, 1)
+    with raises(TypeError, 'websockets has 5; ServerWebSocket and WebSocket are allowed'):
+        broadcast(server.connections + [5], 'x')
+    assert broadcast(server.connections, 'y') == 1 and frames(client, 1)[0][2] == b'y'      # nothing before it
 
 
 def test_order(server):

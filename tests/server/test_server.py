@@ -22,6 +22,7 @@ from lomond import WebSocket
 from lomond._compat import OS_ERRORS, monotonic, native_octets
 from lomond.compression import Deflate
 from lomond.errors import WebSocketError
+from lomond.group import Group
 from lomond.server import Server, running, serve
 from lomond.server import server as module
 
@@ -187,6 +188,20 @@ def test_echo(certs, tls):
         played.ended('connecting connected ready text binary closed disconnected', 'closed', True, 3000)
         assert played.one('text').text == 'hello' and played.one('binary').data == b'x' * 200000
         assert played.one('closed').reason == 'bye'
+
+
+@pytest.mark.parametrize('error', [SystemExit, KeyboardInterrupt])
+def test_on_request_that_exits(error):
+    """In a thread of the server it is a mistake like any other; in the main thread, it is Ctrl-C."""
+    def leave(request):
+        raise error
+    with logged() as records, Server(echo, on_request=leave) as server:
+        assert Raw(server).read().startswith(b'HTTP/1.1 500')
+    assert [record.exc_info[0] for record in records if record.exc_info] == [error]
+    server = Server(on_request=leave)
+    Raw(server)
+    with pytest.raises(error), Group([server]) as group:
+        list(group)
 
 
 def test_threads_and_connections():
