@@ -1,10 +1,11 @@
-"""A soak: ``python tests/soak.py --minutes N [--seed S] [--cpu CORES] [-k WORDS]``.
+"""A soak: ``python tests/soak.py [--server] --minutes N [--seed S] [--cpu CORES] [-k WORDS]``.
 
 One process lives through the faults of ``tests/faults`` in random order, and through
 reconnects, while one connection, the resident, is used all the time and must not
 notice.  Between two faults memory, descriptors, threads and objects are counted; none
 of them may grow.  A table of at most 20 lines, and an exit status of 1 when anything
-failed, the resident was lost, or a line is not flat.
+failed, the resident was lost, or a line is not flat.  With ``--server``, it lives
+through the clients of ``tests/soak_server.py`` instead, and there are two residents.
 """
 
 from __future__ import absolute_import, division, print_function, unicode_literals
@@ -27,11 +28,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fau
 import chaos  # noqa: E402
 from chaos_all import ALL  # noqa: E402
 from chaos_certificates import make_certificates  # noqa: E402
+import soak_server  # noqa: E402
 from support.frames import close_frame, frame  # noqa: E402
 
 from lomond import WebSocket, session  # noqa: E402
 from lomond._compat import monotonic  # noqa: E402
 from lomond.persist import persist  # noqa: E402
+from lomond.server.accepted import AcceptedSession  # noqa: E402
 
 #: Seconds between two samples.
 PACE = 2.0
@@ -106,9 +109,8 @@ def rounds(rng, words):
 class Resident(object):
     """A connection that is there all the time; a message goes round each 0.5 s."""
 
-    def __init__(self, certificates):
-        self.world = chaos.World(*certificates)
-        self.peer = self.world.peer([['accept'], ['echo']])
+    def __init__(self, url):
+        self._url = url
         self.lost, self.echoes, self.slowest = [], 0, 0.0
         self._over = threading.Event()
         self._up = threading.Event()
@@ -118,7 +120,7 @@ class Resident(object):
         assert self._up.wait(20), 'the resident does not connect'
 
     def _run(self):
-        ws = WebSocket('ws://127.0.0.1:%d/' % self.peer.port, proxies={})
+        ws = WebSocket(self._url, proxies={})
         sent = None
         for event in persist(ws, poll=0.5, min_wait=0.1, max_wait=1, ping_rate=2, ping_timeout=20,
                              exit_event=self._over):
@@ -143,7 +145,6 @@ class Resident(object):
         self._thread.join(5)
         if self._thread.is_alive():
             self.lost.append('exit_event was not noticed')
-        self.world.close()
 
 
 # -- what is counted
@@ -227,19 +228,33 @@ class Soak(object):
             self.connections += 1
             return real(*args, **keywords)
         session.WebsocketSession.start = start
-        self.resident = Resident(certificates)
-        world = chaos.World(*certificates)
         try:
-            self._rounds(world)
+            self._surround(certificates)
         finally:
-            world.close()
-            self.resident.end()
             session.WebsocketSession.start = real
 
-    def _rounds(self, world):
-        mothers = [one.mother._process.pid for one in (world, self.resident.world)]
+    def _surround(self, certificates):
+        home, world = chaos.World(*certificates), chaos.World(*certificates)
+        peer = home.peer([['accept'], ['echo']])
+        try:
+            self._live(['ws://127.0.0.1:%d/' % peer.port], world, rounds(self.rng, self.words),
+                       [one.mother._process.pid for one in (world, home)])
+        finally:
+            world.close()
+            home.close()
+
+    def _live(self, urls, world, scenarios, mothers):
+        """Run scenarios until the time is over, while residents are connected to URLs."""
+        self.residents = [Resident(url) for url in urls]
+        try:
+            self._rounds(world, scenarios, mothers)
+        finally:
+            for resident in self.residents:
+                resident.end()
+
+    def _rounds(self, world, scenarios, mothers):
         begin, start, due = cpu_seconds(mothers), monotonic(), 0.0
-        for one in rounds(self.rng, self.words):
+        for one in scenarios:
             now = monotonic() - start
             if now >= due:
                 due = now + PACE
@@ -275,9 +290,9 @@ class Soak(object):
             lines.append('%6.1f %7d %12d %11.1f %12d %8d %8d' % (
                 one.minutes, one.rounds, one.connections, one.memory, one.descriptors, one.threads,
                 one.objects))
-        resident = self.resident
-        lines.append('resident: %d echoes, the slowest %.2f s, lost %d times' % (
-            resident.echoes, resident.slowest, len(resident.lost)))
+        for resident in self.residents:
+            lines.append('resident: %d echoes, the slowest %.2f s, lost %d times' % (
+                resident.echoes, resident.slowest, len(resident.lost)))
         lines.append('%d rounds, %d at the second try, %d failed; %.2f cores' % (
             self.done, len(self.again) - len(self.failed), len(self.failed), self.cpu))
         return lines
@@ -285,7 +300,25 @@ class Soak(object):
     def problems(self):
         """What is wrong, as sentences."""
         return judge(self.samples) + ['failed: ' + one for one in self.failed] + [
-            'the resident was lost: ' + one for one in self.resident.lost]
+            'the resident was lost: ' + one for resident in self.residents for one in resident.lost]
+
+
+class ServerSoak(Soak):
+    """The same for servers, whose accepted connections are counted."""
+
+    def _surround(self, certificates):
+        real = AcceptedSession.start
+
+        def start(*args, **keywords):
+            self.connections += bool(keywords)          # it is called twice, the first time without
+            return real(*args, **keywords)
+        AcceptedSession.start = start
+        hosts = soak_server.Hosts(certificates)
+        try:
+            self._live(hosts.urls, hosts, soak_server.rounds(self.rng), [])
+        finally:
+            AcceptedSession.start = real
+            hosts.close()
 
 
 def main(arguments=None):
@@ -294,6 +327,7 @@ def main(arguments=None):
     parser.add_argument('--seed', type=int, default=1, help='another seed, another order (1)')
     parser.add_argument('--cpu', type=float, default=0.4, metavar='CORES',
                         help='of the processor, peers included (0.4)')
+    parser.add_argument('--server', action='store_true', help='clients of all sorts, and our servers')
     parser.add_argument('-k', default='', metavar='WORDS', help='faults with these words in group or name')
     settings = parser.parse_args(arguments)
     for name in list(os.environ):
@@ -301,7 +335,8 @@ def main(arguments=None):
             del os.environ[name]
     warnings.simplefilter('error', ResourceWarning if sys.version_info[0] > 2 else Warning)
     folder = tempfile.mkdtemp(prefix='soak-')
-    soak = Soak(settings.minutes * 60, settings.seed, settings.cpu, settings.k)
+    kind = ServerSoak if settings.server else Soak
+    soak = kind(settings.minutes * 60, settings.seed, settings.cpu, settings.k)
     try:
         soak.run(make_certificates(folder))
     finally:

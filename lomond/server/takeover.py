@@ -164,7 +164,7 @@ def take_over(found, environ):
     :raises OSError: if no descriptor is free; then nothing has changed
     """
     if found.ssl is not None:
-        stream = TakenTlsStream(found.sock, _Shell(found.sock).give_back)
+        stream = TakenTlsStream(found.sock, _Shell(found.sock, _logs_epipe(found, environ)).give_back)
     elif IS_WINDOWS:
         stream = BorrowedStream(found.sock)
     else:
@@ -221,24 +221,31 @@ def _read_ahead(found):
 
 # -- TLS: the object is ours, the server has its shell
 
+def _logs_epipe(found, environ):
+    """True of eventlet, and of wsgiref, whose 2.7 does."""
+    software = environ.get('SERVER_SOFTWARE')
+    return (type(found.sock).__module__.split('.')[0] == 'eventlet'
+            or isinstance(software, str) and software.startswith('WSGIServer/'))
+
+
 class _Shell(object):
     """Lets the methods that the server calls do nothing, until the connection is over.
 
     :param sock: the ``ssl.SSLSocket``
+    :param logs_epipe: if true, writing to it succeeds
     """
 
-    def __init__(self, sock):
+    def __init__(self, sock, logs_epipe=False):
         self._sock = sock
         self._was_closed = []           # by the server, which thinks that it has done it
-        is_fussy = type(sock).__module__.split('.')[0] == 'eventlet'    # it logs EPIPE
-        broken = _swallow if is_fussy else _broken
+        broken = _swallow if logs_epipe else _broken
         for name, method in (('recv', _end), ('recv_into', _nothing), ('send', broken), ('sendall', broken),
                              ('unwrap', _ignore), ('detach', _no_descriptor), ('shutdown', _ignore),
                              ('settimeout', _ignore), ('setblocking', _ignore), ('close', self._note_close)):
             setattr(sock, name, method)
         # gevent.pywsgi reads from, and closes, the socket inside the object, if that is
-        # true.
-        self._inner = sock._sock if _is_of_gevent(sock) else None
+        # true; cheroot closes it in any case (on 2.7; 3.x has none there).
+        self._inner = getattr(sock, '_sock', None)
         if self._inner is not None:
             sock._sock = _Unseen(self._inner)
 
@@ -266,13 +273,16 @@ class _Shell(object):
 
 
 class _Unseen(object):
-    """An object that is false, and else like another one."""
+    """An object that is false and does not close, and else is like another one."""
 
     def __init__(self, real):
         self._real = real
 
     def __getattr__(self, name):
         return getattr(self._real, name)
+
+    def close(self):
+        """Do nothing."""
 
     def __bool__(self):
         return False

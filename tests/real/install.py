@@ -21,7 +21,11 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-REAL = os.path.join(os.path.dirname(os.path.dirname(HERE)), '.real')
+CHECKOUT = os.path.dirname(os.path.dirname(HERE))
+REAL = os.path.join(CHECKOUT, '.real')
+sys.path.insert(0, os.path.join(CHECKOUT, 'compliance'))
+
+import interpreters  # noqa: E402
 
 #: Package of Debian: program that it brings.
 DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': 'apache2',
@@ -30,13 +34,18 @@ DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': '
           'chromium': 'chromium', 'redis-server': 'redis-server'}
 #: Environment: what pip puts in.  mitmproxy wants old versions of what others want new.
 PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
+        'clients': ['websockets', 'aiohttp', 'websocket-client', 'pycurl'],
         'mitmproxy': ['mitmproxy==11.0.2'], 'jupyter': ['jupyter-server', 'ipykernel'],
         'gevent': ['gevent', 'six', 'certifi'],
         'wsgi': ['werkzeug', 'flask', 'gunicorn', 'packaging', 'gevent', 'eventlet', 'cheroot', 'cherrypy',
                  'bottle', 'django', 'waitress', 'ws4py==0.6.0', 'tornado', 'six', 'certifi'],
+        'wsgi-2.7': ['werkzeug==1.0.1', 'gunicorn==19.10.0', 'futures', 'gevent==22.10.2', 'cheroot==8.2.1',
+                     'cherrypy==17.4.2', 'six', 'certifi'],
         'uwsgi': ['uwsgi', 'six', 'certifi'],
         'freezers': ['pyinstaller', 'six', 'certifi'],
         'redis': ['redis', 'six', 'certifi']}
+#: The last virtualenv that makes environments of 2.7.
+VIRTUALENV = 'virtualenv==20.21.1'
 NPM = ['ws', 'socket.io', 'graphql', 'graphql-ws']
 #: Where programs are, below / and below .real/debian.
 PROGRAM_FOLDERS = ('usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin')
@@ -107,7 +116,8 @@ def unpack_debian(package):
 
 
 def make_environment(name):
-    """A virtual environment with some packages of PyPI."""
+    """A virtual environment with some packages of PyPI; of Python 2.7 if its name says so.
+    """
     home = os.path.join(REAL, 'venvs', name)
     done = os.path.join(home, 'done.txt')
     wanted = ' '.join(PYPI[name])
@@ -115,7 +125,10 @@ def make_environment(name):
         return
     shutil.rmtree(home, ignore_errors=True)
     try:
-        run(sys.executable, '-m', 'venv', home)
+        if name.endswith('-2.7'):
+            make_old_environment(home)
+        else:
+            run(sys.executable, '-m', 'venv', home)
         # wheels of mitmproxy's needs a pip that is not too old
         run(os.path.join(home, 'bin', 'python'), '-m', 'pip', 'install', '-q', *PYPI[name])
     except Failed:
@@ -123,6 +136,18 @@ def make_environment(name):
         raise
     with open(done, 'w') as text:
         text.write(wanted)
+
+
+def make_old_environment(home):
+    """An empty virtual environment of Python 2.7."""
+    python = interpreters.find('2.7')
+    if python is None:
+        raise Failed('there is no Python 2.7, neither in a pyenv nor on PATH')
+    maker = os.path.join(REAL, 'venvs', 'virtualenv')
+    run(sys.executable, '-m', 'venv', maker)
+    run(os.path.join(maker, 'bin', 'python'), '-m', 'pip', 'install', '-q', VIRTUALENV)
+    run(os.path.join(maker, 'bin', 'python'), '-m', 'virtualenv', '-q', '--app-data', os.path.join(maker, 'data'),
+        '-p', python.path, home)
 
 
 def install_npm(name):

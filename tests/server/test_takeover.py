@@ -193,6 +193,8 @@ def test_tls(tls_pair, closes_early):
     server.shutdown(socket.SHUT_RDWR)
     if closes_early:                    # as for a detached connection
         server.close()
+    if hasattr(server, '_sock'):        # 2.7: cheroot closes it
+        server._sock.close()
     assert stream.send(b'ours') == 4 and client.recv(10) == b'ours'
     client.sendall(b'theirs')
     place = memoryview(bytearray(10))
@@ -208,6 +210,13 @@ def test_tls(tls_pair, closes_early):
     assert takeover._is_descriptor(server) is not closes_early      # some servers still poll it
     server.close()
     assert not takeover._is_descriptor(server)
+
+
+def test_tls_of_wsgiref(tls_pair):
+    """2.7's would log EPIPE."""
+    stream, _ = take(tls_pair[0], {}, SERVER_SOFTWARE=str('WSGIServer/0.1 Python/2.7.18'))
+    assert tls_pair[0].send(b'HTTP/1.1 101') == 12
+    stream.close()
 
 
 def test_socket_that_cannot_be_replaced(pair, monkeypatch):

@@ -38,7 +38,7 @@ def close(websocket):
 
 
 def bad(websocket):
-    raise KeyError('a bug of the handler')
+    raise KeyError(str('a bug of the handler'))
 
 
 def page(environ, start_response):
@@ -111,8 +111,11 @@ def serve(kind, port, certificate=None, key=None):
         server.start()
     elif kind == 'cherrypy':
         import cherrypy
-        cherrypy.config.update({'server.socket_host': '127.0.0.1', 'server.socket_port': port,
+        cherrypy.config.update({'server.socket_host': str('127.0.0.1'), 'server.socket_port': port,
                                 'server.thread_pool': 4, 'engine.autoreload.on': False, 'log.screen': False})
+        if certificate:
+            cherrypy.config.update({'server.ssl_module': str('builtin'), 'server.ssl_certificate': certificate,
+                                    'server.ssl_private_key': key})
         cherrypy.tree.graft(application, '/')
         cherrypy.engine.signals.subscribe()
         cherrypy.engine.start()
