@@ -45,7 +45,8 @@ def broadcast(websockets, message, compress=True, limit=1024 * 1024):
     websockets = list(websockets)
     for websocket in websockets:
         if not hasattr(websocket, 'state'):
-            raise TypeError('websockets has {!r}; ServerWebSocket and WebSocket are allowed'.format(websocket))
+            raise TypeError('websockets has {!r}; ServerWebSocket and WebSocket are allowed'.format(
+                websocket))
     count, frame = 0, None
     for websocket in websockets:
         core, session = websocket.state.core, websocket.state.session

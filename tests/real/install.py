@@ -146,8 +146,8 @@ def make_old_environment(home):
     maker = os.path.join(REAL, 'venvs', 'virtualenv')
     run(sys.executable, '-m', 'venv', maker)
     run(os.path.join(maker, 'bin', 'python'), '-m', 'pip', 'install', '-q', VIRTUALENV)
-    run(os.path.join(maker, 'bin', 'python'), '-m', 'virtualenv', '-q', '--app-data', os.path.join(maker, 'data'),
-        '-p', python.path, home)
+    run(os.path.join(maker, 'bin', 'python'), '-m', 'virtualenv', '-q', '--app-data',
+        os.path.join(maker, 'data'), '-p', python.path, home)
 
 
 def install_npm(name):

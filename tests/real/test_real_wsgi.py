@@ -29,8 +29,8 @@ KINDS = [('wsgiref', None), ('wsgiref threads', None), ('werkzeug', 'werkzeug'),
          ('gevent', 'gevent'), ('eventlet', 'eventlet'), ('cheroot', 'cheroot'), ('cherrypy', 'cherrypy'),
          ('bottle', 'bottle'), ('django', 'django'), ('uwsgi', 'uwsgi')]
 #: Those that are tried on 2.7 as well.
-ON_2 = ('wsgiref', 'wsgiref threads', 'werkzeug', 'gunicorn sync', 'gunicorn gthread', 'gunicorn gevent', 'gevent',
-        'cheroot', 'cherrypy')
+ON_2 = ('wsgiref', 'wsgiref threads', 'werkzeug', 'gunicorn sync', 'gunicorn gthread', 'gunicorn gevent',
+        'gevent', 'cheroot', 'cherrypy')
 WITH_TLS = ('wsgiref', 'werkzeug', 'flask', 'gunicorn sync', 'gunicorn gthread', 'gunicorn gevent', 'gevent',
             'eventlet', 'cheroot', 'cherrypy')
 #: The three, and the Python that they run on.
@@ -83,9 +83,9 @@ class Running(object):
                        PYTHONPATH=os.pathsep.join((CHECKOUT, SERVERS)))
         command = [python, os.path.join(SERVERS, 'wsgi_app.py'), kind, how, str(self.port)] + list(tls)
         if kind.startswith('gunicorn'):
-            command = [python, '-c', 'from gunicorn.app.wsgiapp import run; run()', '-b', '127.0.0.1:{}'.format(self.port), '-k',
-                       kind.split()[1],
-                       '--threads', '4' if kind.endswith('gthread') else '1', 'wsgi_app:application']
+            command = [python, '-c', 'from gunicorn.app.wsgiapp import run; run()', '-b',
+                       '127.0.0.1:{}'.format(self.port), '-k', kind.split()[1], '--threads',
+                       '4' if kind.endswith('gthread') else '1', 'wsgi_app:application']
             command += ['--certfile', tls[0], '--keyfile', tls[1]] if tls else []
         if kind == 'uwsgi':
             home = os.path.dirname(os.path.dirname(python))

@@ -92,7 +92,7 @@ def test_something_else_among_them(server):
     client, = connect(server, 1)
     with raises(TypeError, 'websockets has 5; ServerWebSocket and WebSocket are allowed'):
         broadcast(server.connections + [5], 'x')
-    assert broadcast(server.connections, 'y') == 1 and frames(client, 1)[0][2] == b'y'      # nothing before it
+    assert broadcast(server.connections, 'y') == 1 and frames(client, 1)[0][2] == b'y'
 
 
 def test_order(server):

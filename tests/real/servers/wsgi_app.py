@@ -114,8 +114,9 @@ def serve(kind, port, certificate=None, key=None):
         cherrypy.config.update({'server.socket_host': str('127.0.0.1'), 'server.socket_port': port,
                                 'server.thread_pool': 4, 'engine.autoreload.on': False, 'log.screen': False})
         if certificate:
-            cherrypy.config.update({'server.ssl_module': str('builtin'), 'server.ssl_certificate': certificate,
-                                    'server.ssl_private_key': key})
+            cherrypy.config.update({
+                'server.ssl_module': str('builtin'), 'server.ssl_certificate': certificate,
+                'server.ssl_private_key': key})
         cherrypy.tree.graft(application, '/')
         cherrypy.engine.signals.subscribe()
         cherrypy.engine.start()
