@@ -94,7 +94,7 @@ class Running(object):
         """Wait for the threads, but not for this one.
 
         :param deadline: callable that returns when to stop waiting (monotonic), or None
-        :param others: further threads
+        :param others: further threads; None counts as one that has ended
         :returns: list of those that are still running
         """
         while True:

@@ -1,9 +1,9 @@
 """A WebSocket server with a thread for each connection.
 
-It ties a listener, the options and the running connections together.  One thread
-accepts; it never waits for a connection.
+It ties a listener, the options, the running connections and the thread that accepts
+together.
 
-Knows nothing of: the protocol, how a connection is driven.
+Knows nothing of: the protocol, how a connection is driven, how sockets are accepted.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -11,32 +11,16 @@ from __future__ import absolute_import, division, unicode_literals
 import signal
 
 from .. import errors
-from .._compat import (
-    IS_WINDOWS,
-    OS_ERRORS,
-    get_ident,
-    integer_types,
-    monotonic,
-    native,
-    new_thread,
-    sleep,
-    text_type,
-    to_text,
-)
+from .._compat import IS_WINDOWS, OS_ERRORS, integer_types, monotonic, native, text_type, to_text
 from ..client.options import check_number, check_time
-from ..driver.deadlines import earliest
-from ..network.poller import Waiting, new_wake_up
 from ..network.url import parse_host
 from ..protocol.frames import encode_close_payload
 from . import connection
+from .acceptor import Acceptor
 from .listener import Listener, listen
 from .log import log_failure
 from .options import Options
 from .reception import Reception
-from .shortage import PAUSE, is_shortage
-
-#: The longest wait of serve() on Windows, where signals do not end one.
-PACE = 0.5 if IS_WINDOWS else None
 
 
 def _check_host(host):
@@ -157,13 +141,9 @@ class Server(object):
         port = _check_port(port)
         self._use = {}                  # 0: what it is used for, once that is decided
         self._group = None
-        self._waiting = self._wake_up = None
-        self._acceptor = None           # the thread of start()
-        self._acceptor_ident = None     # of the thread that accepts, while it does
-        self._held = None               # an accepted connection that still lacks descriptors
-        self._stop_at = []              # when to drop what is left; monotonic, or None
         listener = Listener(listen(host, port) if sock is None else _check_socks(sock))
         self._reception = Reception(listener, self._options)
+        self._acceptor = _Acceptor(self._reception)
         self.port = listener.port
         self.addresses = listener.addresses
         if sock is not None:            # its own address counts
@@ -203,18 +183,15 @@ class Server(object):
         :raises RuntimeError: if no thread can be started (``thread.error`` on 2.7)
         """
         self._begin()
-        thread = new_thread(self._accept, 'lomond.server')
         try:
-            thread.start()
+            self._acceptor.start()
         except Exception:
-            self._waiting = self._wake_up = None
             self._use.clear()           # it may be tried again
             raise
-        self._acceptor = thread
         return self
 
     def __enter__(self):
-        return self if self._acceptor is not None else self.start()
+        return self if self._acceptor.thread is not None else self.start()
 
     def __exit__(self, *exc_info):
         self.stop()
@@ -233,8 +210,7 @@ class Server(object):
             raise ValueError('handler is None; a server without a handler can only join a Group')
         self._claim('was started')
         try:
-            self._wake_up = new_wake_up()
-            self._waiting = Waiting(self._wake_up)
+            self._acceptor.open()
         except BaseException:
             self._use.clear()
             raise
@@ -247,100 +223,9 @@ class Server(object):
             raise errors.WebSocketError('the server {} already; make another one'.format(found[0]))
 
     def _serve_here(self):
-        self._accept()
+        self._acceptor.run()
         self._reception.begin_stop()
-        self._reception.running.drain(self._drop_at)
-
-    def _accept(self):
-        """Accept until the server stops; then close what listens."""
-        reception, waiting = self._reception, self._waiting
-        listener = reception.listener
-        wake_up = waiting.wake_waits
-        self._acceptor_ident = get_ident()
-        try:
-            while reception.close_with is None or not listener.is_idle:
-                drop_at = None
-                if reception.close_with is not None:        # others are still to be seen off
-                    self._stop_listening()
-                    drop_at = self._drop_at()
-                    if drop_at is not None and monotonic() >= drop_at:
-                        break
-                try:
-                    deadline = earliest(listener.next_deadline(), drop_at)
-                    if PACE is not None:
-                        deadline = earliest(deadline, monotonic() + PACE)
-                    ready = waiting.wait(listener.waits() + wake_up, deadline)
-                    if ready:
-                        waiting.clear()
-                    self._take_all(listener, ready)
-                except Exception:       # ours: it must not end the server, nor spin
-                    log_failure('accepting has failed; it goes on in %s s', PAUSE)
-                    sleep(PAUSE)
-            self._stop_listening()
-            listener.close()
-        finally:
-            self._acceptor_ident = None
-            waiting.close()
-            self._wake_up = None
-
-    def _stop_listening(self):
-        held, self._held = self._held, None
-        if held is not None:
-            self._reception.tell_busy(held[0], monotonic())
-        self._reception.listener.stop_listening()
-
-    def _take_all(self, listener, ready):
-        now = monotonic()
-        held, self._held = self._held, None
-        if held is not None:
-            self._take(*held)
-        for sock, address in listener.process(ready, now):
-            try:
-                self._take(sock, address)
-            except BaseException:
-                sock.close()
-                raise
-            sock = None                 # 2.7: it stays open while anything refers to it
-
-    def _take(self, sock, address):
-        """Begin to serve one connection, or turn it away."""
-        reception, now = self._reception, monotonic()
-        if reception.turns_away(sock, now):
-            return
-        websocket = self._options.take(sock, address)
-        try:
-            connection.prepare(websocket)
-        except (MemoryError,) + OS_ERRORS as error:
-            if not is_shortage(error):
-                raise
-            self._held = sock, address
-            reception.listener.pause(error, now)
-            return
-        place = reception.running.add(websocket)
-        place.thread = new_thread(self._serve, 'lomond.server connection {}'.format(place.number), place)
-        try:
-            place.thread.start()
-        except Exception as error:      # RuntimeError, thread.error, MemoryError
-            reception.running.remove(websocket)
-            reception.listener.pause(error, None)
-            reception.tell_busy(sock, now)
-
-    def _serve(self, place):
-        """Serve one connection; the body of its thread."""
-        websocket, running = place.websocket, self._reception.running
-        try:
-            if connection.shake_hands(websocket):
-                if running.stopping is not None:
-                    connection.finish(websocket, *running.stopping)
-                else:
-                    connection.run_handler(websocket, self._options.find_handler(websocket))
-        except Exception:
-            log_failure('a connection from %s has failed', websocket.address)
-        finally:
-            try:
-                connection.end(websocket)
-            finally:
-                running.remove(websocket)
+        self._reception.running.drain(self._acceptor.drop_at)
 
     # -- the end
 
@@ -366,27 +251,16 @@ class Server(object):
         if self._group is not None:
             return self._group._drain(self, timeout, code, reason)
         self._stop_soon(timeout, code, reason)
-        reception, listener, me = self._reception, self._reception.listener, get_ident()
-        while listener.is_open and self._acceptor_ident not in (None, me):
-            sleep(0.001)                # the acceptor closes it, for it may be polling it
+        acceptor, reception = self._acceptor, self._reception
+        acceptor.stop_listening()
         reception.begin_stop()
-        if self._acceptor_ident is None:
-            listener.close()
-        return reception.running.drain(self._drop_at, () if self._acceptor is None else (self._acceptor,))
+        return reception.running.drain(acceptor.drop_at, (acceptor.thread,))
 
     def _stop_soon(self, timeout, code=1001, reason=''):
         """Begin to stop; never waits.  In signal handlers, too."""
         self._use.setdefault(0, ['was stopped'])
-        self._stop_at.append(None if timeout is None else monotonic() + timeout)
         self._reception.close_soon(code, reason)
-        waiting = self._waiting
-        if waiting is not None:
-            waiting.wake()
-
-    def _drop_at(self):
-        """Return when to drop what is left."""
-        times = [time for time in self._stop_at if time is not None]
-        return min(times) if times else None
+        self._acceptor.stop_soon(None if timeout is None else monotonic() + timeout)
 
     def _join(self, group):
         """Belong to a group from now on, whose thread accepts.
@@ -402,6 +276,44 @@ class Server(object):
         self._claim('is in a group')
         self._group = group
         return self._reception
+
+
+class _Acceptor(Acceptor):
+    """Serves each connection by the handler of its server.
+
+    :param reception: a :class:`~lomond.server.reception.Reception`
+    """
+
+    def __init__(self, reception):
+        super(_Acceptor, self).__init__(reception.listener, reception.running, 'lomond.server')
+        self._reception = reception
+
+    def admit(self, sock, address, now):
+        if self._reception.turns_away(sock, now):
+            return None
+        return self.running.add(self._reception.options.take(sock, address))
+
+    def prepare(self, place):
+        connection.prepare(place.websocket)
+
+    def serve(self, place):
+        websocket, running = place.websocket, self.running
+        try:
+            if connection.shake_hands(websocket):
+                if running.stopping is not None:
+                    connection.finish(websocket, *running.stopping)
+                else:
+                    connection.run_handler(websocket, self._reception.options.find_handler(websocket))
+        except Exception:
+            log_failure('a connection from %s has failed', websocket.address)
+        finally:
+            try:
+                connection.end(websocket)
+            finally:
+                running.remove(websocket)
+
+    def turn_down(self, sock):
+        self._reception.tell_busy(sock, monotonic())
 
 
 class _Signals(object):
@@ -466,7 +378,7 @@ def serve(handler, host='localhost', port=8080, **options):
     server = Server(handler, host, port, **options)
     try:
         server._begin()
-        with _Signals(server._stop_soon, server._wake_up):
+        with _Signals(server._stop_soon, server._acceptor.wake_up):
             server._serve_here()
     finally:
         server.stop(0)

@@ -23,7 +23,7 @@ from lomond._compat import OS_ERRORS, monotonic, native_octets
 from lomond.compression import Deflate
 from lomond.errors import WebSocketError
 from lomond.group import Group
-from lomond.server import Server, running, serve
+from lomond.server import Server, acceptor, running, serve
 from lomond.server import server as module
 
 pytestmark = pytest.mark.ends
@@ -260,7 +260,7 @@ def test_no_thread_for_accepting(monkeypatch):
     """start() raises, and may be called again."""
     server = Server(echo)
     with monkeypatch.context() as patch:
-        patch.setattr(module, 'new_thread', lambda *args: NoThread())
+        patch.setattr(acceptor, 'new_thread', lambda *args: NoThread())
         with pytest.raises(RuntimeError):
             server.start()
     with server:
@@ -274,7 +274,7 @@ class NoThread(object):
 
 def test_503_without_a_thread(monkeypatch):
     with Server(echo) as server:
-        monkeypatch.setattr(module, 'new_thread', lambda *args: NoThread())
+        monkeypatch.setattr(acceptor, 'new_thread', lambda *args: NoThread())
         with logged('WARNING') as records:
             for _ in range(3):
                 client = Raw(server)
