@@ -28,6 +28,18 @@ from ..protocol.handshake import ServerHandshake
 READ_AHEAD = 1024 * 1024
 
 
+def import_early():
+    """Import what connections import when they first need it, once a server is made.
+
+    Without a free descriptor, nothing can be imported.
+    """
+    import codecs
+    import hashlib  # noqa: F401
+
+    from ..protocol import permessage_deflate  # noqa: F401
+    codecs.lookup(str('latin-1'))
+
+
 class Acceptance(object):
     """What a server agrees to on one connection, and who is told about it.
 

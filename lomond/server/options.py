@@ -15,7 +15,7 @@ from .._compat import text_type, to_text
 from ..client import options
 from ..protocol.handshake import ServerHandshake
 from ..protocol.origins import check_origins
-from .accepted import Acceptance, AcceptedSession
+from .accepted import Acceptance, AcceptedSession, import_early
 from .connection import ServerWebSocket
 from .log import log_failure
 
@@ -73,6 +73,7 @@ class Options(object):
                  on_request=None, max_message_size=1024 * 1024, max_connections=1000, poll=None,
                  ping_rate=30.0, ping_timeout=30.0, auto_pong=True, open_timeout=10.0, close_timeout=10.0,
                  send_timeout=30.0, stream_from=None, max_queued=1024 * 1024):
+        import_early()
         self.handler = check_handler(handler)
         self.ssl_context = _check_context(ssl_context)
         self.protocols = options.check_protocols(protocols)

@@ -18,6 +18,7 @@ from .._compat import OS_ERRORS, error_text, join, monotonic, new_thread, rerais
 from ..client.options import check_protocols
 from ..compression import Deflate
 from ..network.poller import READ, Waiting
+from ..server.accepted import import_early
 from ..server.running import find_place
 from ..server.shortage import PAUSE, Shortage, is_shortage
 from .handlers import echo
@@ -106,6 +107,7 @@ class Server(object):
         if deflate is not None and not isinstance(deflate, (bool, Deflate)):
             raise TypeError('deflate must be True, False or a Deflate, not {}'.format(
                 type(deflate).__name__))
+        import_early()
         self.handler = handler
         self.protocols = check_protocols(list(protocols))
         self.deflate = Deflate() if deflate is True else deflate or None

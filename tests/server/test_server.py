@@ -18,7 +18,7 @@ from support.errors import raises
 from support.frames import KEY, close_payload, frame
 from support.network import nothing_stays_open as nothing_stays_open
 
-from lomond import WebSocket
+from lomond import WebSocket, protocol, testing
 from lomond._compat import OS_ERRORS, monotonic, native_octets
 from lomond.compression import Deflate
 from lomond.errors import WebSocketError
@@ -285,6 +285,17 @@ def test_503_without_a_thread(monkeypatch):
         monkeypatch.undo()
         with Raw(server):
             pass
+
+
+@pytest.mark.parametrize('make', [Server, testing.Server])
+def test_connections_import_nothing(make, monkeypatch):
+    """They could not, without a free descriptor."""
+    names = 'hashlib', 'lomond.protocol.permessage_deflate'
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delattr(protocol, 'permessage_deflate', raising=False)
+    make(echo).stop()
+    assert set(names) <= set(sys.modules)
 
 
 def test_accepting_survives_what_is_ours(monkeypatch):
