@@ -72,8 +72,8 @@ class Acceptor(object):
         """Serve one connection to its end; in its thread."""
         raise NotImplementedError
 
-    def turn_down(self, sock):
-        """Tell a client that was admitted that it cannot be served, and close."""
+    def turn_down(self, place, sock):
+        """End a connection that gets no thread."""
         raise NotImplementedError
 
     # -- accepting
@@ -173,7 +173,7 @@ class Acceptor(object):
 
     def _give_up(self, place, sock):
         self.running.remove(place.websocket)
-        self.turn_down(sock)
+        self.turn_down(place, sock)
 
     # -- the end
 

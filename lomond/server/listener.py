@@ -27,6 +27,7 @@ from .._compat import (
     would_block,
 )
 from ..network.poller import READ
+from .log import NAME
 from .shortage import PAUSE, Shortage, is_shortage
 
 #: Connections that wait in the kernel; it may allow fewer.
@@ -67,7 +68,7 @@ def find_addresses(host, port):
     return found
 
 
-def _bind(family, address):
+def _bind(family, address, takes_ipv4):
     """Return a listening socket; raises OSError."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -76,7 +77,7 @@ def _bind(family, address):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:   # the same port of IPv4 has a socket of its own
+        if family == socket.AF_INET6 and not takes_ipv4:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         sock.listen(BACKLOG)
@@ -86,13 +87,21 @@ def _bind(family, address):
     return sock
 
 
-def _bind_all(addresses, port):
-    """Return a listening socket for each address that the machine has."""
+def bind(addresses, port, takes_ipv4=False):
+    """Listen on those of some addresses that the machine has.
+
+    :param addresses: list of ``(family, address)``
+    :param port: 0 - 65535; 0 takes a free port, the same for all of them
+    :param takes_ipv4: if true, ``'::'`` may also stand for ``'0.0.0.0'``; if false,
+        the same port of IPv4 can have a socket of its own
+    :returns: list of listening sockets
+    :raises OSError: if none of the addresses can be used (``socket.error`` on 2.7)
+    """
     socks, missing = [], None
     try:
         for family, address in addresses:
             try:
-                sock = _bind(family, (address[0], port) + tuple(address[2:]))
+                sock = _bind(family, (address[0], port) + tuple(address[2:]), takes_ipv4)
             except OS_ERRORS as error:
                 if error_number(error) in _MISSING:
                     missing = missing or (address, error)
@@ -125,7 +134,7 @@ def listen(host, port):
     addresses = find_addresses(host, port)
     for left in range(TRIES - 1, -1, -1):
         try:
-            return _bind_all(addresses, port)
+            return bind(addresses, port)
         except OS_ERRORS as error:
             if port or not left or error_number(error) not in _IN_USE:
                 raise
@@ -138,6 +147,7 @@ class Listener(object):
     be read by any.
 
     :param socks: listening sockets, which belong to it from now on
+    :param logger: the name of the logger to which a shortage is told
 
     :ivar addresses: list of what they are bound to: ``(host, port)``, or the path of a
         Unix socket
@@ -145,7 +155,7 @@ class Listener(object):
     :ivar is_open: False once :meth:`stop_listening` was called
     """
 
-    def __init__(self, socks):
+    def __init__(self, socks, logger=NAME):
         self._socks = list(socks)
         self.addresses = []
         for sock in self._socks:
@@ -155,7 +165,7 @@ class Listener(object):
         first = self.addresses[0]
         self.port = first[1] if isinstance(first, tuple) else None
         self.is_open = True
-        self._shortage = Shortage('lomond.server')
+        self._shortage = Shortage(logger)
         self._paused_until = {}         # index of a socket -> monotonic
         self._leaving = {}              # fileno -> (socket, deadline)
         self._waits = None              # the newest answer of waits(), or None
@@ -182,8 +192,8 @@ class Listener(object):
         :param ready: those of :meth:`waits` that are ready
         :param now: monotonic seconds
         :param most: connections of one socket at most
-        :returns: a generator of ``(socket, address)``; if it is not exhausted, what is
-            left is for the next call
+        :returns: a generator of ``(socket, address)``, as from ``socket.accept``; if it
+            is not exhausted, what is left is for the next call
         """
         for index in [index for index, until in self._paused_until.items() if now >= until]:
             del self._paused_until[index]
@@ -210,7 +220,7 @@ class Listener(object):
                 sock.setblocking(False)
                 if isinstance(address, tuple):
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return sock, address[:2] if isinstance(address, tuple) else ('', 0)
+                return sock, address
             except (MemoryError,) + OS_ERRORS as error:
                 has_gone = sock is not None or error_number(error) == errno.ECONNABORTED
                 if sock is not None:

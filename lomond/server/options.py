@@ -99,13 +99,14 @@ class Options(object):
         """Make the WebSocket of an accepted socket.
 
         :param sock: the socket; it belongs to the session from the first step on
-        :param address: ``(host, port)`` of the client
+        :param address: that of the client, as returned by ``socket.accept``
         :param session_class: an :class:`~lomond.server.accepted.AcceptedSession`
         """
         acceptance = Acceptance(deflate=self.deflate, max_message_size=self.max_message_size,
                                 handshake=self.new_handshake(), stream_from=self.stream_from)
         session = session_class(acceptance, sock, self.ssl_context)
         session.start(**self.times)
+        address = address[:2] if isinstance(address, tuple) else ('', 0)        # that of a Unix socket
         return ServerWebSocket(session, acceptance, address, self.ssl_context is not None)
 
     def find_handler(self, websocket):

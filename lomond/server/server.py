@@ -312,7 +312,7 @@ class _Acceptor(Acceptor):
             finally:
                 running.remove(websocket)
 
-    def turn_down(self, sock):
+    def turn_down(self, place, sock):
         self._reception.tell_busy(sock, monotonic())
 
 

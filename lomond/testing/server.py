@@ -1,9 +1,11 @@
 """A WebSocket server for tests, in threads of the test process.
 
-It accepts connections, keeps what they record, and stops them.  Each one is a
-:class:`~lomond.testing.ServerConnection` in a thread of its own.
+It is the loop of :mod:`lomond.server`, which accepts and starts threads; what it adds
+is that it keeps what the connections record, collects the errors of handlers, and
+never turns a client away.  Each connection is a
+:class:`~lomond.testing.ServerConnection`.
 
-Knows nothing of: the protocol.
+Knows nothing of: the protocol, how sockets are accepted.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -14,13 +16,13 @@ import sys
 import threading
 import traceback
 
-from .._compat import OS_ERRORS, error_text, join, monotonic, new_thread, reraise, set_cloexec
+from .._compat import error_text, monotonic, reraise
 from ..client.options import check_protocols
 from ..compression import Deflate
-from ..network.poller import READ, Waiting
 from ..server.accepted import import_early
-from ..server.running import find_place
-from ..server.shortage import PAUSE, Shortage, is_shortage
+from ..server.acceptor import Acceptor
+from ..server.listener import Listener, bind
+from ..server.running import Running, find_place
 from .handlers import echo
 from .server_connection import ServerConnection
 
@@ -120,32 +122,17 @@ class Server(object):
         self.connection_count = 0
         self._on_request = on_request
         self._lock = threading.Lock()
-        self._threads = {}                  # guarded by _lock: thread -> connection
-        self._starting = None               # the one that has no thread yet
         self._recorded = collections.deque()        # guarded by _lock: (connection, size)
         self._recorded_size = 0             # guarded by _lock
         self._failures = []                 # (connection, exc_info); append is atomic
         self._requests = collections.deque(maxlen=MOST_RECORDS)
         self._connections = collections.deque(maxlen=MOST_RECORDS)
-        self._shortage = Shortage('lomond.testing')
-        self._is_stopping = False
+        family = socket.AF_INET6 if ':' in host else socket.AF_INET
+        sock, = bind([(family, (host, port))], port, takes_ipv4=True)
+        self._listener = Listener([sock], 'lomond.testing')
+        self._host, self.port = self._listener.addresses[0]
+        self._running = Running()
         self._acceptor = None
-        self._waiting = None
-        self._listener = self._listen(host, port)
-        self._host, self.port = self._listener.getsockname()[:2]
-
-    def _listen(self, host, port):
-        listener = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET)
-        try:
-            set_cloexec(listener.fileno())
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
-            listener.listen(128)
-            listener.setblocking(False)
-        except Exception:
-            listener.close()
-            raise
-        return listener
 
     # -- where it is
 
@@ -231,86 +218,35 @@ class Server(object):
         :raises ServerError: if it was started before
         :raises RuntimeError: if no thread can be started (``thread.error`` on 2.7)
         """
-        if self._acceptor is not None or self._is_stopping:
+        if self._acceptor is not None or not self._listener.is_open:
             raise ServerError('the server was started already; a stopped one cannot be started again')
-        self._waiting = Waiting()
-        self._wake_waits = self._waiting.wake_waits     # opens the descriptor
-        self._acceptor = new_thread(self._accept, 'lomond.testing.Server')
+        self._acceptor = acceptor = _Acceptor(self, self._listener, self._running)
         try:
-            self._acceptor.start()
+            acceptor.open()
+            acceptor.start()
         except Exception:
-            self._acceptor = None           # or stop() would wait for it
+            self._acceptor = None
             raise
         return self
 
-    def _accept(self):
-        listener, waiting = self._listener, self._waiting
-        waits = ((listener.fileno(), READ),) + self._wake_waits
-        sock = None
-        while not self._is_stopping:
-            waiting.wait(waits, None)
-            try:
-                sock, address = listener.accept()
-                set_cloexec(sock.fileno())
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except (MemoryError,) + OS_ERRORS as error:
-                if is_shortage(error):
-                    self._pause(error)
-                if sock is not None:
-                    sock.close()            # the client has gone
-            else:
-                self._begin(sock, address)
-            sock = None         # 2.7: under TLS a socket stays open while anything refers to it
+    def _take(self, sock, address):
+        """Make the connection of an accepted socket.
 
-    def _pause(self, error):
-        """Wait for others to give back what this machine has run out of."""
-        self._shortage.note(error)
-        self._waiting.wait(self._wake_waits, monotonic() + PAUSE)
-
-    def _begin(self, sock, address):
-        with self._lock:
-            self.connection_count += 1
-            connection = ServerConnection(self, sock, address, self.connection_count)
-            self._connections.append(connection)
-            self._starting = connection
-        sock = None
-        while not self._is_stopping:
-            thread = new_thread(
-                self._run, 'lomond.testing connection {}'.format(connection.number), connection)
-            try:
-                connection.prepare()
-                with self._lock:
-                    self._threads[thread], self._starting = connection, None
-                thread.start()
-                return
-            except Exception as error:      # without descriptors, threads or memory
-                with self._lock:
-                    self._starting = self._threads.pop(thread, connection)
-                self._pause(error)
-        self._starting = None
-        connection.discard()
-
-    def _run(self, connection):
-        try:
-            connection.run(self.handler)
-        finally:
-            with self._lock:
-                self._threads.pop(threading.current_thread(), None)
+        :returns: the :class:`~lomond.server.running.Place`
+        """
+        self.connection_count += 1
+        connection = ServerConnection(self, sock, address, self.connection_count)
+        place = self._running.add(connection)       # first: from now on, drop_connections() sees it
+        self._connections.append(connection)
+        return place
 
     def drop_connections(self, reset=False):
         """End all open TCP connections without a close frame.
 
         :param reset: as for :meth:`ServerConnection.drop`
         """
-        with self._lock:
-            connections = list(self._threads.values()) + [self._starting]
-        for connection in connections:
-            if connection is not None:
-                connection.drop(reset)
-
-    def _running(self):
-        with self._lock:
-            return dict(self._threads)
+        for place in self._running.places():
+            place.websocket.drop(reset)
 
     def stop(self):
         """Stop listening and end all connections.
@@ -321,40 +257,30 @@ class Server(object):
         :raises ServerError: if a handler does not end within 1.5 s; its thread is left
             behind
         """
-        self._is_stopping = True
-        acceptor = self._acceptor
-        if acceptor is not None and acceptor is not threading.current_thread():
-            self._waiting.wake()
-            join(acceptor, LAST_WAIT)
-        self._listener.close()
-        running = self._running()
-        for connection in running.values():
-            connection.stop_waiting()
-        self._join(running, GRACE)
-        running = self._running()
-        for connection in running.values():
-            connection.abort()
-        hanging = self._join(running, LAST_WAIT)
-        if self._waiting is not None:
-            self._waiting.close()
+        acceptor, running = self._acceptor, self._running
+        if acceptor is None:
+            self._listener.close()
+            return
+        acceptor.stop_soon()
+        acceptor.stop_listening()
+        for place in running.places():
+            place.websocket.stop_waiting()
+        if not self._wait(GRACE):
+            return
+        for place in running.places():
+            place.websocket.abort()
+        threads = self._wait(LAST_WAIT)
+        hanging = [place for place in running.places() if place.thread in threads]
         if hanging:
             raise ServerError('{} of the handlers did not end within {}s after stop(): {}'.format(
                 len(hanging), GRACE + LAST_WAIT, '; '.join(
-                    'connection {} is at {}'.format(connection.number, find_place(thread))
-                    for thread, connection in hanging)))
+                    'connection {} is at {}'.format(place.websocket.number, find_place(place.thread))
+                    for place in hanging)))
 
-    @staticmethod
-    def _join(running, seconds):
-        """Wait for threads; return the pairs of those that are still running."""
+    def _wait(self, seconds):
+        """Wait for all threads but this one; return those that are still running."""
         deadline = monotonic() + seconds
-        alive = []
-        for thread, connection in running.items():
-            if thread is threading.current_thread():
-                continue
-            join(thread, max(deadline - monotonic(), 0))
-            if thread.is_alive():
-                alive.append((thread, connection))
-        return alive
+        return self._running.wait(lambda: deadline, (self._acceptor.thread,))
 
     def __enter__(self):
         return self if self._acceptor is not None else self.start()
@@ -375,3 +301,28 @@ class Server(object):
                 connection.number, str('').join(traceback.format_exception(*exc_info))))
         if failures and exc_type is None:
             reraise(*failures[0][1])
+
+
+class _Acceptor(Acceptor):
+    """Serves each connection by the handler of a server for tests."""
+
+    waits_for_threads = True
+
+    def __init__(self, server, listener, running):
+        super(_Acceptor, self).__init__(listener, running, 'lomond.testing')
+        self._server = server
+
+    def admit(self, sock, address, now):
+        return self._server._take(sock, address)
+
+    def prepare(self, place):
+        place.websocket.prepare()
+
+    def serve(self, place):
+        try:
+            place.websocket.run(self._server.handler)
+        finally:
+            self.running.remove(place.websocket)
+
+    def turn_down(self, place, sock):
+        place.websocket.discard()

@@ -112,9 +112,9 @@ G('limits', 'there are at most two CONNECT requests', 'network/proxy_handshake.p
 G('limits', 'lookups that hang', 'network/resolver.py',
   'if not any(lookup.wakes for', 'if not any(True for',
   'resolver::left_behind')
-G('limits', 'a server without descriptors does not spin', 'testing/server.py',
-  'self._shortage.note(error)\n', 'return\n',
-  'testing_server::no_descriptor_is_left')
+G('limits', 'a server without descriptors does not spin', 'server/acceptor.py',
+  'self.listener.pause(error, monotonic())', 'pass',
+  'testing_server::shortage')
 G('limits', 'an interrupted lookup does not stay registered', 'network/resolver.py',
   'lookup.give_up(wake, here)', 'pass',
   'resolver::interrupted_anywhere')

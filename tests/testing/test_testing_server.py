@@ -20,7 +20,7 @@ from lomond import WebSocket, errors
 from lomond._compat import OS_ERRORS, monotonic, native_octets
 from lomond.compression import Deflate
 from lomond.persist import persist
-from lomond.server import shortage
+from lomond.server import listener, shortage
 from lomond.server.accepted import AcceptedSession
 from lomond.testing import (
     ReceiveTimeout,
@@ -839,10 +839,10 @@ def test_shortage(monkeypatch, caplog, where, error, warnings):
         def __init__(self, sock):
             self.accept = Fails(sock.accept, error)
             self.fileno, self.close = sock.fileno, sock.close
-    monkeypatch.setattr(server_module, 'PAUSE', 0.01)
+    monkeypatch.setattr(listener, 'PAUSE', 0.01)
     server = Server()
     if where == 'accept':
-        server._listener = Listener(server._listener)
+        server._listener._socks = [Listener(sock) for sock in server._listener._socks]
     elif where == 'wake-up':
         monkeypatch.setattr(AcceptedSession, 'waiting', staticmethod(Fails(AcceptedSession.waiting, error)))
     with server, caplog.at_level(logging.WARNING):
