@@ -25,8 +25,10 @@ __all__ = [str('WebSocket'), str('__version__')]       # native str: 2.7 accepts
 # sys.path).
 __path__ = [os.path.abspath(place) for place in __path__]
 
-_MODULES = ('auth', 'compression', 'constants', 'errors', 'events', 'opcode', 'persist', 'response',
-            'server', 'session', 'status', 'testing', 'websocket')
+_MODULES = ('auth', 'compression', 'constants', 'errors', 'events', 'group', 'opcode', 'persist', 'response',
+            'server', 'session', 'status', 'testing', 'websocket', 'ws4py', 'wsgi')
+if hasattr(types, 'CoroutineType'):             # 2.7 has no asyncio
+    _MODULES += ('aio',)
 
 
 def __getattr__(name):
@@ -36,9 +38,13 @@ def __getattr__(name):
         from .websocket import WebSocket
         sys.modules[__name__].WebSocket = WebSocket
         return WebSocket
+    if name not in _MODULES:
+        raise AttributeError('module {!r} has no attribute {!r}'.format(__name__, name))
     # Freezers such as PyInstaller look for import statements, and only relative ones
     # find a vendored copy. `from . import auth` would ask this function for 'auth'.
-    if name == 'auth':
+    if name == 'aio':
+        from .aio import __name__ as found
+    elif name == 'auth':
         from .auth import __name__ as found
     elif name == 'compression':
         from .compression import __name__ as found
@@ -48,6 +54,8 @@ def __getattr__(name):
         from .errors import __name__ as found
     elif name == 'events':
         from .events import __name__ as found
+    elif name == 'group':
+        from .group import __name__ as found
     elif name == 'opcode':
         from .opcode import __name__ as found
     elif name == 'persist':
@@ -64,8 +72,10 @@ def __getattr__(name):
         from .testing import __name__ as found
     elif name == 'websocket':
         from .websocket import __name__ as found
-    else:
-        raise AttributeError('module {!r} has no attribute {!r}'.format(__name__, name))
+    elif name == 'ws4py':
+        from .ws4py import __name__ as found
+    elif name == 'wsgi':
+        from .wsgi import __name__ as found
     return sys.modules[found]
 
 

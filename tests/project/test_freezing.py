@@ -23,9 +23,8 @@ NAMES = set(name for name, _ in sources())
 # Run by other programs: by name, and by pytest.
 RUN = {'__main__', 'testing.pytest_plugin'}
 COMMAND_LINE = set(name for name in NAMES if name.split('.')[0] == 'cli')
-# Faces that a program imports by their own names, and what only they need.
-FACES = {'aio', 'group', 'wsgi', 'driver.members', 'server.hosted', 'server.takeover'} | set(
-    name for name in NAMES if name.split('.')[0] == 'ws4py')
+# Those that a program imports by their own names.
+WS4PY_MODULES = set(name for name in NAMES if name.startswith('ws4py.')) - {'ws4py.__init__'}
 WS4PY = ('exc client.threadedclient client.geventclient client.tornadoclient server.cherrypyserver '
          'server.geventserver server.wsgirefserver').split()
 
@@ -42,10 +41,9 @@ def freeze(program, folder):
 
 
 @pytest.mark.parametrize('program, missing', [
-    ('from lomond import WebSocket', RUN | COMMAND_LINE | FACES),
-    ('from lomond.cli import main', RUN | FACES),
-    ('import lomond.aio, lomond.cli, lomond.group, lomond.wsgi, ' + ', '.join(
-        'lomond.ws4py.' + name for name in WS4PY), RUN),
+    ('from lomond import WebSocket', RUN | COMMAND_LINE | WS4PY_MODULES),
+    ('from lomond.cli import main', RUN | WS4PY_MODULES),
+    ('import lomond.cli, ' + ', '.join('lomond.ws4py.' + name for name in WS4PY), RUN),
 ])
 def test_freezer_finds_all_modules(program, missing, tmpdir):
     assert NAMES - freeze(program + '\n', tmpdir) == missing

@@ -420,7 +420,10 @@ assert 'lomond.websocket' not in sys.modules
 assert {'websocket', 'errors', 'WebSocket', '__version__', '__path__'} <= set(dir(lomond))
 assert lomond.auth.DigestAuth and 'lomond.websocket' not in sys.modules
 for name in ('websocket', 'events', 'errors', 'session', 'status', 'response', 'constants', 'opcode',
-             'persist', 'auth', 'compression', 'testing'):
+             'persist', 'auth', 'compression', 'testing', 'group', 'server', 'wsgi', 'ws4py', 'aio'):
+    if name == 'aio' and sys.version_info[0] == 2:
+        assert not hasattr(lomond, name) and name not in dir(lomond)
+        continue
     module = getattr(lomond, name)
     assert module is sys.modules['lomond.' + name] and vars(lomond)[name] is module
 assert lomond.WebSocket is lomond.websocket.WebSocket
