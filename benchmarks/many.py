@@ -66,9 +66,9 @@ class Many:
 
     def has(self, client):
         """Return whether a client can be measured."""
-        name = {'group': 'lomond/group.py', 'aio': 'lomond/aio.py'}.get(client)
-        if name is not None:
-            return os.path.exists(os.path.join(self._tree, name))
+        if client in ('group', 'aio'):
+            return any(os.path.exists(os.path.join(self._tree, 'lomond', client + end))
+                       for end in ('.py', '/__init__.py'))
         package = CLIENTS.get(client)
         return package is None or package in self.python.installed('peers')
 

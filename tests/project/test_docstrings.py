@@ -65,7 +65,8 @@ def stubs_of(name):
     if name in ('server', 'testing'):
         modules = [name + '.' + part for _, part, _ in pkgutil.iter_modules([os.path.join(FOLDER, name)])]
     for module in modules:
-        path = os.path.join(FOLDER, *module.split('.')) + '.pyi'
+        path = os.path.join(FOLDER, *module.split('.'))
+        path = os.path.join(path, '__init__.pyi') if os.path.isdir(path) else path + '.pyi'
         if len(modules) == 1 or os.path.exists(path):
             yield 'lomond.' + module, ast.parse(read(path))
 

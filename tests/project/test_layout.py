@@ -48,7 +48,7 @@ FACE_EDGES = {
 KEPT_FROM = {'testing': ('driver', 'protocol.connection')}
 
 # Faces that are folders.
-PACKAGES = ('server', 'ws4py', 'testing', 'cli')
+PACKAGES = ('aio', 'server', 'ws4py', 'testing', 'cli')
 
 # Everything that has a place; above all of it are the front doors.
 KNOWN = VOCABULARY + tuple(FOLDERS) + FACES

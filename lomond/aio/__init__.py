@@ -1,6 +1,7 @@
 """The same WebSocket in asyncio: ``async with``, ``async for`` and ``await``.
 
-All that touches asyncio is in this one module, so that nothing else imports it.
+Everything that imports asyncio is in this one module.  Its helpers in this folder have
+the awaitables, what the connections of a loop share, and messages in parts.
 """
 
 # There is no async syntax here, because the byte-compiler of 2.7 fails on it:
@@ -13,7 +14,7 @@ All that touches asyncio is in this one module, so that nothing else imports it.
 #   deadline has come, and puts them into
 # * the box, _Box, from which the program takes them.  It makes no more than AHEAD
 #   events that nobody takes: then it is held, and reads nothing.
-# * The hub, _Hub, of a loop: what its connections share.
+# * The hub, Hub, of a loop: what its connections share.
 #
 # A loop refers to a session while its descriptors are watched, but never to what the
 # program has.  So a connection ends when the program drops both.
@@ -29,7 +30,6 @@ except ImportError:
                       'connections in one loop on every Python')
 
 import collections
-import functools
 import inspect
 import sys
 import time
@@ -37,19 +37,20 @@ import types
 import weakref
 from itertools import islice
 
-from . import errors, events
-from ._compat import get_ident, monotonic, new_thread, text_type, without_frames
-from .client import options
-from .client.attempt import ALREADY_RUNNING
-from .client.backoff import MESSAGES, Retries, some_number
-from .driver.outgoing_stream import OutgoingStream, PushedStream
-from .driver.rules import MANY_CONNECTIONS
-from .network import dialer, proxy_settings  # noqa: F401 - now, or they would hold up the loop later
-from .network.poller import READ, WRITE, Waiting
-from .opcode import Opcode
-from .protocol.receive_buffer import Lender
-from .session import WebsocketSession
-from .websocket import WebSocket
+from .. import errors, events
+from .._compat import get_ident, monotonic, text_type, without_frames
+from ..client import options
+from ..client.attempt import ALREADY_RUNNING
+from ..client.backoff import MESSAGES, Retries, some_number
+from ..driver.rules import MANY_CONNECTIONS
+from ..network import dialer, proxy_settings  # noqa: F401 - now, or they would hold up the loop later
+from ..network.poller import READ
+from ..opcode import Opcode
+from ..session import WebsocketSession
+from ..websocket import WebSocket
+from .awaitables import Done, Nothing, Sent
+from .hub import Hub
+from .streams import AsyncPushedStream, PulledStream, drive
 
 #: Events that are made while nobody asks for one; then reading pauses.
 AHEAD = 16
@@ -67,90 +68,6 @@ _find_task = getattr(asyncio, 'current_task', None) or asyncio.Task.current_task
 
 # -- awaitables
 
-class _Awaitable(object):
-    """What ``await`` takes, and a task as well: a coroutine without async syntax."""
-
-    __slots__ = ('_future', '_steps')
-
-    def __init__(self):
-        self._future = None
-        self._steps = None
-
-    def __await__(self):
-        return self
-
-    def __next__(self):
-        return self.send(None)
-
-    def _sleep(self, future):
-        """Return what to yield until ``future`` is done."""
-        self._future = future
-        self._steps = future.__await__()
-        return next(self._steps)
-
-    def _wake(self):
-        """Look at the future: it is done, or raises."""
-        future, steps = self._future, self._steps
-        self._future = self._steps = None
-        try:
-            next(steps)
-        except StopIteration:
-            return
-        future.cancel()
-        raise RuntimeError('resumed by something other than an event loop of asyncio')
-
-    def send(self, value):
-        """Go on; for the event loop."""
-        raise StopIteration(value)
-
-    def throw(self, kind, value=None, traceback=None):
-        """Go on with an exception; for the event loop."""
-        self.close()
-        if value is None:
-            value = kind() if isinstance(kind, type) else kind
-        raise value if traceback is None else value.with_traceback(traceback)
-
-    def close(self):
-        """Give up waiting."""
-        future, self._future, self._steps = self._future, None, None
-        if future is not None:
-            future.cancel()
-
-
-class _Done(_Awaitable):
-    """An ``await`` that returns at once."""
-
-    __slots__ = ('_result',)
-
-    def __init__(self, result=None):
-        super(_Done, self).__init__()
-        self._result = result
-
-    def send(self, value):
-        raise StopIteration(self._result)
-
-
-class _Sent(_Awaitable):
-    """The ``await`` of bytes that the operating system has not taken yet.
-
-    :param mark: what :meth:`_Session.has_written` takes
-    """
-
-    __slots__ = ('_session', '_mark')
-
-    def __init__(self, session, mark):
-        super(_Sent, self).__init__()
-        self._session = session
-        self._mark = mark
-
-    def send(self, value):
-        if self._steps is not None:
-            self._wake()
-        elif not self._session.has_written(self._mark):
-            return self._sleep(self._session.wait_for(self._mark))
-        raise StopIteration
-
-
 def _coroutine(function, name):
     """Return a function whose result is awaited, and taken by a task, as a coroutine.
 
@@ -161,137 +78,10 @@ def _coroutine(function, name):
         # From 3.12 on, no task takes the generators that types.coroutine() gives.
         flags = function.__code__.co_flags & ~(inspect.CO_GENERATOR | inspect.CO_ITERABLE_COROUTINE)
         code = function.__code__.replace(co_flags=flags | inspect.CO_COROUTINE)
-        generator_function = types.FunctionType(code, globals())
+        generator_function = types.FunctionType(code, function.__globals__)
     generator_function.__name__ = name.rpartition('.')[2]
     generator_function.__qualname__ = name
     return generator_function
-
-
-# -- what a loop shares
-
-class _Watcher(object):
-    """Tells sessions what is ready, with the ``add_reader`` of their loop."""
-
-    def __init__(self, loop):
-        self._loop = loop
-
-    def watch(self, fd, before, mask, session):
-        """Change what is watched of a descriptor from ``before`` to ``mask``."""
-        loop, changed = self._loop, before ^ mask
-        if changed & READ:
-            if mask & READ:
-                loop.add_reader(fd, session.on_ready, ((fd, READ),))
-            else:
-                loop.remove_reader(fd)
-        if changed & WRITE:
-            if mask & WRITE:
-                loop.add_writer(fd, session.on_ready, ((fd, WRITE),))
-            else:
-                loop.remove_writer(fd)
-
-    def stop(self):
-        """Stop watching."""
-
-
-class _ThreadWatcher(object):
-    """The same for a loop without ``add_reader`` (Proactor): a thread that selects.
-
-    What is ready is not looked at again until the loop has dealt with it.  There is no
-    lock: only the loop's thread changes ``_wanted``, in single steps.
-    """
-
-    def __init__(self, loop):
-        self._loop = loop
-        self._wanted = {}               # fd -> (mask, session)
-        self._is_over = False
-        self._waiting = Waiting()
-        new_thread(self._run, 'lomond-aio').start()
-
-    def watch(self, fd, before, mask, session):
-        """As that of :class:`_Watcher`."""
-        if mask:
-            self._wanted[fd] = mask, session
-        else:
-            self._wanted.pop(fd, None)
-        self._waiting.wake()
-
-    def _run(self):
-        waiting, told = self._waiting, {}       # told: what the loop still has to deal with
-        wake = waiting.wake_waits
-        try:
-            while not self._is_over:
-                wanted = dict(self._wanted)
-                told = dict((fd, each) for fd, each in told.items() if wanted.get(fd) is each)
-                waits = tuple((fd, each[0]) for fd, each in wanted.items() if fd not in told)
-                try:
-                    ready = waiting.wait(waits + wake, None)
-                except (OSError, ValueError):   # one was closed meanwhile (Windows): look again
-                    continue
-                found = [(fd, mask, wanted[fd]) for fd, mask in ready if fd in wanted]
-                if len(found) != len(ready):
-                    waiting.clear()
-                if found:
-                    told.update((fd, each) for fd, _, each in found)
-                    self._loop.call_soon_threadsafe(self._tell, found)
-                wanted = found = None
-        except RuntimeError:                    # the loop is closed
-            pass
-        finally:
-            waiting.close()
-
-    def _tell(self, found):
-        for fd, mask, each in found:
-            if self._wanted.get(fd) is each:
-                each[1].on_ready(((fd, mask),))
-                if self._wanted.get(fd) is each:
-                    self._wanted[fd] = each[0], each[1]         # a new tuple: it is looked at again
-        self._waiting.wake()
-
-    def stop(self):
-        """End the thread."""
-        self._is_over = True
-        self._waiting.wake()
-
-
-class _Hub(object):
-    """What the connections of one loop share; used by its thread."""
-
-    _hubs = weakref.WeakKeyDictionary()
-
-    def __init__(self, loop):
-        self.lender = Lender()
-        self.watcher = None
-        self._loop = weakref.ref(loop)
-        self._members = 0
-
-    @classmethod
-    def join(cls, loop):
-        """Return the hub of a loop, for one more connection."""
-        hub = cls._hubs.get(loop)
-        if hub is None:
-            hub = cls._hubs[loop] = cls(loop)
-        hub._members += 1
-        return hub
-
-    def leave(self):
-        """Forget a connection; the last one stops the watcher."""
-        self._members -= 1
-        if not self._members:
-            if self.watcher is not None:
-                self.watcher.stop()
-            loop = self._loop()
-            if loop is not None:
-                self._hubs.pop(loop, None)
-
-    def watch(self, fd, before, mask, session):
-        """Change what is watched of a descriptor; see :meth:`_Watcher.watch`."""
-        if self.watcher is None:
-            self.watcher = _Watcher(session.loop)
-        try:
-            self.watcher.watch(fd, before, mask, session)
-        except NotImplementedError:     # a Proactor loop
-            self.watcher = _ThreadWatcher(session.loop)
-            self.watcher.watch(fd, before, mask, session)
 
 
 class _Waiting(object):
@@ -452,7 +242,7 @@ class _Session(WebsocketSession):
         self.loop = box.loop
         self._ident = get_ident()
         self._box, self._note = box, note
-        self._hub = _Hub.join(self.loop)
+        self._hub = Hub.join(self.loop)
         self._core.receive_buffer.share(self._hub.lender)
         self._life = self._live()
         self._work()
@@ -852,7 +642,7 @@ class AsyncEvents(object):
                 self._session.leave()
             box.queue.clear()
             box.wake()
-        return _Done()
+        return Done()
 
     def _ask(self):
         """Make events, if some can be had now; called when none is left.
@@ -1064,14 +854,14 @@ class AsyncWebSocket(WebSocket):
         return self.connect()
 
     def __aenter__(self):
-        return _Done(self)
+        return Done(self)
 
     def __aexit__(self, *exc_info):
         found = self._events() if self._events is not None else None
         if found is not None:
             found.aclose()
         self._leave()
-        return _Done()
+        return Done()
 
     def _leave(self):
         session = self._running.session
@@ -1181,7 +971,7 @@ class AsyncWebSocket(WebSocket):
             WebSocket.send_stream(self, parts, compress)        # raises
             return _DONE
         is_async = hasattr(parts, '__aiter__')
-        stream = _PushedStream(parts, compress) if is_async else _Stream(parts, compress)
+        stream = AsyncPushedStream(parts, compress) if is_async else PulledStream(parts, compress)
         stream.session = session
         if self.state.observer is not None:
             stream.on_end = self._note_stream
@@ -1189,7 +979,7 @@ class AsyncWebSocket(WebSocket):
         try:
             if not is_async:
                 session.send_stream(stream)
-                return _Sent(session, stream)
+                return Sent(session, stream)
             session.check_stream()
             return _push(stream)
         finally:
@@ -1207,146 +997,14 @@ class AsyncWebSocket(WebSocket):
         finally:
             session.end_send()
         if is_dead:                             # nothing was sent: the ``await`` will say so
-            return _Sent(session, (float('inf'), True))
-        return _DONE if session.is_empty() else _Sent(session, session.mark(opcode))
+            return Sent(session, (float('inf'), True))
+        return _DONE if session.is_empty() else Sent(session, session.mark(opcode))
 
 
-class _Nothing(_Done):
-    """The same for no result: without a call of Python."""
-
-    __slots__ = ()
-
-    __await__ = staticmethod(functools.partial(iter, ()))
+_DONE = Nothing()
 
 
-_DONE = _Nothing()
-
-
-# -- messages in parts
-
-class _Stream(OutgoingStream):
-    """A message whose parts the loop takes from an iterable.
-
-    What that raises ends the connection with 1011, and comes out of the await; if
-    nobody awaits, it comes out of the iteration.
-    """
-
-    __slots__ = ('session', 'error')
-
-    def __init__(self, parts, compress):
-        self.session = self.error = None
-        super(_Stream, self).__init__(parts, compress)
-
-    def advance(self, most=None):
-        """Take the next part."""
-        if most is not None:            # the first one: for the caller
-            super(_Stream, self).advance(most)
-            return
-        try:
-            super(_Stream, self).advance()
-        except Exception as error:
-            self.error = self.session.error = error
-            self.is_begun = True
-            self.session.fail_stream()
-
-    def finish(self):
-        """Note that nothing more will be sent."""
-        super(_Stream, self).finish()
-        self.session.look_soon()
-
-
-class _PushedStream(PushedStream):
-    """A message whose parts an ``await`` takes from an async iterable."""
-
-    __slots__ = ('session', '_parts_of', '_wanted', '_takes')
-
-    def __init__(self, parts, compress):
-        super(_PushedStream, self).__init__(compress, self._want)
-        self.session = None
-        self._parts_of = parts.__aiter__()
-        self._wanted = None             # the future of an ``await`` until more is wanted
-        self._takes = False             # it waits for a part
-
-    def _want(self):
-        wanted = self._wanted
-        if wanted is not None and not wanted.done() and not self.session.loop.is_closed():
-            wanted.set_result(None)
-
-    def finish(self):
-        """Note that nothing more will be sent."""
-        super(_PushedStream, self).finish()
-        self._want()
-        self.session.look_soon()
-
-    def start(self):
-        """Begin the message.
-
-        :returns: like the next two, what to drive next: an iterator of futures
-        """
-        session = self.session
-        session.begin_send()
-        try:
-            session.send_stream(self)
-        finally:
-            session.end_send()
-        return self._take_next()
-
-    def _take_next(self):
-        self._takes = True
-        part = self._parts_of.__anext__()
-        return part if inspect.isgenerator(part) else part.__await__()
-
-    def go_on(self, result):
-        """Go on with the result of what was driven."""
-        if not self._takes:             # it waited
-            return None if self.is_over and self.session.has_written(self) else self._take_next()
-        self._takes = False
-        self.push(result)
-        return self._sleep()
-
-    def finish_up(self):
-        """Go on after the last part."""
-        self.end()
-        self._takes = False
-        self.session.look_soon()
-        return None if self.session.has_written(self) else self.session.wait_for(self).__await__()
-
-    def _sleep(self):
-        self._wanted = self.session.loop.create_future()
-        if self.is_over:
-            self._want()
-        self.session.look_soon()
-        return self._wanted.__await__()
-
-    def leave(self):
-        """Give it up unless it is finished."""
-        if not self.is_over and not self._pushed[-1:] == [None] and not self.is_done:
-            self.session.fail_stream()
-
-
-def _drive(stream):
-    step, failure = None, None
-    try:
-        step = stream.start()
-        while step is not None:
-            try:
-                waited = next(step) if failure is None else step.throw(failure)
-            except StopIteration as stop:
-                step, failure = stream.go_on(stop.value), None
-                continue
-            except StopAsyncIteration:
-                step, failure = stream.finish_up(), None
-                continue
-            failure = None
-            try:
-                yield waited
-            except BaseException as error:
-                failure = error
-    finally:
-        stream.leave()
-
-
-_push = _coroutine(_drive, 'AsyncWebSocket.send_stream')
+_push = _coroutine(drive, 'AsyncWebSocket.send_stream')
 
 
 def apersist(websocket, poll=None, min_wait=5, max_wait=30, ping_rate=30.0, ping_timeout=None,

@@ -5,8 +5,8 @@ from typing import Any, Final, NoReturn
 
 from typing_extensions import Self
 
-from .events import AnyEvent, _Ending
-from .websocket import WebSocket, _Parts
+from ..events import AnyEvent, _Ending
+from ..websocket import WebSocket, _Parts
 
 AHEAD: Final[int]
 MAX_QUEUED: Final[int]
