@@ -232,18 +232,10 @@ class WebSocketApp(object):
         running.add(websocket, thread)
         _note_active(self)
         try:
-            if connection.shake_hands(websocket):
-                if running.stopping is not None:
-                    connection.finish(websocket, *running.stopping)
-                else:
-                    connection.run_handler(websocket, self._options.find_handler(websocket))
+            running.serve(websocket, self._options)
         finally:
-            try:
-                connection.end(websocket)
-            finally:
-                running.remove(websocket)
-                if not len(running):
-                    _active.pop(id(self), None)
+            if not len(running):
+                _active.pop(id(self), None)
 
     # -- in a thread of its own
 

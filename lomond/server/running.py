@@ -17,7 +17,7 @@ from .._compat import join, monotonic
 from . import connection
 from .log import get_logger
 
-#: The longest pause of one who waits for threads, until it looks at the deadline again.
+#: How often a wait for threads looks at its deadline, which may change (seconds).
 LOOK = 0.05
 #: How long threads may take to end after their connections were dropped (seconds).
 LAST_WAIT = 1.0
@@ -73,6 +73,26 @@ class Running(object):
     def websockets(self):
         """Return a list of the open connections."""
         return [place.websocket for place in self.places() if connection.is_open(place.websocket)]
+
+    def serve(self, websocket, options):
+        """Bring a connection to its end, in its thread; then forget it.
+
+        :param websocket: a :class:`~lomond.server.ServerWebSocket`, its opening
+            handshake still to come
+        :param options: the :class:`~lomond.server.options.Options`, for its handler
+        :raises Exception: if something other than the handler fails
+        """
+        try:
+            if connection.shake_hands(websocket):
+                if self.stopping is not None:
+                    connection.finish(websocket, *self.stopping)
+                else:
+                    connection.run_handler(websocket, options.find_handler(websocket))
+        finally:
+            try:
+                connection.end(websocket)
+            finally:
+                self.remove(websocket)
 
     # -- the end
 

@@ -297,20 +297,10 @@ class _Acceptor(Acceptor):
         connection.prepare(place.websocket)
 
     def serve(self, place):
-        websocket, running = place.websocket, self.running
         try:
-            if connection.shake_hands(websocket):
-                if running.stopping is not None:
-                    connection.finish(websocket, *running.stopping)
-                else:
-                    connection.run_handler(websocket, self._reception.options.find_handler(websocket))
+            self.running.serve(place.websocket, self._reception.options)
         except Exception:
-            log_failure('a connection from %s has failed', websocket.address)
-        finally:
-            try:
-                connection.end(websocket)
-            finally:
-                running.remove(websocket)
+            log_failure('a connection from %s has failed', place.websocket.address)
 
     def turn_down(self, place, sock):
         self._reception.tell_busy(sock, monotonic())
