@@ -1,8 +1,8 @@
 """WebSockets inside a WSGI server (PEP 3333): an application, and a function for views.
 
-The server has read the request; it is judged as everywhere else, and refused with an
-ordinary answer.  If it is accepted, the connection is taken over from the server, and
-goes on like one of :class:`lomond.server.Server`.
+The WSGI server has read the request, which is checked like any other and may be refused
+with an ordinary answer.  If it is accepted, the connection is taken over from the
+server, and continues like one of :class:`lomond.server.Server`.
 
 Knows nothing of: frameworks, how a socket is taken over.
 """
@@ -28,12 +28,12 @@ from .server.running import LAST_WAIT, Running
 from .server.shortage import is_shortage
 from .server.takeover import SINK, find_socket, is_patched, take_over
 
-#: Headers that are between the client and the server (RFC 9110, 7.6.1; PEP 3333).
+#: Hop-by-hop headers, which an application must not send (RFC 9110, 7.6.1; PEP 3333).
 _HOP_BY_HOP = frozenset((b'connection', b'upgrade', b'keep-alive', b'transfer-encoding', b'te', b'trailer',
                          b'proxy-authenticate', b'proxy-authorization', b'proxy-connection'))
-#: Options of a Server that are the WSGI server's.
+#: Options of a Server that are up to the WSGI server here.
 _NOT_OURS = frozenset(('host', 'port', 'sock', 'ssl_context'))
-#: What is quoted in no path (RFC 3986, 3.3).
+#: Bytes that need no quoting in a path (RFC 3986, 3.3).
 _PLAIN = frozenset(bytearray(b"/-._~!$&'()*+,;=:@0123456789"
                              b'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'))
 #: How often stop() looks whether the handlers have ended (seconds).
@@ -132,7 +132,7 @@ def _adopt(sock, address):
 
 
 def _open(websocket):
-    """Complete the opening handshake, and let any thread or group drive the rest."""
+    """Complete the opening handshake; afterwards, any thread or group may iterate."""
     try:
         connection.shake_hands(websocket)
     except BaseException:
@@ -347,7 +347,7 @@ def _refuse(status, headers, body, reason=None):
 
 
 def _octets(value):
-    """Return what the server has read, as bytes, whatever is in the environ."""
+    """Return a value of the environ as the bytes that the server has read."""
     if isinstance(value, bytes):
         return value
     if not isinstance(value, text_type):

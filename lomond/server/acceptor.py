@@ -57,7 +57,7 @@ class Acceptor(object):
         :param sock: the socket; it belongs to the connection, unless this raises
         :param address: as returned by ``socket.accept``
         :param now: monotonic seconds
-        :returns: the :class:`~lomond.server.running.Place`; None if it was turned away
+        :returns: its :class:`~lomond.server.running.Place`; None if it was turned away
         """
         raise NotImplementedError
 
@@ -108,7 +108,7 @@ class Acceptor(object):
         try:
             while not self._is_stopping or not listener.is_idle:
                 drop_at = None
-                if self._is_stopping:           # others are still to be seen off
+                if self._is_stopping:           # clients that were turned away may still leave
                     self._stop_listening()
                     drop_at = self.drop_at()
                     if drop_at is not None and monotonic() >= drop_at:
@@ -178,7 +178,7 @@ class Acceptor(object):
     # -- the end
 
     def stop_soon(self, drop_at=None):
-        """Begin to stop; never waits.  In signal handlers, too.
+        """Begin to stop.  Never waits; safe from any thread and in signal handlers.
 
         :param drop_at: when to drop what is left (monotonic), or None; the earliest one
             counts

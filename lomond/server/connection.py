@@ -15,7 +15,7 @@ from ..driver.sender import Sender
 from ..status import Status
 from .log import get_logger, log_failure
 
-#: What stands for the thread of a connection that is a member of a group.
+#: The owner of a connection that is a member of a group, instead of a thread.
 IN_GROUP = 'group'
 
 
@@ -65,7 +65,7 @@ class ServerWebSocket(Sender):
         self.is_secure = is_secure
         self.environ = environ
         self._session = session
-        self._events = None             # the rest of what the newest step gave
+        self._events = None             # the events of the newest step that are left
         self._owner = None              # the thread that iterates; IN_GROUP for a member
 
     def __repr__(self):
@@ -181,7 +181,7 @@ class ServerWebSocket(Sender):
         finish(self, Status.NORMAL if exc_type is None else Status.UNEXPECTED_CONDITION)
 
 
-# For those who made it; not methods, because a handler has no use for them.
+# For the code that makes it; not methods, because a handler has no use for them.
 
 def prepare(websocket):
     """Open the descriptors that a connection needs, before it has a thread.
@@ -226,9 +226,9 @@ def stop(websocket, code, reason):
 
 
 def take_over(websocket):
-    """Let a group drive a connection that nobody iterates yet.
+    """Let a group drive a connection that is not iterated yet.
 
-    :raises WebSocketError: if somebody does
+    :raises WebSocketError: if it is
     """
     if websocket._owner is not None:
         raise errors.WebSocketError('somebody iterates the connection already, or it is in a group')
@@ -263,13 +263,14 @@ def end(websocket):
 
 
 def run_handler(websocket, handler):
-    """Call a handler, and bring its connection to its end.
+    """Call a handler, then finish its connection.
 
-    An exception of the handler is logged at ERROR, and closes with 1011 and no reason;
-    what a send raises because the client has gone is not an error.
+    An exception of the handler is logged at ERROR, and the connection is closed with
+    1011 and no reason.  If a send fails because the client has gone, that is not an
+    error.
 
-    :param websocket: a :class:`ServerWebSocket`, its opening handshake complete
-    :param handler: called with it
+    :param websocket: a :class:`ServerWebSocket` whose opening handshake is complete
+    :param handler: a callable that takes it
     :raises BaseException: of the handler, if it is not an :class:`Exception`; then the
         connection is ended without waiting for the client
     """
@@ -285,7 +286,7 @@ def _call(websocket, handler):
     try:
         handler(websocket)
         while websocket._session.is_streaming and websocket._next_event() is not None:
-            pass                            # its send_stream() is brought to its end first
+            pass                            # let its send_stream() finish first
         return Status.NORMAL
     except BaseException as error:      # pytest.fail() raises no Exception
         if isinstance(error, (errors.WebSocketUnavailable, errors.TransportFail)) and _is_gone(websocket):

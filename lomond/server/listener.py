@@ -4,8 +4,8 @@ A :class:`Listener` has steps, like a session: ``waits()``, ``next_deadline()`` 
 ``process(ready, now)``, which accepts and never waits.  So the thread of a server and
 the loop of a group use it alike.
 
-A client that there is no room for gets its answer at once and without a thread.  Then
-our direction of TCP ends, and what the client has sent is dropped until it ends its
+A client for which there is no room gets its answer at once, without a thread.  Then our
+direction of TCP ends, and what the client still sends is discarded until it ends its
 own: data left unread would make the kernel send a reset, which can destroy the answer.
 
 Knows nothing of: threads, handlers, WebSockets.
@@ -30,16 +30,16 @@ from ..network.poller import READ
 from .log import NAME
 from .shortage import PAUSE, Shortage, is_shortage
 
-#: Connections that wait in the kernel; it may allow fewer.
+#: Connections that may wait in the kernel, which may allow fewer.
 BACKLOG = 1024
-#: Connections that are accepted in a row on one socket.
+#: Connections to accept from one socket before the next one has its turn.
 ACCEPTS_IN_A_ROW = 64
-#: At most this many clients that were turned away wait for their end of TCP, and for so
-#: long (seconds).
+#: Limits for clients that were turned away and have not ended TCP yet: how many there
+#: may be, and for how long (seconds).
 MOST_LEAVING, LEAVE_TIME = 100, 1.0
-#: What is dropped of what one of them sends, in one turn (bytes).
+#: Bytes of such a client to read and discard in one turn.
 DROP_SIZE = 64 * 1024
-#: How often another port is tried that is to be free on all addresses.
+#: Attempts to find a port that is free on all addresses.
 TRIES = 20
 
 _MISSING = frozenset(getattr(errno, name) for name in (
@@ -187,13 +187,13 @@ class Listener(object):
         return min(list(self._paused_until.values()) + [deadline for _, deadline in self._leaving.values()])
 
     def process(self, ready, now, most=ACCEPTS_IN_A_ROW):
-        """Accept what is there, and see to those who were turned away.
+        """Accept what has arrived, and read from clients that were turned away.
 
         :param ready: those of :meth:`waits` that are ready
         :param now: monotonic seconds
-        :param most: connections of one socket at most
+        :param most: the largest number of connections to accept from one socket
         :returns: a generator of ``(socket, address)``, as from ``socket.accept``; if it
-            is not exhausted, what is left is for the next call
+            is not exhausted, the next call accepts the rest
         """
         for index in [index for index, until in self._paused_until.items() if now >= until]:
             del self._paused_until[index]
@@ -237,11 +237,11 @@ class Listener(object):
     # -- shortages
 
     def pause(self, error, now, index=None):
-        """Wait for others to give back what this machine has run out of.
+        """Stop accepting for 0.1 s, because the machine has run out of something.
 
-        :param error: what was raised; it is logged, at most once a minute
-        :param now: monotonic seconds; None to log it, and not to wait
-        :param index: of the socket that is not to be looked at for 0.1 s; None for all
+        :param error: the exception that said so; it is logged, at most once a minute
+        :param now: monotonic seconds; None to log the exception only
+        :param index: the index of the socket to pause; None for all of them
         """
         self._shortage.note(error)
         if now is not None:
@@ -252,10 +252,10 @@ class Listener(object):
             self._paused_until[which] = now + PAUSE
         self._waits = None
 
-    # -- those there is no room for
+    # -- clients that are turned away
 
     def turn_away(self, sock, answer, now):
-        """Answer a client that there is no room for, and close.
+        """Answer a client for which there is no room, and close.
 
         :param sock: the accepted socket; it belongs to the listener from now on
         :param answer: bytes to send; empty to close at once
@@ -290,13 +290,13 @@ class Listener(object):
 
     @property
     def is_idle(self):
-        """True once nobody who was turned away is left."""
+        """True once all clients that were turned away have gone."""
         return not self._leaving
 
     # -- the end
 
     def stop_listening(self):
-        """Close the listening sockets; those who leave are still seen off."""
+        """Close the listening sockets; keep the clients that were turned away."""
         self.is_open = False
         socks, self._socks = self._socks, []
         self._paused_until.clear()

@@ -1,7 +1,7 @@
-"""What a server was told: checked once, and then given to each connection.
+"""The options of a server, checked once and then applied to each connection.
 
 A value of the wrong type raises ``TypeError``, a value that cannot be used
-``ValueError``; the sentences are those of the client.
+``ValueError``, with the same sentences as in the client.
 
 Knows nothing of: listening, threads.
 """
@@ -90,7 +90,7 @@ class Options(object):
         self.times.update(poll=None if poll is None else options.check_poll(poll), auto_pong=auto_pong)
 
     def new_handshake(self):
-        """Return what judges one request."""
+        """Return the object that judges one request."""
         return ServerHandshake(
             self.protocols, self.deflate, self.on_request, origins=self.origins,
             paths=self.handler if isinstance(self.handler, dict) else None, asks_all=True, on_error=_fail)

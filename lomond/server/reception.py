@@ -1,6 +1,6 @@
-"""Where the connections of one server come in: there is room, or they are told so.
+"""Admission to one server: is there room for another connection?
 
-A server with threads and a group use it alike.
+A server with threads and a group both use it.
 
 Knows nothing of: threads, loops.
 """
@@ -30,10 +30,11 @@ class Reception(object):
         self._busy = b'' if options.ssl_context is not None else encode_refusal(503)
 
     def turns_away(self, sock, now):
-        """Return True if there is no room for an accepted socket, and it was told so.
+        """Answer 503 if there is no room for an accepted socket.
 
-        :param sock: if True is returned, it is closed, or will be
+        :param sock: the socket; the listener closes it if there is no room
         :param now: monotonic seconds
+        :returns: True if it was turned away
         """
         most = self.options.max_connections
         if self.close_with is None and (most is None or len(self.running) < most):
@@ -42,13 +43,13 @@ class Reception(object):
         return True
 
     def tell_busy(self, sock, now):
-        """Answer 503, and close; with TLS only close."""
+        """Answer 503 and close; with TLS, only close."""
         self.listener.turn_away(sock, self._busy, now)
 
     # -- the end
 
     def close_soon(self, code, reason):
-        """Turn everybody away from now on; in signal handlers, too."""
+        """Turn all clients away from now on.  Safe in signal handlers."""
         if self.close_with is None:
             self.close_with = code, reason
 
@@ -77,12 +78,12 @@ class Reception(object):
         return websocket
 
     def release(self, websocket):
-        """Note that a connection is over; from any thread."""
+        """Forget a connection that is over.  Safe from any thread."""
         self.running.remove(websocket)
 
     @property
     def is_idle(self):
-        """True once no connection is left, not even one that was turned away."""
+        """True once no connection is left, including those that were turned away."""
         return not len(self.running) and self.listener.is_idle
 
     def drop(self):
@@ -90,7 +91,7 @@ class Reception(object):
         self.running.drop()
 
     def end(self):
-        """Close what is left, for good."""
+        """Drop all connections and close everything."""
         self.close_soon(1001, '')
         self.running.drop()
         self.listener.close()

@@ -1,7 +1,7 @@
-"""The connections of one server, the threads that serve them, and how it drains them.
+"""The connections of one server, the threads that serve them, and draining them.
 
-No lock is used: each step on the dict is atomic, and a signal handler may stop a server
-at any line of any of these methods.
+No lock is used: each operation on the dict is atomic, and a signal handler may stop a
+server at any line of any of these methods.
 
 Knows nothing of: how connections are accepted.
 """
@@ -53,13 +53,13 @@ class Running(object):
         return len(self._places)
 
     def add(self, websocket, thread=None):
-        """Note a connection, still to shake hands; return its :class:`Place`."""
+        """Add a connection before its opening handshake; return its :class:`Place`."""
         place = Place(next(self._numbers), websocket, thread)
         self._places[websocket] = place
         return place
 
     def remove(self, websocket):
-        """Forget a connection; nothing happens if that was done."""
+        """Forget a connection.  Does nothing if it was forgotten before."""
         self._places.pop(websocket, None)
 
     def places(self):
@@ -67,7 +67,7 @@ class Running(object):
         while True:
             try:
                 return sorted(self._places.values(), key=lambda place: place.number)
-            except RuntimeError:        # it has changed meanwhile
+            except RuntimeError:        # the dict has changed in the meantime
                 pass
 
     def websockets(self):
@@ -97,25 +97,26 @@ class Running(object):
     # -- the end
 
     def stop(self, code, reason):
-        """Close all connections; refuse those that have not shaken hands."""
+        """Close all connections; refuse those whose opening handshake is not done."""
         if self.stopping is None:
             self.stopping = code, reason        # first: what is accepted from now on sees it
         for place in self.places():
             connection.stop(place.websocket, *self.stopping)
 
     def drop(self):
-        """Drop all connections, but not that of this thread."""
+        """Drop all connections except the one that this thread serves."""
         me = threading.current_thread()
         for place in self.places():
             if place.thread is not me:
                 connection.drop(place.websocket)
 
     def wait(self, deadline, others=()):
-        """Wait for the threads, but not for this one.
+        """Wait for all threads except this one.
 
-        :param deadline: callable that returns when to stop waiting (monotonic), or None
+        :param deadline: a callable that returns when to stop waiting (monotonic), or
+            None
         :param others: further threads; None counts as one that has ended
-        :returns: list of those that are still running
+        :returns: the list of threads that are still running
         """
         while True:
             threads = self.threads(others)
@@ -128,17 +129,19 @@ class Running(object):
             join(threads[0], min(left, LOOK))
 
     def threads(self, others=()):
-        """Return a list of the threads that are running, but for this one."""
+        """Return a list of the running threads, without this one."""
         me = threading.current_thread()
         threads = [place.thread for place in self.places()] + list(others)
         return [thread for thread in threads if thread is not None and thread is not me and thread.is_alive()]
 
     def drain(self, deadline, others=()):
-        """Wait for the threads; drop what is left then, and warn of what is left of
-        that.
+        """Wait for the threads, drop the connections that are left, and wait again.
+
+        A WARNING names the threads that still do not end.
 
         :param deadline: as for :meth:`wait`
-        :returns: True if none is left but this one
+        :param others: as for :meth:`wait`
+        :returns: True if no thread except this one is left
         """
         if self.wait(deadline, others):
             self.drop()
@@ -152,15 +155,15 @@ class Running(object):
         return True
 
 
-#: Code below these folders, unless it is installed there, is not what hangs.  Paths are
-#: native text: on 2.7 they may have bytes above 127.
+#: What hangs is the caller of code in these folders, unless that was installed there.
+#: Paths are native text: on 2.7 they may have bytes above 127.
 _BELOW = tuple(os.path.join(folder, str('')) for folder in (
     os.path.dirname(os.path.dirname(Place.__init__.__code__.co_filename)),
     os.path.dirname(threading.Thread.__init__.__code__.co_filename)))
 
 
 def find_place(thread):
-    """Say at which line a thread is, outside of lomond and of the standard library."""
+    """Return the line at which a thread is, outside lomond and the standard library."""
     frame = getattr(sys, '_current_frames', dict)().get(thread.ident)
     if frame is None:
         return 'an unknown place'

@@ -1,6 +1,6 @@
-"""What a server does when the machine has no more to give: say so, wait, try again.
+"""What a server does without a free descriptor or memory: warn, wait, try again.
 
-Knows nothing of: what is tried.
+Knows nothing of: what is tried again.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -19,16 +19,16 @@ _LACKING = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM] +
 
 
 def is_shortage(error):
-    """True if an exception says that descriptors or memory have run out."""
+    """Return True if an exception says that descriptors or memory have run out."""
     if isinstance(error, OS_ERRORS):
         return error_number(error) in _LACKING
     return isinstance(error, MemoryError)
 
 
 class Shortage(object):
-    """The shortages of one server; for the thread that accepts.
+    """Warns of the shortages of one server.  Belongs to the thread that accepts.
 
-    :param name: that of the logger
+    :param name: the name of the logger
     """
 
     def __init__(self, name):

@@ -29,9 +29,10 @@ from ..network.tls_stream import TakenTlsStream, as_stream
 SINK = 'lomond.sink'
 #: Where servers keep the socket itself; the first one counts.
 _SOCKETS = ('lomond.socket', 'werkzeug.socket', 'gunicorn.socket', 'gunicorn.sock')
-#: What leads from ``wsgi.input`` to the socket below it.
+#: Attributes that lead from ``wsgi.input`` to the socket below it.
 _STEPS = ('rfile', 'raw', 'stream', '_stream', '_read')
 _MOST_STEPS = 6
+
 
 class _Sink(object):
     """The other end of the pair; it is closed with the last reference to it."""
@@ -67,7 +68,7 @@ class Found(object):
 
 
 class _Number(object):
-    """Stands for a socket of which only the descriptor is known."""
+    """A socket of which only the descriptor is known."""
 
     family = socket.AF_INET
 
