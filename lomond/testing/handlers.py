@@ -29,6 +29,17 @@ def raw(handler):
     return handler
 
 
+def _send_back(connection, event):
+    """Send a message back; return False if the event is not a message."""
+    if event.name == 'text':
+        connection.send_text(event.text)
+    elif event.name == 'binary':
+        connection.send_binary(event.data)
+    else:
+        return False
+    return True
+
+
 def echo(connection):
     """Send each message back until the client closes; answer pings.
 
@@ -37,14 +48,8 @@ def echo(connection):
     :param connection: the :class:`~lomond.testing.ServerConnection`
     """
     try:
-        while True:
-            event = connection.receive(None)
-            if event is None:
-                return
-            if event.name == 'text':
-                connection.send_text(event.text)
-            elif event.name == 'binary':
-                connection.send_binary(event.data)
+        for event in iter(lambda: connection.receive(None), None):
+            _send_back(connection, event)
     except errors.SendTimeout:
         connection.drop()           # it is not the handler's fault if the client does not read
 
@@ -150,13 +155,7 @@ def drop_after(messages, reset=False):
             event = connection.receive(None)
             if event is None:
                 return
-            if event.name == 'text':
-                connection.send_text(event.text)
-            elif event.name == 'binary':
-                connection.send_binary(event.data)
-            else:
-                continue
-            left -= 1
+            left -= _send_back(connection, event)
         connection.drop(reset)
 
     return dropping

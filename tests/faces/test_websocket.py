@@ -7,7 +7,6 @@ import array
 import base64
 import copy
 import gc
-import hashlib
 import inspect
 import os
 import pickle
@@ -22,7 +21,7 @@ from support.client import Played, Wait, in_thread, play
 from support.cookies import CookieJar
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, close_payload, frame, read_frames
 from support.interpreters import counted
-from support.peer import Server
+from support.peer import Server, upgrade
 
 import lomond
 from lomond import WebSocket, constants, errors
@@ -71,9 +70,7 @@ def ready(url=URL, **options):
 
 
 def answer(ws, *lines):
-    accept = base64.b64encode(hashlib.sha1(ws.key + b'258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest())
-    return b'\r\n'.join((b'HTTP/1.1 101 Switching Protocols', b'Upgrade: websocket', b'Connection: Upgrade',
-                         b'Sec-WebSocket-Accept: ' + accept) + lines) + b'\r\n\r\n'
+    return upgrade(ws.key, *lines)
 
 
 # -- the constructor
