@@ -68,7 +68,7 @@ def run(coroutine, new_loop=asyncio.SelectorEventLoop, limit=20):
             if open_descriptors() <= before:
                 break
             time.sleep(0.01)
-        assert open_descriptors() <= before and not aio.Hub._hubs
+        assert open_descriptors() <= before and not aio.session.Hub._hubs
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()

@@ -128,7 +128,7 @@ G('limits', 'the backlog shrinks as it is consumed', 'driver/reader.py',
   "self._kept -= len(part[0] or b'') + PART_COST", 'pass',
   'backlog::size_goes_down_as_the_backlog_is_consumed')
 
-G('limits', 'of what nobody takes, few events are made', 'aio/__init__.py',
+G('limits', 'of what nobody takes, few events are made', 'aio/session.py',
   'AHEAD - before', 'None',
   'aio::reading_pauses_after_16_events')
 
