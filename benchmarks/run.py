@@ -101,6 +101,8 @@ class Bench:
             return False
         if workload.mode in PARTS_MODES:
             return client.name == 'limit' or (client.module == 'lomond_client' and client.checkout)
+        if workload.mode == 'send-cork' and client.module not in ('lomond_client', 'limit'):
+            return False
         if client.name == 'limit':
             return workload.mode not in ('import', 'memory-peak')
         return not (workload.deflate and client.name in NO_DEFLATE)
@@ -129,7 +131,7 @@ class Bench:
                 path = '/stream/{}/{}/{}'.format(stream_name(workload), workload.warm, count)
                 job['wire_warm'] = sum_cycle(frames, 0, workload.warm)
                 job['wire_count'] = sum_cycle(frames, workload.warm, count)
-            elif workload.mode == 'send':
+            elif workload.mode in ('send', 'send-cork'):
                 path = '/sink/{}/{}'.format(workload.warm, count)
             else:
                 path = '/echo'

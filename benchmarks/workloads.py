@@ -11,8 +11,8 @@ from collections import namedtuple
 
 KIB, MIB = 1024, 1024 * 1024
 
-#: One row of the table.  mode: receive, round-trip, send (CPU per message); import
-#: (CPU); memory-idle, memory-peak (bytes); wake-ups (in ten seconds); parts-receive,
+#: One row of the table.  mode: receive, round-trip, send, send-cork (CPU per message);
+#: import (CPU); memory-idle, memory-peak (bytes); wake-ups (in ten seconds); parts-receive,
 #: parts-send (CPU and bytes of one message in parts; warm and count are MiB) kind: text
 #: or binary; messages: the name of a function below; fragment: bytes per frame, or None
 #: warm, count: the number of messages before the clock starts, and the minimum after
@@ -54,6 +54,8 @@ WORKLOADS = (
     _row('round-trip-1k', 'round trip 1 KiB text', 'round-trip', 1.6, 'text-1k', warm=500, count=2000),
     _row('round-trip-64k', 'round trip 64 KiB binary', 'round-trip', 1.5, 'binary-64k', 'binary', 100, 400),
     _row('send-32', 'send 32 B text', 'send', 2, 'text-32', warm=2000, count=10000, quick=True),
+    _row('send-32-cork', 'send 32 B text, many in one cork()', 'send-cork', 4.3, 'text-32', warm=2000,
+         count=40000),
     _row('send-1k', 'send 1 KiB text', 'send', 1.4, 'text-1k', warm=2000, count=10000),
     _row('send-1m', 'send 1 MiB binary', 'send', 1.2, 'binary-1m', 'binary', 5, 40),
     _row('deflate-receive', 'receive 1 KiB JSON, deflate', 'receive', 3, 'json-1k', warm=1000, count=10000,
@@ -84,7 +86,7 @@ WORKLOADS = (
 BY_NAME = dict((workload.name, workload) for workload in WORKLOADS)
 
 #: Modes whose figures are seconds of CPU, shown as multiples of 0.3.4.
-CPU_MODES = ('receive', 'round-trip', 'send', 'import')
+CPU_MODES = ('receive', 'round-trip', 'send', 'send-cork', 'import')
 #: Modes whose figures are pairs: seconds of CPU for the whole message, which are shown
 #: as multiples of the limit, and bytes by which the process grew.
 PARTS_MODES = ('parts-receive', 'parts-send')

@@ -6,7 +6,7 @@ removed cannot stay here.
 
 _MEMBERS = '''
 connect open reset add_header build_request on_response process_extensions send_text send_binary
-send_stream send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing
+send_stream cork send_ping send_pong send_json close force_disconnect feed on_disconnect is_active is_closing
 is_closed is_secure sent_close_time supports_compression latency queued scheme host port resource key
 session state
 '''
@@ -30,7 +30,7 @@ waiting _connect _wrap_socket
 '''
 _AIO = '''
 AsyncWebSocket AsyncWebSocket.connect AsyncWebSocket.send_text AsyncWebSocket.send_binary
-AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncWebSocket.send_stream
+AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncWebSocket.send_stream AsyncWebSocket.cork
 AsyncEvents AsyncEvents.aclose apersist
 '''
 _WSGI = '''
@@ -62,7 +62,7 @@ ServerWebSocket.receive ServerWebSocket.send_text ServerWebSocket.send_binary Se
 ServerWebSocket.send_ping ServerWebSocket.send_pong ServerWebSocket.close ServerWebSocket.force_disconnect
 ServerWebSocket.is_active ServerWebSocket.is_closing ServerWebSocket.is_closed ServerWebSocket.latency
 ServerWebSocket.sent_close_time ServerWebSocket.supports_compression ServerWebSocket.queued
-ServerWebSocket.send_stream ServerWebSocket.session
+ServerWebSocket.send_stream ServerWebSocket.cork ServerWebSocket.session
 '''
 _STATUS = '''
 NORMAL GOING_AWAY PROTOCOL_ERROR DATA_NOT_UNDERSTOOD BAD_DATA POLICY_VIOLATION MESSAGE_TOO_LARGE

@@ -92,14 +92,25 @@ def round_trip(job):
 
 
 def send(job):
+    _send_all(job, 1)
+
+
+def send_cork(job):
+    """Send the same frames, as many at a time as fit into 64 KiB."""
+    _send_all(job, 65536 // len(_payload(job)))
+
+
+def _send_all(job, at_once):
     sock = _connect(job)
     frame = _payload(job)
     sendall = sock.sendall
-    total = 0
+    block, total = frame * at_once, 0
     for count in job.warm, job.count:
         job.begin()
-        for _ in range(count):
-            sendall(frame)
+        for _ in range(count // at_once):
+            sendall(block)
+        if count % at_once:
+            sendall(frame * (count % at_once))
         report = sock.recv(65536)
         job.end()
         total += count

@@ -45,7 +45,8 @@ from ..client.backoff import MESSAGES, Retries, some_number
 from ..network import dialer, proxy_settings  # noqa: F401 - now, or they would hold up the loop later
 from ..opcode import Opcode
 from ..websocket import WebSocket
-from .awaitables import Done, Nothing, Sent
+from .awaitables import DONE, NEVER, Done, Sent
+from .cork import AsyncCork
 from .session import AHEAD as AHEAD
 from .session import MAX_QUEUED, AsyncSession
 from .streams import AsyncPushedStream, PulledStream, drive
@@ -484,6 +485,22 @@ class AsyncWebSocket(WebSocket):
         """
         return WebSocket.send_json(self, _obj, **kwargs)      # it calls send_text()
 
+    def cork(self):
+        """Gather the messages that are sent in a block, to write them together.
+
+        ``with websocket.cork():``, or ``async with``, whose end waits until all is with
+        the operating system.  In the block, ``await`` of a send returns at once.  The
+        rest is as in :meth:`.WebSocket.cork`; what was gathered is also written when
+        the loop has its next turn, so other tasks need not wait for the end.
+
+        :returns: a context manager, for one block.  Nothing is raised at the end of
+            ``with``; the end of ``async with`` raises ``SendTimeout`` and
+            ``TransportFail``
+        :raises RuntimeError: at the begin, in another thread
+        """
+        session = self.state.session
+        return AsyncCork(None if session is None or session.loop is None else session)
+
     def send_ping(self, data=b''):
         """Send a ping (RFC 6455, 5.5.2); ``await`` and errors as for :meth:`send_text`.
 
@@ -521,7 +538,7 @@ class AsyncWebSocket(WebSocket):
         session = self.state.session
         if session is None or session.loop is None:
             WebSocket.send_stream(self, parts, compress)        # raises
-            return _DONE
+            return DONE
         is_async = hasattr(parts, '__aiter__')
         stream = AsyncPushedStream(parts, compress) if is_async else PulledStream(parts, compress)
         stream.session = session
@@ -542,18 +559,15 @@ class AsyncWebSocket(WebSocket):
         session = self.state.session
         if session is None or session.loop is None:
             send(self, *args)                   # raises
-            return _DONE
+            return DONE
         is_dead = session.begin_send()
         try:
             send(self, *args)
         finally:
             session.end_send()
         if is_dead:                             # nothing was sent: the ``await`` will say so
-            return Sent(session, (float('inf'), True))
-        return _DONE if session.is_empty() else Sent(session, session.mark(opcode))
-
-
-_DONE = Nothing()
+            return Sent(session, NEVER)
+        return DONE if session.is_empty() else Sent(session, session.mark(opcode))
 
 
 _push = _coroutine(drive, 'AsyncWebSocket.send_stream')

@@ -1,6 +1,7 @@
 # Types of lomond.aio.
 
 from collections.abc import AsyncIterable, Callable, Coroutine
+from contextlib import AbstractContextManager
 from typing import Any, Final, NoReturn
 
 from typing_extensions import Self
@@ -16,6 +17,11 @@ class AsyncEvents:
     def __aiter__(self) -> Self: ...
     async def __anext__(self) -> AnyEvent: ...
     def aclose(self) -> Coroutine[Any, Any, None]: ...
+
+class _Cork(AbstractContextManager[None]):
+    def __exit__(self, *exc_info: object) -> None: ...
+    def __aenter__(self) -> Coroutine[Any, Any, None]: ...
+    def __aexit__(self, *exc_info: object) -> Coroutine[Any, Any, None]: ...
 
 # A WebSocket, of which the awaitable and the refused methods differ.
 class AsyncWebSocket(WebSocket):
@@ -42,6 +48,7 @@ class AsyncWebSocket(WebSocket):
         self, data: bytes | bytearray | memoryview, compress: bool = True
     ) -> Coroutine[Any, Any, None]: ...
     def send_json(self, _obj: Any = ..., **kwargs: Any) -> Coroutine[Any, Any, None]: ...  # type: ignore[override]
+    def cork(self) -> _Cork: ...
     def send_stream(  # type: ignore[override]
         self,
         parts: _Parts | AsyncIterable[bytes | bytearray | memoryview] | AsyncIterable[str],

@@ -79,10 +79,15 @@ class Nothing(Done):
     __await__ = staticmethod(functools.partial(iter, ()))
 
 
+DONE = Nothing()
+#: The mark of what never goes out; see :meth:`.AsyncSession.mark`.
+NEVER = float('inf'), True
+
+
 class Sent(Awaitable):
     """The ``await`` of bytes that the operating system has not taken yet.
 
-    :param mark: what :meth:`_Session.has_written` takes
+    :param mark: what :meth:`.AsyncSession.has_written` takes
     """
 
     __slots__ = ('_session', '_mark')

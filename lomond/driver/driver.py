@@ -194,6 +194,8 @@ class Driver(object):
         :returns: when to do so again at the latest (monotonic); None if nothing waits
         """
         writer, deadlines = self.writer, self._deadlines
+        if writer.gathered is not None:
+            writer.uncork_here()
         if self.upload is not None and self._feed():
             return self.clock()
         if not writer.wants_write():
@@ -420,6 +422,8 @@ class Driver(object):
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
             if core.inputs != OPENED and deadlines.closed_at is None:
                 self._finish_close()
+            if writer.gathered is not None:
+                writer.uncork_here()
             if pending or writer.tail or writer.chunks is not None or writer.streams:
                 writer.try_flush()
             feeds_on = self.upload is not None and self._feed()

@@ -25,6 +25,7 @@ from .._compat import BYTES_LIKE, encode_utf8, flat_view, monotonic, text_type
 from ..opcode import Opcode
 from ..protocol import states
 from ..protocol.frames import MAX_CONTROL_PAYLOAD, encode_close_payload
+from .cork import Cork
 
 
 class Sender(object):
@@ -137,6 +138,29 @@ class Sender(object):
         if observer is not None:
             observer.emit('send_' + Opcode.to_str(stream.opcode).lower(), length=stream.length,
                           compressed=bool(stream.compress and self.supports_compression))
+
+    def cork(self):
+        """Gather the messages that this thread sends in a block, to write them together.
+
+        ``with websocket.cork():``.  Each message is checked and encoded by its send,
+        and all are written, in order, at the end of the block, and before that whenever
+        64 KiB have gathered, or something else needs the wire: a send of another
+        thread, a pong, a close frame, a part of :meth:`send_stream`, or the loop of the
+        same thread, before it waits.  A message above 64 KiB is written at once.
+
+        A block may be inside of another one: the outer one's end counts.  If the body
+        raises, what it has sent is written without waiting (the loop writes the rest),
+        and its exception is the one that comes out.  In a loop of many connections, and
+        after :meth:`close`, sends behave as they do elsewhere.
+
+        :returns: a context manager, for one block in one thread.  It works on the
+            connection that there is at its begin; without one, nothing is gathered
+        :raises WebSocketUnavailable: (or a subclass) at the end of the block, like the
+            next two, if the connection ended before everything was written
+        :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
+        :raises TransportFail: the connection is broken
+        """
+        return Cork(self.state.session)
 
     def send_ping(self, data=b''):
         """Send a ping (RFC 6455, 5.5.2).

@@ -178,6 +178,12 @@ class Steps(object):
         driver.send_stream(stream)
 
     @property
+    def _cork_writer(self):
+        """The writer whose sends ``cork()`` gathers; None without a connection."""
+        driver = self._driver
+        return None if driver is None else driver.writer
+
+    @property
     def is_streaming(self):
         """True while the loop's thread sends a message in parts."""
         driver = self._driver
@@ -236,12 +242,14 @@ class Steps(object):
     def queued(self):
         """Bytes of queued messages that the operating system has not taken yet.
 
-        The rest of one that was started is included.  0 without a connection.
+        The rest of one that was started is included, and so is what waits for the end
+        of a block of ``cork()``.  0 without a connection.
         """
-        if self._driver is None or self.is_over:
+        driver = self._driver
+        if driver is None or self.is_over:
             return 0
         queued, written = self._core.send_queue.totals()
-        return queued - written
+        return queued - written + driver.writer.gathered_size()
 
     def message_totals(self):
         """Return ``(queued, written)``, two running totals of bytes of messages.

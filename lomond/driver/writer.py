@@ -37,6 +37,12 @@ are queued.  The driver feeds the one of the loop's thread (``put_part``); anoth
 thread sends its own (``send_stream``).  The program's iterable never runs under the
 lock.
 
+Corks.  In a block of ``cork()``, the sends of a thread end after encoding: their
+frames are gathered, in the order of encoding, whichever thread it was.  They are
+written before anything else: an item in the queue says that somebody needs the wire, so
+whoever drains the queue takes what was gathered first, as the tail.  The end of a block
+queues an item (``UNCORK``) that says just that, and so does a send of another thread.
+
 Interrupts.  A signal handler may raise at any bytecode.  The lock is one that no
 interrupt leaves taken (``network.lock``).  An interrupt inside a frame leaves half of
 it on the wire, so the wire is declared dead (``error``), and the loop ends the
@@ -72,9 +78,11 @@ from ..network.lock import LOOK_UP, Lock, new_gate
 from ..network.poller import wait_for
 from ..network.stream import BEGUN, retry_pause
 from ..opcode import Opcode
-from ..protocol.send_queue import PARTS
+from ..protocol.frames import CHUNK
+from ..protocol.send_queue import PARTS, UNCORK
 from ..protocol.states import OPENED
 from ..status import Status
+from .cork import Gathered
 from .rules import ONE_CONNECTION
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
@@ -86,6 +94,10 @@ _CUT = 'a message that is sent in parts cannot be finished'
 #: With a message in parts open, write at most this many bytes before others have their
 #: turn, such as the reader.
 BURST = 1024 * 1024
+
+
+#: Queued by one who needs the wire, so that what was gathered is written.
+_UNCORK = UNCORK, None
 
 
 class Behind(errors.WebSocketError):
@@ -112,6 +124,9 @@ class Writer(object):
     :ivar stalled_at: when the peer last took something (monotonic), while a drain is
         blocked; None otherwise, and without ``send_timeout``
     :ivar streams: messages in parts that are being sent, or wait for their turn
+    :ivar corked: the idents of threads in a block of ``cork()``, once for each block;
+        changed by any thread, in single steps
+    :ivar gathered: what they have sent and is not written, or None
     :ivar error: the :class:`.TransportFail` that says why the wire is dead, or None
     """
 
@@ -126,7 +141,6 @@ class Writer(object):
         self._is_buffered = stream.is_buffered
         self._loop = loop
         self._send_timeout = send_timeout
-        self._rules = rules
         self.on_sent = on_sent
         self.on_reply = on_reply
         self._lock = Lock()
@@ -134,6 +148,7 @@ class Writer(object):
         # Guarded by _lock:
         self.tail = b''
         self.chunks = None
+        self.gathered = None
         self.stalled_at = None
         self._progress = 0.0        # when the peer last took something, as far as senders know
         self._unsent = None         # what the kernel held at the last look
@@ -147,12 +162,12 @@ class Writer(object):
         self._closed = False        # set by that last user; closing twice does no harm
         self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
         self.streams = []
+        self.corked = []
 
     # -- the loop's side, which never waits
 
     def join(self, rules):
         """Be the writer of a loop of many from now on: it has the same fields."""
-        self._rules = rules
         self.__class__ = QueuingWriter
 
     def set_loop(self, loop):
@@ -291,8 +306,9 @@ class Writer(object):
         if self._is_entered is not None and self._is_entered():
             raise errors.WebSocketError(_NESTED)
         hold = [get_ident()]
+        gathers = self.corked and hold[0] in self.corked and opcode != PARTS and len(payload) <= CHUNK
         is_half_written = False         # or half compressed: an interrupt now kills the wire
-        is_mine = is_over = False
+        is_mine = is_over = is_full = False
         try:
             try:
                 if self._row or taken.setdefault(0, hold) is not hold:
@@ -304,8 +320,11 @@ class Writer(object):
                     self._refuse()
                 if self.streams and self._is_behind(opcode, payload):
                     raise Behind()
-                if pending or self.tail or self.chunks is not None:
+                if pending or self.tail or self.chunks is not None or (
+                        self.gathered is not None and not gathers):
                     is_half_written = True
+                    if self.gathered is not None:
+                        pending.append(_UNCORK)
                     self._drain_all()
                     is_half_written = False
                     if self.streams and self._is_behind(opcode, payload):
@@ -326,7 +345,9 @@ class Writer(object):
                     is_half_written = True
                     if opcode == Opcode.PING:
                         core.pings.sent(to_bytes(payload), self._loop.clock())
-                if type(data) is GeneratorType:     # a large message, in chunks
+                if gathers:
+                    is_full = self._put_aside(data, payload)
+                elif type(data) is GeneratorType:   # a large message, in chunks
                     for chunk in data:
                         self._progress = self._loop.clock()     # for those who wait for the lock
                         if self._write(chunk) != len(chunk):
@@ -363,6 +384,8 @@ class Writer(object):
                     self._break_off()
                 self._lock.release(hold)
                 self._after_send()
+        if is_full:
+            self.uncork(self.gathered, True)
 
     def _after_send(self):
         """Do what others wait for, now that the lock is free."""
@@ -501,13 +524,19 @@ class Writer(object):
                 self.chunks = None
                 queue.note_end()
                 self._is_torn = False
+                if self.gathered is not None:
+                    self.gathered.is_in_tail = False
             if queue.stream is not None and queue.stream.is_done:
                 self._end_stream(queue.stream)
+            if self.gathered is not None and queue.is_waiting() and self._take_gathered():
+                return True
             item = queue.peek()
             if item is None:
                 return False
             opcode, payload = item
-            if opcode == PARTS:
+            if opcode == UNCORK:
+                queue.take(item)
+            elif opcode == PARTS:
                 queue.take(item)
                 if not payload.is_over:
                     queue.stream = payload
@@ -528,6 +557,22 @@ class Writer(object):
                 if on_reply is not None:
                     on_reply(opcode, payload)
                 return True
+
+    def _take_gathered(self):
+        """Let what was gathered be the tail: somebody needs the wire.
+
+        :returns: False if it is empty
+        """
+        gathered = self.gathered
+        if gathered.frames:
+            self._is_torn = True
+            self.tail, size = gathered.take()
+            self.chunks = iter(())
+            self._core.send_queue.note_rest(min(size, len(self.tail)), len(self.tail))
+            self._is_torn = False
+        if not self.corked:
+            self.gathered = None
+        return bool(self.tail)
 
     def _flush_stream(self):
         self._is_torn = True
@@ -550,6 +595,68 @@ class Writer(object):
                 left = self.tail
                 self._begin_wait()
             self._wait_for_peer()
+
+    # -- corks
+
+    def gathered_size(self):
+        """Return the bytes of messages that wait for the end of a block."""
+        gathered = self.gathered
+        return 0 if gathered is None else gathered.size
+
+    def _put_aside(self, data, payload):
+        """Gather a frame, for the holder of the lock.
+
+        :returns: True if enough has gathered
+        """
+        gathered = self.gathered
+        if gathered is None:
+            gathered = self.gathered = Gathered()
+        if type(data) is GeneratorType:         # compressing has made it longer
+            data = bytearray().join(data)
+        gathered.frames += data
+        gathered.size += len(payload) or 1
+        return len(gathered.frames) >= CHUNK
+
+    def uncork(self, gathered, may_wait):
+        """Write what was gathered.
+
+        :param gathered: the :class:`~lomond.driver.cork.Gathered` until now, or None
+        :param may_wait: if false, the loop writes what does not go at once, and nothing
+            is raised
+        :raises SendTimeout: and others, like :meth:`send`
+        """
+        if gathered is None:
+            return
+        self._pending.append(_UNCORK)       # first: if this is cut off, others write it
+        if not may_wait:
+            self.try_flush()
+            if self.wants_write():
+                self._loop.wake()           # so that it waits until the rest can go
+            return
+        hold, is_over = [get_ident()], False
+        try:
+            try:
+                if self._row or self._taken.setdefault(0, hold) is not hold:
+                    self._wait_for_lock(hold)
+                if self.error is None and not self._closing:
+                    self._drain_all()
+                elif gathered.frames or gathered.is_in_tail:
+                    self._refuse()
+            except OS_ERRORS as error:
+                self._break(error)
+                raise self._dead()
+            finally:
+                self._release(hold)
+                is_over = True
+        finally:
+            if not is_over:                 # an interrupt has cut it off: the loop does the rest
+                self._release(hold)
+            self._after_send()
+
+    def uncork_here(self):
+        """Let the next drain write what this thread has gathered: its loop may wait."""
+        if self.gathered.frames and get_ident() in self.corked:
+            self._pending.append(_UNCORK)
 
     # -- messages in parts
 
@@ -742,7 +849,7 @@ class Writer(object):
         if opcode == Opcode.PONG:
             queue.queue_pong(to_bytes(payload))
         else:
-            queued = 0 if limit is None else queue.queued
+            queued = 0 if limit is None else queue.queued + self.gathered_size()
             if queued and queued + len(payload) > limit:
                 if core.role.closes_tcp_first:          # no client may end the loop of a server
                     self._loop.drop_slow(queued)
@@ -889,13 +996,14 @@ class Writer(object):
 
     # -- without waiting
 
-    def send_at_once(self, opcode, payload, compress, frame=None):
+    def send_at_once(self, opcode, payload, compress, frame=None, gathers=False):
         """Write a message if nothing is before it, and keep what is left of it.
 
         Never waits.
 
         :param frame: the bytes of the whole frame, if it is not compressed; the owner
             must not change them
+        :param gathers: true for a thread in a block of ``cork()``
         :returns: False if it has to be queued
         :raises WebSocketUnavailable: and subclasses, when the state forbids it
         """
@@ -911,7 +1019,10 @@ class Writer(object):
                 is_mine = is_mine and self.error is None and not self._closing
                 if is_mine and core.inputs != OPENED:
                     core.check_send()
-                if is_mine and (self._pending or self.tail or self.chunks is not None):
+                if is_mine and (self._pending or self.tail or self.chunks is not None or (
+                        self.gathered is not None and (not gathers or self._has_gathered(payload)))):
+                    if self.gathered is not None:
+                        self._pending.append(_UNCORK)
                     is_mine = self._drain()
                 if is_mine and not (self.streams and self._is_behind(opcode, payload)):
                     is_half_written = True
@@ -923,7 +1034,10 @@ class Writer(object):
                         data = core.encode_control(opcode, payload)
                         if opcode == Opcode.PING:
                             core.pings.sent(to_bytes(payload), self._loop.clock())
-                    self._write_or_keep(data, payload)
+                    if gathers:
+                        self._put_aside(data, payload)
+                    else:
+                        self._write_or_keep(data, payload)
                     if self._pending:
                         self._drain()
                     is_half_written = False
@@ -950,6 +1064,11 @@ class Writer(object):
         if self._pending:
             self.try_flush()
         return True
+
+    def _has_gathered(self, payload):
+        """Return True if a further message would be more than may be queued."""
+        limit = self._loop.max_queued
+        return limit is not None and self.gathered.size + len(payload) > limit
 
     def _write_or_keep(self, data, payload):
         size, count = len(payload), 0
@@ -985,12 +1104,33 @@ class QueuingWriter(Writer):
         self._core.check_send()
         if self.error is not None or self._closing:
             return
-        if not self.send_at_once(opcode, payload, compress):
+        gathers = self.corked and get_ident() in self.corked and len(payload) <= CHUNK
+        if not self.send_at_once(opcode, payload, compress, None, gathers):
             self._queue_message(opcode, payload, compress)
+        elif gathers:
+            self._after_gathering(len(payload) or 1)
         elif self.tail or self.chunks is not None or self._pending:
+            self._after_queuing()
+
+    def _after_gathering(self, size):
+        gathered = self.gathered
+        if gathered is None:            # something has needed the wire meanwhile
+            return
+        if len(gathered.frames) >= CHUNK:
+            self.uncork(gathered, False)
+        elif gathered.size == size:
+            self._loop.wake()           # others in this thread must not wait for the end of the block
+
+    def uncork(self, gathered, may_wait):
+        """Write what was gathered; in the loop's thread, never wait or raise."""
+        if not self._loop.is_loop_thread():
+            super(QueuingWriter, self).uncork(gathered, may_wait)
+        elif gathered is not None:
+            self._pending.append(_UNCORK)
+            self.try_flush()
             self._after_queuing()
 
 
 #: The methods that take the lock in their own frame.
 _LOCKERS = frozenset(method.__code__ for method in (
-    Writer.try_flush, Writer.send, Writer.put_part, Writer.send_at_once))
+    Writer.try_flush, Writer.send, Writer.put_part, Writer.send_at_once, Writer.uncork))

@@ -22,6 +22,9 @@ from ..opcode import Opcode
 #: gives the parts; it goes to :attr:`SendQueue.stream`.
 PARTS = 16
 
+#: Instead of an opcode: whatever the driver has gathered must go before the next item.
+UNCORK = 17
+
 #: Limit of the pongs that wait to be written, in bytes.  Beyond it only the newest ping
 #: is answered (RFC 6455, 5.5.3).
 MAX_QUEUED_PONGS = 64 * 1024

@@ -679,6 +679,44 @@ def test_the_await_returns_when_all_is_out(run_on):
         run_on(main())
 
 
+def test_a_block_of_cork(run_on):
+    """One write for each; other tasks do not wait for its end; another thread is refused."""
+    async def main():
+        writes, texts = [], []
+        async with client(server) as websocket:
+            with websocket.cork():                      # before the connection
+                events = websocket.connect(ping_rate=0)
+            await take(events, 'ready')
+            websocket.session._driver.writer.on_sent = writes.append
+            with websocket.cork():
+                await websocket.send_text('one')
+                await websocket.send_text('two')
+                assert (len(writes), websocket.queued) == (0, 6)
+            assert (len(writes), websocket.queued) == (1, 0)
+            async with websocket.cork():
+                await websocket.send_text('three')
+                for _ in range(1000):
+                    await asyncio.sleep(0)
+                    if not websocket.queued:
+                        break
+                assert len(writes) == 2
+                await websocket.send_text('four')
+            assert (len(writes), websocket.queued) == (3, 0)
+            with pytest.raises(RuntimeError):
+                await asyncio.get_event_loop().run_in_executor(None, websocket.cork().__enter__)
+            for _ in range(4):
+                texts.append((await take(events, 'text')).text)
+            with pytest.raises(errors.TransportFail):
+                async with websocket.cork():
+                    await websocket.send_text('five')
+                    websocket.force_disconnect()
+            await collect(events)
+        assert texts == ['one', 'two', 'three', 'four']
+
+    with lenient_server(echo) as server:
+        run_on(main())
+
+
 @ends
 def test_a_send_that_the_end_cuts_off():
     async def main():

@@ -55,6 +55,20 @@ def test_events_and_answers():
     assert client.ended_at == 5.0 and client.clock.elapsed == 5.5      # FIN first, then the client's
 
 
+def test_cork_ends_before_the_handler_waits():
+    """A handler that waits for an answer in its block has sent the question."""
+    def handler(websocket):
+        with websocket.cork():
+            websocket.send_text('one')
+            websocket.send_text('two')
+            assert websocket.queued == 6
+            assert websocket.receive().text == 'answer' and websocket.queued == 0
+            websocket.send_text('three')
+    client = Client([(0, REQUEST), (1, text('answer')), (3, BYE), (3.5, END)])
+    client.serve(handler)
+    assert [payload for _, payload in client.status_and_frames()[1]][:3] == [b'one', b'two', b'three']
+
+
 def test_attributes():
     def handler(websocket):
         assert iter(websocket) is websocket and isinstance(websocket, ServerWebSocket)

@@ -56,5 +56,12 @@ async def in_parts(websocket: AsyncWebSocket) -> None:
         await websocket.send_stream(file)
 
 
+async def together(websocket: AsyncWebSocket) -> None:
+    with websocket.cork():
+        await websocket.send_text('x')
+    async with websocket.cork():
+        await websocket.send_text('x')
+
+
 def mistakes(websocket: AsyncWebSocket) -> Any:
     websocket.connect(session_class=None)  # type: ignore[call-arg]

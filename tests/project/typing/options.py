@@ -103,6 +103,8 @@ websocket.send_stream([bytearray(b'x')], compress=False)
 websocket.send_stream(line for line in ('a', 'b'))
 with open('picture.raw', 'rb') as file:
     websocket.send_stream(file)
+with websocket.cork():
+    websocket.send_text('x')
 websocket.send_ping()
 websocket.send_ping(b'data')
 websocket.send_pong(b'data')
