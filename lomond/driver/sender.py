@@ -56,7 +56,14 @@ class Sender(object):
         if not isinstance(text, text_type):
             raise TypeError('text must be text, not {}; use send_binary for bytes'.format(
                 type(text).__name__))
-        self._send(Opcode.TEXT, encode_utf8(text), compress)
+        # Hot path: not by _send, which would be a call more.
+        payload, state = encode_utf8(text), self.state
+        session = state.session
+        if session is None or state.core.inputs != states.OPENED:
+            session = _open_session(state)
+        session.send(Opcode.TEXT, payload, compress)
+        if state.observer is not None:
+            self._note_message(state, Opcode.TEXT, payload, compress)
 
     def send_binary(self, data, compress=True):
         """Send a binary message.
@@ -140,7 +147,7 @@ class Sender(object):
                           compressed=bool(stream.compress and self.supports_compression))
 
     def cork(self):
-        """Gather the messages that this thread sends in a block, to write them together.
+        """Gather what this thread sends in a block, to write it together.
 
         ``with websocket.cork():``.  Each message is checked and encoded by its send,
         and all are written, in order, at the end of the block, and before that whenever
@@ -202,8 +209,11 @@ class Sender(object):
             session = _open_session(state)      # other states may allow sending, too
         session.send(opcode, payload, compress)
         if state.observer is not None:
-            state.observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload),
-                                compressed=bool(compress and self.supports_compression))
+            self._note_message(state, opcode, payload, compress)
+
+    def _note_message(self, state, opcode, payload, compress):
+        state.observer.emit('send_' + Opcode.to_str(opcode).lower(), length=len(payload),
+                            compressed=bool(compress and self.supports_compression))
 
     # -- the end
 

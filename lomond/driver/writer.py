@@ -38,9 +38,9 @@ thread sends its own (``send_stream``).  The program's iterable never runs under
 lock.
 
 Corks.  In a block of ``cork()``, the sends of a thread end after encoding: their
-frames are gathered, in the order of encoding, whichever thread it was.  They are
+frames are gathered, in the order of encoding, for all threads in such blocks.  They are
 written before anything else: an item in the queue says that somebody needs the wire, so
-whoever drains the queue takes what was gathered first, as the tail.  The end of a block
+a drain of the queue takes what was gathered first, as the tail.  The end of a block
 queues an item (``UNCORK``) that says just that, and so does a send of another thread.
 
 Interrupts.  A signal handler may raise at any bytecode.  The lock is one that no
@@ -96,6 +96,8 @@ _CUT = 'a message that is sent in parts cannot be finished'
 BURST = 1024 * 1024
 
 
+_IS_CLOSED = 'closed'
+
 #: Queued by one who needs the wire, so that what was gathered is written.
 _UNCORK = UNCORK, None
 
@@ -130,6 +132,8 @@ class Writer(object):
     :ivar error: the :class:`.TransportFail` that says why the wire is dead, or None
     """
 
+    # With a 30th field, each access to one takes longer (CPython 3.11): a send costs a
+    # tenth more.
     def __init__(self, core, stream, loop, send_timeout, on_sent=None, on_reply=None,
                  rules=ONE_CONNECTION):
         self._core = core
@@ -158,8 +162,7 @@ class Writer(object):
         self._is_torn = False       # an interrupt now loses bytes of a message
         # Not guarded:
         self.error = None           # set once: by the holder of _lock, stop(), or a sender that gives up
-        self._closing = False       # set once, by the loop: the last user closes the descriptor
-        self._closed = False        # set by that last user; closing twice does no harm
+        self._closing = False       # set by the loop; _IS_CLOSED by the last user, who closes the descriptor
         self._loop_waits = False    # the loop's own thread waits for the lock (set by it)
         self.streams = []
         self.corked = []
@@ -278,17 +281,17 @@ class Writer(object):
 
         The last user closes the descriptor.
         """
-        self._closing = True
+        self._closing = self._closing or True
         self._stream.shutdown()
         self._close_if_free()
 
     def _close_if_free(self):
         # A thread that takes the lock after this check finds _closing set and leaves
         # the stream alone; in this thread no send is under way any longer.
-        if (not self._taken or self._lock.is_mine()) and not self._closed:
+        if (not self._taken or self._lock.is_mine()) and self._closing is not _IS_CLOSED:
             self.tail = b''
             self._stream.close()
-            self._closed = True         # last, so that what Ctrl-C cuts off is done again
+            self._closing = _IS_CLOSED  # last, so that what Ctrl-C cuts off is done again
 
     # -- senders, which may wait
 

@@ -153,7 +153,8 @@ G('locks', 'an exception within a frame ends the connection', 'driver/writer.py'
   'self._break_off()\n                if is_mine:', 'pass\n                if is_mine:',
   'backpressure::exception_inside_of_a_send_ends_the_connection')
 G('locks', 'a descriptor is closed by its last user', 'driver/writer.py',
-  'if (not self._taken or self._lock.is_mine()) and not self._closed:', 'if not self._closed:',
+  'if (not self._taken or self._lock.is_mine()) and self._closing is not _IS_CLOSED:',
+  'if self._closing is not _IS_CLOSED:',
   'writer::descriptor_is_closed_by_whoever_still_writes')
 G('locks', 'reads of TLS are serialized', 'network/tls_stream.py',
   'count = self._locked(self._read_records, view)', 'count = self._read_records(view)',
