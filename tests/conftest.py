@@ -39,6 +39,7 @@ if hypothesis:
     # The same examples each time, and no time limit for one: the machine may be busy.
     hypothesis.settings.register_profile('same', derandomize=True, deadline=None, database=None)
     hypothesis.settings.register_profile('explore', deadline=None)
+    hypothesis.settings.register_profile('deep', max_examples=5000, deadline=None)
     hypothesis.settings.load_profile('same')
 
 

@@ -26,9 +26,9 @@ import warnings
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'faults'))
 
 import chaos  # noqa: E402
+import soak_server  # noqa: E402
 from chaos_all import ALL  # noqa: E402
 from chaos_certificates import make_certificates  # noqa: E402
-import soak_server  # noqa: E402
 from support.frames import close_frame, frame  # noqa: E402
 
 from lomond import WebSocket, session  # noqa: E402

@@ -113,7 +113,8 @@ def conversations(hosts, name, rng):
             ws.close()
     options = dict(compress=rng.random() < 0.5, ssl_cafile=hosts.ca)
     play(server.url.replace('127.0.0.1', 'localhost'), {
-        'ready': lambda ws, event: [ws.send_binary(b'%' * size) for size in sizes], 'binary': receive}, options)
+        'ready': lambda ws, event: [ws.send_binary(b'%' * size) for size in sizes],
+        'binary': receive}, options)
     assert sorted(seen) == sorted(sizes)
 
 
@@ -197,7 +198,8 @@ def restart(hosts, name, rng):
 
 def rounds(rng):
     """Rounds without end, each kind of them with each server."""
-    pairs = [(function, name) for function in (conversations, leaves, stay, offend, broadcasts, crowd, restart)
+    pairs = [(function, name)
+             for function in (conversations, leaves, stay, offend, broadcasts, crowd, restart)
              for name in ('threads', 'threads, TLS', 'group', 'group, TLS')]
     while True:
         rng.shuffle(pairs)

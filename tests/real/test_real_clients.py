@@ -56,7 +56,8 @@ class Served(Counterpart):
         if self.kind == 'gunicorn':
             self.environ['FULL_PORT'] = '%d' % self.ports[1]
             return [environment_program('wsgi-2.7' if sys.version_info < (3,) else 'wsgi', 'python'),
-                    '-m', 'gunicorn', '--chdir', SERVERS, '-k', 'gthread', '--threads', '4', '--log-level',
+                    '-c', 'from gunicorn.app.wsgiapp import run; run()', '--chdir', SERVERS,
+                    '-k', 'gthread', '--threads', '4', '--log-level',
                     'warning', '-b', '127.0.0.1:%d' % self.port, '-b', '127.0.0.1:%d' % self.ports[1],
                     'lomond_server:application']
         return [sys.executable, os.path.join(SERVERS, 'lomond_server.py'), self.kind] + [

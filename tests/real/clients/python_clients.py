@@ -29,7 +29,7 @@ class Websockets:
                 return 101
             except InvalidStatus as refused:
                 return refused.response.status_code
-            except ConnectionClosed:    # it does not read an answer that comes before it has asked
+            except (ConnectionClosed, AssertionError):      # the answer came before it had asked
                 pass
 
     def agreed(self):

@@ -1,7 +1,7 @@
 """The server that tests/real tries with the clients of others.
 
     python lomond_server.py server|group PORT FULL-PORT [PING-RATE]
-    FULL_PORT=1234 python -m gunicorn lomond_server:application
+    FULL_PORT=1234 gunicorn lomond_server:application
 
 Paths: /ws/echo, /ws/close (4000, 'bye'), /ws/ping (pings, and tells of the pong), and /ws/page,
 an ordinary page.  At FULL-PORT there is room for one connection only.  SIGTERM ends it.
