@@ -40,7 +40,7 @@ PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'wsgi': ['werkzeug', 'flask', 'gunicorn', 'packaging', 'gevent', 'eventlet', 'cheroot', 'cherrypy',
                  'bottle', 'django', 'waitress', 'ws4py==0.6.0', 'tornado', 'six', 'certifi'],
         'wsgi-2.7': ['werkzeug==1.0.1', 'gunicorn==19.10.0', 'futures', 'gevent==22.10.2', 'cheroot==8.2.1',
-                     'cherrypy==17.4.2', 'six', 'certifi'],
+                     'cherrypy==17.4.2', 'ws4py==0.6.0', 'six', 'certifi'],
         'uwsgi': ['uwsgi', 'six', 'certifi'],
         'freezers': ['pyinstaller', 'six', 'certifi'],
         'redis': ['redis', 'six', 'certifi']}

@@ -1,7 +1,7 @@
 """The programs of support/ws4py_programs, with ws4py 0.6.0 and with lomond.ws4py: equal logs of callbacks.
 
-`install.py` puts ws4py and CherryPy into the environment `wsgi`, or LOMOND_REAL_WSGI names a Python that has
-them.  The listed differences (text for bytes, and so on) are leveled by the programs.
+`install.py` puts ws4py and CherryPy into the environments `wsgi` and `wsgi-2.7`, or LOMOND_REAL_WSGI names a
+Python that has them.  The listed differences (text for bytes, and so on) are leveled by the programs.
 """
 
 from __future__ import absolute_import, division, unicode_literals
@@ -17,8 +17,8 @@ from test_real_wsgi import find_python
 PROGRAMS = ['threaded', 'endings', 'refusals', 'base', 'managed', 'wsgiref', 'cherrypy']
 
 
-def run(package, program):
-    python = find_python('ws4py, cherrypy, gevent, tornado')
+def run(package, program, version=3):
+    python = find_python('ws4py, cherrypy, gevent' + (', tornado' if version == 3 else ''), version)
     path = os.path.join(CHECKOUT, 'tests', 'support', 'ws4py_programs.py')
     output = subprocess.check_output([python, path, package, program], stderr=subprocess.STDOUT,
                                      env=dict(os.environ, PYTHONPATH=str(CHECKOUT)))
@@ -27,9 +27,10 @@ def run(package, program):
     return json.loads(lines[0].decode('utf-8'))[1]
 
 
+@pytest.mark.parametrize('version', (3, 2))
 @pytest.mark.parametrize('program', PROGRAMS)
-def test_logs_are_equal(program):
-    assert run('lomond.ws4py', program) == run('ws4py', program)
+def test_logs_are_equal(program, version):
+    assert run('lomond.ws4py', program, version) == run('ws4py', program, version)
 
 
 @pytest.mark.parametrize('program, expected', [
