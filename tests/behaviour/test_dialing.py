@@ -14,7 +14,7 @@ import pytest
 from six.moves import queue
 from support.addresses import Names, dead_address, dead_unix_address, free_port
 from support.certificates import server_context
-from support.client import bare
+from support.client import Wait, bare, in_thread
 from support.interpreters import collect_what_is_not_counted
 from support.network import (
     GOOD,
@@ -31,7 +31,8 @@ from support.peer import lenient_server as Server
 from support.proxy import Proxy
 
 from lomond import WebSocket
-from lomond.network import dialer, happy_eyeballs, tls_stream  # noqa: F401 - imported late; ended() is in a hurry
+from lomond.network import dialer, happy_eyeballs
+from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
 
 
@@ -524,13 +525,33 @@ def force_disconnect(websocket):
 both = pytest.mark.parametrize('end', [close, force_disconnect])
 
 
-def ended(url, end, proxies=(), **options):
-    """Connect, and end the connection from another thread after a while."""
+def ended(url, end, proxies=(), waits_for=2, **options):
+    """Connect, and end the connection from another thread when nothing happens any longer.
+
+    :param waits_for: wait for this number of descriptors; one is the wake-up
+    """
+    idle = Wait()
+
+    class Idle(Waiting):
+        def wait(self, waits, deadline):
+            ready = ()
+            if len(waits) == waits_for:
+                ready = super(Idle, self).wait(waits, self.monotonic() + 0.05)
+                if not ready:
+                    idle.set()
+            return ready or super(Idle, self).wait(waits, deadline)
+
+    class Session(WebsocketSession):
+        waiting = Idle
+
+    def end_it():
+        idle.wait()
+        end(websocket)
     websocket = WebSocket(url, proxies=dict(proxies), **options)
-    timer = threading.Timer(0.06, end, [websocket])
-    timer.start()
-    got = Run(websocket, connect_timeout=30)
-    timer.join()
+    thread = in_thread(end_it)
+    got = Run(websocket, connect_timeout=30, session_class=Session)
+    thread.join()
+    assert thread.error is None
     return got
 
 
@@ -544,7 +565,7 @@ def test_ended_at_connecting(end):
 
 @both
 def test_ended_while_resolving(hanging, end):
-    fails(ended('ws://hang.test/', end), 'resolve', 'unable to connect; closed')
+    fails(ended('ws://hang.test/', end, waits_for=1), 'resolve', 'unable to connect; closed')
 
 
 @both

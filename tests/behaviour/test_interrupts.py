@@ -5,14 +5,14 @@ from __future__ import absolute_import, division, unicode_literals
 import gc
 import os
 import socket
-import time
+import threading
 
 import pytest
 from support.client import Wait, in_thread
 from support.frames import CLOSE, PING, TEXT, Reader, close_frame, close_payload, frame
 from support.interpreters import counted
 from support.interrupt import EVENTS, StepAt, apart, each_step
-from support.peer import upgrade
+from support.peer import PATIENCE, upgrade
 
 import lomond
 from lomond import WebSocket
@@ -178,15 +178,13 @@ def test_interrupt_while_dialing(events, monkeypatch, no_collector):
     def count():
         return len(os.listdir('/proc/self/fd'))
 
-    def waits():
-        return [lookup.key for lookup in list(resolver._table.known.values()) if lookup.wakes]
-
     def run(step):
-        before, end = count(), time.time() + 5
+        before = count()
         ws = dial('name.test', step)
-        while (count() > before or waits()) and time.time() < end:
-            time.sleep(0.001)           # the thread of the look-up may be about to let go
-        waiting = waits()
+        for thread in threading.enumerate():
+            if thread.name == 'lomond-resolver':
+                thread.join(PATIENCE)       # until it has let go of the wake-up
+        waiting = [lookup.key for lookup in list(resolver._table.known.values()) if lookup.wakes]
         after = count()
         if waiting or after > before or ws.is_active:
             return '%r, %d descriptors, then %d' % (waiting, before, after)

@@ -198,7 +198,7 @@ class Connection(Peer):
         wait and go on, often.
 
         So the two halves of its TLS object are wanted at the same time; without a lock
-        this crashes CPython.
+        this crashes CPython.  A close frame ends it, and is left to the next step.
         """
         deadline = time.time() + seconds
         number = 0
@@ -213,6 +213,8 @@ class Connection(Peer):
                     break
                 self.fill()
             self.parse()
+            if CLOSE in [found[2] for found in self._waiting]:
+                break
             del self._waiting[:]
 
     def slow_read(self, size, interval, seconds):

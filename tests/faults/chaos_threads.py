@@ -194,16 +194,17 @@ def _watched_tls(world, seconds):
 
 
 def _tls(world, seconds, way='wss'):
-    script = [['accept'], ['duplex', seconds], ['answer_close']]
+    # Pongs may follow the client's close frame.  If TCP is closed while they are unread,
+    # it is reset, and the answer is lost.
+    script = [['accept'], ['duplex', seconds], ['answer_close'], ['finish'], ['read_on']]
     watch = Watch(world, script, way, settings=dict(poll=0.1, ping_rate=0.05, send_timeout=20.0))
-    deadline = monotonic() + seconds
     sent = [0] * 4
     rng = random.Random(1)
     payload = bytes(bytearray(rng.getrandbits(8) for _ in range(40000)))
 
     def send(which):
-        size = (3, 300, 20000, 40000)[which]
-        while monotonic() < deadline:
+        size, end = (3, 300, 20000, 40000)[which], monotonic() + seconds
+        while monotonic() < end:
             watch.ws.send_binary(payload[:size])
             sent[which] += size
 

@@ -51,8 +51,14 @@ TESTS = (
     ('lomond/network/', ('network', 'behaviour/test_dialing.py', 'behaviour/test_tls.py',
                          'behaviour/test_proxies.py')),
     ('lomond/client/', ('client', 'faces', 'behaviour/test_http_answers.py', 'behaviour/test_secrets.py')),
+    ('lomond/server/', ('server', 'faces/test_wsgi.py')),
     ('lomond/testing/', ('testing', 'driver')),
     ('lomond/cli/', ('cli',)),
+    ('lomond/ws4py/', ('faces/test_ws4py.py',)),
+    ('lomond/aio.py', ('faces/test_aio.py',)),
+    ('lomond/group.py', ('faces/test_group.py', 'server/test_group_server.py',
+                         'behaviour/test_group_real.py')),
+    ('lomond/wsgi.py', ('faces/test_wsgi.py', 'server/test_takeover.py')),
     ('', ('faces', 'client', 'behaviour/test_sequences.py', 'behaviour/test_time.py')),
 )
 #: Random tests that take long and seldom notice what the others do not.
