@@ -31,7 +31,7 @@ from support.peer import lenient_server as Server
 from support.proxy import Proxy
 
 from lomond import WebSocket
-from lomond.network import dialer, happy_eyeballs
+from lomond.network import happy_eyeballs
 from lomond.network.poller import Waiting
 from lomond.session import WebsocketSession
 

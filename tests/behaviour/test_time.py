@@ -11,7 +11,6 @@ import time
 import pytest
 from support.client import SLACK, Wait, bare, in_thread, play
 from support.frames import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
-from support.peer import Gone
 
 from lomond._compat import monotonic
 from lomond.network.poller import Waiting
@@ -317,33 +316,6 @@ def test_silence_after_life_times_out():
     played = play(script, poll=30, ping_rate=0.1, ping_timeout=0.4)
     assert played.names == GOOD + ' text' * 8 + ' unresponsive disconnected'
     assert 0.7 <= played.elapsed < 0.8 + SLACK
-
-
-@pytest.mark.parametrize('at', ['ready', slow('text'), slow('poll')])
-def test_slow_handler_is_no_dead_peer(at):
-    """What has arrived is read before a missing pong is judged."""
-    def script(peer):
-        peer.accept(also=frame(TEXT, b'x'))
-        try:
-            while True:
-                opcode, payload = peer.read_frame()
-                if opcode == PING:
-                    peer.send(frame(PONG, payload))
-                elif opcode == CLOSE:
-                    peer.send(frame(CLOSE, payload))
-        except Gone:
-            pass
-    done = []
-
-    def slow(ws, event):
-        if len(done) < 2:
-            done.append(time.sleep(1))
-
-    def pong(ws, event):
-        if len(done) == (2 if at == 'poll' else 1):
-            ws.close()
-    played = play(script, {at: slow, 'pong': pong}, poll=0.2, ping_rate=0.1, ping_timeout=0.9)
-    assert 'unresponsive' not in played.names and played.last.graceful
 
 
 def test_ping_timeout_ends_during_our_close():

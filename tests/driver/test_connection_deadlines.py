@@ -80,6 +80,19 @@ def test_answered_pings_do_not_time_out():
     assert len(times(timed, 'pong')) == 120
 
 
+@pytest.mark.parametrize('at', ['ready', 'text', 'poll'])
+def test_slow_handler_is_no_dead_peer(at):
+    """What has arrived is read before a missing pong is judged."""
+    wire = ScriptedTransport([ACCEPT, text_frame('x'), 20, EOF], answers=True)
+    timed = play(wire, {at: lambda ws: wire.clock.advance(3.5)}, poll=2, ping_rate=1, ping_timeout=2)
+    assert timed[-1][0] >= 20 and not times(timed, 'unresponsive')
+    assert len(times(timed, 'pong')) >= 5
+    # the same without pongs
+    wire = ScriptedTransport([ACCEPT, text_frame('x'), 20, EOF])
+    timed = play(wire, {at: lambda ws: wire.clock.advance(3.5)}, poll=2, ping_rate=1, ping_timeout=2)
+    assert timed[-1][0] < 8 and times(timed, 'unresponsive')
+
+
 def test_no_pings_once_close_was_sent():
     """They could not go out, so no pong would come, and a server that is slow to close would look dead."""
     wire = ScriptedTransport([ACCEPT, pong_frame(b''), 10, close_frame(1000), EOF])
