@@ -388,3 +388,9 @@ def test_give_up_when_the_peer_takes_nothing(looks, given_up):
     for _, error in failed:
         assert isinstance(error, SendTimeout) and life.times.stalled_at is None and life.it.ending is None
         assert str(error) == 'socket fail; the peer took nothing for 4.0s (send_timeout)'
+
+
+def test_answer_that_leads_to_something_else_is_not_seen():
+    life = Life(is_ready=False, on_ready=lambda response: 'ws://other.test/')
+    assert not life.it.before(Ready(FOUND, None, set()))
+    assert (life.it.again, life.it.ending) == ('ws://other.test/', ('closed', False, None))

@@ -23,3 +23,20 @@ def test_timers():
     assert len(timers.heap) <= 2
     found = [timers.pop() for _ in range(len(timers.heap))]
     assert [record for record in found if record] == records[9:] and timers.stale == 0
+
+
+def test_first_entry_that_is_stale():
+    timers, records = Timers(), [Member(number, None) for number in range(4)]
+    for when, record in enumerate(records):
+        timers.push(when, record)
+    timers.drop(records[0])
+    assert timers.stale == 1 and timers.pop() is None
+    assert timers.stale == 0 and timers.pop() is records[1]
+
+
+def test_member_of_no_loop():
+    """Its session may wake it before it joins, and close its socket after it has left."""
+    member = Member(1, None)
+    member.wake()
+    member.forget(5)
+    assert not member.is_woken

@@ -6,6 +6,7 @@ from __future__ import absolute_import, division, unicode_literals
 import io
 import itertools
 import os
+import sys
 import zlib
 from functools import partial
 
@@ -17,7 +18,8 @@ from test_writer import FILES, make
 
 from lomond import WebSocket, errors
 from lomond._compat import to_bytes
-from lomond.driver.outgoing_stream import FILE_PART, OutgoingStream
+from lomond.compression import Deflate
+from lomond.driver.outgoing_stream import FILE_PART, OutgoingStream, PushedStream
 from lomond.driver.writer import Behind
 from lomond.protocol.permessage_deflate import DeflateParameters
 from lomond.testing import ACCEPT, EOF, ScriptedTransport, close_frame, ping_frame, room, text_frame
@@ -294,3 +296,19 @@ def test_interrupt_amid_a_stream(in_loop, takes, events):
                 return repr(found)
     assert each_step(run, files=FILES + (os.path.join('driver', 'outgoing_stream.py'), os.path.join(
         'protocol', 'send_queue.py')), events=(events,)) > 20
+
+
+def test_parts_that_are_never_compressed_and_parts_that_are_pushed():
+    core = open_client()
+    core._deflate = Deflate(min_size=sys.maxsize)
+    core.set_up_codec(DeflateParameters())
+    assert [rsv for _, rsv, _, _ in encode([b'x' * 500], core)] == [0, 0]
+    stream = PushedStream()
+    stream.advance()                    # nobody asked to be told
+    stream.push(b'')
+    stream.advance()
+    assert not stream.has_part
+    stream.push(b'x')
+    stream.advance()
+    stream.advance()
+    assert stream.has_part and (stream.size, stream.length) == (1, 1)

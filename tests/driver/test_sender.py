@@ -150,3 +150,15 @@ def test_what_is_read_from_the_core(role):
     pings.answered(b'p', 1.5)
     assert socket.latency == 0.5
     assert socket.session is socket.state.session
+
+
+def test_message_in_parts_of_a_custom_session():
+    socket = Socket(observed=True)
+    with pytest.raises(errors.WebSocketError, match='Notes has no send_stream'):
+        socket.send_stream([b'x'])
+    socket.state.session.send_stream = lambda stream: noted.append(stream)
+    noted = []
+    socket.send_stream([b'x'])
+    socket.state.observer = None        # the trace was turned off meanwhile
+    noted[0].on_end(noted[0])
+    assert [call[0] for call in socket.calls if call[0].startswith('send_')] == []

@@ -14,9 +14,9 @@ import threading
 import time
 
 import pytest
-from support.cores import Scribbled
+from support.cores import Scribbled, open_client
 
-from lomond import WebSocket
+from lomond import WebSocket, errors
 from lomond._compat import monotonic
 from lomond.compression import Deflate
 from lomond.network.poller import READ, WRITE
@@ -309,3 +309,18 @@ def test_asyncio_server(loop, handler, expected):
 def test_drivers_are_small(driver):
     lines = [line for part in driver for line in inspect.getsource(part).splitlines() if line.strip()]
     assert len(lines) < 60
+
+
+def test_sends_without_a_driver():
+    """The core is open already, or still, but nothing carries bytes."""
+    session = begin(WebSocket('ws://example.org/', proxies={}))
+    session._core = open_client()
+    for send in (lambda: session.send(Opcode.TEXT, b'x'), lambda: session.send_stream(None)):
+        with pytest.raises(errors.WebSocketUnavailable, match='nothing can be sent without a connection'):
+            send()
+    session.send(Opcode.CLOSE, b'')
+    session.fail_stream()
+    assert not session.is_streaming
+    session.queue_message(Opcode.TEXT, b'x')
+    session._post_message(Opcode.TEXT, b'yz')
+    assert session.queued == 0 and session._core.send_queue.queued == 3

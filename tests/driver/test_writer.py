@@ -15,8 +15,10 @@ from support.interrupt import EVENTS, StepAt, each_step
 
 from lomond import errors
 from lomond._compat import to_bytes
+from lomond.driver.outgoing_stream import OutgoingStream
 from lomond.driver.writer import Writer
 from lomond.network.poller import READ, WRITE
+from lomond.network.stream import BEGUN
 from lomond.protocol.connection import Connection
 from lomond.protocol.permessage_deflate import DeflateParameters
 
@@ -567,3 +569,141 @@ def test_broken_wire_ends_a_sender_that_waits_for_the_lock():
     assert 'broken pipe' in '{}'.format(caught.value) and loop.now < begun + 7
     stuck.go_on.set()
     holder.join()
+
+
+# -- what one interrupt, or one thread, rarely leads to
+
+def fail_once(writer, name):
+    """Raise KeyboardInterrupt in place of the first call of a method."""
+    real, left = getattr(writer, name), [1]
+
+    def method(*args):
+        if left:
+            raise KeyboardInterrupt(left.pop())
+        return real(*args)
+    setattr(writer, name, method)
+
+
+def interrupt_write(now):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('act', [
+    lambda writer: writer.try_flush(),
+    lambda writer: writer.send_at_once(BINARY, b'x', False),
+    lambda writer: writer.put_part(writer.streams[0])])
+def test_interrupt_amid_the_release(act):
+    """Giving the lock back is repeated; the wire goes on, as everything was written."""
+    writer, stream, _, core = make()
+    core.send_queue.queue(PONG, b'x')
+    hold_first_part(writer)
+    fail_once(writer, '_release')
+    with pytest.raises(KeyboardInterrupt):
+        act(writer)
+    assert not writer._lock.is_taken() and writer.error is None and payloads(stream)[0] == (PONG, b'x')
+
+
+def hold_first_part(writer):
+    stream = OutgoingStream((b'part',))
+    stream.begin()
+    writer.hold_for(stream)
+    stream.advance()
+    return stream
+
+
+@pytest.mark.parametrize('name', ['send', 'send_at_once'])
+def test_two_interrupts_amid_a_write(name):
+    writer, stream, loop, _ = make(takes=interrupt_write)
+    fail_once(writer, '_break_off')
+    with pytest.raises(KeyboardInterrupt):
+        getattr(writer, name)(BINARY, b'x', False)
+    assert not writer._lock.is_taken() and writer.error is not None and loop.wakes
+
+
+def test_interrupt_amid_the_rest_of_a_reply():
+    """It is not known how much went: nothing may follow."""
+    writer, stream, _, core = make(takes=once(1))
+    core.send_queue.queue(PONG, b'x')
+    writer.try_flush()
+
+    def send_noted(data, done):
+        done.append(BEGUN)
+        raise KeyboardInterrupt
+    stream.send_noted = send_noted
+    with pytest.raises(KeyboardInterrupt):
+        writer.try_flush()
+    writer.try_flush()
+    assert writer.error is not None and not writer._lock.is_taken()
+
+
+def test_handler_amid_tls_leaves_the_stream_alone(monkeypatch):
+    monkeypatch.setattr(Stream, 'is_tls', True)
+    monkeypatch.setattr(Stream, 'is_entered', lambda stream: True, raising=False)
+    writer, stream, _, core = make()
+    core.send_queue.queue(PONG, b'x')
+    writer.try_flush()
+    assert writer.send_at_once(BINARY, b'x', False) is False and not stream.calls
+    with pytest.raises(errors.WebSocketError, match='signal handler'):
+        writer.send(BINARY, b'x')
+
+
+def test_send_within_a_send_is_refused():
+    writer = make(takes=lambda now: writer.send(PING, b''))[0]
+    with pytest.raises(errors.WebSocketError, match='signal handler'):
+        writer.send(BINARY, b'x')
+    assert not writer._lock.is_taken()
+
+
+def test_wire_that_breaks_between_two_writes():
+    writer, _, _, _ = make(takes=lambda now: writer._break(socket.error(errno.EPIPE, 'Broken pipe')) or 1)
+    with pytest.raises(errors.TransportFail, match='Broken pipe'):
+        writer.send(BINARY, b'x')
+    assert writer.put_part(hold_first_part(writer)) is False
+
+
+def test_control_frames_at_once_and_replies_meanwhile():
+    replies = [b'reply']
+    writer, stream, _, core = make(
+        takes=lambda now: core.send_queue.queue(PONG, replies.pop()) if replies else 1 << 30)
+    assert writer.send_at_once(PONG, b'at once', False)
+    assert payloads(stream) == [(PONG, b'at once'), (PONG, b'reply')]
+
+
+class Ends(object):
+    """A message in parts that another thread ends after a few looks."""
+
+    is_begun = is_done = True
+    thread, moved_at, on_end = 0, 0.0, None
+
+    def __init__(self, looks):
+        self.wakes, self._looks = [], looks
+
+    @property
+    def is_over(self):
+        self._looks -= 1
+        return self._looks < 0
+
+    def finish(self):
+        self._looks = 0
+
+    give_up = finish
+
+
+def test_ends_of_messages_in_parts(monkeypatch):
+    ended = []
+    writer, stream, loop, _ = make(send_timeout=None)
+    monkeypatch.setattr(Loop, 'is_loop_thread', lambda loop: False)
+    parts = OutgoingStream((b'a', b'b'))
+    parts.begin()
+    parts.thread, parts.on_end = 0, ended.append
+    writer.send_stream(parts)
+    assert ended == [parts] and len(payloads(stream)) == 3 and loop.wakes
+    writer.send_stream(Ends(3))                 # another thread's drain ends it
+    writer.streams.append(Ends(6))
+    writer.send_behind(BINARY, b'after it', False)
+    assert payloads(stream)[-1] == (BINARY, b'after it')
+    writer._break(socket.error(errno.EPIPE, 'Broken pipe'))
+    writer.streams.append(Ends(100))
+    for act in (lambda: writer.send_stream(Ends(3)), lambda: writer.send_behind(BINARY, b'x', False)):
+        with pytest.raises(errors.TransportFail):
+            act()

@@ -185,3 +185,14 @@ def test_time_of_the_close_frame():
     core.note_close_sent(2.5)
     core.note_close_sent(3.5)
     assert core.sent_close_time == 2.5
+
+
+def test_close_that_was_interrupted_is_completed():
+    """Only the request was noted: no frame was queued, and no time."""
+    core = opened()
+    core.finish_close()
+    assert core.state_of_close() is None and not core.send_queue.pending
+    core.request_close(states.CloseRequest(b'\x03\xe8', 5.0))
+    core.finish_close()
+    core.finish_close()
+    assert core.take_outgoing() == [(CLOSE, b'\x03\xe8')]

@@ -14,7 +14,7 @@ from support.frames import BINARY, CONTINUATION, PING, TEXT, frame
 from support.memory import growth, needs_tracemalloc
 
 from lomond.protocol.frame_parser import GIVEN
-from lomond.protocol.parts import LARGEST_PART
+from lomond.protocol.parts import LARGEST_PART, Parts
 from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
 
 HALF = '\u2603'.encode('utf-8')
@@ -172,3 +172,13 @@ def test_end_inside_a_message():
     log.feed(frame(BINARY, b'123', fin=False))
     log.feed(b'')
     assert log.entries == [('binary_part', b'123', True, False)]
+
+
+def test_pieces_that_end_amid_a_character():
+    parts = Parts(True, lambda data, final, most: iter(data))
+
+    def add(pieces, final=False):
+        return [event.text for event in parts.add(pieces, final)]
+    assert add([b'\xe2', b'\x98', b'\x83a', b'b']) == ['\u2603a', 'b']
+    assert add([]) == add([b'\xe2']) == [] and add([b'\x98\x83'], True) == ['\u2603']
+    assert list(PerMessageDeflate(DeflateParameters(), True).inflate_pieces(b'', False, 10)) == []

@@ -249,3 +249,13 @@ def test_ping_log_in_threads():
     finally:
         stop.append(True)
         thread.join()
+
+
+def test_interrupt_while_a_message_is_held_back(queue):
+    """It was put among those that wait for the end of a message in parts, but not removed."""
+    queue.stream = object()
+    queue.queue_message(TEXT, b'1', False)
+    queue._held = [queue.pending[0]]
+    assert queue.next() is None and len(queue._held) == 1 and not queue.pending
+    queue.end_stream()
+    assert taken(queue) == [(TEXT, (b'1', False))]

@@ -196,6 +196,8 @@ def test_response_splitting(reply):
     if reply is leaving:
         with pytest.raises(SystemExit):
             judge(GOOD, on_request=leaving)
+    else:                               # nobody has to be told
+        assert judge(GOOD, on_request=reply if callable(reply) else lambda request: reply)[0] == 500
 
 
 def test_old_meaning():
