@@ -9,6 +9,7 @@ import io
 import os
 import platform
 import re
+import signal
 import sys
 
 import pytest
@@ -21,6 +22,10 @@ MARKED_FOLDERS = {'real': 'real', 'faults': 'slow'}
 LEFT_OUT = ('real', 'slow')
 # tools/run_tests.py names the markers that other interpreters of the same run see to.
 LEFT_OUT += tuple(os.environ.get('LOMOND_ELSEWHERE', '').split())
+
+# A shell's background jobs ignore Ctrl-C, and some tests send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A proxy in the environment would be used by every WebSocket.
 for _name in list(os.environ):

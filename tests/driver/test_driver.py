@@ -8,6 +8,7 @@ from support.streams import Parts, StandingStill
 from lomond.driver.deadlines import Deadlines
 from lomond.driver.driver import Driver
 from lomond.events import Ready
+from lomond.opcode import Opcode
 from lomond.protocol.connection import CLIENT, SERVER, Connection
 from lomond.response import Response
 
@@ -63,3 +64,18 @@ def test_how_often_the_clock_is_read_between_messages():
         if clock.readings > before:
             gaps.append(0)
     assert gaps == [2, 2, 4, 8, 16, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 16, 16, 4]
+
+
+def test_flush_keeps_the_limit_of_a_close():
+    """Nobody takes the events, but what is queued is written, until close_timeout ends it."""
+    clock, stream = StandingStill(), Parts(b'')
+    stream.is_blocked = True
+    driver = open_driver(CLIENT, stream, clock)
+    assert driver.find_cause() is None and driver.flush() is None
+    driver._finish_close()                      # there was none
+    driver.core.send_queue.queue(Opcode.PONG, b'x')
+    assert driver.flush() is None and driver.writer.wants_write()
+    driver._deadlines.closed_at, driver._deadlines.close_timeout = clock.monotonic() + 1.0, 5.0
+    assert driver.flush() == clock.monotonic() + 6.0
+    driver._deadlines.closed_at -= 10.0
+    assert driver.flush() is None and driver.find_cause() is not None

@@ -174,6 +174,15 @@ def test_end_inside_a_message():
     assert log.entries == [('binary_part', b'123', True, False)]
 
 
+@pytest.mark.parametrize('stream_from, names', [(0, ['text_part'] * 3), (None, ['text'])])
+def test_fragments_that_arrive_at_once(stream_from, names):
+    data = frame(TEXT, b'1', fin=False) + frame(CONTINUATION, b'2', fin=False) + frame(CONTINUATION, b'')
+    assert [entry[0] for entry in run(data, stream_from)] == names
+    packed = frame(TEXT, deflated(b'123'), rsv=4, fin=False) + frame(CONTINUATION, b'')
+    found = run(packed, stream_from, compression=DeflateParameters())
+    assert ''.join(entry[1] for entry in found) == '123'
+
+
 def test_pieces_that_end_amid_a_character():
     parts = Parts(True, lambda data, final, most: iter(data))
 
