@@ -177,7 +177,8 @@ def test_end_inside_a_message():
 @pytest.mark.parametrize('stream_from, names', [(0, ['text_part'] * 3), (None, ['text'])])
 def test_fragments_that_arrive_at_once(stream_from, names):
     data = frame(TEXT, b'1', fin=False) + frame(CONTINUATION, b'2', fin=False) + frame(CONTINUATION, b'')
-    assert [entry[0] for entry in run(data, stream_from)] == names
+    for limit in (None, 3):
+        assert [entry[0] for entry in run(data, stream_from, max_message_size=limit)] == names
     packed = frame(TEXT, deflated(b'123'), rsv=4, fin=False) + frame(CONTINUATION, b'')
     found = run(packed, stream_from, compression=DeflateParameters())
     assert ''.join(entry[1] for entry in found) == '123'
