@@ -106,8 +106,8 @@ class HeadReader(object):
         buffer += data
         while True:
             if not self._started:
-                self._started = self._check_start(known)
-            match = _HEAD_END.search(buffer, max(known - 2, 0))
+                self._started = self._is_response and buffer[:5] == b'HTTP/' or self._check_start(known)
+            match = _HEAD_END.search(buffer, known - 2 if known > 2 else 0)
             end = match.end() if match else len(buffer)
             if self._skipped_size + end > self._limit:
                 raise HeadTooLarge('header block is above {} KiB ({} bytes{})'.format(
@@ -383,12 +383,20 @@ def complete_headers(status, headers, body):
 
 
 def encode_head(first_line, pairs):
-    lines = [first_line]
-    for name, value in pairs:
-        value = to_octets('value of header', value)
-        check_header(name, value)
-        lines.append(name + b': ' + value)
-    return b'\r\n'.join(lines) + b'\r\n\r\n'
+    pairs = [(name, to_octets('value of header', value)) for name, value in pairs]
+    for pair in pairs:
+        check_header(*pair)
+    return join_head(first_line, pairs)
+
+
+def join_head(first_line, pairs):
+    """Make a head of pairs of bytes that were checked."""
+    return b'\r\n'.join([first_line] + [name + b': ' + value for name, value in pairs]) + b'\r\n\r\n'
+
+
+def are_values(values):
+    """Return True if :func:`check_header` would take all of these (bytes) as values."""
+    return _BAD_IN_VALUE.search(b' '.join(values)) is None
 
 
 def to_octets(what, value, encoding='utf-8'):

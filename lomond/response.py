@@ -22,6 +22,9 @@ _STATUS_CODE = Pattern('(?:0|[1-9][0-9]{0,8})\\Z')
 _ABSOLUTE = Pattern('(?i)https?://[^/]*')
 _FIRST_WORD = Pattern(b'[^ \\t]*[ \\t]?')
 _QUOTES = Pattern('(?s)\\\\.|"')
+# A head without fault, as most peers send it, and each of its header lines.
+_GOOD_HEAD = Pattern('([^\r\n]*)\r?\n((?:' + TCHAR + '+:[^\r\n]*\r?\n)*)\r?\n')
+_GOOD_LINE = Pattern('([^:]+):[ \t]*([^\r\n]*)\r?\n')
 
 
 def is_token(data):
@@ -51,6 +54,9 @@ def split_list(value):
     :param value: text of a header
     :returns: list of text
     """
+    if ',' not in value:
+        value = value.strip(' \t')
+        return [value] if value else []
     pieces = value.split(',')
     parts, start = [], None             # start: the piece in which a quoted string began
     for index, piece in enumerate(pieces):
@@ -102,13 +108,36 @@ class Head(object):
             raise TypeError('header data must be bytes or bytearray, not {!r}'.format(type(header_data)))
         self.raw = to_bytes(header_data)
         self.defect = None
+        try:
+            good = _GOOD_HEAD.match(self.raw.decode('ascii'))
+        except UnicodeDecodeError:
+            good = None
+        if good is None:
+            self._read_any()
+        else:
+            self._read_good(*good.groups())
+
+    # Both set ``_lines``, too: (lower-case name, value), text, for each header line.
+    # Each character of a value is an octet (latin-1).
+
+    def _read_good(self, first_line, lines):
+        self.first_line = first_line
+        self._lines, self.headers = found, headers = [], {}
+        for name, value in _GOOD_LINE.findall(lines):
+            name = name.lower()
+            if value[-1:] in (' ', '\t'):
+                value = value.rstrip(' \t')
+            found += (name, value),
+            headers[name] = value
+        if len(headers) < len(found):
+            self.headers = _join(found)
+
+    def _read_any(self):
         lines = [line[:-1] if line.endswith(b'\r') else line for line in self.raw.split(b'\n')]
         self.first_line = _to_text(lines[0])
-        self._lines = self._parse_lines(lines[1:])
-        joined = {}
-        for name, value in self._lines:
-            joined.setdefault(name, []).append(_to_text(value))
-        self.headers = dict((name, ','.join(values)) for name, values in joined.items())
+        found = self._parse_lines(lines[1:])
+        self._lines = [(name, value.decode('latin-1')) for name, value in found]
+        self.headers = _join((name, _to_text(value)) for name, value in found)
 
     def _parse_lines(self, lines):
         """Return (lower-case name as text, value as bytes) for each header line."""
@@ -163,7 +192,7 @@ class Head(object):
         :raises TypeError: unless the name is text
         """
         key = self._key(name)
-        return [value.decode('latin-1') for found, value in self._lines if found == key]
+        return [value for found, value in self._lines if found == key]
 
     def _key(self, name):
         name = to_text(name)
@@ -264,6 +293,13 @@ class Request(Head):
         absolute = _ABSOLUTE.match(path)        # RFC 9112, 3.2.2: to be taken from anybody
         self.path = path if absolute is None else path[absolute.end():] or '/'
         self.context = {}
+
+
+def _join(pairs):
+    joined = {}
+    for name, value in pairs:
+        joined.setdefault(name, []).append(value)
+    return dict((name, ','.join(values)) for name, values in joined.items())
 
 
 def _to_text(data):

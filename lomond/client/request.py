@@ -25,16 +25,19 @@ def prepare_request(endpoint, attempt):
         attempt.first_target = None         # that of the previous connection; url() may raise
         attempt.set_first_target(parse_url(endpoint.url()))
     if attempt.pairs is None:
-        attempt.pairs = evaluate_headers(endpoint.headers)
+        attempt.pairs = [] if endpoint.headers is None else evaluate_headers(endpoint.headers)
 
 
 def encode_handshake(endpoint, attempt):
     """Return the request as bytes (RFC 6455, 4.1)."""
-    prepare_request(endpoint, attempt)
+    if attempt.target is None or attempt.pairs is None:
+        prepare_request(endpoint, attempt)
     target = attempt.target
-    pairs = _with_one_authorization(endpoint, attempt)
-    names = set(name.lower() for name, _ in pairs)
-    if b'cookie' not in names:
+    pairs = []
+    if (endpoint.added_headers or attempt.pairs or attempt.answer or endpoint.auth is not None
+            or attempt.first_target.userinfo is not None):
+        pairs = _with_one_authorization(endpoint, attempt)
+    if endpoint.cookies is not None and not any(name.lower() == b'cookie' for name, _ in pairs):
         cookie = _cookie(endpoint, attempt)
         if cookie:
             pairs.append((b'Cookie', cookie))

@@ -27,10 +27,14 @@ _LABEL = Pattern(r'[A-Za-z0-9_\-]+\Z')
 _DOTS = Pattern('[.\u3002\uff0e\uff61]')         # RFC 3490, 3.1: the label separators
 _ADDRESS = Pattern(r'[0-9A-Fa-f:.]+\Z')
 _ZONE = Pattern(r'[A-Za-z0-9._~:@+\-]+\Z')
+# Names of at most 63 characters a part, and nothing to decode or to refuse: most URLs.
+_PLAIN_URL = Pattern(r'([A-Za-z]+)://([A-Za-z0-9_\-]{1,63}(?:\.[A-Za-z0-9_\-]{1,63})*\.?)(?::([1-9][0-9]{0,4}))?'
+                     r"((?:[/?][A-Za-z0-9._~!$&'()*+,;=:@/?\-]*)?)\Z")
 _PLAIN_AUTHORITY = Pattern(r'(?:\[[^\]]*\]|[^:]+)(?::[0-9]{0,5})?\Z')
 _ESCAPE = Pattern(b'%([0-9A-Fa-f]{2})')
 # RFC 3986, 3.3 and 3.4: pchar, "/" and "?" may stand in path and query.
 _TO_ESCAPE = Pattern(b"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=:@/?%-]")
+_PLAIN_PATH = Pattern("/[A-Za-z0-9._~!$&'()*+,;=:@/-]*\\Z")
 _TOO_LONG = 'has a host of more than 253 characters; 1 to 253 are allowed'
 _SURROGATE = Pattern(b'\xed[\xa0-\xbf][\x80-\xbf]')      # 2.7's codec does not reject them
 
@@ -48,6 +52,8 @@ def mask_password(text):
         rather masks too much
     :returns: text; unchanged if there is no userinfo
     """
+    if '@' not in text:
+        return text
     begin = _BEGIN_OF_AUTHORITY.match(text)
     start = begin.end() if begin else 0
     end = _END_OF_AUTHORITY.search(text, start) if begin else None
@@ -86,7 +92,7 @@ def ip_bytes(host):
     if not _ADDRESS.match(address) or (percent and ':' not in address):
         return None
     try:
-        return socket.inet_pton(socket.AF_INET6 if ':' in address else socket.AF_INET, native(address))
+        return socket.inet_pton(socket.AF_INET6 if ':' in address else socket.AF_INET, str(address))
     except OS_ERRORS + (AttributeError,):   # not an address; Windows lacks inet_pton on 2.7
         return None
 
@@ -194,6 +200,12 @@ def split_url(text, what='url'):
     :raises ValueError: if a part is not allowed; the message names the URL with its
         password masked
     """
+    plain = _PLAIN_URL.match(text)
+    if plain:
+        scheme, host, port, rest = plain.groups()
+        number = int(port or 0)
+        if len(host) <= 253 and number <= 65535:
+            return scheme.lower(), None, host.lower(), number or None, rest
     data = text.encode('utf-8', 'replace')
     _refuse_forbidden(text, what)
     if data.decode('utf-8') != text or _SURROGATE.search(data):
@@ -252,7 +264,7 @@ class Url(object):
     """
 
     __slots__ = ('text', 'masked', 'scheme', 'host', 'port', 'resource', 'userinfo', 'host_header',
-                 'authority', 'origin_key', 'is_secure', 'is_ip')
+                 'authority', 'origin_key', 'is_secure')
 
     def __init__(self, text, scheme, host, port, resource, userinfo):
         self.text = text
@@ -262,11 +274,15 @@ class Url(object):
         self.port = port
         self.resource = resource
         self.userinfo = userinfo
-        self.authority = '{}:{}'.format(bracketed(host), port)
-        self.host_header = bracketed(host) if port == _DEFAULT_PORTS[scheme] else self.authority
+        shown = bracketed(host)
+        self.authority = '%s:%d' % (shown, port)
+        self.host_header = shown if port == _DEFAULT_PORTS[scheme] else self.authority
         self.origin_key = scheme, host, port
         self.is_secure = scheme == 'wss'
-        self.is_ip = is_ip_address(host)
+
+    @property
+    def is_ip(self):
+        return is_ip_address(self.host)
 
     def __reduce__(self):
         return Url, (self.text, self.scheme, self.host, self.port, self.resource, self.userinfo)
@@ -301,10 +317,12 @@ def parse_url(url, what='url'):
     if userinfo and ':' in userinfo[0]:
         raise _unusable(what, text, 'has a colon in its user name; Basic authentication does not allow that')
     scheme = _SCHEMES[scheme]
-    path, _, query = rest.partition('#')[0].partition('?')
-    # "?" only before a non-empty query (RFC 6455, 3).
-    resource = (path or '/') + ('?' + query if query else '')
-    resource = _TO_ESCAPE.sub(_escape, resource.encode('utf-8')).decode('ascii')
+    resource = rest or '/'
+    if not _PLAIN_PATH.match(resource):
+        path, _, query = rest.partition('#')[0].partition('?')
+        # "?" only before a non-empty query (RFC 6455, 3).
+        resource = (path or '/') + ('?' + query if query else '')
+        resource = _TO_ESCAPE.sub(_escape, resource.encode('utf-8')).decode('ascii')
     return Url(text, scheme, host, port or _DEFAULT_PORTS[scheme], resource, userinfo)
 
 

@@ -13,10 +13,11 @@ from .._compat import BYTES_LIKE, Pattern, error_text, integer_types, text_type,
 from .._http11 import (
     HeadReader,
     HeadTooLarge,
+    are_values,
     check_header,
     complete_headers,
     encode_answer,
-    encode_head,
+    join_head,
     reason_phrase,
     to_octets,
 )
@@ -26,6 +27,9 @@ from ..events import Ready, Rejected
 from ..response import Request, Response, escape, is_token, split_list
 
 _VERSION = text_type(WS_VERSION)
+#: What each request has besides, after Host.
+_UPGRADE_HEADERS = ((b'Upgrade', b'websocket'), (b'Connection', b'Upgrade'),
+                    (b'Sec-WebSocket-Version', _VERSION.encode('ascii')))
 _BAD_IN_RESOURCE = Pattern(b'[^\x21-\x7e]')
 _BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # for a server, which accepts all other bytes
 # 16 octets in base64 are 22 characters and two of padding.
@@ -83,7 +87,7 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
     if _BAD_IN_RESOURCE.search(resource) or not resource:
         raise ValueError("resource '{}' has characters other than visible ASCII".format(escape(resource)))
     pairs, replaced = [], set()
-    for name, value in reversed(list(headers)):
+    for name, value in reversed(list(headers)) if headers else ():
         check_header(name, value)
         own = REPLACEABLE.get(name.lower())
         if own is None:
@@ -91,13 +95,15 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
         elif own not in replaced:
             pairs.append((own, value))
             replaced.add(own)
-    pairs.reverse()
-    offered = [to_octets('subprotocol', protocol) for protocol in protocols]
-    for protocol in offered:
+    pairs = pairs[::-1]
+    offered = []
+    for protocol in protocols:
+        protocol = to_octets('subprotocol', protocol)
         if not is_token(protocol):
             raise ValueError("subprotocol '{}' is not a token".format(escape(protocol)))
-    built_in = [(b'Host', host_header), (b'Upgrade', b'websocket'), (b'Connection', b'Upgrade'),
-                (b'Sec-WebSocket-Key', key), (b'Sec-WebSocket-Version', _VERSION),
+        offered.append(protocol)
+    upgrade, connection, version = _UPGRADE_HEADERS
+    built_in = [(b'Host', host_header), upgrade, connection, (b'Sec-WebSocket-Key', key), version,
                 (b'User-Agent', user_agent or constants.USER_AGENT)]
     if origin is not None:
         built_in.append((b'Origin', origin))
@@ -105,8 +111,19 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
         built_in.append((b'Sec-WebSocket-Protocol', b', '.join(offered)))
     if extensions is not None:
         built_in.append((b'Sec-WebSocket-Extensions', extensions))
-    pairs += [pair for pair in built_in if pair[0] not in replaced]
-    return encode_head(b'GET ' + resource + b' HTTP/1.1', pairs)
+    own, values = [], []
+    for name, value in built_in:
+        if name not in replaced:
+            if value.__class__ is text_type:
+                value = value.encode('utf-8')
+            elif value.__class__ is not bytes:
+                value = to_octets('value of header', value)
+            own += (name, value),
+            values += value,
+    if not are_values(values):
+        for pair in own:
+            check_header(*pair)             # says which one it is
+    return join_head(b'GET ' + resource + b' HTTP/1.1', pairs + own)
 
 
 def _missing_token(head, name, token):
@@ -216,20 +233,23 @@ class ClientHandshake(object):
         if response.http_ver != 'HTTP/1.1':
             raise HandshakeError("version of the response is '{}'; HTTP/1.1 is needed".format(
                 escape(response.http_ver, 20)))
-        upgrade = response.get('upgrade', '<header missing>')
+        headers = response.headers
+        upgrade = headers.get('upgrade', '<header missing>')
         if upgrade.lower() != 'websocket':
             raise HandshakeError("Can't upgrade to {}".format(escape(upgrade) or '<header empty>'))
-        missing = _missing_token(response, 'Connection', 'Upgrade')
-        if missing:
-            raise HandshakeError(missing)
-        accept = response.get('sec-websocket-accept')
+        if headers.get('connection') != 'Upgrade':      # as nearly all servers write it
+            missing = _missing_token(response, 'Connection', 'Upgrade')
+            if missing:
+                raise HandshakeError(missing)
+        accept = headers.get('sec-websocket-accept')
         if accept is None:
             raise HandshakeError('No Sec-WebSocket-Accept header')
         if accept != accept_value(self._key).decode('ascii'):
             raise HandshakeError('Sec-WebSocket-Accept challenge failed')
-        protocol = self._check_protocol(response)
+        protocol = self._check_protocol(response) if 'sec-websocket-protocol' in headers else None
         process = process_extensions or self._process_extensions or self.negotiate
-        return protocol, set(process(response.get_list('sec-websocket-extensions')))
+        extensions = headers.get('sec-websocket-extensions')
+        return protocol, set(process(split_list(extensions) if extensions else []))
 
     def _check_protocol(self, response):
         lines = response.header_lines('sec-websocket-protocol')
