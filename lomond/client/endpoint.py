@@ -17,6 +17,23 @@ from ..network.url import parse_url
 from ..protocol.handshake import REPLACEABLE
 from . import options
 
+#: What ``proxies`` is if there are none: not even these two.
+NO_PROXIES = {'http': None, 'https': None}
+
+#: Options that are None unless they are given, and how each is checked then.
+_CHECKS = {
+    'headers': options.check_headers,
+    'origin': lambda value: options.check_text_header('origin', b'Origin', value),
+    'auth': options.check_auth,
+    'cookies': options.check_cookies,
+    'stream_from': lambda value: options.check_size('stream_from', value, 0),
+    'source_address': options.check_source_address,
+    'socket_options': options.check_socket_options,
+    'uds': lambda value: options.check_path('uds', value),
+    'server_hostname': lambda value: options.check_host('server_hostname', value),
+    'proxy_headers': lambda value: options.check_headers(value, 'proxy_headers'),
+}
+
 
 class Endpoint(object):
     """Where to connect to, and with which options.
@@ -34,40 +51,46 @@ class Endpoint(object):
     :raises ValueError: if a value cannot be used
     """
 
+    headers = origin = auth = cookies = stream_from = source_address = None
+    socket_options = uds = server_hostname = proxy_headers = None
+
     def __init__(self, url, proxies, protocols, agent, compress, ssl_verify, ssl_cafile, ssl_context,
                  trace, headers, origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size,
                  max_redirects, source_address, socket_options, uds, server_hostname=None,
                  proxy_headers=None, stream_from=None):
-        # Not needed before the first WebSocket is made.
-        from ..network import tls_context
-        from ..network.proxy_settings import environment_proxies, normalize_proxies
         self.target = None if callable(url) else parse_url(url)
-        self.url = url if callable(url) else self.target.text
-        self.proxies, self.proxy_variables = (
-            environment_proxies() if proxies is None else (normalize_proxies(proxies), None))
-        self.protocols = options.check_protocols(protocols)
-        self.agent = options.check_text_header('agent', b'User-Agent', agent) or constants.USER_AGENT
+        self.url = url if self.target is None else self.target.text
+        self.proxies, self.proxy_variables = dict(NO_PROXIES), None
+        # What is left out is neither looked at nor imported.
+        if proxies is None:
+            from ..network.proxy_settings import environment_proxies
+            self.proxies, self.proxy_variables = environment_proxies()
+        elif proxies != {}:
+            from ..network.proxy_settings import normalize_proxies
+            self.proxies = normalize_proxies(proxies)
+        self.protocols = [] if protocols is None else options.check_protocols(protocols)
+        self.agent = constants.USER_AGENT
+        if agent is not None:
+            self.agent = options.check_text_header('agent', b'User-Agent', agent) or self.agent
         self.compress = compress
-        self.deflate = options.check_compress(compress)
-        tls_context.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
+        self.deflate = None if compress is False else options.check_compress(compress)
+        if not (ssl_verify is True and ssl_cafile is ssl_context is ssl_cert is ssl_fingerprint is None):
+            from ..network import tls_context
+            tls_context.check_options(ssl_verify, ssl_cafile, ssl_context, ssl_cert, ssl_fingerprint)
         self.ssl_verify = ssl_verify
         self.ssl_cafile = ssl_cafile
         self.ssl_context = ssl_context
         self.ssl_cert = ssl_cert
         self.ssl_fingerprint = ssl_fingerprint
         self.trace = trace
-        self.headers = options.check_headers(headers)
-        self.origin = options.check_text_header('origin', b'Origin', origin)
-        self.auth = options.check_auth(auth)
-        self.cookies = options.check_cookies(cookies)
+        for name, value in (('headers', headers), ('origin', origin), ('auth', auth), ('cookies', cookies),
+                            ('stream_from', stream_from), ('source_address', source_address),
+                            ('socket_options', socket_options), ('uds', uds),
+                            ('server_hostname', server_hostname), ('proxy_headers', proxy_headers)):
+            if value is not None:
+                setattr(self, name, _CHECKS[name](value))
         self.max_message_size = options.check_size('max_message_size', max_message_size, 0)
-        self.stream_from = options.check_size('stream_from', stream_from, 0)
         self.max_redirects = options.check_size('max_redirects', max_redirects, 0) or 0
-        self.source_address = options.check_source_address(source_address)
-        self.socket_options = options.check_socket_options(socket_options)
-        self.uds = options.check_path('uds', uds)
-        self.server_hostname = options.check_host('server_hostname', server_hostname)
-        self.proxy_headers = options.check_headers(proxy_headers, 'proxy_headers')
         self.added_headers = []
         self.added_protocols = []
 
@@ -91,6 +114,8 @@ class Endpoint(object):
 
     def offered_protocols(self):
         """Return the subprotocols of ``protocols`` and :meth:`add_header`, a list."""
+        if not self.added_protocols:
+            return list(self.protocols)
         return list(self.protocols) + [
             protocol for protocol in self.added_protocols if protocol not in self.protocols]
 

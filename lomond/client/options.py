@@ -189,8 +189,8 @@ def check_compress(compress):
 
 def check_size(what, value, least):
     """Return an int of at least ``least``, or None."""
-    if value is None:
-        return None
+    if value is None or value.__class__ is int and value >= least:
+        return value
     check_number(what, value, integer_types)
     if value < least:
         raise ValueError('{} is {}; {} or more is allowed'.format(what, value, least))
@@ -218,7 +218,8 @@ def check_time(what, value):
 
 def check_poll(poll):
     """Return seconds, above 0 and not more than a clock can hold."""
-    check_number('poll', poll)
+    if poll.__class__ is not float:
+        check_number('poll', poll)
     if not 0 < poll < ENDLESS:
         problem = 'too large' if poll > 0 else max(poll, -ENDLESS)
         raise ValueError('poll is {}; seconds above 0 and below 9e9 (292 years) are allowed'.format(problem))
@@ -232,15 +233,13 @@ def check_settings(poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True, 
     :returns: keywords for a session; those that version 0.3.4 did not have are left out
         if they are the defaults, because its subclasses do not know them
     """
-    settings = dict(
-        poll=check_poll(poll),
-        ping_rate=check_time('ping_rate', ping_rate),
-        ping_timeout=check_time('ping_timeout', ping_timeout),
-        auto_pong=auto_pong,
-        close_timeout=check_time('close_timeout', close_timeout))
-    for name, value in (('connect_timeout', connect_timeout), ('send_timeout', send_timeout)):
-        value = check_time(name, value)
-        if value != 30.0:
+    settings = dict(poll=check_poll(poll), auto_pong=auto_pong)
+    for name, value in (('ping_rate', ping_rate), ('ping_timeout', ping_timeout),
+                        ('close_timeout', close_timeout), ('connect_timeout', connect_timeout),
+                        ('send_timeout', send_timeout)):
+        if value is not None and not (value.__class__ is float and 0 <= value < ENDLESS):
+            value = check_time(name, value)
+        if value != 30.0 or name not in ('connect_timeout', 'send_timeout'):
             settings[name] = value
     return settings
 

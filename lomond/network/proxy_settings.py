@@ -20,6 +20,8 @@ _PORTS = {'http': 80, 'https': 443, 'socks4': 1080, 'socks4a': 1080, 'socks5': 1
 # Desktops write socks:// for "a SOCKS proxy"; it should see names, not our look-ups.
 _ALIASES = {'socks': 'socks5h'}
 _KINDS = ('ws', 'wss', 'http', 'https', 'all')
+# Of each kind: the names of its variable, in the order in which they are looked for.
+_VARIABLES = tuple((kind, kind + '_proxy', (kind + '_proxy').upper()) for kind in _KINDS + ('no',))
 # What urllib.request.getproxies() also returns.
 _IGNORED = ('no', 'ftp', 'gopher', 'rsync')
 
@@ -130,14 +132,14 @@ def environment_proxies(environ=None):
         not set), and with ``'ws'``, ``'wss'``, ``'all'`` and ``'no'`` if they are set;
         and by the same keys the names of the variables that set them
     """
-    # Use a plain dict: os.environ on Windows finds HTTP_PROXY in any case.
-    found = dict(os.environ if environ is None else environ)
+    found = os.environ if environ is None else environ
+    if sys.platform == 'win32':             # os.environ there finds HTTP_PROXY in any case
+        found = dict(found)                 # elsewhere, that would decode all variables
     proxies, variables = {'http': None, 'https': None}, {}
-    for kind in _KINDS + ('no',):
-        name = kind + '_proxy'
-        if name not in found and not (kind == 'http' and 'REQUEST_METHOD' in found):
-            name = name.upper()
+    for kind, name, upper in _VARIABLES:
         value = found.get(name)
+        if value is None and not (kind == 'http' and 'REQUEST_METHOD' in found):
+            name, value = upper, found.get(upper)
         if isinstance(value, bytes):
             value = value.decode('utf-8', 'replace')
         if value and value.strip():
