@@ -10,12 +10,14 @@ from __future__ import absolute_import, division, unicode_literals
 
 from . import errors
 from .client import options
-from .client.attempt import ALREADY_RUNNING, Attempt, Hooks, Running
+from .client.attempt import ALREADY_RUNNING, NO_HOOKS, Attempt, Hooks, Running
 from .client.endpoint import Endpoint, EndpointAttributes
 from .client.feed import Feed
 from .driver.sender import Sender
 from .protocol.connection import DEFAULT_MAX_MESSAGE_SIZE
 from .session import WebsocketSession
+
+_HOOKS = frozenset(Hooks.__slots__)
 
 
 class WebSocket(EndpointAttributes, Feed, Sender):
@@ -223,7 +225,9 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         if self.state is not None:
             self.state.is_superseded = True
             first_target = self.state.first_target
-        hooks = Hooks(*[getattr(self, name) if self._overrides(name) else None for name in Hooks.__slots__])
+        hooks = NO_HOOKS
+        if self.__class__ is not WebSocket or not _HOOKS.isdisjoint(self.__dict__):
+            hooks = Hooks(*[getattr(self, name) if self._overrides(name) else None for name in Hooks.__slots__])
         self.state = Attempt(self._endpoint, self._running, hooks, first_target)
 
     def _overrides(self, name):

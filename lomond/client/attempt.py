@@ -22,6 +22,7 @@ from ..protocol.connection import CLIENT, Connection
 from ..protocol.handshake import ClientHandshake, make_key
 from ..response import escape
 from .cookies import take_cookies
+from .endpoint import NO_PROXIES
 from .options import check_text_header, evaluate_headers
 from .request import drops_credentials, encode_handshake, prepare_request
 from .trace import make_observer
@@ -52,13 +53,19 @@ class Running(object):
     """What all attempts of one WebSocket share.
 
     :ivar session: the session whose connection is running, or None
-    :ivar experience: the addresses that were of no use
+    :ivar experience: the :class:`~lomond.network.happy_eyeballs.Experience`, once there
+        were addresses that were of no use
     """
 
-    def __init__(self):
-        from ..network.happy_eyeballs import Experience
-        self.session = None
-        self.experience = Experience()
+    session = experience = group = None
+
+    def blame(self, addresses):
+        """Note socket addresses that were of no use."""
+        if addresses and self.experience is None:
+            from ..network.happy_eyeballs import Experience
+            self.experience = Experience()
+        for address in addresses:
+            self.experience.failed(address)
 
     def claim(self, mark):
         """Take the WebSocket for a group, in one step; any thread.
@@ -89,7 +96,8 @@ class Attempt(object):
 
     :ivar key: bytes: the Sec-WebSocket-Key
     :ivar session: the session that drives the attempt, or None
-    :ivar core: the :class:`~lomond.protocol.connection.Connection`
+    :ivar core: the :class:`~lomond.protocol.connection.Connection`; like ``key``, made
+        when it is first asked for
     :ivar target: the :class:`~lomond.network.url.Url` of the current request; None
         until a callable ``url`` has been called
     :ivar shown_url: the URL of events and records, without a password; a redirect does
@@ -114,39 +122,41 @@ class Attempt(object):
 
     # The observer's methods; None if nobody listens.
     on_event = on_sent = on_reply = on_received = report = None
+    # What most attempts never change.
+    session = target = pairs = answer = failure = observer = None
+    feed_observer = None                # the observer while feed() has to report to it
+    shown_url = ''
+    left_origin = is_superseded = has_custom_session = False
+    shows_connected = True
+    addresses = ()
+    _proxy = None
+    _proxy_pairs = None                 # of proxy_headers, or None until they are needed
+    _redirects = 0
+    _step = None, None                  # the newest answer, and what it leads to
 
     def __init__(self, endpoint, running, hooks=NO_HOOKS, first_target=None):
-        self.session = None
-        self.target = None
         self.first_target = first_target
-        self.shown_url = ''
-        self.pairs = None
-        self.answer = None
-        self.left_origin = False
-        self.shows_connected = True
-        self.failure = None
-        self.observer = None
-        self.feed_observer = None       # the observer while feed() has to report to it
-        self.is_superseded = False
-        self.addresses = ()
-        self.has_custom_session = False
         self._endpoint = endpoint
         self._running = running
         self._hooks = hooks
-        self._proxy = None
-        self._proxy_pairs = None        # of proxy_headers, or None until they are needed
-        self._redirects = 0
-        self._step = None, None         # the newest answer, and what it leads to
         if endpoint.target is not None and not callable(endpoint.url):
-            self.set_first_target(endpoint.target)
-        self._renew_core()
+            self.target = self.first_target = endpoint.target
+            self.shown_url = endpoint.target.masked
 
-    def _renew_core(self):
-        endpoint, hooks = self._endpoint, self._hooks
-        self.key = make_key()
-        handshake = ClientHandshake(self.key, endpoint.offered_protocols, endpoint.deflate,
+    def __getattr__(self, name):
+        # Most WebSockets are connected before anything else is asked of them, and each
+        # connection has an attempt of its own: the one of the constructor needs none.
+        if name != 'core' and name != 'key':
+            raise AttributeError(name)
+        # The first one counts, for any thread.
+        self.key, self.core = vars(self).setdefault('_made', self._make_core())
+        return self.key if name == 'key' else self.core
+
+    def _make_core(self):
+        endpoint, hooks, key = self._endpoint, self._hooks, make_key()
+        handshake = ClientHandshake(key, endpoint.offered_protocols, endpoint.deflate,
                                     hooks.on_response, hooks.process_extensions)
-        self.core = Connection(CLIENT, handshake, max_message_size=endpoint.max_message_size,
+        return key, Connection(CLIENT, handshake, max_message_size=endpoint.max_message_size,
                                deflate=endpoint.deflate, stream_from=endpoint.stream_from)
 
     def set_first_target(self, target):
@@ -211,7 +221,7 @@ class Attempt(object):
         :raises WebSocketError: another one runs, a later attempt has superseded this
             one, or a group connects the WebSocket
         """
-        group = vars(self._running).get('group')
+        group = self._running.group
         if group is not None and group() is not None and getattr(session, 'member', None) is None:
             raise errors.WebSocketError('the WebSocket is in a group, which connects it')
         if self._running.session is not None:
@@ -242,7 +252,8 @@ class Attempt(object):
             self._proxy = None
             if endpoint.uds is None:
                 from ..network.proxy_settings import select_proxy
-                self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.proxy_variables)
+                if endpoint.proxies != NO_PROXIES:
+                    self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.proxy_variables)
             is_asked = self._proxy is not None and self._proxy.scheme.startswith('http')    # by CONNECT
             if is_asked and self._proxy_pairs is None:
                 self._proxy_pairs = evaluate_headers(endpoint.proxy_headers, 'proxy_headers')
@@ -293,10 +304,12 @@ class Attempt(object):
 
         :returns: None, or ``FAILED``
         """
-        for address in self.addresses:
-            self._running.experience.worked(address)
+        if self._running.experience is not None:
+            for address in self.addresses:
+                self._running.experience.worked(address)
         try:
-            take_cookies(self._endpoint.cookies, response, self.target)
+            if self._endpoint.cookies is not None:
+                take_cookies(self._endpoint.cookies, response, self.target)
         except Exception as error:      # whatever a jar raises, perhaps one that is on disk
             return self._fail('the cookie jar', error)
         return None
@@ -308,8 +321,7 @@ class Attempt(object):
 
     def blame_addresses(self):
         """Note that the connection ended before Ready, and not by a clear answer."""
-        for address in self.addresses:
-            self._running.experience.failed(address)
+        self._running.blame(self.addresses)
 
     def goes_on(self, response):
         """True if the answer is only a step on the way to another request."""
@@ -395,7 +407,8 @@ class Attempt(object):
 
         :meth:`prepare` is next.
         """
-        self._renew_core()
+        self._made = self._make_core()
+        self.key, self.core = self._made
 
     def wrap_socket(self, sock, host):
         """Return a TLS socket over a blocking socket, set up as by the dialer."""
