@@ -143,7 +143,8 @@ class WebsocketSession(Steps):
             self._now = self._waiting.monotonic()
         except OS_ERRORS as error:      # no descriptor is free
             failure = ('unable to connect; ' + error_text(error), error, 'prepare')
-        attempt.emit('connect_start', **self._settings)
+        if attempt.observer is not None:
+            attempt.emit('connect_start', **self._settings)
         yield Connecting(attempt.shown_url)
         if self._connect_timeout is not None and self._waiting is not None:
             self._deadline = self._waiting.monotonic() + self._connect_timeout
@@ -156,7 +157,10 @@ class WebsocketSession(Steps):
                 break
             if attempt.shows_connected:
                 yield Connected(attempt.shown_url, self._proxy)
-            for event in self._driver.live():
+            driver = self._driver
+            if driver.stream.poll_tells_all and not driver.reader.parts:
+                yield None              # the answer takes a while: do not even look
+            for event in driver.live():
                 yield event
             again = self._driver.lifecycle.again
             if again is None:
@@ -226,10 +230,10 @@ class WebsocketSession(Steps):
                     from .network.tls_stream import as_stream
                     self._stream = as_stream(sock)
                     self._dialed = self._attempt.addresses = ()
+                self._check('unable to connect', stage)     # it may have been stopped
             else:
                 for _ in self._dial_steps():
                     yield None
-            self._check('unable to connect', stage)     # an override may have been stopped
             stage = 'upgrade'
             driver = self._begin_driver()
             request = self._attempt.request()
@@ -241,6 +245,8 @@ class WebsocketSession(Steps):
                     self._attempt.report()
                 # First: a stream that was shut down is a broken one, too.
                 self._check('request failed', stage)
+                if driver.writer.error is None and not driver.writer.has_tail():
+                    return
                 if driver.answer_has_begun():
                     return              # what is left of the request is written meanwhile
                 error = driver.find_cause()
@@ -248,8 +254,6 @@ class WebsocketSession(Steps):
                     from .network.tls_errors import describe_error
                     raise DialFail('request failed; ' + describe_error(error), stage, error,
                                    blames_address=True)
-                if not driver.writer.has_tail():
-                    return
                 yield None
         except DialFail as fail:
             if fail.blames_address:
@@ -270,7 +274,8 @@ class WebsocketSession(Steps):
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
             'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks, self.rules,
             max_queued=self.max_queued)
-        driver.remember(self._waits)
+        if self._waits:
+            driver.remember(self._waits)
         if self._surplus:
             driver.reader.put_back(self._surplus)
             self._surplus = b''
@@ -300,7 +305,8 @@ class WebsocketSession(Steps):
 
     def _check(self, problem, stage, dial=None):
         """Raise DialFail if the attempt was canceled or timed out."""
-        if self._stopped is not None or not self._core.state.is_active:
+        core = self._core
+        if self._stopped is not None or core.inputs and not core.state.is_active:
             from .network.dialer import DialFail
             raise DialFail(problem + '; closed', stage)
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
@@ -364,7 +370,9 @@ class WebsocketSession(Steps):
             return
         self._ended_time = self.session_time
         self._core.disconnect()
-        self._forget_sockets(self._wake_waits)
+        waits, self._waits = self._waits, ()
+        for fd, _ in waits:             # before they are closed
+            self._waiting.forget(fd)
         self._attempt.end(self)
         if self._dial is not None:
             self._dial.close()
@@ -375,7 +383,8 @@ class WebsocketSession(Steps):
             self._stream.shutdown()
             self._stream.close()
         self._sock = None
-        self._attempt.emit('disconnected')
+        if self._attempt.observer is not None:
+            self._attempt.emit('disconnected')
         self.is_over = True             # last, so that what Ctrl-C cuts off is done again
 
     def _clean_up(self):

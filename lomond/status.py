@@ -11,9 +11,12 @@ class _Codes(object):
 
     def __contains__(self, code):
         try:
-            return any(first <= code <= last and code == int(code) for first, last in self._ranges)
+            for first, last in self._ranges:
+                if first <= code <= last:
+                    return code == int(code)
         except TypeError:           # None, of a close frame without a code: it is in no set
-            return False
+            pass
+        return False
 
     def __iter__(self):
         return (code for first, last in self._ranges for code in range(first, last + 1))

@@ -161,8 +161,11 @@ class Deadlines(object):
         :param bool idle: True if everything that has arrived was handed out, so that a
             missing pong can be judged
         """
-        if (self.closed_at is not None or self.echoed_at is not None or self.failed_at is not None
-                or self.finished_at is not None):
+        if self.echoed_at is self.failed_at is self.finished_at is None:
+            if self.closed_at is not None and self.close_timeout is not None and (
+                    now >= self.closed_at + self.close_timeout):
+                return CLOSE_TIMEOUT
+        else:
             when, what = self.close_deadline()
             if when is not None and now >= when:
                 return what

@@ -177,8 +177,9 @@ class Driver(object):
         if blocked != self._blocked:
             self._blocked = blocked
             self.lifecycle.retry_at = self.clock() + retry_pause(blocked) if blocked else None
-        if (stream.fileno(), mask) != self._waits[0]:
-            self._waits = ((stream.fileno(), mask),) + self._waiting.wake_waits
+        wait = stream.fileno(), mask
+        if wait != self._waits[0]:
+            self._waits = (wait,) + self._waiting.wake_waits
         return self._waits
 
     def remember(self, waits):
@@ -420,7 +421,8 @@ class Driver(object):
         now = began = clock()           # began: this turn
         while True:
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
-            if core.inputs != OPENED and deadlines.closed_at is None:
+            self._waiting.is_woken = False      # what somebody did before is seen in this turn
+            if core.inputs and core.inputs != OPENED and deadlines.closed_at is None:
                 self._finish_close()
             if writer.gathered is not None:
                 writer.uncork_here()

@@ -321,7 +321,7 @@ class Steps(object):
         if self._ended_time is not None:
             return self._ended_time
         driver = self._driver
-        return 0.0 if driver is None else driver.session_time
+        return 0.0 if driver is None else driver.lifecycle.session_time
 
     # -- the end
 

@@ -230,7 +230,7 @@ class Writer(object):
 
     def has_tail(self):
         """Return True if part of a reply or message could not be written yet."""
-        return len(self.tail) > 0 or self.chunks is not None
+        return bool(self.tail) or self.chunks is not None
 
     def stalled_since(self):
         """Return ``stalled_at``; None while a sender has the lock, who looks by itself.
@@ -415,7 +415,8 @@ class Writer(object):
             if self._is_torn:
                 self._break_off()
             self._taken.clear()
-        self._after_release()
+        if self._row or self._loop_waits or self._closing:
+            self._after_release()
 
     def _after_release(self):
         if self._row:
@@ -476,7 +477,9 @@ class Writer(object):
             self._stream.send_noted(tail, done)
             is_done = self._settle()
             if self.tail is not tail:
-                has_moved, moved = True, moved + len(tail) - len(self.tail)
+                has_moved = True
+                if stream is not None:
+                    moved += len(tail) - len(self.tail)
             if not is_done or (stream is not None and moved >= BURST):
                 is_done = False
                 break
@@ -552,7 +555,7 @@ class Writer(object):
                 self.chunks = encoded if type(encoded) is GeneratorType else queue.as_whole(encoded)
                 self._is_torn = False
             else:
-                if opcode == Opcode.CLOSE:
+                if opcode == Opcode.CLOSE and core.sent_close_time is None:
                     core.note_close_sent(self._loop.session_time)
                 self._adopted = item, core.encode_reply(opcode, payload)
                 self._adopt()

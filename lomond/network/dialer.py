@@ -17,7 +17,7 @@ from . import tls_context
 from .happy_eyeballs import Race
 from .poller import READ
 from .proxy_handshake import make_proxy_handshake
-from .resolver import look_up
+from .resolver import look_up, numeric_address
 from .stream import PlainStream
 from .tls_errors import describe_handshake_error
 from .tls_stream import TlsInTlsStream, TlsStream, as_stream
@@ -133,9 +133,26 @@ class Dial(object):
 
         :raises DialFail: if a step fails
         """
+        route, url = self._route, self._route.url
+        proxy = None if route.uds else route.proxy
         try:
-            for _ in self._steps():
+            server_context, proxy_context = None, None
+            if url.is_secure or proxy is not None:
+                server_context, proxy_context = self._make_contexts(proxy)
+            for _ in self._open_socket(proxy):
                 yield
+            if proxy is not None:
+                for _ in self._open_tunnel(proxy, proxy_context):
+                    yield
+            self.problem = _UNABLE
+            if url.is_secure:
+                self.stage = 'tls'
+                if self.surplus:
+                    raise DialFail('{}; {} bytes came from the proxy before TLS began'.format(
+                        self.problem, len(self.surplus)), 'tls')
+                for _ in self._start_tls(server_context, self._server_name, True):
+                    yield
+            self.stage = 'upgrade'
         except DialFail as fail:
             if fail.stage != 'prepare':
                 fail.args = (self.explain(text_type(fail)),)
@@ -146,25 +163,6 @@ class Dial(object):
         if self.problem in (_UNABLE_PROXY, _PROXY_FAIL):
             return self._route.proxy.explain(reason)
         return reason
-
-    def _steps(self):
-        route, url = self._route, self._route.url
-        proxy = None if route.uds else route.proxy
-        server_context, proxy_context = self._make_contexts(proxy)
-        for _ in self._open_socket(proxy):
-            yield
-        if proxy is not None:
-            for _ in self._open_tunnel(proxy, proxy_context):
-                yield
-        self.problem = _UNABLE
-        if url.is_secure:
-            self.stage = 'tls'
-            if self.surplus:
-                raise DialFail('{}; {} bytes came from the proxy before TLS began'.format(
-                    self.problem, len(self.surplus)), 'tls')
-            for _ in self._start_tls(server_context, self._server_name, True):
-                yield
-        self.stage = 'upgrade'
 
     def details(self):
         """Return the addresses that have not connected, with errors; may be empty."""
@@ -249,8 +247,10 @@ class Dial(object):
                 for _ in self._resolve_source(*route.source_address):
                     yield
             host, port = (url.host, url.port) if proxy is None else (proxy.host, proxy.port)
-            for _ in self._resolve(host, port):
-                yield
+            self._addresses = numeric_address(host, port)
+            if self._addresses is None:
+                for _ in self._resolve(host, port):
+                    yield
         is_tls = url.is_secure if proxy is None else proxy.scheme == 'https'
         for _ in self._connect(None if route.uds else self._addresses, is_tls):
             yield
@@ -298,7 +298,8 @@ class Dial(object):
         self.stage = 'connect'
         route = self._route
         race = self._race = Race(self._waiting.monotonic, route.socket_options, self._sources,
-                                 'the TLS handshake' if is_tls else None, self._forget)
+                                 'the TLS handshake' if is_tls else None, self._forget,
+                                 looks=route.proxy is None and not is_tls)
         steps = race.unix_steps(route.uds) if addresses is None else (
             race.steps(addresses, route.experience))
         for _ in steps:
@@ -309,7 +310,7 @@ class Dial(object):
         if race.winner is None:
             raise DialFail('{}; {}'.format(self.problem, race.details() or 'the name has no address'),
                            'connect', race.error)
-        self.stream = PlainStream(race.winner)
+        self.stream = PlainStream(race.winner, is_set_up=True)
         self._is_connected = True
 
     # -- the proxy

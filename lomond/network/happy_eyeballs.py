@@ -62,6 +62,8 @@ class Race(object):
     :param next_step: what is to be done over the connection, for the error of one that
         is reset as soon as it is made
     :param forget: called with each descriptor that was in ``waits`` before it is closed
+    :param looks: if true, do not wait for a connection that stands at once, as within
+        this machine
     :ivar waits: after a yield, the ``((fileno, WRITE), ...)`` to wait for
     :ivar deadline: after a yield, when to resume even if nothing is ready (monotonic),
         or None
@@ -75,7 +77,7 @@ class Race(object):
     """
 
     def __init__(self, clock, socket_options=(), sources=None, next_step=None,
-                 forget=lambda fd: None):
+                 forget=lambda fd: None, looks=False):
         self.waits = ()
         self.deadline = None
         self.ready = ()
@@ -89,6 +91,7 @@ class Race(object):
         self._sources = sources
         self._next_step = next_step
         self._forget = forget
+        self._looks = looks
         self._pending = {}          # fileno -> (socket, address as text, socket address)
         self._failures = []         # texts: each address with its error
 
@@ -100,11 +103,13 @@ class Race(object):
         :param experience: an :class:`Experience`, or None
         """
         clock = self._clock
-        addresses = interleave(addresses)
-        queue = collections.deque(addresses if experience is None else experience.sort(addresses))
-        next_start = clock()
+        if len(addresses) > 1:
+            addresses = interleave(addresses)
+            if experience is not None:
+                addresses = experience.sort(addresses)
+        queue = collections.deque(addresses)
+        now = next_start = clock()
         while True:
-            now = clock()
             while queue and self.winner is None and (not self._pending or now >= next_start):
                 if self._start_attempt(queue.popleft()):
                     next_start = now + ATTEMPT_DELAY
@@ -114,9 +119,10 @@ class Race(object):
             self.deadline = next_start if queue else None
             self.suspects = tuple(sockaddr for _, _, sockaddr in self._pending.values())
             yield
+            now = clock()
             for fd, _ in self.ready:
                 if self.winner is None and fd in self._pending and self._settle(fd):
-                    next_start = clock()    # a refusal starts the next attempt at once
+                    next_start = now        # a refusal starts the next attempt at once
         self.close()
 
     def unix_steps(self, path):
@@ -142,7 +148,8 @@ class Race(object):
 
     def close(self):
         """Close the sockets of all attempts that did not win."""
-        self._close_pending()
+        if self._pending:
+            self._close_pending()
         self.waits, self.deadline = (), None
 
     def _close_pending(self):
@@ -174,9 +181,10 @@ class Race(object):
             except OS_ERRORS as error:
                 if not is_in_progress(error):
                     raise
-                self._pending[sock.fileno()] = sock, text, sockaddr
-                sock = None
-                return True
+                if not self._looks or not _is_connected(sock, text):
+                    self._pending[sock.fileno()] = sock, text, sockaddr
+                    sock = None
+                    return True
             self._win(sock, text, sockaddr)
             sock = None
         except Exception as error:      # OSError; OverflowError of a socket option
@@ -190,17 +198,16 @@ class Race(object):
         self.winner, self.winner_text, self.suspects = sock, text, (sockaddr,)
 
     def _prepare(self, sock, family):
-        set_cloexec(sock.fileno())
+        set_cloexec(sock)
         sock.setblocking(False)
-        if family != getattr(socket, 'AF_UNIX', None):
+        if family == socket.AF_INET or family != getattr(socket, 'AF_UNIX', None):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._bind(sock, family)
+            if self._sources is not None:
+                self._bind(sock, family)
         for option in self._socket_options:
             sock.setsockopt(*option)
 
     def _bind(self, sock, family):
-        if self._sources is None:
-            return
         for source in self._sources:
             source_family, sockaddr = source[0], source[4]
             if source_family == family:
@@ -258,8 +265,22 @@ def interleave(addresses):
             for group in families if place < len(group)]
 
 
+def _is_connected(sock, text):
+    """Return True if a connection that is in progress stands already.
+
+    Within this machine it usually does; to wait for it would cost much more.
+    """
+    if text[:4] != '127.' and text[:6] != '[::1]:':
+        return False
+    try:
+        sock.getpeername()
+    except OS_ERRORS:           # ENOTCONN, or what will be found when it is ready
+        return False
+    return True
+
+
 def _address_text(sockaddr):
-    return '{}:{}'.format(bracketed(sockaddr[0]), sockaddr[1])
+    return '%s:%s' % (bracketed(sockaddr[0]), sockaddr[1])
 
 
 def _path_bytes(path):

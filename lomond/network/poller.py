@@ -547,6 +547,7 @@ class Waiting(object):
         self._poller = None             # used by the loop's thread only
         # Set to None by the loop; others take a reference first.
         self._wake_up = wake_up
+        self._wake_waits = ()
         self._is_closed = False
 
     #: Seconds of a monotonic clock. Not a method, because a round trip reads it three
@@ -590,7 +591,9 @@ class Waiting(object):
             if self._is_closed:
                 return ()
             self._wake_up = new_event()
-        return ((self._wake_up.fileno(), READ),)
+        if not self._wake_waits:
+            self._wake_waits = ((self._wake_up.fileno(), READ),)
+        return self._wake_waits
 
     def forget(self, fd):
         """Take note that a descriptor that was waited for will be closed next.

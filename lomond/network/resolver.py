@@ -13,8 +13,9 @@ from __future__ import absolute_import, division, unicode_literals
 
 import collections
 import socket
+import sys
 
-from .._compat import fork_id, native, new_thread, without_frames
+from .._compat import Pattern, fork_id, native, new_thread, without_frames
 from .url import ascii_name, is_ip_address
 
 #: At most this many threads look up names at once per process; further lookups queue.
@@ -23,6 +24,8 @@ MOST_AT_A_TIME = 8
 
 # IP addresses need no thread, as long as this function has not been replaced.
 _getaddrinfo = socket.getaddrinfo
+# In the one form that means the same everywhere.
+_IPV4 = Pattern(r'(?:(?:[1-9]?[0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])(?:\.|\Z)){4}(?<!\.)\Z')
 
 
 class TooManyLookups(Exception):
@@ -282,6 +285,17 @@ def look_up(host, port, wake):
         if worker is not None:
             worker.cancel()
         raise
+
+
+def numeric_address(host, port):
+    """Return what ``getaddrinfo`` would for an IPv4 address, at a tenth of its cost.
+
+    :returns: None for anything else, for a replaced ``getaddrinfo``, and on macOS,
+        which may translate the address (NAT64)
+    """
+    if socket.getaddrinfo is not _getaddrinfo or sys.platform == 'darwin' or not _IPV4.match(host):
+        return None
+    return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, '', (native(host), port))]
 
 
 def _ascii(host):

@@ -44,10 +44,10 @@ class SocketStream(object):
     # True if it has ``recv``, which makes bytes without a copy of them.
     gives_bytes = False
 
-    def __init__(self, sock):
+    def __init__(self, sock, is_set_up=False):
         self.sock = sock
         self._fork = fork_id()
-        if hasattr(sock, 'setblocking'):
+        if not is_set_up and hasattr(sock, 'setblocking'):
             sock.setblocking(False)
 
     def fileno(self):
@@ -104,10 +104,12 @@ class PlainStream(SocketStream):
     """Stream over a connected socket.
 
     One thread may receive while another one sends.
+
+    :param is_set_up: true if the socket does not block already
     """
 
-    def __init__(self, sock):
-        super(PlainStream, self).__init__(sock)
+    def __init__(self, sock, is_set_up=False):
+        super(PlainStream, self).__init__(sock, is_set_up)
         self._recv_into = getattr(sock, 'recv_into', None)
         self._send = sock.send
         self._is_one_step = isinstance(sock.send, type(len))    # in C: no interrupt can come amid it

@@ -376,7 +376,7 @@ class Connection(states.Progress):
         :param request: a :class:`~lomond.protocol.states.CloseRequest`
         :returns: as :meth:`close`
         """
-        if not any(what is request for what in self.inputs) and not self.state.is_active:
+        if not self.state.is_active and not any(what is request for what in self.inputs):
             return None
         return self._due_close() if self.request_close(request) else None
 

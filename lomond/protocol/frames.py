@@ -174,6 +174,8 @@ class Encoder(object):
 
     def encode_control(self, opcode, payload):
         """Return the bytes of one control frame."""
+        if self._masks and _from_bytes is not None:
+            return _encode_masked(opcode | FIN, payload)
         return encode_frame(opcode, payload, make_masking_key() if self._masks else None)
 
     def encode(self, opcode, payload, compress=False, fin=True):
@@ -228,7 +230,7 @@ def encode_close_payload(code, reason=''):
     """
     if code is None:
         return b''
-    if isinstance(code, bool) or not isinstance(code, integer_types):
+    if code.__class__ is not int and (isinstance(code, bool) or not isinstance(code, integer_types)):
         raise TypeError('close code must be an integer or None, not {}'.format(type(code).__name__))
     if not 1000 <= code < 5000 or code in Status.invalid_codes:
         raise ValueError('close code {} may not be sent; 1000 - 1003, 1007 - 1014 and '

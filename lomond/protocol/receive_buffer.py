@@ -187,8 +187,10 @@ class ReceiveBuffer(object):
 
     def release(self):
         """Free the memory; the connection is over."""
-        self._replace(bytearray(1))     # one byte, so that a late driver still has a place to write
-        self._lender = None
-        self.room = 1
-        self.was_filled = False
-        self.drop()
+        if self.room != 1 or self._lender is not None:
+            self._replace(bytearray(1))     # one byte, so that a late driver still has a place to write
+            self._lender = None
+            self.room = 1
+            self.was_filled = False
+        self.start = self.end = self.wanted = 0
+        self.direct = self.given = None

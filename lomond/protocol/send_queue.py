@@ -212,7 +212,7 @@ class SendQueue(object):
                 self._hold(item)
             else:
                 return item
-        return self._next_newest()
+        return self._next_newest() if self.newest_pong else None
 
     def _hold(self, item):
         if not self._held:

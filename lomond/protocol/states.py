@@ -160,9 +160,9 @@ class Progress(object):
     def state(self):
         """The :class:`State` that the inputs so far lead to."""
         count, state = self._known
-        inputs = self.inputs
-        if count != len(inputs):
-            for what in inputs[count:]:
+        news = self.inputs[count:]
+        if news:
+            for what in news:
                 state = MOVES[state, what]
                 count += 1
             self._known = (count, state)        # one store: any thread may do it
@@ -177,7 +177,8 @@ class Progress(object):
 
     def disconnect(self):
         """End the connection (end of stream, reset, time-out, force); any thread."""
-        return self.state if self.state is DISCONNECTED else self.move(DISCONNECT)
+        state = self.state
+        return state if state is DISCONNECTED else self.move(DISCONNECT)
 
     @property
     def was_open(self):
@@ -202,7 +203,10 @@ class Progress(object):
 
         :returns: True if its frame is the one to send
         """
-        if not any(what is request for what in self.inputs):
+        for what in self.inputs:
+            if what is request:
+                break
+        else:
             self.move(request)
         return self.close_request is request
 
