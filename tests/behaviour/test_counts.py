@@ -11,15 +11,17 @@ import base64
 import gc
 import os
 import select
+import socket
 import subprocess
 import sys
 import zlib
 
 import pytest
 from support.cores import open_client
-from support.frames import BINARY, CONTINUATION, TEXT, frame
+from support.frames import BINARY, CONTINUATION, TEXT, close_frame, frame
 from support.interpreters import IS_COUNTED
 from support.memory import growth, needs_tracemalloc, tracemalloc
+from support.peer import upgrade
 from support.wire import Counting, EchoPair, Wire, connect, take
 
 from lomond import WebSocket
@@ -449,6 +451,52 @@ def test_a_round_trip_that_waits():
 
 
 # --- rest ---
+
+@pytest.mark.skipif(not IS_COUNTED or not hasattr(select, 'poll'), reason='counts CPython, and poll()')
+def test_connecting_costs_few_calls():
+    """From the constructor to Disconnected, over loopback, with a wait for each answer.
+    """
+    listener = socket.socket()
+    listener.bind(('127.0.0.1', 0))
+    listener.listen(1)
+    url = 'ws://127.0.0.1:{}/'.format(listener.getsockname()[1])
+    peers = []
+
+    class Answered(Waiting):
+        def wait(self, waits, deadline):
+            kept = sys.getprofile()
+            sys.setprofile(None)
+            if peers:
+                peers.pop().sendall(close_frame(1000, b'goodbye'))
+            else:
+                peers[:] = [listener.accept()[0]] * 2
+                key = peers[0].recv(4096).partition(b'Sec-WebSocket-Key: ')[2].partition(b'\r\n')[0]
+                peers.pop().sendall(upgrade(key))
+            sys.setprofile(kept)
+            return super(Answered, self).wait(waits, deadline)
+
+    class Session(WebsocketSession):
+        waiting = Answered
+
+    def run():
+        names = []
+        websocket = WebSocket(url, proxies={})
+        for event in websocket.connect(session_class=Session):
+            names.append(event.name)
+            if event.name == 'ready':
+                websocket.close()
+        return names
+
+    try:
+        run()
+        with SystemCalls() as calls:
+            names = run()
+    finally:
+        listener.close()
+    assert names == ['connecting', 'connected', 'ready', 'poll', 'closed', 'disconnected']
+    assert calls.names.count('poll') == 2       # not for the connection itself, which stands at once
+    assert calls.total <= 550, (calls.python, calls.builtin)
+
 
 def test_an_idle_connection_sleeps_until_its_deadlines():
     class Silent(Wire):
