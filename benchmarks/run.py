@@ -104,7 +104,7 @@ class Bench:
         if workload.mode == 'send-cork' and client.module not in ('lomond_client', 'limit'):
             return False
         if client.name == 'limit':
-            return workload.mode not in ('import', 'memory-peak')
+            return workload.mode not in ('import', 'memory-peak', 'connect')
         return not (workload.deflate and client.name in NO_DEFLATE)
 
     def _start(self, client, arguments):

@@ -12,7 +12,8 @@ from collections import namedtuple
 KIB, MIB = 1024, 1024 * 1024
 
 #: One row of the table.  mode: receive, round-trip, send, send-cork (CPU per message);
-#: import (CPU); memory-idle, memory-peak (bytes); wake-ups (in ten seconds); parts-receive,
+#: connect (CPU per connection); import (CPU); memory-idle, memory-peak (bytes); wake-ups
+#: (in ten seconds); parts-receive,
 #: parts-send (CPU and bytes of one message in parts; warm and count are MiB) kind: text
 #: or binary; messages: the name of a function below; fragment: bytes per frame, or None
 #: warm, count: the number of messages before the clock starts, and the minimum after
@@ -68,6 +69,8 @@ WORKLOADS = (
          tls=True),
     _row('tls-receive-16m', 'TLS: receive 16 MiB binary', 'receive', 1.6, 'binary-16m', 'binary', 2, 4,
          tls=True),
+    _row('connect', 'connect, Ready, close', 'connect', 1, warm=20, count=60, quick=True),
+    _row('tls-connect', 'TLS: connect, Ready, close', 'connect', 1, warm=5, count=20, tls=True),
     _row('import', 'import', 'import', 2.5, quick=True),
     _row('memory-idle', 'an idle connection, of 500', 'memory-idle', 32 * KIB, count=500, quick=True),
     _row('memory-peak', 'peak while receiving 16 MiB', 'memory-peak', 2.05, 'binary-16m', 'binary', 0, 6,
@@ -86,7 +89,7 @@ WORKLOADS = (
 BY_NAME = dict((workload.name, workload) for workload in WORKLOADS)
 
 #: Modes whose figures are seconds of CPU, shown as multiples of 0.3.4.
-CPU_MODES = ('receive', 'round-trip', 'send', 'send-cork', 'import')
+CPU_MODES = ('receive', 'round-trip', 'send', 'send-cork', 'connect', 'import')
 #: Modes whose figures are pairs: seconds of CPU for the whole message, which are shown
 #: as multiples of the limit, and bytes by which the process grew.
 PARTS_MODES = ('parts-receive', 'parts-send')

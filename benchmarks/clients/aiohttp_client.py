@@ -83,6 +83,23 @@ def send(job):
     asyncio.run(_send(job))
 
 
+async def _connect(job):
+    # One session for all, as its documentation advises.
+    options = {'ssl': job.ssl_context()} if job.cafile else {}
+    async with aiohttp.ClientSession() as session:
+        for count in job.warm, job.count:
+            job.begin()
+            for _ in range(count):
+                connection = await session.ws_connect(job.url, **options)
+                if not await connection.close() or connection.close_code != 1000:
+                    raise Wrong('closed with {}'.format(connection.close_code))
+            job.end()
+
+
+def connect(job):
+    asyncio.run(_connect(job))
+
+
 _loop = _session = None
 
 

@@ -1,9 +1,10 @@
 """The task of a client, its clock, and the checks of what it received.
 
 A client is a module with the functions ``receive(job)``, ``round_trip(job)``,
-``send(job)``, ``open_idle(job)`` (returns an open connection, to be kept) and
-``idle(job)`` (waits on a connection forever). Each of the first three calls
-``job.begin()`` after the warm-up and ``job.end()`` when it is done. ``IMPORT`` is the
+``send(job)``, ``connect(job)`` (connects and closes ``job.count`` times),
+``open_idle(job)`` (returns an open connection, to be kept) and ``idle(job)`` (waits on
+a connection forever). Each of the first four calls ``job.begin()`` after the warm-up
+and ``job.end()`` when it is done. ``IMPORT`` is the
 import statement that users of the client begin with. lomond and the limit also have
 ``parts_receive(job)`` and ``parts_send(job)``.
 

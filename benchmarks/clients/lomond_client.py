@@ -186,6 +186,22 @@ def parts_send_whole(job):
         job.check_parts(report, sent // len(job.payload), sent)
 
 
+def connect(job):
+    options = {'ssl_cafile': job.cafile} if job.cafile else {}
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            websocket = WebSocket(job.url, **options)
+            is_ready = False
+            for event in websocket:
+                if event.name == 'ready':
+                    is_ready = True
+                    websocket.close()
+            if not is_ready or event.name != 'disconnected' or not event.graceful:
+                raise Wrong('no connection, or no end: {!r}'.format(event))
+        job.end()
+
+
 def open_idle(job):
     return _open(job)
 

@@ -174,6 +174,32 @@ def send(job):
     asyncio.run(_send(job))
 
 
+class _Closing(WSListener):
+    code = None
+
+    def on_ws_frame(self, transport, frame):
+        if frame.msg_type == WSMsgType.CLOSE:
+            self.code = frame.get_close_code()
+            transport.disconnect()
+
+
+async def _connect(job):
+    options = {'ssl_context': job.ssl_context()} if job.cafile else {}
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            transport, listener = await ws_connect(_Closing, job.url, **options)
+            transport.send_close(1000)
+            await transport.wait_disconnected()
+            if listener.code != 1000:
+                raise Wrong('closed with {}'.format(listener.code))
+        job.end()
+
+
+def connect(job):
+    asyncio.run(_connect(job))
+
+
 _loop = None
 
 

@@ -33,6 +33,19 @@ def send(job):
     jobs.send(job, connection.recv, _send(connection, job))
 
 
+def connect(job):
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            connection = _open(job)
+            connection.send_close()
+            opcode, data = connection.recv_data()
+            if opcode != websocket.ABNF.OPCODE_CLOSE or data[:2] != b'\x03\xe8':
+                raise jobs.Wrong('the close frame was not answered: {} {!r}'.format(opcode, data))
+            connection.shutdown()
+        job.end()
+
+
 def open_idle(job):
     return _open(job)
 

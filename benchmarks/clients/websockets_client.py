@@ -3,7 +3,7 @@
 It compresses only if that is measured.
 """
 
-from websockets.sync.client import connect
+from websockets.sync.client import connect as open_connection
 
 from . import job as jobs
 
@@ -14,12 +14,12 @@ def _open(job):
     options = {'ssl': job.ssl_context()} if job.cafile else {}
     options['compression'] = 'deflate' if job.deflate else None
     try:
-        return connect(job.url, max_size=None, proxy=None, **options)
+        return open_connection(job.url, max_size=None, proxy=None, **options)
     except TypeError:               # versions before 15 have no proxy support
         context = options.pop('ssl', None)
         if context is not None:
             options['ssl_context'] = context
-        return connect(job.url, max_size=None, **options)
+        return open_connection(job.url, max_size=None, **options)
 
 
 def receive(job):
@@ -35,6 +35,17 @@ def round_trip(job):
 def send(job):
     connection = _open(job)
     jobs.send(job, connection.recv, connection.send)
+
+
+def connect(job):
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            connection = _open(job)
+            connection.close()
+            if connection.protocol.close_code != 1000:
+                raise jobs.Wrong('closed with {}'.format(connection.protocol.close_code))
+        job.end()
 
 
 def open_idle(job):

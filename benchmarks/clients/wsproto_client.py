@@ -77,6 +77,19 @@ def send(job):
     jobs.send(job, client.recv, client.send)
 
 
+def connect(job):
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            client = _Client(job)
+            client.sock.sendall(client.connection.send(CloseConnection(code=1000)))
+            event = client.next_event()
+            if not isinstance(event, CloseConnection) or event.code != 1000:
+                raise jobs.Wrong('the close frame was not answered: {!r}'.format(event))
+            client.sock.close()
+        job.end()
+
+
 def open_idle(job):
     return _Client(job)
 
