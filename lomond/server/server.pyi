@@ -16,8 +16,6 @@ _Handlers: TypeAlias = _Handler | Mapping[str, _Handler]
 _Pairs: TypeAlias = Iterable[tuple[str | bytes, str | bytes]]
 _Answer: TypeAlias = tuple[int, _Pairs, bytes] | tuple[Literal["accept"], str | None, _Pairs] | None
 
-PACE: float | None
-
 class Server:
     port: int
     addresses: list[Any]
