@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare this checkout with lomond 0.3.4, other clients and the limit.
 
-    python3 benchmarks/run.py --quick               ten workloads, one round, this Python: 20 s
+    python3 benchmarks/run.py --quick               eleven workloads, one round, this Python: 25 s
     python3 benchmarks/run.py --python 3.11 3.13    all workloads, three rounds: 11 minutes
     python3 benchmarks/run.py --workloads receive-32 send-32 --clients lomond 0.3.4 --rounds 5
     python3 benchmarks/run.py --workloads receive-32 --clients lomond --before HEAD~3
@@ -305,7 +305,7 @@ def measure_rounds(bench, workload, clients, figures, rounds, rehearse):
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--quick', action='store_true', help='ten workloads and one round: 20 seconds')
+    parser.add_argument('--quick', action='store_true', help='eleven workloads and one round: 25 seconds')
     parser.add_argument('--rounds', type=int, help='rounds (default: 3, or 1 with --quick)')
     parser.add_argument('--python', nargs='+', metavar='VERSION',
                         help='such as 3.11 3.13 2.7 (default: this one)')

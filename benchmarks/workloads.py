@@ -13,9 +13,9 @@ KIB, MIB = 1024, 1024 * 1024
 
 #: One row of the table.  mode: receive, round-trip, send, send-cork (CPU per message);
 #: connect (CPU per connection); import (CPU); memory-idle, memory-peak (bytes); wake-ups
-#: (in ten seconds); parts-receive,
-#: parts-send (CPU and bytes of one message in parts; warm and count are MiB) kind: text
-#: or binary; messages: the name of a function below; fragment: bytes per frame, or None
+#: (in ten seconds); parts-receive, parts-send (CPU and bytes of one message in parts;
+#: warm and count are MiB) kind: text or binary; messages: the name of a function below;
+#: fragment: bytes per frame, or None
 #: warm, count: the number of messages before the clock starts, and the minimum after
 #: that goal: the least multiple of 0.3.4 (CPU), or a maximum (memory-idle: bytes;
 #: memory-peak: multiples of the message; wake-ups: their number; parts: multiples of

@@ -22,9 +22,14 @@ _STATUS_CODE = Pattern('(?:0|[1-9][0-9]{0,8})\\Z')
 _ABSOLUTE = Pattern('(?i)https?://[^/]*')
 _FIRST_WORD = Pattern(b'[^ \\t]*[ \\t]?')
 _QUOTES = Pattern('(?s)\\\\.|"')
-# A head without fault, as most peers send it, and each of its header lines.
-_GOOD_HEAD = Pattern('([^\r\n]*)\r?\n((?:' + TCHAR + '+:[^\r\n]*\r?\n)*)\r?\n')
-_GOOD_LINE = Pattern('([^:]+):[ \t]*([^\r\n]*)\r?\n')
+_TOKEN = Pattern(TCHAR + '+\\Z')
+# Names as answers have them, so that they need not be looked at.
+_COMMON = dict((name, name.lower()) for name in (
+    'Upgrade', 'Connection', 'Sec-WebSocket-Accept', 'Sec-WebSocket-Protocol', 'Sec-WebSocket-Extensions',
+    'Date', 'Server', 'upgrade', 'connection', 'sec-websocket-accept', 'date', 'server'))
+
+
+_BLANKS = ('', ' ', '\t')
 
 
 def is_token(data):
@@ -108,29 +113,45 @@ class Head(object):
             raise TypeError('header data must be bytes or bytearray, not {!r}'.format(type(header_data)))
         self.raw = to_bytes(header_data)
         self.defect = None
-        try:
-            good = _GOOD_HEAD.match(self.raw.decode('ascii'))
-        except UnicodeDecodeError:
-            good = None
-        if good is None:
+        if not self._read_good():
             self._read_any()
-        else:
-            self._read_good(*good.groups())
 
     # Both set ``_lines``, too: (lower-case name, value), text, for each header line.
     # Each character of a value is an octet (latin-1).
 
-    def _read_good(self, first_line, lines):
-        self.first_line = first_line
+    def _read_good(self):
+        """Read a head without fault, as most are; return True if it is one."""
+        try:
+            lines = self.raw.decode('ascii').split('\r\n')
+        except UnicodeDecodeError:
+            return False
+        self.first_line = lines[0]
         self._lines, self.headers = found, headers = [], {}
-        for name, value in _GOOD_LINE.findall(lines):
-            name = name.lower()
-            if value[-1:] in (' ', '\t'):
-                value = value.rstrip(' \t')
-            found += (name, value),
-            headers[name] = value
-        if len(headers) < len(found):
+        is_repeated = False
+        if '\n' in self.first_line or '\r' in self.first_line:
+            return False
+        for line in lines[1:]:
+            if '\n' in line or '\r' in line:
+                return False
+            if not line:
+                break
+            name, colon, value = line.partition(':')
+            lower = _COMMON.get(name)
+            if lower is None:
+                if not _TOKEN.match(name):
+                    return False
+                lower = name.lower()
+            if not colon:
+                return False
+            value = value[1:] if value[:1] == ' ' else value
+            if value[:1] in _BLANKS or value[-1:] in _BLANKS:
+                value = value.strip(' \t')
+            found += (lower, value),
+            is_repeated = is_repeated or lower in headers
+            headers[lower] = value
+        if is_repeated:
             self.headers = _join(found)
+        return True
 
     def _read_any(self):
         lines = [line[:-1] if line.endswith(b'\r') else line for line in self.raw.split(b'\n')]

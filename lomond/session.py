@@ -158,7 +158,9 @@ class WebsocketSession(Steps):
             if attempt.shows_connected:
                 yield Connected(attempt.shown_url, self._proxy)
             driver = self._driver
-            if driver.stream.poll_tells_all and not driver.reader.parts:
+            if driver.stream.poll_tells_all and not (
+                    driver.reader.parts or driver.lifecycle.stopped or self._core.inputs
+                    or self._waiting.is_woken):
                 yield None              # the answer takes a while: do not even look
             for event in driver.live():
                 yield event

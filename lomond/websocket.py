@@ -227,7 +227,8 @@ class WebSocket(EndpointAttributes, Feed, Sender):
             first_target = self.state.first_target
         hooks = NO_HOOKS
         if self.__class__ is not WebSocket or not _HOOKS.isdisjoint(self.__dict__):
-            hooks = Hooks(*[getattr(self, name) if self._overrides(name) else None for name in Hooks.__slots__])
+            hooks = Hooks(*[getattr(self, name) if self._overrides(name) else None
+                            for name in Hooks.__slots__])
         self.state = Attempt(self._endpoint, self._running, hooks, first_target)
 
     def _overrides(self, name):

@@ -24,8 +24,6 @@ from ..network.lock import Lock
 from ..opcode import Opcode
 from ..protocol.frames import parse_close_payload
 
-_logger = None
-
 #: At most this many records wait for a callback that does not return; then other
 #: threads tell theirs.
 MOST_WAITING = 1000
@@ -171,16 +169,12 @@ def make_observer(trace, url):
         is enabled now
     :param url: the URL to show
     """
-    global _logger
     is_of_log = trace and not callable(trace)
-    if is_of_log or _logger is not None or 'logging' in sys.modules:
+    if is_of_log or 'logging' in sys.modules:       # what nobody has imported, nobody has set up
         import logging
-        # What nobody has imported, nobody has set up.  There is one logger of a name,
-        # and to find it takes longer than all of this.
-        if _logger is None:
-            _logger = logging.getLogger('lomond')
+        logger = logging.getLogger('lomond')
         if is_of_log:
-            return Observer(url, None, _logger)
-        if _logger.isEnabledFor(logging.DEBUG):
-            return Observer(url, trace or None, _logger)
+            return Observer(url, None, logger)
+        if logger.isEnabledFor(logging.DEBUG):
+            return Observer(url, trace or None, logger)
     return Observer(url, trace, None) if trace else None

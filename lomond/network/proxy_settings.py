@@ -11,7 +11,7 @@ import binascii
 import os
 import sys
 
-from .._compat import Pattern, native, system_proxies, text_type, to_text
+from .._compat import Pattern, lacks_variables, native, system_proxies, text_type, to_text
 from ..response import escape
 from .url import ascii_name, bracketed, cut_query, ip_bytes, mask_password, printable, split_url
 
@@ -22,6 +22,7 @@ _ALIASES = {'socks': 'socks5h'}
 _KINDS = ('ws', 'wss', 'http', 'https', 'all')
 # Of each kind: the names of its variable, in the order in which they are looked for.
 _VARIABLES = tuple((kind, kind + '_proxy', (kind + '_proxy').upper()) for kind in _KINDS + ('no',))
+_NAMES = frozenset(name.encode('ascii') for names in _VARIABLES for name in names[1:])
 # What urllib.request.getproxies() also returns.
 _IGNORED = ('no', 'ftp', 'gopher', 'rsync')
 
@@ -132,11 +133,11 @@ def environment_proxies(environ=None):
         not set), and with ``'ws'``, ``'wss'``, ``'all'`` and ``'no'`` if they are set;
         and by the same keys the names of the variables that set them
     """
+    proxies, variables = {'http': None, 'https': None}, {}
     found = os.environ if environ is None else environ
     if sys.platform == 'win32':             # os.environ there finds HTTP_PROXY in any case
         found = dict(found)                 # elsewhere, that would decode all variables
-    proxies, variables = {'http': None, 'https': None}, {}
-    for kind, name, upper in _VARIABLES:
+    for kind, name, upper in () if environ is None and lacks_variables(_NAMES) else _VARIABLES:
         value = found.get(name)
         if value is None and not (kind == 'http' and 'REQUEST_METHOD' in found):
             name, value = upper, found.get(upper)

@@ -152,7 +152,7 @@ def test_sum_of_a_cycle():
 
 
 def test_names_and_messages():
-    assert len(workloads.BY_NAME) == len(workloads.WORKLOADS) == 29
+    assert len(workloads.BY_NAME) == len(workloads.WORKLOADS) == 32
     for workload in workloads.WORKLOADS:
         assert workload.messages is None or workload.messages in workloads.MESSAGES
         for python in '2.7', '3.8', '3.11', '3.13':
