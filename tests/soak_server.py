@@ -160,6 +160,7 @@ def broadcasts(hosts, name, rng):
     server = hosts.servers[name]
     residents = server.connections
     readers, sleeper = [Raw(server).ready() for _ in range(5)], Raw(server).ready()
+    wait_until(lambda: len(server.connections) == len(residents) + 6)
     sleeper.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     parsers, counts = [Reader() for _ in readers], [0] * len(readers)
     for parser, client in zip(parsers, readers):
