@@ -349,7 +349,14 @@ class Writer(object):
                     if opcode == Opcode.PING:
                         core.pings.sent(to_bytes(payload), self._loop.clock())
                 if gathers:
-                    is_full = self._put_aside(data, payload)
+                    gathered = self.gathered
+                    if gathered is None or type(data) is GeneratorType:
+                        is_full = self._put_aside(data, payload)
+                    else:                           # the same without a call
+                        frames = gathered.frames
+                        frames += data
+                        gathered.size += len(payload) or 1
+                        is_full = len(frames) >= CHUNK
                 elif type(data) is GeneratorType:   # a large message, in chunks
                     for chunk in data:
                         self._progress = self._loop.clock()     # for those who wait for the lock
