@@ -36,6 +36,12 @@ docs:           ## build the documentation into docs/_build/html
 bench:          ## run the benchmarks, lomond next to other clients (ARGS=--quick)
 	$(PYTHON) benchmarks/run.py $(ARGS)
 
+latency:        ## measure round trips at 1,000 messages a second, next to other clients
+	$(PYTHON) benchmarks/latency.py $(ARGS)
+
+instructions:   ## count instructions with valgrind, and compare with those kept (3.11)
+	$(PYTHON) benchmarks/instructions.py --check $(ARGS)
+
 compliance:     ## run Autobahn against the client and the server (ARGS=--quick)
 	$(PYTHON) compliance/run.py --role client $(ARGS)
 	$(PYTHON) compliance/run.py --role server $(ARGS)

@@ -103,6 +103,10 @@ class Bench:
             return client.name == 'limit' or (client.module == 'lomond_client' and client.checkout)
         if workload.mode == 'send-cork' and client.module not in ('lomond_client', 'limit'):
             return False
+        if workload.zlib is not None:
+            package = workload.zlib[0].partition('.')[0].replace('_', '-')
+            return client.module == 'lomond_client' and (not client.checkout or package in (
+                {'zlib'} | self.python.installed(client.environment)))
         if client.name == 'limit':
             return workload.mode not in ('import', 'memory-peak', 'connect')
         return not (workload.deflate and client.name in NO_DEFLATE)
@@ -120,7 +124,7 @@ class Bench:
     def _job(self, workload, count):
         """Return the instructions for a child process."""
         job = dict(mode=workload.mode, kind=workload.kind, warm=workload.warm, count=count, messages=None,
-                   sizes=[], deflate=workload.deflate, wire_warm=0, wire_count=0,
+                   sizes=[], deflate=workload.deflate, zlib=workload.zlib, wire_warm=0, wire_count=0,
                    cafile=self._cafile if workload.tls else None)
         path = '/idle'
         if workload.messages:

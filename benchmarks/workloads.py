@@ -19,16 +19,17 @@ KIB, MIB = 1024, 1024 * 1024
 #: warm, count: the number of messages before the clock starts, and the minimum after
 #: that goal: the least multiple of 0.3.4 (CPU), or a maximum (memory-idle: bytes;
 #: memory-peak: multiples of the message; wake-ups: their number; parts: multiples of
-#: the CPU of the limit); `goals` has different ones for some Pythons; growth: with
+#: the CPU of the limit); zlib: of lomond's compression, the module and the level; `goals`
+#: has different ones for some Pythons; growth: with
 #: parts, a maximum in bytes
 Workload = namedtuple(
-    'Workload', 'name title mode kind messages warm count goal goals tls deflate fragment quick growth')
+    'Workload', 'name title mode kind messages warm count goal goals tls deflate fragment quick growth zlib')
 
 
 def _row(name, title, mode, goal, messages=None, kind='text', warm=0, count=0, goals=None, tls=False,
-         deflate=False, fragment=None, quick=False, growth=None):
-    return Workload(name, title, mode, kind, messages, warm, count, goal, goals or {}, tls, deflate, fragment,
-                    quick, growth)
+         deflate=False, fragment=None, quick=False, growth=None, zlib=None):
+    return Workload(name, title, mode, kind, messages, warm, count, goal, goals or {}, tls,
+                    deflate or zlib is not None, fragment, quick, growth, zlib)
 
 
 #: On 2.7 and 3.8, small messages should be five times as fast as with 0.3.4.
@@ -63,6 +64,16 @@ WORKLOADS = (
          deflate=True),
     _row('deflate-send', 'send 1 KiB JSON, deflate', 'send', 1.1, 'json-1k', warm=500, count=4000,
          deflate=True),
+    _row('deflate-send-1', 'the same at level 1', 'send', 2, 'json-1k', warm=500, count=4000,
+         zlib=('zlib', 1)),
+    _row('deflate-send-ng', 'the same with zlib_ng at level 1', 'send', 6, 'json-1k', warm=500, count=4000,
+         zlib=('zlib_ng.zlib_ng', 1)),
+    _row('deflate-send-isal', 'the same with isal at level 1', 'send', 3, 'json-1k', warm=500, count=4000,
+         zlib=('isal.isal_zlib', 1)),
+    _row('deflate-receive-ng', 'receive 1 KiB JSON, zlib_ng', 'receive', 2, 'json-1k', warm=1000, count=10000,
+         zlib=('zlib_ng.zlib_ng', 1)),
+    _row('deflate-receive-isal', 'receive 1 KiB JSON, isal', 'receive', 1, 'json-1k', warm=1000, count=10000,
+         zlib=('isal.isal_zlib', 1)),
     _row('tls-round-trip', 'TLS: round trip 32 B text', 'round-trip', 1.3, 'text-32', warm=500, count=2000,
          tls=True),
     _row('tls-receive-1k', 'TLS: receive 1 KiB text', 'receive', 6.5, 'text-1k', warm=2000, count=10000,

@@ -8,7 +8,7 @@ import contextlib
 
 import aiohttp
 
-from .job import Wrong
+from .job import Wrong, turns
 
 IMPORT = 'import aiohttp'
 
@@ -56,6 +56,14 @@ async def _round_trip(job):
             job.end()
 
 
+async def _latency(job):
+    async with _open(job) as connection:
+        for _ in turns(job):
+            await connection.send_str(job.payload)
+            if (await connection.receive()).data != job.payload:
+                raise Wrong('the echo is not what was sent')
+
+
 async def _send(job):
     async with _open(job) as connection:
         send = connection.send_str if job.is_text else connection.send_bytes
@@ -77,6 +85,10 @@ def receive(job):
 
 def round_trip(job):
     asyncio.run(_round_trip(job))
+
+
+def latency(job):
+    asyncio.run(_latency(job))
 
 
 def send(job):

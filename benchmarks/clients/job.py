@@ -4,7 +4,8 @@ A client is a module with the functions ``receive(job)``, ``round_trip(job)``,
 ``send(job)``, ``connect(job)`` (connects and closes ``job.count`` times),
 ``open_idle(job)`` (returns an open connection, to be kept) and ``idle(job)`` (waits on
 a connection forever). Each of the first four calls ``job.begin()`` after the warm-up
-and ``job.end()`` when it is done. ``IMPORT`` is the
+and ``job.end()`` when it is done. ``latency(job)`` leaves that, and the times, to
+:func:`turns`. ``IMPORT`` is the
 import statement that users of the client begin with. lomond and the limit also have
 ``parts_receive(job)`` and ``parts_send(job)``.
 
@@ -66,6 +67,8 @@ class Job(object):
         self.count = fields['count']
         self.cafile = fields['cafile'] and str(fields['cafile'])
         self.deflate = fields['deflate']
+        self.rate, self.late = fields.get('rate'), fields.get('late')       # of the latency workload
+        self.zlib = fields['zlib']      # the module and the level of lomond's compression, or None
         self.wire_warm = fields['wire_warm']        # bytes of frames, for the limit
         self.wire_count = fields['wire_count']
         self.messages = []
@@ -178,7 +181,40 @@ class Job(object):
         return message.encode('utf-8') if self.is_text else message
 
 
+def turns(job):
+    """Yield whenever a message is due, ``job.rate`` times a second.
+
+    The time until the next one is asked for is that of a round trip. The results are
+    ``times``, in seconds, and ``late``, how many began more than ``job.late`` seconds
+    after their time.
+    """
+    clock, period = getattr(time, 'perf_counter', time.time), 1.0 / job.rate
+    for count in job.warm, job.count:
+        times, late = [], 0
+        job.begin()
+        due = clock()
+        for _ in range(count):
+            left = due - clock()
+            if left > 0:
+                time.sleep(left)
+            begun = clock()
+            late += begun - due > job.late
+            yield
+            times.append(clock() - begun)
+            due += period
+        job.end()
+    job.result.update(times=times, late=late)
+
+
 # --- for clients with a recv() and a send() ---
+
+def latency(job, recv, send):
+    """Run the latency workload: send when it is time, and wait for the echo."""
+    for _ in turns(job):
+        send(job.payload)
+        if recv() != job.payload:
+            raise Wrong('the echo is not what was sent')
+
 
 def receive(job, recv, send):
     """Run the receiving workload.

@@ -14,7 +14,7 @@ import socket
 import struct
 import zlib
 
-from .job import Wrong
+from .job import Wrong, turns
 
 IMPORT = 'import socket'
 
@@ -89,6 +89,15 @@ def round_trip(job):
             sendall(frame)
             _count(sock, view, size)
         job.end()
+
+
+def latency(job):
+    sock = _connect(job)
+    view = memoryview(bytearray(65536))
+    frame = _payload(job)
+    for _ in turns(job):
+        sock.sendall(frame)
+        _count(sock, view, len(frame) - 4)
 
 
 def send(job):

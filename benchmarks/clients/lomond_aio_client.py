@@ -4,7 +4,7 @@ import asyncio
 
 from lomond.aio import AsyncWebSocket
 
-from .job import Wrong
+from .job import Wrong, turns
 
 IMPORT = 'from lomond.aio import AsyncWebSocket'
 
@@ -81,6 +81,18 @@ async def _round_trip(job):
     await events.aclose()
 
 
+async def _latency(job):
+    websocket, events = await _open(job)
+    for _ in turns(job):
+        await websocket.send_text(job.payload)
+        async for event in events:
+            if event.name == 'text':
+                break
+        if event.text != job.payload:
+            raise Wrong('the echo is not what was sent')
+    await events.aclose()
+
+
 async def _send(job):
     websocket, events = await _open(job)
     send = websocket.send_text if job.is_text else websocket.send_binary
@@ -103,6 +115,10 @@ def receive(job):
 
 def round_trip(job):
     asyncio.run(_round_trip(job))
+
+
+def latency(job):
+    asyncio.run(_latency(job))
 
 
 def send(job):

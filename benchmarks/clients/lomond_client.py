@@ -2,19 +2,28 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import importlib
 import itertools
 
+import lomond
 from lomond import WebSocket
 
-from .job import Wrong
+from .job import Wrong, turns
 
 IMPORT = 'from lomond import WebSocket'
+
+
+def _deflate(module, level):
+    if lomond.__version__ == '0.3.4':   # it has zlib at level 6 only
+        return True
+    from lomond.compression import Deflate
+    return Deflate(level=level, zlib=importlib.import_module(module))
 
 
 def _open(job, **options):
     """Return a WebSocket and its iterator after Ready."""
     if job.deflate:
-        options['compress'] = True
+        options['compress'] = _deflate(*job.zlib) if job.zlib else True
     if job.cafile:
         options['ssl_cafile'] = job.cafile
     websocket = WebSocket(job.url, **options)
@@ -100,6 +109,17 @@ def round_trip(job):
                         break
                     websocket.send_binary(payload)
         job.end()
+
+
+def latency(job):
+    websocket, events = _open(job)
+    for _ in turns(job):
+        websocket.send_text(job.payload)
+        for event in events:
+            if event.name == 'text':
+                break
+        if event.text != job.payload:
+            raise Wrong('the echo is not what was sent')
 
 
 def send(job):

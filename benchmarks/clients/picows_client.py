@@ -9,7 +9,7 @@ import asyncio
 
 from picows import WSListener, WSMsgType, ws_connect
 
-from .job import Wrong
+from .job import Wrong, turns
 
 IMPORT = 'from picows import ws_connect'
 
@@ -138,6 +138,17 @@ async def _round_trip(job):
     transport.disconnect()
 
 
+async def _latency(job):
+    transport, listener = await _open(job)
+    for _ in turns(job):
+        echo = listener.expect(1)
+        transport.send(WSMsgType.TEXT, job.payload.encode())
+        await echo
+        if listener.collected != [job.payload]:
+            raise Wrong('the echo is not what was sent')
+    transport.disconnect()
+
+
 async def _send(job):
     transport, listener = await _open(job)
     total = 0
@@ -168,6 +179,10 @@ def receive(job):
 
 def round_trip(job):
     asyncio.run(_round_trip(job))
+
+
+def latency(job):
+    asyncio.run(_latency(job))
 
 
 def send(job):

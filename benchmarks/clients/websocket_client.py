@@ -28,6 +28,11 @@ def round_trip(job):
     jobs.round_trip(job, connection.recv, _send(connection, job))
 
 
+def latency(job):
+    connection = _open(job)
+    jobs.latency(job, connection.recv, _send(connection, job))
+
+
 def send(job):
     connection = _open(job)
     jobs.send(job, connection.recv, _send(connection, job))

@@ -7,7 +7,7 @@ import asyncio
 
 from websockets.asyncio.client import connect
 
-from .job import Wrong
+from .job import Wrong, turns
 
 IMPORT = 'from websockets.asyncio.client import connect'
 
@@ -45,6 +45,14 @@ async def _round_trip(job):
             job.end()
 
 
+async def _latency(job):
+    async with _open(job) as connection:
+        for _ in turns(job):
+            await connection.send(job.payload)
+            if await connection.recv() != job.payload:
+                raise Wrong('the echo is not what was sent')
+
+
 async def _send(job):
     async with _open(job) as connection:
         total = 0
@@ -65,6 +73,10 @@ def receive(job):
 
 def round_trip(job):
     asyncio.run(_round_trip(job))
+
+
+def latency(job):
+    asyncio.run(_latency(job))
 
 
 def send(job):

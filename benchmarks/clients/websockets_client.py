@@ -32,6 +32,11 @@ def round_trip(job):
     jobs.round_trip(job, connection.recv, connection.send)
 
 
+def latency(job):
+    connection = _open(job)
+    jobs.latency(job, connection.recv, connection.send)
+
+
 def send(job):
     connection = _open(job)
     jobs.send(job, connection.recv, connection.send)

@@ -72,6 +72,11 @@ def round_trip(job):
     jobs.round_trip(job, client.recv, client.send)
 
 
+def latency(job):
+    client = _Client(job)
+    jobs.latency(job, client.recv, client.send)
+
+
 def send(job):
     client = _Client(job)
     jobs.send(job, client.recv, client.send)

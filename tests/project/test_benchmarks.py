@@ -152,7 +152,7 @@ def test_sum_of_a_cycle():
 
 
 def test_names_and_messages():
-    assert len(workloads.BY_NAME) == len(workloads.WORKLOADS) == 32
+    assert len(workloads.BY_NAME) == len(workloads.WORKLOADS) == 37
     for workload in workloads.WORKLOADS:
         assert workload.messages is None or workload.messages in workloads.MESSAGES
         for python in '2.7', '3.8', '3.11', '3.13':
@@ -228,3 +228,49 @@ def test_many_are_judged():
         ['group: descriptors beyond one each', '5', '4', 'NO']]
     assert [row[:4] for row in many.make_rows(figures, [1, 1000], ['lomond', 'group'])[1:]] == [
         ['1', 'lomond', '-', '10.0 us'], ['1,000', 'group', '10.0 KiB', '13.0 us']]
+
+
+# -- latency and instructions
+
+def test_latency():
+    latency = import_from('benchmarks', 'latency')
+    times = [number * 1e-5 for number in range(1, 101)]
+    figures = latency.summarize(times[::-1], 2, 0.004)
+    assert figures == {'median': 51e-5, 'p99': 1e-3, 'late': 0.02, 'cpu': 4e-5}
+    assert latency.percentile([3], 0.99) == 3
+    assert latency.make_rows({'lomond': [None, figures], 'limit': [None]}, ['limit', 'lomond']) == [
+        ['client', 'median', '99 %', 'CPU', 'late'], ['lomond', '510 us', '1000 us', '40 us', '2.0 %']]
+
+
+def test_latency_is_measured_from_its_time(monkeypatch):
+    """A round trip of 3 ms, at 500 a second: each message but the first is late."""
+    job = import_from('benchmarks/clients', 'job')
+    now = [0.0]
+    monkeypatch.setattr(job.time, 'perf_counter', lambda: now[0])
+    monkeypatch.setattr(job.time, 'sleep', lambda seconds: now.append(seconds))
+
+    class Pace(object):
+        warm, count, rate, late = 1, 3, 500, 0.0005
+        begin = end = staticmethod(lambda: None)
+        result = {}
+    for _ in job.turns(Pace):
+        now[0] += 0.003
+    assert [round(seconds, 6) for seconds in Pace.result['times']] == [0.003] * 3
+    assert Pace.result['late'] == 2 and len(now) == 1
+
+
+def test_instructions():
+    counts = import_from('benchmarks', 'instructions')
+    report_of_valgrind = '==12== \n==12== Events    : Ir\n==12== Collected : 123456\n==12== \n'
+    assert counts.parse_collected(report_of_valgrind) == 123456
+    with pytest.raises(counts.Failed, match='no instructions: valgrind: oops'):
+        counts.parse_collected('valgrind: oops')
+    assert counts.per_turn((1000, 5000000), (6000, 20000000)) == 3000
+    rows, bad = counts.compare({'a': 1000, 'b': 1000, 'c': 1000}, {'a': 1049, 'b': 1051, 'c': 900, 'd': 1})
+    assert rows[1:] == [['a', '1000', '1049', '+4.9%'], ['b', '1000', '1051', '+5.1%'],
+                        ['c', '1000', '900', '-10.0%'], ['d', 'none', '1', 'none']]
+    assert [line.split(':')[0] for line in bad] == ['b', 'c', 'd'] and '--write' in bad[1]
+    child = import_from('benchmarks', 'instructions_child')
+    assert set(child.PATHS) == set(name for name, _, _ in counts.COUNTS)
+    for function, size in child.PATHS.values():
+        function(size, 3)
