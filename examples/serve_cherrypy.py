@@ -16,7 +16,7 @@ from lomond.wsgi import WebSocketApp
 class Root(object):
 
     @cherrypy.expose
-    def index(self):
+    def index(self, name=None):         # the page itself reads it
         return PAGE.replace('</html>', '<footer>CherryPy</footer>\n</html>')
 
 

@@ -2,8 +2,9 @@
 
     python serve_gunicorn.py [PORT]     # then open http://127.0.0.1:8080/
 
-It is the same as ``gunicorn --bind 127.0.0.1:8080 serve_gunicorn``. With more workers,
-each has a room of its own.
+It is the same as ``gunicorn --bind 127.0.0.1:8080 --threads 4 serve_gunicorn``. Browsers
+open connections ahead of need, and one would keep a worker without threads busy. With
+more workers, each has a room of its own.
 """
 
 import os
@@ -26,4 +27,5 @@ if __name__ == '__main__':
     port = sys.argv[1] if len(sys.argv) > 1 else '8080'
     os.chdir(os.path.dirname(os.path.abspath(__file__)))
     os.execv(sys.executable, [
-        sys.executable, '-m', 'gunicorn', '--bind', '127.0.0.1:' + port, 'serve_gunicorn'])
+        sys.executable, '-m', 'gunicorn', '--bind', '127.0.0.1:' + port, '--threads', '4',
+        'serve_gunicorn'])
