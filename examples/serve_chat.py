@@ -17,20 +17,35 @@ PAGE = '''<!DOCTYPE html>
 <meta name="viewport" content="width=device-width">
 <title>chat</title>
 <style>
-body { font: 16px/1.5 sans-serif; max-width: 45em; margin: 1em auto; padding: 0 1em }
-#status { color: #666 } #messages { min-height: 12em; border: 1px solid #ccc; padding: .5em 1em }
-#messages p { margin: 0 } #people { padding: 0 } #people li { display: inline; margin-right: 1em }
-input { font: inherit; width: 70% } button { font: inherit }
+* { box-sizing: border-box } [hidden] { display: none !important }
+body { display: flex; flex-direction: column; gap: .75rem; max-width: 44rem; height: 100vh; height: 100dvh;
+       margin: auto; padding: 1rem; color: #1f2933; background: #eef1f4;
+       font: 1rem/1.5 system-ui, sans-serif }
+header { display: flex; align-items: baseline; gap: 1rem } h1 { flex: 1; margin: 0; font-size: 1.4rem }
+#status { margin: 0; font-size: .875rem; color: #52606d }
+#status::before { content: ''; display: inline-block; width: .6em; height: .6em; margin-right: .5em;
+                  border-radius: 50%; background: #9aa5b1 }
+.open #status::before { background: #2f8f46 } .lost #status::before { background: #c2410c }
+#room { display: flex; flex: 1; flex-direction: column; gap: .75rem; min-height: 0 }
+#people { display: flex; flex-wrap: wrap; gap: .5rem; max-height: 30vh; margin: 0; padding: 0;
+          overflow-y: auto; list-style: none }
+#people li { padding: 0 .75rem; border-radius: 1rem; background: #d5e3f0; font-size: .875rem }
+#messages { flex: 1; overflow-y: auto; padding: .75rem 1rem; border-radius: .5rem; background: #fff }
+#messages p { margin: 0 0 .25rem; overflow-wrap: anywhere } #messages .mine b { color: #1d5f9e }
+form { display: flex; gap: .5rem }
+input, button { padding: .5rem .75rem; border: 1px solid #9aa5b1; border-radius: .5rem; font: inherit }
+input { flex: 1; min-width: 0 } button { border-color: #1d5f9e; color: #fff; background: #1d5f9e }
+button:disabled, .lost #people { opacity: .5 } :focus-visible { outline: 2px solid #1d5f9e }
+footer { font-size: .8rem; text-align: center; color: #52606d }
 </style>
-<h1>Chat</h1>
-<p id="status">not connected</p>
-<form id="join"><input id="name" maxlength="40" placeholder="your name" required>
-<button>Join</button></form>
+<header><h1>Chat</h1><p id="status" role="status">not connected</p></header>
+<form id="join"><input id="name" maxlength="40" placeholder="your name" aria-label="your name" required
+autofocus><button>Join</button></form>
 <div id="room" hidden>
-<ul id="people"></ul>
-<div id="messages"></div>
-<form id="say"><input id="text" maxlength="2000" placeholder="say something" autocomplete="off" required>
-<button>Send</button></form>
+<ul id="people" aria-label="who is here"></ul>
+<div id="messages" role="log"></div>
+<form id="say"><input id="text" maxlength="2000" placeholder="say something" aria-label="say something"
+autocomplete="off" required><button id="send" disabled>Send</button></form>
 </div>
 <script>
 'use strict';
@@ -40,40 +55,48 @@ function connect() {
   socket = new WebSocket(location.href.replace(/^http/, 'ws').replace(/[?#].*/, ''));
   socket.onopen = () => {
     pause = 500;
-    isOpen = true;
-    find('status').textContent = 'connected' +
-      (socket.extensions.includes('permessage-deflate') ? ', compressed' : '');
+    show(true, 'connected' + (socket.extensions.includes('permessage-deflate') ? ', compressed' : ''));
     socket.send(JSON.stringify({name: name}));
   };
   socket.onmessage = event => {
     const told = JSON.parse(event.data);
-    find('people').replaceChildren(...told.people.map(one => add('li', one)));
-    if (told.text)
-      find('messages').append(add('p', told.name + ': ' + told.text));
+    find('people').replaceChildren(...told.people.map(one => make('li', one)));
+    if (told.text) {
+      const line = make('p', make('b', told.name), ': ' + told.text);
+      line.classList.toggle('mine', told.name === name);
+      find('messages').append(line);
+      line.scrollIntoView({block: 'nearest'});
+    }
   };
   socket.onclose = event => {
     if (isOpen)         // not for each attempt that fails
-      find('status').textContent = 'closed (' + event.code + '), reconnecting';
-    isOpen = false;
+      show(false, 'closed (' + event.code + '), reconnecting');
     setTimeout(connect, pause);
     pause = Math.min(pause * 2, 5000);
   };
 }
-function add(tag, text) {
+function show(isConnected, status) {
+  isOpen = isConnected;
+  document.body.className = isOpen ? 'open' : 'lost';
+  find('send').disabled = !isOpen;
+  find('status').textContent = status;
+}
+function make(tag, ...parts) {
   const made = document.createElement(tag);
-  made.textContent = text;
+  made.append(...parts);
   return made;
 }
 function join(wanted) {
   name = wanted;
   find('join').hidden = true;
   find('room').hidden = false;
+  find('text').focus();
   connect();
 }
 find('join').onsubmit = event => { event.preventDefault(); join(find('name').value); };
 find('say').onsubmit = event => {
   event.preventDefault();
-  if (socket.readyState === 1) {
+  if (isOpen) {
     socket.send(JSON.stringify({text: find('text').value}));
     find('text').value = '';
   }

@@ -2,8 +2,8 @@
 
     python serve_group.py [CLIENTS]
 
-Once a second each client sends a line, and the server echoes it. Ctrl-C closes all
-connections.
+Once all are there, each sends a line a second, and the server echoes it. Ctrl-C closes
+all connections.
 """
 
 import os
@@ -47,7 +47,7 @@ def main(count=2000):
                 len(serving), messages, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 threading.active_count(), len(os.listdir('/proc/self/fd'))))
             messages = 0
-            for one in ready:
+            for one in ready if len(ready) >= len(clients) else ():
                 if one.is_active:
                     one.send_text('hello')
     serving.close()

@@ -18,10 +18,11 @@ import time
 import pytest
 from support.addresses import free_port
 from support.client import in_thread, play
-from support.paths import CHECKOUT, python3, read
+from support.paths import CHECKOUT, import_from, python3, read
 
 import lomond
 from lomond._compat import OS_ERRORS
+from lomond.cli.chat import PAGE
 from lomond.testing import Server, close_with, echo, reject
 
 try:
@@ -310,6 +311,13 @@ def test_serve_chat():
         assert ann.one('ready').extensions == {'permessage-deflate'}
         assert server.end() == (0, '', '')
     assert len(seen['Ann']) == 2 and seen['Ann'] == seen['B\xf6b']
+
+
+@python3
+def test_pages_of_both_chats():
+    """The page of ``lomond serve --chat`` is the example's, but for its title."""
+    page = import_from('examples', 'serve_chat').PAGE
+    assert PAGE == page.replace('<title>', '<title>lomond ').replace('<h1>C', '<h1>lomond c')
 
 
 @python3
