@@ -37,6 +37,7 @@ def main(command):
     # A shell's Ctrl-C goes to this process too; the tests close the pipe when they are
     # done with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     pending = b''
     try:
         while True:

@@ -27,11 +27,12 @@ sys.path.insert(0, os.path.join(CHECKOUT, 'compliance'))
 
 import interpreters  # noqa: E402
 
-#: Package of Debian: program that it brings.
+#: Package of Debian: program, or font, that it brings.
 DEBIAN = {'nginx': 'nginx', 'haproxy': 'haproxy', 'caddy': 'caddy', 'apache2': 'apache2',
           'varnish': 'varnishd', 'tinyproxy': 'tinyproxy', 'squid': 'squid', 'microsocks': 'microsocks',
           'dante-server': 'danted', 'mosquitto': 'mosquitto', 'nats-server': 'nats-server',
-          'chromium': 'chromium', 'redis-server': 'redis-server'}
+          'chromium': 'chromium', 'firefox-esr': 'firefox-esr',
+          'fonts-noto-color-emoji': 'NotoColorEmoji.ttf', 'redis-server': 'redis-server'}
 #: Environment: what pip puts in.  mitmproxy wants old versions of what others want new.
 PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
         'clients': ['websockets', 'aiohttp', 'websocket-client', 'pycurl'],
@@ -48,7 +49,8 @@ PYPI = {'servers': ['websockets', 'aiohttp', 'tornado', 'uvicorn', 'wsproto'],
 VIRTUALENV = 'virtualenv==20.21.1'
 NPM = ['ws', 'socket.io', 'graphql', 'graphql-ws']
 #: Where programs are, below / and below .real/debian.
-PROGRAM_FOLDERS = ('usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin')
+PROGRAM_FOLDERS = ('usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin',
+                   'usr/share/fonts/truetype/noto')
 
 #: Seconds for one command.
 LIMIT = 600
@@ -80,7 +82,7 @@ def find_program(name):
     for root in ('/', os.path.join(REAL, 'debian')):
         for folder in PROGRAM_FOLDERS:
             path = os.path.join(root, folder, name)
-            if os.access(path, os.X_OK):
+            if os.path.isfile(path):
                 return path
     return None
 
