@@ -38,7 +38,7 @@ G('close', 'the close frame of the server is echoed', 'protocol/connection.py',
   'frame_parser::close_is_echoed', 'sequences::server_closes')
 G('close', 'there is never a second close frame', 'protocol/states.py',
   'return self.close_request is request', 'return True',
-  'states::races_for_the_close_frame')
+  'states::progress_is_folded_when_asked')
 G('close', 'only pongs follow a close frame', 'protocol/send_queue.py',
   'if self._close_taken:', 'if False:',
   'send_queue::after_a_close_frame_only_pongs')
@@ -194,7 +194,7 @@ G('locks', 'a loop that sleeps is woken', 'network/poller.py',
   'wake_and_forget::no_wake_up_is_lost', 'wake_and_forget::close_in_a_signal_handler_while_the_loop_sleeps')
 G('locks', 'a wake-up before the wait ends it', 'network/poller.py',
   'self.wake_waits if self.is_woken else', '',
-  'time::a_wait_ends_with_the_wake_up', 'wake_and_forget::no_wake_up_is_lost')
+  'time::a_wait_ends_with_the_wake_up')
 G('locks', 'a loop of its own is woken after a turn', 'driver/steps.py',
   'self._waiting.is_asleep = True', 'pass',
   'wake_and_forget::close_in_a_signal_handler_while_the_loop_sleeps')
