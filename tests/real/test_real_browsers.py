@@ -346,7 +346,7 @@ def test_slow_viewer(browsers):                 # noqa: F811
             assert tab.wait_for('window.told') == 'too slow, reconnecting'
             tab.picture('sensors-{}-slow'.format(name))
         for tab, name in zip(slow, ('chromium', 'firefox')):
-            tab.wait_for('points.length > 150')
+            tab.wait_for('isOpen && points.length > 150')
             tab.wait_for_text('status', '^20 values/s, 3 viewers$')
             tab.picture('sensors-{}-again'.format(name))
 
@@ -393,12 +393,13 @@ class Terminal(object):
 def show_terminals(browser, name, *terminals):      # noqa: F811
     """Make a picture of them, one above the other."""
     tab = browser.open()
+    texts = [each.text.splitlines(True) for each in terminals]
     tab.evaluate('''{}.forEach(text => {{
         const made = document.createElement('pre');
         made.textContent = text;
         made.style = 'padding: 1em; border-radius: 6px; font-size: 14px; color: #eee; background: #1d2430';
         document.body.append(made);
-    }})'''.format(json.dumps([''.join(each.text.splitlines(True)[-24:]) for each in terminals])))
+    }})'''.format(json.dumps([''.join(lines[:1] + lines[1:][-23:]) for lines in texts])))
     tab.picture(name)
 
 
