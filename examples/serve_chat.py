@@ -28,7 +28,7 @@ header { display: flex; align-items: baseline; gap: 1rem } h1 { flex: 1; margin:
 .open #status::before { background: #2f8f46 } .lost #status::before { background: #c2410c }
 #room { display: flex; flex: 1; flex-direction: column; gap: .75rem; min-height: 0 }
 #people { display: flex; flex-wrap: wrap; gap: .5rem; max-height: 30vh; margin: 0; padding: 0;
-          overflow-y: auto; list-style: none }
+          overflow-y: auto; scrollbar-width: thin; scrollbar-color: #9aa5b1 transparent; list-style: none }
 #people li { padding: 0 .75rem; border-radius: 1rem; background: #d5e3f0; font-size: .875rem }
 #messages { flex: 1; overflow-y: auto; padding: .75rem 1rem; border-radius: .5rem; background: #fff }
 #messages p { margin: 0 0 .25rem; overflow-wrap: anywhere } #messages .mine b { color: #1d5f9e }

@@ -23,7 +23,9 @@ class Root(object):
 def main(port=8080):
     cherrypy.config.update({'server.socket_host': '127.0.0.1', 'server.socket_port': int(port)})
     pages = cherrypy.Application(Root(), '')
-    cherrypy.tree.graft(WebSocketApp(room, pages, detach=True, compress=True, max_message_size=16 * 1024), '')
+    chat = WebSocketApp(room, pages, detach=True, compress=True, max_message_size=16 * 1024)
+    cherrypy.tree.graft(chat, '')
+    cherrypy.engine.subscribe('stop', chat.stop)        # before CherryPy waits for its threads
     cherrypy.engine.signals.subscribe()
     cherrypy.engine.start()
     cherrypy.engine.block()
