@@ -10,7 +10,7 @@ too. They do not tell how long memory and the kernel take. Each path runs twice,
 different counts, and the difference is divided by the difference of the counts, so the
 import and the warm-up do not count. The figures hold for one Python and one processor
 family; on others, nothing can be compared. It needs valgrind and Python 3.11, and takes
-about two minutes.
+some minutes: valgrind needs about ten seconds of CPU for each of ten runs.
 """
 
 import argparse
