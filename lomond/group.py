@@ -22,6 +22,7 @@ The face and its loop are one module: which thread may touch what is one set of 
 from __future__ import absolute_import, division, unicode_literals
 
 import collections
+import functools
 import itertools
 import time
 import weakref
@@ -423,7 +424,7 @@ class Group(object):
         """
         self._check_fork()
         halt = halt_at_exit                 # globals may be None when it is needed
-        loop = source = None
+        loop = None
         where = fork_id
         try:
             if vars(self).setdefault('_place', place) is not place:
@@ -439,8 +440,10 @@ class Group(object):
                     self._check_fork()
                     loop.polled()
                     continue
-                source = session.process(loop.ready, loop.now)
-                for event in source:
+                for event in session.begin_turn(loop.ready, loop.now):
+                    if event is None:
+                        session.end_turn()
+                        break
                     if record.is_new or session.is_over:
                         event = loop.note(record, event)
                         if event is None:   # before Accepted
@@ -448,7 +451,9 @@ class Group(object):
                     yield websocket, event
                     if where() != self._fork:
                         self._check_fork()
-                source = event = None       # it would keep a large message alive
+                else:
+                    session.end()
+                event = None                # it would keep a large message alive
                 event = loop.settle(record)
                 if event is not None:       # BackOff or GaveUp
                     yield websocket, event
@@ -460,17 +465,13 @@ class Group(object):
             raise
         finally:
             if where() != self._fork:
-                self._left_alone = loop, source
+                self._left_alone = loop
             elif vars(self).get('_place') is place:
-                self._leave(loop, source)
+                self._leave(loop)
 
-    def _leave(self, loop, source):
+    def _leave(self, loop):
         try:
-            try:
-                if source is not None:
-                    source.close()
-            finally:
-                self._let_go(loop)
+            self._let_go(loop)
         except BaseException:               # Ctrl-C in the middle: once more, to the end
             self._let_go(loop)
             raise
@@ -540,6 +541,10 @@ class _Host(Member):
         """Return what to wait for."""
         return self.reception.listener.waits()
 
+    def plan(self):
+        """Return both."""
+        return self.waits(), self.next_deadline()
+
     def next_deadline(self):
         """Return when its next turn is due, or None."""
         return earliest(self.reception.listener.next_deadline(), self.drop_at if self.is_draining else None)
@@ -560,6 +565,17 @@ class _Door(object):
 
 
 _DOOR = _Door()
+
+
+def _take_over(websocket, session, ready, now):
+    """The first turn of a connection whose opening handshake somebody else has done."""
+    del session.begin_turn              # only now it is not the method
+    yield events.Ready(websocket.request, websocket.protocol, websocket.extensions)
+    rest, websocket._events = websocket._events, None       # of the turn that it was taken in
+    for event in session.begin_turn(ready, now) if rest is None else rest:
+        yield event
+    if rest is not None and not session.is_over:
+        yield None
 
 
 class _ClientSession(WebsocketSession):
@@ -785,10 +801,9 @@ class _Loop(object):
         session = record.session
         if session.is_over:
             return self._end(record)
-        waits = session.waits()
+        waits, when = session.plan()
         if waits is not record.watched:
             self._register(record, waits)
-        when = session.next_deadline()
         if when is not None:
             if when <= self.now:
                 self._make_busy(record)
@@ -907,19 +922,12 @@ class _Loop(object):
 
     def _take_over(self, record):
         """Go on with a connection whose opening handshake somebody else has done."""
-        websocket, session = record.websocket, record.websocket._session
+        session = record.websocket._session
         if record.number not in self._group._arriving:
             return                          # close() was faster
-        rest, websocket._events = websocket._events, None
         record.loop, record.session = self, session
         session.join(record, MANY_CONNECTIONS)
-
-        def first_turn(ready, now):
-            del session.process             # only now it is not the method
-            yield events.Ready(websocket.request, websocket.protocol, websocket.extensions)
-            for event in rest or ():
-                yield event
-        session.process = first_turn
+        session.begin_turn = functools.partial(_take_over, record.websocket, session)
         self._arrive(record)
 
     def _note_accepted(self, record, event):

@@ -148,10 +148,11 @@ class Deadlines(object):
 
     def next_deadline(self):
         """Return the nearest of all deadlines, or None."""
-        if self.ping_timeout is None and (
+        if (self.ping_timeout is None or self.oldest_ping is None) and (
                 self.closed_at is self.echoed_at is self.failed_at is self.finished_at
                 is self.stalled_at is None):
-            return earliest(self.next_poll, self.next_ping)     # hot path: before every poll
+            poll, ping = self.next_poll, self.next_ping         # hot path: before every poll
+            return ping if poll is None or ping is not None and ping < poll else poll
         return earliest(self.next_poll, self.next_ping, self.ping_deadline(),
                         self.close_deadline()[0], self.send_deadline())
 

@@ -123,8 +123,8 @@ class Lifecycle(object):
     def next_deadline(self):
         """The nearest deadline (monotonic), or None."""
         times = self._times
-        if times.ping_timeout is not None:
-            times.oldest_ping = self._core.pings.oldest
+        if times.ping_timeout is not None:      # hot path: before every poll
+            times.oldest_ping = self._core.pings.oldest if self._core.pings.unanswered else None
         when = times.next_deadline()
         if self._deadline is not None:
             when = deadlines.earliest(when, self._deadline)

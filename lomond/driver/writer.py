@@ -1089,7 +1089,10 @@ class Writer(object):
             self.chunks = data
             self._core.send_queue.note_rest(size, 0)
         else:
-            count = self._note(self._send(data), data)
+            count = self._send(data)
+            if count == len(data) and self.on_sent is None:
+                return
+            count = self._note(count, data)
             self._rest = None
             if count == len(data):
                 return
@@ -1114,7 +1117,8 @@ class QueuingWriter(Writer):
         if not self._loop.is_loop_thread():
             super(QueuingWriter, self).send(opcode, payload, compress)
             return
-        self._core.check_send()
+        if self._core.inputs != OPENED:
+            self._core.check_send()
         if self.error is not None or self._closing:
             return
         gathers = self.corked and get_ident() in self.corked and len(payload) <= CHUNK

@@ -219,13 +219,14 @@ class _Poll(object):
     _halt = staticmethod(halt_at_exit)      # here: globals may be None when it is needed
 
     def __init__(self):
-        self._current = (None, None, None)  # what to wait for, the poll object for it, its masks
+        # What to wait for, the poll object for it, its masks, known answers.
+        self._current = (None, None, None, None)
 
     def wait(self, waits, timeout):
         """Wait like :func:`wait_for`; cheaper if ``waits`` is the same tuple again."""
-        registered, poll, asked = self._current
+        registered, poll, asked, answers = self._current
         if waits is not registered and waits != registered:
-            poll, asked = self._register(waits)
+            poll, asked, answers = self._register(waits)
         milliseconds = None if timeout is None else int(math.ceil(timeout * 1000))
         try:
             found = poll.poll(milliseconds)
@@ -238,6 +239,9 @@ class _Poll(object):
         if not found:
             self._halt()
             return ()
+        single = found[0] if len(found) == 1 else None
+        if single in answers:               # hot path: the same as before
+            return answers[single]
         bad = select.POLLHUP | select.POLLERR | select.POLLNVAL
         ready = ()
         for fd, bits in found:
@@ -245,6 +249,8 @@ class _Poll(object):
                 WRITE if bits & (select.POLLOUT | bad) else 0))
             if mask:
                 ready += ((fd, mask),)
+        if single is not None:
+            answers[single] = ready
         return ready
 
     def _register(self, waits):
@@ -255,9 +261,9 @@ class _Poll(object):
             if mask:                        # POLLHUP is always reported, and would spin
                 poll.register(fd, (select.POLLIN if mask & READ else 0) |
                               (select.POLLOUT if mask & WRITE else 0))
-        asked = dict(waits)
-        self._current = (waits, poll, asked)
-        return poll, asked
+        asked, answers = dict(waits), {}
+        self._current = (waits, poll, asked, answers)
+        return poll, asked, answers
 
 
 class _Select(object):

@@ -196,6 +196,8 @@ class Encoder(object):
             return _encode_chunks(first, payload, make_masking_key() if self._masks else None)
         if self._masks:
             return encode_masked(first, payload)
+        if len(payload) < 126 and type(payload) is bytes:
+            return _pack_7(first, len(payload)) + payload
         return pack_header(first, len(payload)) + to_bytes(payload)
 
     def encode_message(self, opcode, payload, compress=False, fin=True):

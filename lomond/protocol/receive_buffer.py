@@ -101,19 +101,16 @@ class ReceiveBuffer(object):
 
     def settle(self):
         """Give a shared buffer back; what is unparsed moves to a buffer of its size."""
-        if self._lender is not None:
-            self._replace(self.buffer[self.start:self.end] if self.start < self.end else _NO_BUFFER)
-            self.start, self.end = 0, len(self.buffer)
-
-    def _get_shared(self, left):
         lender = self._lender
-        if left or lender.is_lent and self.buffer is not lender.buffer:
-            self._grow(max(left * 2, FIRST_SIZE))
-            return self.view[left:]
-        lender.is_lent = True
-        self.buffer, self.view = lender.buffer, lender.view
-        self.room = min(self.room, len(lender.buffer))
-        return self.view[:self.room]
+        if lender is None:
+            return
+        if self.start < self.end:
+            self._replace(self.buffer[self.start:self.end])
+        elif self.buffer is not _NO_BUFFER:
+            if self.buffer is lender.buffer:
+                lender.is_lent = False
+            self.buffer, self.view = _NO_BUFFER, _NO_VIEW
+        self.start, self.end = 0, len(self.buffer)
 
     # -- bytes in and out
 
@@ -140,9 +137,18 @@ class ReceiveBuffer(object):
         if left >= self.room:
             self.room = left * 2                # the head of an answer
         if self.room > size:
-            if self._lender is not None:
-                return self._get_shared(left)
-            self._grow(self.room)
+            lender = self._lender
+            if lender is None:
+                self._grow(self.room)
+            elif left or lender.is_lent and self.buffer is not lender.buffer:
+                self._grow(max(left * 2, FIRST_SIZE))
+                return self.view[left:]
+            else:
+                lender.is_lent = True
+                self.buffer, self.view = lender.buffer, lender.view
+                if self.room >= len(self.buffer):
+                    self.room = len(self.buffer)
+                    return self.view
         elif self.room == size and not left:
             return self.view
         return self.view[left:self.room]

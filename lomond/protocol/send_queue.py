@@ -277,26 +277,26 @@ class SendQueue(object):
 class PingLog(object):
     """Our unanswered pings, oldest first, and when they were sent."""
 
-    __slots__ = ('_pings', 'latency')
+    __slots__ = ('unanswered', 'latency')
 
     def __init__(self):
         #: Seconds to the latest pong, or None; written by the loop, read by any thread.
         self.latency = None
-        # Senders and the loop append, only the loop takes.
-        self._pings = []
+        #: ``(payload, time)``; senders and the loop append, only the loop takes.
+        self.unanswered = []
 
     def sent(self, payload, now):
         """Note a ping that was sent or queued at ``now`` (None if not known)."""
-        self._pings.append((payload, now))
-        if len(self._pings) > MAX_REMEMBERED_PINGS:
-            del self._pings[:-MAX_REMEMBERED_PINGS]
+        self.unanswered.append((payload, now))
+        if len(self.unanswered) > MAX_REMEMBERED_PINGS:
+            del self.unanswered[:-MAX_REMEMBERED_PINGS]
 
     @property
     def oldest(self):
         """When the oldest unanswered ping was sent, or None."""
         # Safe because only the loop takes.  Hot path: catching an IndexError costs 0.4
         # us.
-        return self._pings[0][1] if self._pings else None
+        return self.unanswered[0][1] if self.unanswered else None
 
     def answered(self, payload, now):
         """Note a pong: it answers its own ping and all earlier ones.
@@ -304,11 +304,11 @@ class PingLog(object):
         :returns: seconds since its ping was sent; None for an unsolicited pong, or if
             one of the times is not known
         """
-        if payload not in [data for data, _ in self._pings[:]]:
+        if payload not in [data for data, _ in self.unanswered[:]]:
             return None
         try:
             while True:
-                data, then = self._pings.pop(0)
+                data, then = self.unanswered.pop(0)
                 if data == payload:
                     break
         except IndexError:          # other threads have sent 1024 pings meanwhile
@@ -319,4 +319,4 @@ class PingLog(object):
         return self.latency
 
     def clear(self):
-        del self._pings[:]
+        del self.unanswered[:]

@@ -13,6 +13,8 @@ Knows nothing of: how sockets are accepted, handlers, threads.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import itertools
+
 from .._compat import OS_ERRORS, without_frames
 from ..driver.deadlines import Deadlines
 from ..driver.driver import Driver, Hooks
@@ -26,6 +28,7 @@ from ..protocol.handshake import ServerHandshake
 
 #: How many bytes a waiting send reads ahead, if messages have no limit.
 READ_AHEAD = 1024 * 1024
+_PAUSE = (None,)
 
 
 def import_early():
@@ -119,6 +122,7 @@ class AcceptedSession(Steps):
         self._ssl_context = ssl_context
         self._refused = None            # arguments of Lifecycle.refuse(); one store, by any thread
         self._tls_wants = None          # what the TLS handshake waits for, while it goes on
+        self._loops = ()                # the generators of its life, the inner one first
         self.stream = None
         self.is_connected = False
         self.start()
@@ -156,6 +160,39 @@ class AcceptedSession(Steps):
             waiting.is_asleep = waiting.is_woken = False
             self._wake_waits = waiting.wake_waits       # opens the descriptor, if it has one
             self._waiting = waiting
+
+    # -- in a thread of its own
+
+    def begin(self):
+        """Let the connection begin, for a thread that iterates what this returns.
+
+        That costs less than :meth:`process`, which belongs to loops of many.
+
+        :returns: an iterator of events, and of None wherever the thread has to call
+            :meth:`pause`; None if the connection is over
+        """
+        if self._life is None and not self.is_over:
+            self._life = self._live()
+            return self._life
+        self.end()
+        return None
+
+    def is_running(self):
+        """Return True while that iterator is being resumed."""
+        return any(loop.gi_running for loop in self._loops)
+
+    def pause(self, limit=None):
+        """Block until there is something to do.
+
+        :param limit: monotonic seconds, or None
+        """
+        waiting, wake_waits = self._waiting, self._wake_waits
+        waits, until = self.plan()
+        if limit is not None and (until is None or limit < until):
+            until = limit
+        ready = waiting.wait(waits, until)
+        if wake_waits and wake_waits[0] in ready:
+            waiting.clear()
 
     # -- the loop
 
@@ -228,6 +265,14 @@ class AcceptedSession(Steps):
     # -- the life of a connection
 
     def _live(self):
+        # A chain, because a generator around that of the driver has to be resumed twice
+        # for each message.
+        stages = self._stages()
+        self._loops = (stages,)
+        return itertools.chain.from_iterable(stages)
+
+    def _stages(self):
+        """Yield iterators: of events, and of None to wait."""
         self._acceptance.begin(self)
         failure = None
         try:
@@ -238,7 +283,7 @@ class AcceptedSession(Steps):
             self._open_stream()
             for wants in self._shake_tls():
                 self._tls_wants = wants
-                yield None
+                yield _PAUSE
                 failure = self._find_failure()
                 if failure is not None:
                     break
@@ -247,15 +292,17 @@ class AcceptedSession(Steps):
         if failure is None:
             driver = self._begin_driver()
             driver.is_busy = True           # a TLS handshake is expensive: let others have their turn
-            yield None
+            yield _PAUSE
             driver.is_busy = False
-            for event in driver.live():
-                yield event
+            self._loops = driver.live(), self._loops[0]
+            yield self._loops[0]
+            if driver.lifecycle.ending is None:
+                return                      # an exception has left it
             reason, graceful, error = driver.lifecycle.ending
         else:
             (reason, error), graceful = failure, False
         self._finish()
-        yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code)
+        yield Disconnected(reason, graceful=graceful, error=error, code=self._core.close_code),
 
     def _open_stream(self):
         context, self._ssl_context = self._ssl_context, None
@@ -336,24 +383,25 @@ class AcceptedSession(Steps):
         self.is_over = True             # last: what Ctrl-C has cut off is done again
 
     def _clean_up(self):
-        life = self._life
+        loops = self._loops
         try:
             self.say_goodbye(True)
-            self._let_go(life)
+            self._let_go(loops)
         except BaseException:           # Ctrl-C in the middle of it: once more, to its end
             try:
                 self.say_goodbye(True)
             finally:
-                self._let_go(life)
+                self._let_go(loops)
             raise
         self._life = self._acceptance = None
+        self._loops = ()
 
-    def _let_go(self, life):
+    def _let_go(self, loops):
         if self._acceptance is None:
             return
         self._finish()
-        if life is not None:
-            life.close()
+        for loop in loops:
+            loop.close()
         self._core.release()
         self._driver = None             # its buffers may be large
         if self._waiting is not None:

@@ -59,13 +59,15 @@ class ServerWebSocket(Sender):
     :param environ: the WSGI environ; None outside of a WSGI server
     """
 
+    _events = None                      # as a client of lomond.ws4py has, for Group
+
     def __init__(self, session, acceptance, address, is_secure=False, environ=None):
         self.state = acceptance
         self.address = address
         self.is_secure = is_secure
         self.environ = environ
         self._session = session
-        self._events = None             # the events of the newest step that are left
+        self._life = ()                 # its events, and None at each wait
         self._owner = None              # the thread that iterates; IN_GROUP for a member
 
     def __repr__(self):
@@ -95,15 +97,34 @@ class ServerWebSocket(Sender):
     def __iter__(self):
         return self
 
-    def __next__(self):
+    def __next__(self, timeout=None, deadline=None):
+        # For receive(): the seconds that make the deadline, and that, monotonic.
         if self._owner != get_ident():
             self._check_owner()
-        event = None if self._events is None else next(self._events, None)
-        if event is None:
-            event = self._next_event()
-            if event is None:
-                raise StopIteration
-        return event
+        session, has_waited = self._session, False
+        while True:
+            is_over = True
+            try:
+                for event in self._life:
+                    if event is not None:
+                        return event
+                    is_over = False
+                    break
+            except BaseException:
+                if not session.is_running():    # else a signal handler has asked for the next one
+                    session.end()
+                raise
+            if is_over:
+                life = session.begin()
+                self._life = life or ()
+                if life is None:
+                    raise StopIteration
+            elif has_waited and deadline is not None and session.monotonic() >= deadline:
+                # What has arrived is looked for once, even if there is no time to wait.
+                raise errors.ReceiveTimeout('the client sent nothing for {}s (timeout)', timeout)
+            else:
+                session.pause(deadline)
+                has_waited = True
 
     next = __next__
 
@@ -124,26 +145,11 @@ class ServerWebSocket(Sender):
         return self._next_event(timeout, None if timeout is None else self._session.monotonic() + timeout)
 
     def _next_event(self, timeout=None, deadline=None):
-        """Return the next event, or None at the end.
-
-        :param timeout: the seconds that make the deadline, for the message
-        :param deadline: monotonic seconds, or None
-        """
-        session, has_waited = self._session, False
-        while True:
-            event = None if self._events is None else next(self._events, None)
-            if event is not None or session.is_over:
-                return event
-            ready = ()
-            if self._events is not None:
-                # What has arrived is looked for once, even if there is no time to wait.
-                if has_waited and deadline is not None and session.monotonic() >= deadline:
-                    raise errors.ReceiveTimeout('the client sent nothing for {}s (timeout)', timeout)
-                until = session.next_deadline()
-                if until is None or (deadline is not None and deadline < until):
-                    until = deadline
-                ready, has_waited = session.wait(session.waits(), until), True
-            self._events = session.process(ready, session.monotonic())
+        """Return the next event, or None at the end."""
+        try:
+            return self.__next__(timeout, deadline)
+        except StopIteration:
+            return None
 
     def _check_owner(self):
         me = get_ident()
@@ -259,7 +265,7 @@ def finish(websocket, code, reason=''):
 def end(websocket):
     """Close the socket, however far the connection is; in its thread."""
     websocket._session.end()
-    websocket._events = None
+    websocket._life = ()
 
 
 def run_handler(websocket, handler):

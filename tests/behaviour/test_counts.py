@@ -17,19 +17,26 @@ import sys
 import zlib
 
 import pytest
+from support.accepted import REQUEST, Client
+from support.accepted import close_clients as close_clients
 from support.cores import open_client
-from support.frames import BINARY, CONTINUATION, TEXT, close_frame, frame
+from support.frames import BINARY, CONTINUATION, KEY, TEXT, close_frame, frame
 from support.interpreters import IS_COUNTED
 from support.memory import growth, needs_tracemalloc, tracemalloc
 from support.peer import upgrade
 from support.wire import Counting, EchoPair, Wire, connect, take
 
 from lomond import WebSocket
+from lomond.group import Group
 from lomond.network.poller import WRITE, Waiting
 from lomond.protocol.frame_parser import parse_frames
 from lomond.protocol.masking import HAS_WSACCEL, mask_payload
 from lomond.protocol.permessage_deflate import DeflateParameters, PerMessageDeflate
 from lomond.protocol.receive_buffer import ReceiveBuffer
+from lomond.server import Server
+from lomond.server.accepted import AcceptedSession
+from lomond.server.connection import end, shake_hands
+from lomond.server.options import Options
 from lomond.session import WebsocketSession
 
 pytestmark = pytest.mark.ends
@@ -447,6 +454,79 @@ def test_a_round_trip_that_waits():
     assert len(calls.names) <= 310, calls.names
     # 104 when each question was a call; on 2.7, whose sockets are Python code, 126
     most = 70 if sys.version_info[0] > 2 else 95
+    assert calls.total <= most * 100, (calls.python / 100, calls.builtin / 100)
+
+
+class _Turning(Waiting):
+    """The client's message comes while it is waited for: the longest way."""
+
+    def wait(self, waits, deadline):
+        kept = sys.getprofile()
+        sys.setprofile(None)
+        self.turn()
+        sys.setprofile(kept)
+        return super(_Turning, self).wait(waits, deadline)
+
+
+def _serve_in_thread(client):
+    """Return functions that echo one message, as the thread of a handler does, and end."""
+    def session_class(*args):
+        session = AcceptedSession(*args)
+        session.waiting = _Turning
+        return session
+    websocket = Options(list).take(client.accept(), ('192.0.2.1', 4711), session_class)
+    client.sock.setblocking(True)
+    client.sock.sendall(REQUEST)
+    _Turning.turn = staticmethod(lambda: None)
+    assert shake_hands(websocket)
+    _Turning.turn = staticmethod(lambda: client.sock.sendall(ASKED))
+    return lambda: websocket.send_text(next(websocket).text), lambda: end(websocket)
+
+
+def _serve_in_group(client):
+    """Return the same for a Group, which waits before each look in any case."""
+    server = Server()
+    events, client.sock = iter(Group([server], poll=1000)), socket.create_connection(server.addresses[0][:2])
+    client.sockets.append(client.sock)
+    client.sock.sendall(REQUEST.replace(b'x', b'localhost', 1))
+    assert [next(events)[1].name for _ in range(2)] == ['poll', 'accepted']
+
+    def echo():
+        kept = sys.getprofile()
+        sys.setprofile(None)
+        client.sock.sendall(ASKED)
+        sys.setprofile(kept)
+        websocket, event = next(events)
+        websocket.send_text(event.text)
+    return echo, events.close
+
+
+ASKED, ECHOED = frame(TEXT, b'x' * 32, key=KEY), frame(TEXT, b'x' * 32)
+
+
+# On 2.7 sockets are Python code.
+@pytest.mark.skipif(not hasattr(select, 'epoll'), reason='poll() and epoll are counted')
+@pytest.mark.parametrize('serve, most', [(_serve_in_thread, 72), (_serve_in_group, 90)])
+def test_an_echo_of_a_server(serve, most):
+    """Three system calls for each message, though it is waited for, and few of ours."""
+    client = Client()
+    echo, leave = serve(client)
+    assert client.sock.recv(1000).endswith(b'\r\n\r\n')
+
+    def echoes(count):
+        for _ in range(count):
+            echo()
+        data = b''
+        while len(data) < len(ECHOED) * count:
+            data += client.sock.recv(65536)
+        assert data == ECHOED * count
+    echoes(50)
+    with SystemCalls() as calls:
+        echoes(100)
+    leave()
+    assert calls.names.count('send') == calls.names.count('poll') == 100
+    assert calls.names.count('recv_into') <= 110
+    most += 25 * (sys.version_info[0] < 3)
     assert calls.total <= most * 100, (calls.python / 100, calls.builtin / 100)
 
 

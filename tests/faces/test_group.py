@@ -130,7 +130,10 @@ class Session(object):
             return self.stage.now
         return None if self.is_over else self.deadline
 
-    def process(self, ready, now):
+    def plan(self):
+        return self.waits(), self.next_deadline()
+
+    def begin_turn(self, ready, now):
         self.stage.log.append((self.websocket.name, ready))
         self.deadline, self.member.is_asleep = None, False
         if ready:
@@ -138,7 +141,7 @@ class Session(object):
         turn = self.turns.popleft() if self.turns else ()
         for step in turn:
             if self.is_closed and turn[0] != 'disconnected':
-                return
+                break
             if callable(step):
                 step()
             elif isinstance(step, (int, float)):
@@ -146,7 +149,14 @@ class Session(object):
             else:
                 self.is_over = step in ('disconnected', 'connect_fail')
                 yield EVENTS[step]
+        if not self.is_over:
+            yield None
+
+    def end_turn(self):
         self.member.is_asleep = True
+
+    def end(self):
+        assert self.is_over
 
     def close(self):
         if not self.is_closed:

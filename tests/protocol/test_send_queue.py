@@ -234,7 +234,7 @@ class Fleeting(list):
 
 def test_ping_log_in_threads():
     log = PingLog()
-    log._pings = Fleeting([(b'x', 1.0)])
+    log.unanswered = Fleeting([(b'x', 1.0)])
     assert log.answered(b'x', 2.0) is None
     log = PingLog()
     stop = []
