@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Compare lomond.server with other servers that have a thread for each connection.
 
+``group`` is a Server in a Group, and ``gevent`` a Server with greenlets for threads.
+
     python3 benchmarks/servers.py                   all rows
     python3 benchmarks/servers.py idle echo         only these; also: broadcast, many
-    python3 benchmarks/servers.py idle --server group
+    python3 benchmarks/servers.py idle --server gevent group
+    python3 benchmarks/servers.py echo --wsaccel    with wsaccel, for those that use it
 
 Each server is a process of its own, with the same clients: bare sockets with prepared
 frames, on another processor. What counts is the CPU time of the server. Pings and
@@ -14,6 +17,7 @@ Python 3.6 or newer, and only the standard library.
 import argparse
 import base64
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -29,7 +33,7 @@ import surroundings
 from report import format_table, median
 from surroundings import HERE, Failed
 
-SERVERS = ('lomond', 'group', 'websockets', 'simple-websocket', 'ws4py')
+SERVERS = ('lomond', 'group', 'gevent', 'websockets', 'simple-websocket', 'ws4py')
 ROWS = ('idle', 'echo', 'broadcast', 'many')
 IDLE, BROADCAST, MANY = 500, 200, 3000
 REQUEST = ('GET / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
@@ -58,11 +62,11 @@ def answer_size(payload):
 class Server:
     """A server process and its clients."""
 
-    def __init__(self, python, name, tree):
+    def __init__(self, python, name, tree, pin=None):
         self._process = subprocess.Popen(
             [python, os.path.join(HERE, 'servers_child.py'), name], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, env=surroundings.child_environ(PYTHONPATH=tree), start_new_session=True,
-            preexec_fn=surroundings.pin_client if surroundings.can_pin() else None)
+            preexec_fn=pin)
         line = self._process.stdout.readline()
         if not line:
             self.stop()
@@ -186,6 +190,7 @@ def parse_arguments(arguments):
     parser.add_argument('rows', nargs='*', metavar='ROW', help='of {} (default: all)'.format(', '.join(ROWS)))
     parser.add_argument('--server', nargs='+', choices=SERVERS, default=list(SERVERS), metavar='NAME',
                         help='of {} (default: all)'.format(', '.join(SERVERS)))
+    parser.add_argument('--wsaccel', action='store_true', help='install wsaccel, which masks in C')
     parser.add_argument('--python', default='3.11', metavar='VERSION', help='such as 3.13 (default: 3.11)')
     parser.add_argument('--rounds', type=int, default=3, help='rounds (default: 3)')
     parser.add_argument('--tree', default=surroundings.CHECKOUT, metavar='FOLDER',
@@ -207,10 +212,17 @@ def run(options):
         raise Failed('\n'.join(['Python {} was not found'.format(options.python)] + remarks))
     os.makedirs(options.venvs, exist_ok=True)
     python = environments.make(
-        options.venvs, 'bench-{}-servers'.format(options.python), found[options.python],
-        [os.path.join(HERE, 'pins-servers.txt')], os.path.join(options.venvs, 'bench.log'), None)
+        options.venvs, 'bench-{}-servers{}'.format(options.python, '-wsaccel' if options.wsaccel else ''),
+        found[options.python],
+        [os.path.join(HERE, 'pins-servers.txt')] + (
+            [environments.PINS_WSACCEL] if options.wsaccel else []),
+        os.path.join(options.venvs, 'bench.log'), None)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    pin = None
+    if surroundings.can_pin():              # or each row that waits has two different figures
+        pin = functools.partial(os.sched_setaffinity, 0, sorted(os.sched_getaffinity(0))[:1])
+        surroundings.pin_server()
     tree = tempfile.mkdtemp(prefix='lomond-servers-')
     figures = {}
     with contextlib.ExitStack() as stack:
@@ -219,11 +231,11 @@ def run(options):
         for number in range(options.rounds):
             for row in options.rows:
                 for name in options.server if number % 2 else options.server[::-1]:
-                    if row in ('broadcast', 'many') and name not in ('lomond', 'group'):
+                    if row in ('broadcast', 'many') and name not in ('lomond', 'group', 'gevent'):
                         continue
                     try:
                         with contextlib.ExitStack() as running:
-                            server = Server(python, name, tree)
+                            server = Server(python, name, tree, pin)
                             running.callback(server.stop)
                             measured = globals()['measure_' + row](server)
                     except (Failed, OSError, ValueError) as error:
@@ -233,7 +245,8 @@ def run(options):
                         '{}={:.3g}'.format(*item) for item in measured.items())))
                     for title, value in measured.items():
                         figures.setdefault(title, {}).setdefault(name, []).append(value)
-    rows = [['CPython {}, medians of {}'.format(options.python, options.rounds)] + list(options.server)]
+    rows = [['CPython {}{}, medians of {}'.format(
+        options.python, ' with wsaccel' if options.wsaccel else '', options.rounds)] + list(options.server)]
     for title, by_name in figures.items():
         rows.append([title] + ['{:.3g}'.format(median(by_name[name])) if name in by_name else '-'
                                for name in options.server])

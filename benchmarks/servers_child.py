@@ -135,16 +135,22 @@ def run_ws4py():
     return _accept(handler)
 
 
-RUNS = {'lomond': run_lomond, 'group': run_group, 'websockets': run_websockets,
+RUNS = {'lomond': run_lomond, 'gevent': run_lomond, 'group': run_group, 'websockets': run_websockets,
         'simple-websocket': run_simple_websocket, 'ws4py': run_ws4py}
 
 
 def main():
+    lines = sys.stdin
+    if sys.argv[1] == 'gevent':
+        from gevent import monkey
+        monkey.patch_all()
+        from gevent.fileobject import FileObject
+        lines = FileObject(sys.stdin.fileno(), 'r', close=False)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     port, send_all = RUNS[sys.argv[1]]()
     say(port)
-    for line in iter(sys.stdin.readline, ''):
+    for line in iter(lines.readline, ''):
         words = line.split()
         if words[0] == 'broadcast':
             begun = time.monotonic()
