@@ -497,6 +497,7 @@ class Driver(object):
                 continue
 
             step = countdown = 1                # events until the clock is read
+            is_plain = True                     # nothing but messages has come
             for event in source:
                 kind = event.__class__
                 if kind is Text or kind is Binary or kind is BinaryPart or kind is TextPart:
@@ -506,6 +507,7 @@ class Driver(object):
                 elif event is None:
                     break
                 else:
+                    is_plain = False
                     if pending:
                         writer.try_flush()      # a pong goes out before its Ping
                     if lifecycle.before(event):
@@ -531,6 +533,16 @@ class Driver(object):
             event = None                # drop the reference: it would keep a large message alive
             core.events_consumed()
             now = clock()               # a handler may have been slow
+            # After a single message, what the beginning of a turn would look at has not
+            # changed, is told by waits() and next_deadline(), or has woken us.
+            if step == 1 and is_plain and report is None and self.upload is None and not (
+                    pending or writer.tail or writer.chunks is not None or lifecycle.left_much):
+                pause = reader.reads and reader.find_pause(now - began)
+                if pause:
+                    self.is_busy = pause is YIELD_TURN
+                    yield None
+                    self.is_busy = False
+                    now = began = clock()
 
     def _finish_close(self):
         """Complete a ``close()`` that was interrupted: its frame, and its time."""

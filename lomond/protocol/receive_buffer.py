@@ -119,6 +119,10 @@ class ReceiveBuffer(object):
 
         :param sizehint: ignored (the argument of ``asyncio.BufferedProtocol``)
         """
+        if self.start == self.end and self.room == len(self.buffer) and not self.was_filled and (
+                self.direct is None):
+            self.start = self.end = 0           # hot path: all was parsed
+            return self.view
         if self.direct is not None:
             # A large payload is usually followed by another one, and what is read
             # together with its header has to be copied.
