@@ -92,6 +92,12 @@ VALUES = st.one_of(
     st.text(max_size=9), st.binary(max_size=9))
 
 
+def drop(websocket):
+    """Drop a connection, and bring it to its end."""
+    websocket.force_disconnect()
+    return websocket
+
+
 @hypothesis.given(st.sets(st.sampled_from(sorted(ENVIRON)), max_size=2),
                   st.dictionaries(st.sampled_from(sorted(ENVIRON) + OTHERS), VALUES, max_size=3),
                   st.booleans())
@@ -104,7 +110,7 @@ def test_environ(missing, changes, has_socket):
     def start(status, headers):
         statuses.append(int(status.split()[0]))
         assert all(type(text) is str for pair in headers for text in pair)
-    for serve in (lambda given: b''.join(app(given, start)), lambda given: upgrade(given).force_disconnect()):
+    for serve in (lambda given: b''.join(app(given, start)), lambda given: list(drop(upgrade(given)))):
         given, (client, accepted) = dict(environ), socket.socketpair()
         client.close()
         if has_socket:
