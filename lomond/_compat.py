@@ -24,6 +24,9 @@ BYTES_LIKE = (bytes, bytearray, memoryview)
 #: Whether ssl can read into the memory of a BytesIO: 2.7's lends none, PyPy's refuses
 #: its own.
 BYTES_IO_LENDS = hasattr(io.BytesIO, 'getbuffer') and '__pypy__' not in sys.builtin_module_names
+#: Whether messages are handed out in batches: PyPy compiles generators anyway, and on
+#: 2.7 an item of bytes is not an integer.
+HANDS_OUT_BATCHES = not PY2 and '__pypy__' not in sys.builtin_module_names
 #: Whether a character of ASCII takes as much memory as any other (four bytes, as 2.7 is
 #: built today).
 WIDE_TEXT = PY2

@@ -17,9 +17,10 @@ Knows nothing of: ``WebSocket``, which hands in an attempt (what to connect to).
 
 from __future__ import absolute_import, division, unicode_literals
 
-from ._compat import OS_ERRORS, error_text, halt_at_exit, text_type, without_frames
+from ._compat import HANDS_OUT_BATCHES, OS_ERRORS, error_text, halt_at_exit, text_type, without_frames
 from .driver.deadlines import Deadlines, earliest
 from .driver.driver import Driver, Hooks
+from .driver.handout import hand_out
 from .driver.steps import Steps
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .network.poller import LONGEST, READ, WRITE, Looking, time_limit  # noqa: F401 - two are for users
@@ -38,6 +39,7 @@ class WebsocketSession(Steps):
     #: Called by the loop before it waits, if set before it begins: does something else,
     #: and returns the seconds until it has to be called again, or None for never.
     look = None
+    _gathers = False        # the iterator of run() hands out batches
 
     def __init__(self, websocket):
         # Without a lock, like the fields of Steps: the loop's thread writes them.
@@ -61,7 +63,9 @@ class WebsocketSession(Steps):
         :returns: a generator of events; closing it closes the socket
         """
         self.start(poll, ping_rate, ping_timeout, auto_pong, close_timeout, connect_timeout, send_timeout)
-        return self._run()
+        self._gathers = HANDS_OUT_BATCHES and self._attempt.on_event is None and (
+            _METHODS.isdisjoint(self.__dict__) and (type(self) is WebsocketSession or _is_plain(type(self))))
+        return hand_out(self._run()) if self._gathers else self._run()
 
     def start(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True,
               close_timeout=30.0, connect_timeout=30.0, send_timeout=30.0):
@@ -75,14 +79,14 @@ class WebsocketSession(Steps):
         self._deadlines = Deadlines(poll, ping_rate, ping_timeout, close_timeout)
 
     def _run(self):
-        halt = halt_at_exit             # globals may be None when it is needed
+        halt, gathers = halt_at_exit, self._gathers     # globals may be None when they are needed
         self._life = self._live()
         self._is_turn = True            # nobody else may call process()
         try:
             try:
                 for event in self._life:
                     if event is not None:
-                        yield event
+                        yield (event,) if gathers and event.__class__ is not list else event
                         continue
                     self._resume(self._waiting.wait(self.waits(), self.next_deadline()), self._now)
             except:  # noqa: E722 - at exit, 2.7 sets even BaseException to None
@@ -276,6 +280,7 @@ class WebsocketSession(Steps):
             core, self._stream, self._deadlines, self._waiting, self._send_timeout, self._deadline,
             'disconnected; upgrade timed out after {}s'.format(self._connect_timeout), hooks, self.rules,
             max_queued=self.max_queued)
+        driver.gathers = self._gathers
         if self._waits:
             driver.remember(self._waits)
         if self._surplus:
@@ -412,3 +417,16 @@ class WebsocketSession(Steps):
         self._core.release()
         if self._waiting is not None:
             self._waiting.close()
+
+
+#: What a subclass of the session, or its owner, may set, and events still come in
+#: batches.
+_HARMLESS = ('_connect', '_wrap_socket', 'waiting', 'look', 'max_queued', 'rules', '_gathers')
+_METHODS = frozenset(
+    name for name in dir(WebsocketSession) if not name.startswith('__')).difference(_HARMLESS)
+
+
+def _is_plain(session_class):
+    """True unless the loop of a session, or something that it calls, is overridden."""
+    kinds = session_class.__mro__
+    return all(_METHODS.isdisjoint(vars(kind)) for kind in kinds[:kinds.index(WebsocketSession)])

@@ -23,13 +23,19 @@ One turn of the loop does the following, in this order:
 4. read once.  Only when that finds nothing is something missing judged: a pong, the
    answer to the request, the body of a rejection.  So a slow handler never makes the
    peer look dead;
-5. hand out the events of this read, one by one.
+5. hand out the events of this read, one by one or in batches.
 
 Events are made lazily: the core makes one, it is handed out, what answers it is
 written, and only then the next frame is looked at.  That gives the strict order of
 replies and events and bounds memory.  Between two events the loop looks at the clock,
 but rarely: at the 2nd, 4th, 8th and 16th event of one read, then at every 16th, and at
 each one while handlers are slow.
+
+What lies between two looks at the clock can be handed out as one list, if the caller
+can take it (``gathers``): small messages that need no decision, so nothing would be
+done between them (``lomond.protocol.batches``).  While handlers are slow, the clock is
+read after each event, and so there are no batches.  The core knows the list that is
+being handed out, and empties it when the connection is given up.
 
 A message that the loop's thread sends in parts (``send_stream``) is fed between steps 1
 and 2: the program's iterable is asked for a part whenever the peer has taken the one
@@ -126,10 +132,13 @@ class Driver(object):
     :ivar upload: the message that the loop's thread sends in parts, or None
     :ivar stops_at: classes of events after each of which :meth:`live` waits once, for a
         loop that takes events ahead of the program
+    :ivar gathers: if true, :meth:`live` also yields lists of messages; not with hooks
+        that want to know of each event
     """
 
     drop_time = DROP_TIME
     stops_at = ()
+    gathers = False
 
     def __init__(self, core, stream, deadlines, waiting, send_timeout, open_deadline=None,
                  open_reason='', hooks=Hooks(), rules=ONE_CONNECTION,  # noqa: B008 - never changed
@@ -413,13 +422,15 @@ class Driver(object):
     def live(self):
         """Drive the connection to its end.
 
-        :returns: a generator of events, and of None whenever it has to wait; when it is
-            exhausted, ``lifecycle.ending`` or ``lifecycle.again`` is set
+        :returns: a generator of events, of lists of them if it ``gathers``, and of None
+            whenever it has to wait; when it is exhausted, ``lifecycle.ending`` or
+            ``lifecycle.again`` is set
         """
         core, reader, writer, lifecycle = self.core, self.reader, self.writer, self.lifecycle
         clock, deadlines = self.clock, self._deadlines
         pending = core.send_queue.pending
         observe, report = self._on_event, self._report
+        gathers, receive_buffer = self.gathers and observe is None, core.receive_buffer
         now = began = clock()           # began: this turn
         while True:
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
@@ -498,6 +509,8 @@ class Driver(object):
 
             step = countdown = 1                # events until the clock is read
             is_plain = True                     # nothing but messages has come
+            if gathers:
+                receive_buffer.batch_size = 0
             for event in source:
                 kind = event.__class__
                 if kind is Text or kind is Binary or kind is BinaryPart or kind is TextPart:
@@ -506,6 +519,12 @@ class Driver(object):
                     yield event
                 elif event is None:
                     break
+                elif kind is list:
+                    core.batch = event
+                    if not core.given_up:       # asked now that others can empty it
+                        yield event
+                    core.batch = None
+                    countdown = 0
                 else:
                     is_plain = False
                     if pending:
@@ -523,6 +542,8 @@ class Driver(object):
                     later = clock()
                     is_slow = later - now >= SLOW_HANDLER
                     countdown = step = 0 if is_slow else min(step * 2 or 1, EVENTS_PER_CLOCK)
+                    if gathers:
+                        receive_buffer.batch_size = step if step > 1 else 0
                     now = later
                     if deadlines.due(now, False) is not None:
                         for event in self._act(now):
@@ -535,8 +556,11 @@ class Driver(object):
             now = clock()               # a handler may have been slow
             # After a single message, what the beginning of a turn would look at has not
             # changed, is told by waits() and next_deadline(), or has woken us.
-            if step == 1 and is_plain and report is None and self.upload is None and not (
-                    pending or writer.tail or writer.chunks is not None or lifecycle.left_much):
+            if (step == 1 and is_plain and report is None and self.upload is None
+                    and core.inputs == OPENED and lifecycle.stopped is None
+                    and writer.gathered is writer.error is None and not (
+                        pending or writer.tail or writer.chunks is not None or writer.streams
+                        or lifecycle.left_much)):
                 pause = reader.reads and reader.find_pause(now - began)
                 if pause:
                     self.is_busy = pause is YIELD_TURN

@@ -59,7 +59,7 @@ class ReceiveBuffer(object):
     """
 
     __slots__ = ('buffer', 'view', 'room', 'was_filled', 'start', 'end', 'direct', 'filled', 'received_time',
-                 'wanted', 'given', 'largest', '_lender')
+                 'wanted', 'given', 'largest', 'batch_size', '_lender')
 
     def __init__(self, largest=LARGEST_SIZE):
         self.buffer = _NO_BUFFER
@@ -75,6 +75,7 @@ class ReceiveBuffer(object):
         self.received_time = None   # epoch seconds of the newest bytes
         self.wanted = 0             # not 0: up to this many of the next bytes may be given as they are
         self.given = None           # these bytes, instead of bytes in the buffer
+        self.batch_size = 0         # this many small messages may come as a list; 0: one by one
 
     def _replace(self, buffer):
         # Always by another bytearray: one cannot be resized while a driver holds a view

@@ -146,7 +146,7 @@ class Progress(object):
     :class:`CloseRequest`.
     """
 
-    __slots__ = ('inputs', 'given_up', '_known')
+    __slots__ = ('inputs', 'given_up', 'batch', '_known')
 
     def __init__(self):
         #: The inputs so far.  The state is OPEN if they equal :data:`OPENED`: this
@@ -154,6 +154,8 @@ class Progress(object):
         self.inputs = []
         #: When it is not empty, messages that have arrived are no longer handed out.
         self.given_up = []
+        #: The list of messages that is being handed out; giving up empties it.
+        self.batch = None
         self._known = (0, CONNECTING)
 
     @property
@@ -173,6 +175,9 @@ class Progress(object):
         self.inputs.append(what)
         if what is DISCONNECT or what is FAIL:
             self.given_up.append(what)
+            batch = self.batch
+            if batch:
+                del batch[:]            # a list may be emptied while it is iterated
         return self.state
 
     def disconnect(self):
