@@ -147,7 +147,20 @@ def parse_frames(receive_buffer, on_control, on_failure, codec=None, expects_mas
             if stop <= end:
                 if expects_masked or receive_buffer.batch_size:
                     if expects_masked:
-                        view[start:stop] = mask_payload(bytes(buf[start - 4:start]), view[start:stop])
+                        data = mask_payload(bytes(buf[start - 4:start]), view[start:stop])
+                        if first in _PLAIN and length <= limit and (first == 0x82 or length >= no_slice):
+                            if first == 0x82:           # without two further copies
+                                event = new_event(Binary)
+                                event.data = data
+                            else:
+                                event = new_event(Text)
+                                event.text = decode_utf8(data)
+                            data = None                 # it may be large
+                            event.received_time = received_time
+                            pos = stop
+                            yield event
+                            continue
+                        view[start:stop] = data
                     elif first in _PLAIN and length <= in_batch:
                         most = receive_buffer.batch_size
                         # The others will have about the size of this one.
