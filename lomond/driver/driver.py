@@ -560,7 +560,7 @@ class Driver(object):
                     and core.inputs == OPENED and lifecycle.stopped is None
                     and writer.gathered is writer.error is None and not (
                         pending or writer.tail or writer.chunks is not None or writer.streams
-                        or lifecycle.left_much)):
+                        or lifecycle.left_much or lifecycle.is_all_out)):
                 pause = reader.reads and reader.find_pause(now - began)
                 if pause:
                     self.is_busy = pause is YIELD_TURN

@@ -7,6 +7,8 @@ from support.streams import Parts, StandingStill
 
 from lomond.driver.deadlines import Deadlines
 from lomond.driver.driver import Driver
+from lomond.driver.outgoing_stream import OutgoingStream
+from lomond.driver.rules import MANY_CONNECTIONS
 from lomond.events import Ready
 from lomond.opcode import Opcode
 from lomond.protocol.connection import CLIENT, SERVER, Connection
@@ -79,3 +81,16 @@ def test_flush_keeps_the_limit_of_a_close():
     assert driver.flush() == clock.monotonic() + 6.0
     driver._deadlines.closed_at -= 10.0
     assert driver.flush() is None and driver.find_cause() is not None
+
+
+def test_drained_follows_a_single_message():
+    """While nobody took that, a loop has sent all of a message in parts."""
+    stream = Parts(b'\x81\x01x')
+    driver = open_driver(CLIENT, stream)
+    stream.poll_tells_all, driver.reader._rules = True, MANY_CONNECTIONS
+    live = driver.live()
+    assert [next(live).name, next(live).name] == ['poll', 'text']
+    driver.send_stream(OutgoingStream([b'one', b'two'], False))
+    while driver.upload is not None:
+        driver.flush()
+    assert names_until_wait(live) == ['drained']
