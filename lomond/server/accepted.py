@@ -14,6 +14,7 @@ Knows nothing of: how sockets are accepted, handlers, threads.
 from __future__ import absolute_import, division, unicode_literals
 
 import itertools
+import weakref
 
 from .._compat import OS_ERRORS, without_frames
 from ..driver.deadlines import Deadlines
@@ -123,6 +124,7 @@ class AcceptedSession(Steps):
         self._refused = None            # arguments of Lifecycle.refuse(); one store, by any thread
         self._tls_wants = None          # what the TLS handshake waits for, while it goes on
         self._loops = ()                # the generators of its life, the inner one first
+        self._user = None               # a weak reference, if it ends with an object
         self.stream = None
         self.is_connected = False
         self.start()
@@ -176,6 +178,15 @@ class AcceptedSession(Steps):
             return self._life
         self.end()
         return None
+
+    def end_with(self, user):
+        """End the connection, as :meth:`end` does, once an object is no longer used.
+
+        Its generators refer to the session, so nothing but the collector would do so.
+
+        :param user: what iterates; it can be referred to weakly
+        """
+        self._user = weakref.ref(user, lambda _: self.end())
 
     def is_running(self):
         """Return True while that iterator is being resumed."""
@@ -393,7 +404,7 @@ class AcceptedSession(Steps):
             finally:
                 self._let_go(loops)
             raise
-        self._life = self._acceptance = None
+        self._life = self._acceptance = self._user = None
         self._loops = ()
 
     def _let_go(self, loops):

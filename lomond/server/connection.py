@@ -242,8 +242,12 @@ def take_over(websocket):
 
 
 def release(websocket):
-    """Let another thread, or a group, iterate a connection from now on."""
+    """Let another thread, or a group, iterate a connection from now on.
+
+    Once nothing refers to it, it is left as at the end of a loop.
+    """
     websocket._owner = None
+    websocket._session.end_with(websocket)
 
 
 def drop(websocket):

@@ -113,6 +113,30 @@ def test_upgrade():
     assert names(events) == 'ready text closed disconnected' and events[2].code == 1001
 
 
+def wait_in_vain(websocket):
+    with pytest.raises(errors.ReceiveTimeout):
+        websocket.receive(0.01)
+
+
+@pytest.mark.parametrize('use', [lambda websocket: None, wait_in_vain], ids=['unused', 'after a wait'])
+def test_upgrade_that_is_dropped(use):
+    """The connection is left at once, without the collector."""
+    left, is_done = [], threading.Event()
+
+    def app(environ, start_response):
+        websocket = upgrade(environ)
+        use(websocket)
+        session = websocket.session
+        del websocket
+        left.append(session.is_over)
+        session.end()
+        is_done.set()
+        return done(environ, start_response)
+    events = play(app)
+    assert is_done.wait(5) and left == [True]
+    assert names(events) == 'ready closing disconnected' and events[1].code == 1001
+
+
 class Stream(object):
     """For wsgi.errors, which another thread writes."""
 
