@@ -68,4 +68,4 @@ mutants:        ## change the library at random; list the changes that no test n
 package:        ## build sdist and wheel, inspect them, install them on every interpreter
 	$(PYTHON) tools/package.py $(ARGS)
 
-.PHONY: help demo tests lint layout types docs bench compliance real faults wasm soak guards mutants package
+.PHONY: help demo tests lint layout types docs bench compliance real faults wasm soak guards mutants package latency instructions

@@ -68,6 +68,7 @@ class ServerWebSocket(Sender):
         self.environ = environ
         self._session = session
         self._life = ()                 # its events, and None at each wait
+        self._limit = None, None        # of receive(): seconds, and until when (monotonic)
         self._owner = None              # the thread that iterates; IN_GROUP for a member
 
     def __repr__(self):
@@ -97,8 +98,7 @@ class ServerWebSocket(Sender):
     def __iter__(self):
         return self
 
-    def __next__(self, timeout=None, deadline=None):
-        # For receive(): the seconds that make the deadline, and that, monotonic.
+    def __next__(self):
         if self._owner != get_ident():
             self._check_owner()
         session, has_waited = self._session, False
@@ -119,12 +119,13 @@ class ServerWebSocket(Sender):
                 self._life = life or ()
                 if life is None:
                     raise StopIteration
-            elif has_waited and deadline is not None and session.monotonic() >= deadline:
-                # What has arrived is looked for once, even if there is no time to wait.
+                continue
+            timeout, deadline = self._limit
+            # What has arrived is looked for once, even if there is no time to wait.
+            if has_waited and deadline is not None and session.monotonic() >= deadline:
                 raise errors.ReceiveTimeout('the client sent nothing for {}s (timeout)', timeout)
-            else:
-                session.pause(deadline)
-                has_waited = True
+            session.pause(deadline)
+            has_waited = True
 
     next = __next__
 
@@ -142,14 +143,12 @@ class ServerWebSocket(Sender):
         """
         timeout = check_time('timeout', timeout)
         self._check_owner()
-        return self._next_event(timeout, None if timeout is None else self._session.monotonic() + timeout)
-
-    def _next_event(self, timeout=None, deadline=None):
-        """Return the next event, or None at the end."""
+        before = self._limit
         try:
-            return self.__next__(timeout, deadline)
-        except StopIteration:
-            return None
+            self._limit = timeout, None if timeout is None else self._session.monotonic() + timeout
+            return next(self, None)
+        finally:
+            self._limit = before
 
     def _check_owner(self):
         me = get_ident()
@@ -203,7 +202,7 @@ def shake_hands(websocket):
     :returns: True if it was accepted; otherwise the connection is over
     """
     websocket._check_owner()
-    for event in iter(websocket._next_event, None):
+    for event in websocket:
         if event.name == 'ready':
             return True
         log_refusal(websocket, event)
@@ -260,7 +259,7 @@ def finish(websocket, code, reason=''):
     """Close, unless that has begun; finish the closing handshake, end TCP."""
     try:
         websocket.close(code, reason)
-        while websocket._next_event() is not None:
+        while next(websocket, None) is not None:
             pass
     finally:
         end(websocket)
@@ -295,7 +294,7 @@ def _call(websocket, handler):
     """Return the code to close with."""
     try:
         handler(websocket)
-        while websocket._session.is_streaming and websocket._next_event() is not None:
+        while websocket._session.is_streaming and next(websocket, None) is not None:
             pass                            # let its send_stream() finish first
         return Status.NORMAL
     except BaseException as error:      # pytest.fail() raises no Exception

@@ -135,7 +135,7 @@ G('limits', 'of what nobody takes, few events are made', 'aio/session.py',
 # -- Locks, interrupts, descriptors ------------------------------------------------
 
 G('locks', 'check, encode and write are one act under one lock', 'driver/writer.py',
-  '                    self._wait_for_lock(hold)\n', '                    pass\n',
+  'raise Behind()\n                    self._wait_for_lock(hold)\n', 'raise Behind()\n',
   'threads::messages_of_eight_threads_arrive_intact[ws]')
 G('locks', 'the state is checked under the lock', 'driver/writer.py',
   'if core.inputs != OPENED:', 'if False:',
@@ -196,13 +196,16 @@ G('locks', 'a wake-up before the wait ends it', 'network/poller.py',
   'self.wake_waits if self.is_woken else', '',
   'time::a_wait_ends_with_the_wake_up')
 G('locks', 'a loop of its own is woken after a turn', 'driver/steps.py',
-  'self._waiting.is_asleep = True', 'pass',
+  'self._waiting.is_asleep = True\n                    return', 'return',
   'wake_and_forget::close_in_a_signal_handler_while_the_loop_sleeps')
 G('locks', 'a descriptor is forgotten before it is closed', 'driver/steps.py',
   'self._waiting.forget(fd)', 'pass',
   'wake_and_forget::forget_at_a_redirect', 'wake_and_forget::forget_at_the_end')
 G('locks', 'one iterator of a session at a time', 'driver/steps.py',
-  'if self._is_turn:', 'if False:',
+  'if self._is_turn:\n            raise errors.WebSocketError(_NOT_EXHAUSTED)\n        if self._life is None and '
+  'not self.is_over:\n            self._check_begin()\n            self._life = self._live()\n        self._is',
+  'if self._life is None and not self.is_over:\n            self._check_begin()\n'
+  '            self._life = self._live()\n        self._is',
   'open::process_before_the_last_one_is_exhausted')
 
 # -- Masks -------------------------------------------------------------------------
