@@ -159,7 +159,7 @@ class Session(object):
         assert self.is_over
 
     def close(self):
-        if not self.is_closed:
+        if not (self.is_closed or self.is_over):
             self.is_closed = True
             self.turns = collections.deque([['disconnected']])
             self.member.wake()
@@ -408,6 +408,27 @@ def test_remove(stage, at, expected, persists):
         expected = UP + ['disconnected']
     assert play_and_remove(stage, many, at, a) == expected
     assert a not in many and len(many) == 0
+    Group([a])                              # it is nobody's
+
+
+def test_remove_from_a_thread_as_the_pause_begins(stage):
+    """It finds no session and no pause yet, so the loop takes the client out."""
+    class Idle(dict):
+
+        def __setitem__(self, number, record):
+            many.remove(a)
+            super(Idle, self).__setitem__(number, record)
+
+    a = stage.client('a', [UP + ['disconnected']])
+    many = Group()
+    many.persist(a)
+    shown = []
+    for websocket, event in many:
+        shown.append((websocket and websocket.name, event.name))
+        if event.name == 'disconnected':
+            many._idle = Idle()
+    assert names(shown, 'a') == UP + ['disconnected']
+    assert a not in many
     Group([a])                              # it is nobody's
 
 
