@@ -24,6 +24,9 @@ MOST_AT_A_TIME = 8
 
 # IP addresses need no thread, as long as this function has not been replaced.
 _getaddrinfo = socket.getaddrinfo
+# None if it had been replaced before this module was imported: it has to be asked then.
+_standard = _getaddrinfo if isinstance(_getaddrinfo, type(len)) or (
+    getattr(_getaddrinfo, '__globals__', None) is vars(socket)) else None
 # In the one form that means the same everywhere.
 _IPV4 = Pattern(r'(?:(?:[1-9]?[0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])(?:\.|\Z)){4}(?<!\.)\Z')
 
@@ -293,7 +296,7 @@ def numeric_address(host, port):
     :returns: None for anything else, for a replaced ``getaddrinfo``, and on macOS,
         which may translate the address (NAT64)
     """
-    if socket.getaddrinfo is not _getaddrinfo or sys.platform == 'darwin' or not _IPV4.match(host):
+    if socket.getaddrinfo is not _standard or sys.platform == 'darwin' or not _IPV4.match(host):
         return None
     return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, '', (native(host), port))]
 

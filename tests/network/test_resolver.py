@@ -3,6 +3,7 @@
 from __future__ import absolute_import, division, unicode_literals
 
 import gc
+import importlib
 import os
 import socket
 import sys
@@ -115,6 +116,19 @@ def test_addresses_of_a_patched_resolver(slow):
     waker.wait()
     assert (lookup.is_done, lookup.addresses, lookup.error) == (True, [ADDRESS], None)
     assert slow.asked == ['127.0.0.1']
+
+
+def test_addresses_of_a_resolver_that_was_patched_early(monkeypatch):
+    """The module is imported by the first connection; what it finds then need not be
+    the standard function.
+    """
+    monkeypatch.setattr(socket, 'getaddrinfo', lambda *args: [ADDRESS])
+    assert resolver.numeric_address('192.0.2.7', 80) is None
+    monkeypatch.setattr(lomond.network, 'resolver', resolver)       # to be put back
+    monkeypatch.delitem(sys.modules, resolver.__name__)
+    fresh = importlib.import_module(resolver.__name__)
+    assert fresh is not resolver and fresh.numeric_address('192.0.2.7', 80) is None
+    assert fresh.look_up('192.0.2.7', 80, nothing).addresses == [ADDRESS]
 
 
 @pytest.mark.parametrize('answer', [
