@@ -65,7 +65,7 @@ class Endpoint(object):
         if proxies is None:
             from ..network.proxy_settings import environment_proxies
             self.proxies, self.proxy_variables = environment_proxies()
-        elif proxies != {}:
+        elif proxies or not isinstance(proxies, dict):
             from ..network.proxy_settings import normalize_proxies
             self.proxies = normalize_proxies(proxies)
         self.protocols = [] if protocols is None else options.check_protocols(protocols)

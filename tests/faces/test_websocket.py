@@ -107,6 +107,18 @@ def print_(record):
 
 CALLABLE = lambda: URL          # noqa: E731
 
+class Equal(object):
+    """Equal to everything, as ``mock.ANY`` is; no dict."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        return True
+
+    def __ne__(self, other):
+        return False
+
+
 #: Arguments that are refused, with the exception and a word of its message.
 REFUSED = [
     (dict(url=None), TypeError, 'url'), (dict(url=80), TypeError, 'url'), (dict(url=''), ValueError, ''),
@@ -114,7 +126,7 @@ REFUSED = [
     (dict(url='ws://x:0/'), ValueError, 'port'), (dict(url='ws://x:65536/'), ValueError, 'port'),
     (dict(url='ws://x/a\r\nb'), ValueError, ''), (dict(url='ws://x/a\tb'), ValueError, ''),
     (dict(url='ws://x\\y/'), ValueError, ''), (dict(url='ws://a..b/'), ValueError, 'label'),
-    (dict(proxies='http://p:1'), TypeError, 'proxies'),
+    (dict(proxies='http://p:1'), TypeError, 'proxies'), (dict(proxies=Equal()), TypeError, 'proxies'),
     (dict(proxies={'http': 'ftp://p:1'}), ValueError, 'ftp'),
     (dict(proxies={'http': 5}), (TypeError, ValueError), ''),
     (dict(protocols='chat'), TypeError, 'protocols'), (dict(protocols=[1]), TypeError, 'protocol'),
