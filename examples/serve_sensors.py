@@ -183,7 +183,7 @@ def main(port=8080, is_fake=False):
             try:
                 x, y, z = [float(value) for value in event.json]
                 values = [x, y, z] if math.isfinite(x + y + z) else values      # JSON has no others
-            except (TypeError, ValueError):         # one loop serves all: it has to go on
+            except Exception:           # whatever came: one loop serves all, and has to go on
                 websocket.close(1007, 'three numbers are wanted')
 
 

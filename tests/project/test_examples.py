@@ -330,3 +330,17 @@ def test_serve_group():
         assert any(re.match(wanted, group.process.stdout.readline().decode()) for _ in range(9))
         status, rest, err = group.end(number=signal.SIGINT)
     assert (status, rest.splitlines()[-1], err) == (0, '30 closed with 1001', '')
+
+
+@python3
+@pytest.mark.parametrize('text', ['no JSON', '[1, 2]', '["x", 0, 0]', '[1%0400d, 0, 0]' % 0, '[' * 1024],
+                         ids=['no-json', 'two', 'word', 'large', 'deep'])
+def test_serve_sensors(text):
+    """Its one loop survives every text of a sensor; SIGTERM ends it."""
+    port = free_port()
+    url = 'ws://127.0.0.1:{}/sensor'.format(port)
+    with Example('serve_sensors.py', str(port)) as server:
+        connect_soon(port)
+        played = play(url, {'ready': lambda ws, event: ws.send_text(text)})
+        assert played.last.code == 1007
+        assert server.end(number=signal.SIGTERM) == (0, '', '')
