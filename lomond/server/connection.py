@@ -150,6 +150,10 @@ class ServerWebSocket(Sender):
         finally:
             self._limit = before
 
+    def _next_event(self):
+        """Return the next event, or None at the end; as a client of lomond.ws4py."""
+        return next(self, None)
+
     def _check_owner(self):
         me = get_ident()
         if self._owner is None:
