@@ -122,7 +122,7 @@ def room(websocket):
             if event.name == 'text':
                 said = event.json
                 if websocket not in names:
-                    names[websocket] = said['name']
+                    names[websocket] = str(said['name'])        # one that is no text could not be sorted
                     tell()
                 else:
                     tell(name=names[websocket], text=said['text'])

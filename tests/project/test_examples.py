@@ -314,6 +314,25 @@ def test_serve_chat():
 
 
 @python3
+def test_serve_chat_to_somebody_without_a_name():
+    """Whoever calls himself null keeps nobody out."""
+    port = free_port()
+    url = 'ws://localhost:{}/'.format(port)
+
+    def ann_joins(websocket, event):
+        if len(event.json['people']) == 1:
+            found.append(play(url, {'ready': lambda ws, event: ws.send_json(name='Ann'),
+                                    'text': lambda ws, event: ws.close()}))
+            websocket.close()
+
+    found = []
+    with Example('serve_chat.py', str(port)):
+        connect_soon(port)
+        play(url, {'ready': lambda ws, event: ws.send_json(name=None), 'text': ann_joins})
+    assert found[0].one('text').json == {'people': ['Ann', 'None']}
+
+
+@python3
 def test_pages_of_both_chats():
     """The page of ``lomond serve --chat`` is the example's, but for its title."""
     page = import_from('examples', 'serve_chat').PAGE
