@@ -139,7 +139,7 @@ class Chat(object):
             for event in websocket:
                 if event.name == 'text':
                     self._take(websocket, event)
-        except (ValueError, TypeError, KeyError):       # it does not come from our page
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):     # not from our page
             websocket.close(1003, 'not understood')
         finally:
             self._enter(websocket, None)

@@ -805,8 +805,9 @@ def test_serve_chat():
     status, out, _ = lomond(url, '-x', '{"name": "Ann"}', '-x', '{"text": "hello"}', '--wait', '0.1')
     assert status == 0 and [json.loads(line) for line in out.decode('utf-8').splitlines()] == [
         {'people': ['Ann']}, {'people': ['Ann'], 'name': 'Ann', 'text': 'hello'}]
-    status, _, err = lomond(url, '-x', 'no JSON')
-    assert 'closed by the server: 1003 not understood' in err
+    for odd in ('no JSON', '5', '{}', '{"name": [1]}', '[' * 9000):
+        status, _, err = lomond(url, '-x', odd)
+        assert 'closed by the server: 1003 not understood' in err
     status, _, err = lomond(url, '-H', 'Origin: https://evil.example')
     assert status == 3 and '403' in err
     serving.process.send_signal(signal.SIGTERM)
