@@ -25,7 +25,6 @@ from .._compat import BYTES_LIKE, encode_utf8, flat_view, monotonic, text_type
 from ..opcode import Opcode
 from ..protocol import states
 from ..protocol.frames import MAX_CONTROL_PAYLOAD, encode_close_payload
-from .cork import Cork
 
 
 class Sender(object):
@@ -167,6 +166,7 @@ class Sender(object):
         :raises SendTimeout: the peer took nothing for ``send_timeout`` seconds
         :raises TransportFail: the connection is broken
         """
+        from .cork import Cork
         return Cork(self.state.session)
 
     def send_ping(self, data=b''):

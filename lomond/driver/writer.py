@@ -82,7 +82,6 @@ from ..protocol.frames import CHUNK
 from ..protocol.send_queue import PARTS, UNCORK
 from ..protocol.states import OPENED
 from ..status import Status
-from .cork import Gathered
 from .rules import ONE_CONNECTION
 
 _NESTED = 'a send was begun inside of another send or read of the same thread (in a signal handler?)'
@@ -623,6 +622,7 @@ class Writer(object):
         """
         gathered = self.gathered
         if gathered is None:
+            from .cork import Gathered
             gathered = self.gathered = Gathered()
         if type(data) is GeneratorType:         # compressing has made it longer
             data = bytearray().join(data)
