@@ -12,7 +12,7 @@ import time
 from itertools import islice
 
 from .. import errors, events
-from .._compat import get_ident, monotonic, text_type, without_frames
+from .._compat import HANDS_OUT_BATCHES, get_ident, monotonic, text_type, without_frames
 from ..driver.rules import MANY_CONNECTIONS
 from ..network.poller import READ
 from ..opcode import Opcode
@@ -118,6 +118,8 @@ class AsyncSession(WebsocketSession):
     def _begin_driver(self):
         driver = super(AsyncSession, self)._begin_driver()
         driver.stops_at = _STOPS
+        self._gathers = driver.gathers = HANDS_OUT_BATCHES and self._attempt.on_event is None
+        driver.sizes_batches = False        # no handler runs between two events
         return driver
 
     def _restart(self):
@@ -158,7 +160,7 @@ class AsyncSession(WebsocketSession):
         queue = self._box.queue
         self._nested += 1
         try:
-            queue.extend(islice(iter(self._life.__next__, None), AHEAD))
+            self._make(queue)
         except BaseException as error:
             self._fail(error)
         finally:
@@ -190,14 +192,34 @@ class AsyncSession(WebsocketSession):
         before = len(queue)
         self._nested += 1
         try:
-            # Hot path: all of this, for a message, is done in C.
-            queue.extend(islice(iter(self._life.__next__, None), AHEAD - before))
+            self._make(queue)
         except BaseException as error:
             self._fail(error)
         finally:
             self._nested -= 1
         self._settle(len(queue) - before)
         self._attend(at_once)
+
+    def _make(self, queue):
+        """Make events until AHEAD are in the queue, or one is made by waiting only."""
+        # Hot path: of many small messages, the first comes alone, the others in a list.
+        if not self._gathers:
+            queue.extend(islice(iter(self._life.__next__, None), AHEAD - len(queue)))
+            return
+        place, left = self._core.receive_buffer, AHEAD - len(queue)
+        place.batch_size = 0
+        for found in self._life if left > 0 else ():
+            if found is None:
+                return
+            if found.__class__ is list:
+                queue.extend(found)
+                left -= len(found)
+            else:
+                queue.append(found)
+                left -= 1
+            if left <= 0:
+                return
+            place.batch_size = left
 
     def _fail(self, error):
         """End after an exception: of an object of the program, or Ctrl-C."""

@@ -134,11 +134,14 @@ class Driver(object):
         loop that takes events ahead of the program
     :ivar gathers: if true, :meth:`live` also yields lists of messages; not with hooks
         that want to know of each event
+    :ivar sizes_batches: whether the pace of the program decides how long they are;
+        otherwise the caller says so, by ``batch_size`` of the receive buffer
     """
 
     drop_time = DROP_TIME
     stops_at = ()
     gathers = False
+    sizes_batches = True
 
     def __init__(self, core, stream, deadlines, waiting, send_timeout, open_deadline=None,
                  open_reason='', hooks=Hooks(), rules=ONE_CONNECTION,  # noqa: B008 - never changed
@@ -430,7 +433,8 @@ class Driver(object):
         clock, deadlines = self.clock, self._deadlines
         pending = core.send_queue.pending
         observe, report = self._on_event, self._report
-        gathers, receive_buffer = self.gathers and observe is None, core.receive_buffer
+        sizes_batches = self.gathers and self.sizes_batches and observe is None
+        receive_buffer = core.receive_buffer
         now = began = clock()           # began: this turn
         while True:
             self.loop_ident = get_ident()       # another thread may have taken the iterator over
@@ -509,7 +513,7 @@ class Driver(object):
 
             step = countdown = 1                # events until the clock is read
             is_plain = True                     # nothing but messages has come
-            if gathers:
+            if sizes_batches:
                 receive_buffer.batch_size = 0
             for event in source:
                 kind = event.__class__
@@ -542,7 +546,7 @@ class Driver(object):
                     later = clock()
                     is_slow = later - now >= SLOW_HANDLER
                     countdown = step = 0 if is_slow else min(step * 2 or 1, EVENTS_PER_CLOCK)
-                    if gathers:
+                    if sizes_batches:
                         receive_buffer.batch_size = step if step > 1 else 0
                     now = later
                     if deadlines.due(now, False) is not None:

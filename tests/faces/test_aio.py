@@ -13,6 +13,7 @@ import pickle
 import random
 import select
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -246,6 +247,41 @@ def test_no_task_runs_inside_another_one():
 
     with Server(echo) as server:
         run(main())
+
+
+@pytest.mark.parametrize('is_traced', [False, True])
+def test_small_messages_come_in_batches(is_traced):
+    """They are taken one by one, and a trace sees each."""
+    async def main():
+        traced, calls = [], []
+        options = {'trace': traced.append} if is_traced else {}
+        events = client(server, **options).connect()
+        await take(events, 'ready')
+        websocket, found = events._websocket, []
+        await websocket.send_text('go')
+        sys.setprofile(lambda frame, what, arg: calls.append(what) if what == 'call' else None)
+        try:
+            async for event in events:
+                if event.name == 'text':
+                    found.append(int(event.text))
+                    if len(found) == 4000:
+                        break
+        finally:
+            sys.setprofile(None)
+        await events.aclose()
+        assert found == list(range(4000))
+        assert not is_traced or [record['stage'] for record in traced].count('message_text') == 4000
+        return len(calls)
+
+    def script(peer):
+        peer.accept()
+        assert peer.read_until(TEXT) == b'go'
+        peer.send(b''.join(frame(TEXT, b'%d' % number) for number in range(4000)))
+        peer.wait_gone()
+
+    with Server(script) as server:
+        count = run(main())
+    assert is_traced or '__pypy__' in sys.modules or count < 4000 * 3, count
 
 
 # --- while nobody asks ---
