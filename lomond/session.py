@@ -428,5 +428,9 @@ _METHODS = frozenset(
 
 def _is_plain(session_class):
     """True unless the loop of a session, or something that it calls, is overridden."""
-    kinds = session_class.__mro__
-    return all(_METHODS.isdisjoint(vars(kind)) for kind in kinds[:kinds.index(WebsocketSession)])
+    for kind in session_class.__mro__:
+        if kind is WebsocketSession:
+            break
+        if not _METHODS.isdisjoint(kind.__dict__):
+            return False
+    return True

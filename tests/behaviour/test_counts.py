@@ -581,7 +581,9 @@ def test_connecting_costs_few_calls():
     # One poll object and two waits: the connection itself stands at once.  Only before
     # the answer to close() is there a look that finds nothing.
     assert (calls.names.count('poll'), calls.names.count('recv_into')) == (3, 3)
-    assert calls.total <= (550 if sys.version_info[0] > 2 else 640), (calls.python, calls.builtin)
+    # In older ones, more of the import system, of enum and of socket is Python.
+    most = 550 if sys.version_info >= (3, 11) else 580 if sys.version_info[0] > 2 else 640
+    assert calls.total <= most, (calls.python, calls.builtin)
 
 
 def test_an_idle_connection_sleeps_until_its_deadlines():
