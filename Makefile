@@ -48,7 +48,7 @@ compliance:     ## run Autobahn against the client and the server (ARGS=--quick)
 
 real:           ## install other projects' servers and proxies, and test against them
 	-$(PYTHON) tests/real/install.py
-	$(PYTHON) tools/run_tests.py --python 3.13 $(ARGS) -- -m real
+	$(PYTHON) tools/run_tests.py --python 3.13 --time-limit 1800 $(ARGS) -- -m real
 
 faults:         ## run the chaos suite
 	$(PYTHON) tools/check.py faults $(ARGS)
