@@ -129,7 +129,7 @@ G('limits', 'the backlog shrinks as it is consumed', 'driver/reader.py',
   'backlog::size_goes_down_as_the_backlog_is_consumed')
 
 G('limits', 'of what nobody takes, few events are made', 'aio/session.py',
-  'AHEAD - before', 'None',
+  'if left <= 0:', 'if False:',
   'aio::reading_pauses_after_16_events')
 
 # -- Locks, interrupts, descriptors ------------------------------------------------
