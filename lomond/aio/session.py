@@ -158,13 +158,7 @@ class AsyncSession(WebsocketSession):
             self._work()
             return
         queue = self._box.queue
-        self._nested += 1
-        try:
-            self._make(queue)
-        except BaseException as error:
-            self._fail(error)
-        finally:
-            self._nested -= 1
+        self._make(queue)
         if len(queue) == AHEAD and not (self._again or self._senders or self._leaves):
             writer = self._driver.writer
             if not writer.tail and not self._core.send_queue.pending:
@@ -190,22 +184,25 @@ class AsyncSession(WebsocketSession):
         """
         queue = self._box.queue
         before = len(queue)
-        self._nested += 1
-        try:
-            self._make(queue)
-        except BaseException as error:
-            self._fail(error)
-        finally:
-            self._nested -= 1
+        self._make(queue)
         self._settle(len(queue) - before)
         self._attend(at_once)
 
     def _make(self, queue):
         """Make events until AHEAD are in the queue, or one is made by waiting only."""
+        self._nested += 1
+        try:
+            if self._gathers:
+                self._take_batches(queue)
+            else:
+                queue.extend(islice(iter(self._life.__next__, None), AHEAD - len(queue)))
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            self._nested -= 1
+
+    def _take_batches(self, queue):
         # Hot path: of many small messages, the first comes alone, the others in a list.
-        if not self._gathers:
-            queue.extend(islice(iter(self._life.__next__, None), AHEAD - len(queue)))
-            return
         place, left = self._core.receive_buffer, AHEAD - len(queue)
         place.batch_size = 0
         for found in self._life if left > 0 else ():
