@@ -131,6 +131,25 @@ def test_close(role):
         socket.send_text('x')
 
 
+@pytest.mark.parametrize('is_custom', [False, True])
+@pytest.mark.parametrize('amid', ['on_close', 'send'])
+def test_interrupt_amid_close(amid, is_custom):
+    """The rest is done first; a session of another kind, which may not tell, gets no second frame."""
+    socket, left = Socket(observed=True, has_custom_session=is_custom), [1]
+    notes = socket.state.session
+    real = getattr(notes, amid)
+
+    def interrupted(*args):
+        real(*args)
+        if left:
+            raise KeyboardInterrupt(left.pop())
+    setattr(notes, amid, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        socket.close(1001, 'bye')
+    assert [call[0] for call in socket.calls].count('send') == (2 if amid == 'send' and not is_custom else 1)
+    assert socket.is_closing and socket.sent_close_time == 2.5
+
+
 def test_force_disconnect(role):
     socket = Socket(role)
     socket.force_disconnect()
