@@ -125,7 +125,7 @@ def test_close_in_the_block():
     (lambda session: setattr(session.stream, 'takes', lambda now: None), errors.SendTimeout),
     (lambda session: setattr(session.stream, 'takes', lambda now: broken()), errors.TransportFail)],
     ids='stop close stuck broken'.split())
-@pytest.mark.parametrize('body', ['ends', 'raises', 'sends nothing'])
+@pytest.mark.parametrize('body', ['ends', 'raises', 'sends nothing', 'is written'])
 def test_errors_come_out_of_the_end(end, kind, body):
     """Unless nothing is lost, or the body has raised: its exception comes out."""
     session, reached = Session(), []
@@ -134,11 +134,14 @@ def test_errors_come_out_of_the_end(end, kind, body):
         with session.cork():
             if body != 'sends nothing':
                 send_all(session, b'one')
+            if body == 'is written':
+                session.queue.queue_pong(b'needs the wire')
+                session.writer.try_flush()
             end(session)
             reached.append(1)
             if body == 'raises':
                 raise KeyError('body')
-    if body == 'sends nothing':
+    if body in ('sends nothing', 'is written'):
         run()
     else:
         with pytest.raises(KeyError if body == 'raises' else kind):
@@ -148,6 +151,56 @@ def test_errors_come_out_of_the_end(end, kind, body):
 
 def broken():
     raise socket.error(104, 'reset')
+
+
+@pytest.mark.parametrize('in_loop', [True, False])
+def test_broken_wire_and_blocks_of_a_loop_of_many(in_loop):
+    """The end of a block raises in other threads only: the loop says so by itself."""
+    session = Session(many=True)
+    session.loop.is_ours = in_loop
+
+    def run():
+        with session.cork():
+            send_all(session, b'lost')
+            session.writer.stop()
+    if in_loop:
+        run()
+    else:
+        with pytest.raises(errors.TransportFail):
+            run()
+    assert not session.writer.corked
+
+
+def test_wire_that_breaks_amid_a_block_of_a_loop_of_many():
+    """When a send writes what is before its message: nothing is gathered, and nothing raised."""
+    session = Session(takes=lambda now: None, many=True)
+    session.queue.queue_pong(b'first')
+    session.writer.try_flush()
+    session.stream.takes = lambda now: broken()
+    with session.cork():
+        send_all(session, b'lost')
+    assert session.writer.error is not None and session.writer.gathered is None
+
+
+@pytest.mark.parametrize('many', [False, True])
+def test_end_of_a_block_while_another_thread_writes(many):
+    """It waits, but never in a loop of many, and not where nothing was sent."""
+    session, holder, waits = Session(many=many), [0], []
+    lock = session.writer._lock
+    session.loop.wait_in_send = lambda mask, deadline: waits.append(lock.release(holder)) or True
+    lock.take(holder)
+    with session.cork():
+        pass
+    assert lock.is_taken() and not (session.queue.pending or session.loop.wakes or waits)
+    lock.release(holder)
+    with session.cork():
+        send_all(session, b'one')
+        lock.take(holder)
+    assert len(waits) == (not many)
+    lock.release(holder)
+    session.writer.try_flush()
+    assert session.found() == ([b'one'], 1)
+
 
 
 def test_body_that_raises_does_not_wait():
@@ -160,6 +213,20 @@ def test_body_that_raises_does_not_wait():
     session.stream.takes = lambda now: ALL
     session.writer.try_flush()
     assert session.found()[0] == [b'one', b'two']
+
+
+@pytest.mark.parametrize('many', [False, True])
+def test_message_that_compressing_makes_longer_than_64_kib(many):
+    """It is gathered all the same, and that is enough for a write."""
+    session, data = Session(many=many), os.urandom(65536)
+    session.core.set_up_codec(DeflateParameters())
+    with session.cork():
+        send_all(session, b'one')
+        session.send(BINARY, data, True)
+        assert session.stream.calls == ['send']
+    found, _ = session.found()
+    assert found[0] == b'one' and len(found[1]) > 65536
+    assert zlib.decompressobj(-15).decompress(found[1] + b'\0\0\xff\xff') == data
 
 
 def test_two_threads_with_compression():
