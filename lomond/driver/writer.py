@@ -1131,7 +1131,7 @@ class QueuingWriter(Writer):
 
     def _after_gathering(self, size):
         gathered = self.gathered
-        if gathered is None:            # something has needed the wire meanwhile
+        if gathered is None:            # the wire broke, so the message was dropped
             return
         if len(gathered.frames) >= CHUNK:
             self.uncork(gathered, False)
