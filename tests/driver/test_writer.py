@@ -15,12 +15,14 @@ from support.interrupt import EVENTS, StepAt, each_step
 
 from lomond import errors
 from lomond._compat import to_bytes
+from lomond.driver.cork import Gathered
 from lomond.driver.outgoing_stream import OutgoingStream
-from lomond.driver.writer import Writer
+from lomond.driver.writer import Behind, Writer
 from lomond.network.poller import READ, WRITE
 from lomond.network.stream import BEGUN
 from lomond.protocol.connection import Connection
 from lomond.protocol.permessage_deflate import DeflateParameters
+from lomond.protocol.send_queue import PARTS
 
 #: Where senders and the lock are.
 FILES = os.path.join('driver', 'writer.py'), os.path.join('network', 'lock.py')
@@ -281,7 +283,10 @@ def test_loop_never_waits_for_a_sender():
     assert payloads(stream) == [(TEXT, b'x'), (PONG, b'pong')]
 
 
-def test_reply_that_comes_between_the_last_look_and_the_release():
+@pytest.mark.parametrize('act', [
+    lambda writer, queue: queue.queue_pong(b'first') or writer.try_flush(),
+    lambda writer, queue: writer.send_at_once(PONG, b'first', False)], ids=['try_flush', 'send_at_once'])
+def test_reply_that_comes_between_the_last_look_and_the_release(act):
     """Whoever queued it tried the lock in vain, so nobody else would write it."""
     writer, stream, _, core = make()
     late, release = [b'late'], writer._release
@@ -291,8 +296,7 @@ def test_reply_that_comes_between_the_last_look_and_the_release():
             core.send_queue.queue_pong(late.pop())
         release(hold)
     writer._release = queue_and_release
-    core.send_queue.queue_pong(b'first')
-    writer.try_flush()
+    act(writer, core.send_queue)
     assert payloads(stream) == [(PONG, b'first'), (PONG, b'late')]
 
 
@@ -591,7 +595,8 @@ def interrupt_write(now):
 @pytest.mark.parametrize('act', [
     lambda writer: writer.try_flush(),
     lambda writer: writer.send_at_once(BINARY, b'x', False),
-    lambda writer: writer.put_part(writer.streams[0])])
+    lambda writer: writer.put_part(writer.streams[0]),
+    lambda writer: writer.uncork(Gathered(), True)])
 def test_interrupt_amid_the_release(act):
     """Giving the lock back is repeated; the wire goes on, as everything was written."""
     writer, stream, _, core = make()
@@ -661,6 +666,14 @@ def test_wire_that_breaks_between_two_writes():
     assert writer.put_part(hold_first_part(writer)) is False
 
 
+def test_force_disconnect_between_two_chunks():
+    """The rest of a large message is not written."""
+    writer, stream, _, _ = make(takes=lambda now: writer.stop() or 1 << 30)
+    with pytest.raises(errors.TransportFail, match='closed during a send'):
+        writer.send(BINARY, b'x' * 200000)
+    assert stream.calls == ['send'] and not writer._lock.is_taken()
+
+
 def test_control_frames_at_once_and_replies_meanwhile():
     replies = [b'reply']
     writer, stream, _, core = make(
@@ -707,3 +720,46 @@ def test_ends_of_messages_in_parts(monkeypatch):
     for act in (lambda: writer.send_stream(Ends(3)), lambda: writer.send_behind(BINARY, b'x', False)):
         with pytest.raises(errors.TransportFail):
             act()
+
+
+@pytest.mark.parametrize('in_parts', [False, True])
+def test_message_in_parts_that_begins_while_a_sender_drains(in_parts):
+    """It is before the sender's message, which has passed the first check."""
+    def takes(now):
+        if not held:                    # the loop's thread, amid the drain
+            held.append(hold_first_part(writer))
+        return 1 << 30
+    held, other = [], OutgoingStream((b'other',))
+    other.advance()
+    writer, stream, _, core = make(takes=takes)
+    core.send_queue.queue_pong(b'pong')
+    with pytest.raises(Behind):
+        writer.send(*(PARTS, other) if in_parts else (BINARY, b'other'))
+    assert payloads(stream) == [(PONG, b'pong')] and core.send_queue.stream is held[0]
+
+
+def test_who_waits_behind_messages_in_parts(monkeypatch):
+    """It is woken once at each end, and is on no list afterwards: behind two in a row, and after Ctrl-C."""
+    writer, stream, loop, _ = make()
+    loop.is_loop_thread = lambda: False
+    streams, listed, send = [Ends(3), Ends(3)], [], writer.send
+
+    def pause(seconds):
+        if seconds == 0.001:            # it stands back: others have waited longer
+            raise KeyboardInterrupt
+    monkeypatch.setattr('lomond.driver.writer.new_gate', lambda: (list, pause))
+
+    def send_once_another_has_begun(*args):
+        listed.append([len(parts.wakes) for parts in streams])
+        writer.streams.extend(streams[len(writer.streams):])
+        send(*args)
+    writer.send = send_once_another_has_begun
+    writer.streams.append(streams[0])
+    writer.send_behind(BINARY, b'after both', False)
+    assert payloads(stream) == [(BINARY, b'after both')] and listed == [[1, 0], [1, 1]]
+    assert [parts.wakes for parts in streams] == [[], []]
+    streams[0].wakes.append(None)       # of another thread
+    writer.streams[:] = streams[:1]
+    with pytest.raises(KeyboardInterrupt):
+        writer.send_behind(PARTS, streams[1], False)
+    assert streams[0].wakes == [None]
