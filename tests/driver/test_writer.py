@@ -706,6 +706,7 @@ def test_ends_of_messages_in_parts(monkeypatch):
     ended = []
     writer, stream, loop, _ = make(send_timeout=None)
     monkeypatch.setattr(Loop, 'is_loop_thread', lambda loop: False)
+    monkeypatch.setattr('lomond.driver.writer.new_gate', lambda: (list, lambda seconds: None))
     parts = OutgoingStream((b'a', b'b'))
     parts.begin()
     parts.thread, parts.on_end = 0, ended.append
