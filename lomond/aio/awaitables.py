@@ -80,8 +80,6 @@ class Nothing(Done):
 
 
 DONE = Nothing()
-#: The mark of what never goes out; see :meth:`.AsyncSession.mark`.
-NEVER = float('inf'), True
 
 
 class Sent(Awaitable):

@@ -7,7 +7,8 @@ from __future__ import absolute_import, division, unicode_literals
 
 from ..driver.cork import Cork
 from ..opcode import Opcode
-from .awaitables import DONE, NEVER, Sent
+from .awaitables import DONE, Sent
+from .session import NEVER
 
 
 class AsyncCork(Cork):

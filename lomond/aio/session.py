@@ -9,7 +9,6 @@ Knows nothing of: awaitables, what a program has; how a connection comes about.
 from __future__ import absolute_import, division, unicode_literals
 
 import time
-from itertools import islice
 
 from .. import errors, events
 from .._compat import HANDS_OUT_BATCHES, get_ident, monotonic, text_type, without_frames
@@ -26,6 +25,9 @@ MAX_QUEUED = 16 * 1024 * 1024
 #: After these nothing is made before their handler, and those of earlier events, are
 #: through: what they send goes out before the close frame that ends the connection.
 _STOPS = frozenset((events.Closing, events.ProtocolError))
+
+#: The mark of what never goes out; see :meth:`AsyncSession.mark`.
+NEVER = float('inf'), True
 
 _CLOSED = 'socket fail; the connection was closed during a send'
 
@@ -44,9 +46,8 @@ class LoopWaiting(object):
     def __init__(self, session):
         self._session = session
 
-    def time(self):
-        """Return seconds since the epoch."""
-        return time.time()
+    #: Seconds since the epoch.
+    time = staticmethod(time.time)
 
     def wake(self):
         """Let the loop look again.  Safe from any thread and signal handler."""
@@ -190,33 +191,28 @@ class AsyncSession(WebsocketSession):
 
     def _make(self, queue):
         """Make events until AHEAD are in the queue, or one is made by waiting only."""
+        # Hot path: of many small messages, the first comes alone, the others in a list.
+        gathers, place, left = self._gathers, self._core.receive_buffer, AHEAD - len(queue)
         self._nested += 1
         try:
-            if self._gathers:
-                self._take_batches(queue)
-            else:
-                queue.extend(islice(iter(self._life.__next__, None), AHEAD - len(queue)))
+            place.batch_size = 0
+            for found in self._life if left > 0 else ():
+                if found is None:
+                    break
+                if found.__class__ is list:
+                    queue.extend(found)
+                    left -= len(found)
+                else:
+                    queue.append(found)
+                    left -= 1
+                if left <= 0:
+                    break
+                if gathers:
+                    place.batch_size = left
         except BaseException as error:
             self._fail(error)
         finally:
             self._nested -= 1
-
-    def _take_batches(self, queue):
-        # Hot path: of many small messages, the first comes alone, the others in a list.
-        place, left = self._core.receive_buffer, AHEAD - len(queue)
-        place.batch_size = 0
-        for found in self._life if left > 0 else ():
-            if found is None:
-                return
-            if found.__class__ is list:
-                queue.extend(found)
-                left -= len(found)
-            else:
-                queue.append(found)
-                left -= 1
-            if left <= 0:
-                return
-            place.batch_size = left
 
     def _fail(self, error):
         """End after an exception: of an object of the program, or Ctrl-C."""
@@ -284,11 +280,12 @@ class AsyncSession(WebsocketSession):
         if box.queue and not at_once:
             box.wake()
         # Hot path: messages, which move no deadline to an earlier time.
-        waits = self.waits()
+        driver = self._driver
+        waits = driver.waits() if self._is_steady and driver is not None else self.waits()
         if not (at_once and waits is self._asked and self._is_steady and not self.is_held
-                and self._now < self._timer_at and waits[0][1] == READ and not self._driver.is_busy):
+                and self._now < self._timer_at and waits[0][1] == READ and not driver.is_busy):
             if waits is not self._asked:
-                self._asked = waits
+                self._asked = self._waits = waits
                 self._watch(dict(waits))
             self._set_timer(when if self.is_held else self.next_deadline())
             driver = self._driver
@@ -381,6 +378,29 @@ class AsyncSession(WebsocketSession):
         self._nested -= 1
         if self._again and not self._nested:
             self.look_soon()
+
+    def send_here(self, opcode, send, *args):
+        """Send a message, ping or pong in the loop's thread.
+
+        :param send: called with the other arguments
+        :returns: the mark to wait for; None if everything is with the operating system
+        :raises RuntimeError: in another thread
+        """
+        # Hot path: what begin_send() and end_send() do, without their calls.
+        if get_ident() != self._ident:
+            self.begin_send()               # raises
+        driver = self._driver
+        is_dead = driver is not None and driver.writer.error is not None
+        self._nested += 1
+        try:
+            send(*args)
+        finally:
+            self._nested -= 1
+            if self._again and not self._nested:
+                self.look_soon()
+        if is_dead:                         # nothing was sent: the ``await`` will say so
+            return NEVER
+        return None if self.is_empty() else self.mark(opcode)
 
     # -- the end
 

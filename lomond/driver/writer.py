@@ -1028,7 +1028,7 @@ class Writer(object):
         try:
             try:
                 # Otherwise its holder writes what is queued.
-                is_mine = not self._taken and self._lock.try_take(hold)
+                is_mine = not self._taken and self._taken.setdefault(0, hold) is hold
                 is_mine = is_mine and self.error is None and not self._closing
                 if is_mine and core.inputs != OPENED:
                     core.check_send()

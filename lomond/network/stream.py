@@ -8,6 +8,7 @@ Knows nothing of: TLS, clocks, the meaning of the bytes.
 
 from __future__ import absolute_import, division, unicode_literals
 
+import operator
 import socket
 
 from .._compat import OS_ERRORS, fork_id, imap, to_bytes, was_interrupted, would_block
@@ -50,8 +51,8 @@ class SocketStream(object):
         if not is_set_up and hasattr(sock, 'setblocking'):
             sock.setblocking(False)
 
-    def fileno(self):
-        return self.sock.fileno()
+    #: The method of the socket: before each wait, a call of Python less.
+    fileno = property(operator.attrgetter('sock.fileno'))
 
     def flush(self):
         """Return True when no bytes that ``send`` accepted remain in this process."""
