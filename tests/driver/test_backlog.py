@@ -2,7 +2,11 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import errno
+from functools import partial
+
 import pytest
+from support.frames import BINARY, frame
 from support.streams import Parts, StandingStill
 
 from lomond.driver import reader as reader_module
@@ -11,6 +15,8 @@ from lomond.driver.driver import Driver
 from lomond.driver.reader import Reader
 from lomond.network.poller import READ, WRITE
 from lomond.protocol.connection import CLIENT, Connection
+from lomond.protocol.frame_parser import GIVEN
+from lomond.protocol.parts import LARGEST_PART
 from lomond.protocol.receive_buffer import Lender
 
 
@@ -24,8 +30,8 @@ class Endless(Parts):
         return len(place)
 
 
-def make(stream):
-    core = Connection(CLIENT)
+def make(stream, **settings):
+    core = Connection(CLIENT, **settings)
     return Reader(core, stream, Deadlines(), StandingStill())
 
 
@@ -117,6 +123,22 @@ def test_the_end_is_remembered_behind_what_came_before(end, expected):
     assert reader.next_events(100.0) is None
 
 
+def test_interrupt_of_a_read_is_the_end():
+    """What it has taken from the system may be lost; what came before is handed out."""
+    reader = make(Parts(b'\x81\x011', KeyboardInterrupt(), b'\x81\x012'))
+    with pytest.raises(KeyboardInterrupt):
+        reader.read_ahead()
+    assert reader.end.errno == errno.EINTR and not reader.takes_more
+    assert [texts_of(reader), texts_of(reader), reader.next_events(100.0)] == [['1'], [], None]
+
+
+def test_each_read_is_counted():
+    reader, counts = make(Parts(b'\x81\x011', b'\x81\x0222')), []
+    reader.on_received = counts.append
+    reader.read_ahead()
+    assert counts == [3, 4]
+
+
 def test_a_dead_wire_is_read_once_more_and_no_longer(monkeypatch):
     monkeypatch.setattr(reader_module, 'LAST_READ', 1 << 18)
     stream, error = Endless(), OSError(32, 'broken pipe')
@@ -142,3 +164,23 @@ def test_what_poll_cannot_see_is_read_before_a_send_waits():
     driver = Driver(Connection(CLIENT), Parts(b'held by TLS'), Deadlines(), StandingStill(), None)
     driver.wait_in_send(WRITE, 1.0)
     assert [data for data, _ in driver.reader.parts] == [b'held by TLS']
+
+
+def test_large_parts_are_handed_out_as_they_were_received():
+    """The bytes object that the system call has made is the one that the program gets."""
+    class Giving(Parts):
+        gives_bytes, rooms = True, []
+
+        def recv(self, size):
+            self.rooms.append(size)
+            return self.parts.pop(0)
+
+    large, small = b'x' * LARGEST_PART, b'y' * 50
+    header = frame(BINARY, b'', length=LARGEST_PART + GIVEN + 50)
+    reader, found = make(Giving(header, None, large, small, b''), stream_from=0), []
+    while not reader.end_was_fed:
+        for event in iter(partial(next, reader.next_events(100.0) or iter([None])), None):
+            found.append(event.data)
+        reader._core.events_consumed()
+    assert found[0] is large and found[1] is small and len(found) == 2 and reader.end == 0
+    assert Giving.rooms == [LARGEST_PART, LARGEST_PART, GIVEN + 50, GIVEN]

@@ -11,6 +11,7 @@ from lomond.errors import SendTimeout, TransportFail
 from lomond.events import Closed, Ping, ProtocolError, Ready, Rejected
 from lomond.protocol import states
 from lomond.protocol.connection import CLIENT, SERVER, Connection
+from lomond.protocol.handshake import ClientHandshake
 from lomond.response import Response
 
 FOUND = Response(b'HTTP/1.1 302 Found\r\n\r\n')
@@ -28,9 +29,9 @@ class Life(object):
     """A lifecycle over an open core, and what happened to it."""
 
     def __init__(self, role=CLIENT, is_ready=True, poll=1e6, ping_rate=None, ping_timeout=None,
-                 close_timeout=30.0, **options):
+                 close_timeout=30.0, handshake=None, **options):
         self.clock = Clock()
-        self.core = Connection(role)            # as after the opening handshake
+        self.core = Connection(role, handshake)         # None: as after the opening handshake
         if not is_ready:
             self.core.inputs[:] = []
             self.core._known = (0, states.CONNECTING)
@@ -204,6 +205,29 @@ def test_body_of_a_rejection_is_awaited_for_a_second_at_most(open_deadline, unti
     life.clock.now = until
     assert life.idle() == ['rejected'] and life.it.ending == ('closed', True, None)
     assert life.core.body_over
+
+
+def late_rejection(**options):
+    """A life that has waited long enough for the rest of the body."""
+    life = Life(is_ready=False, handshake=ClientHandshake(b'key'), **options)
+    life.core.collect_body = True
+    assert list(life.core.receive(b'HTTP/1.1 404 x\r\n\r\nsome')) == [] == life.idle()
+    life.clock.now = 101.0
+    return life
+
+
+def test_late_rejection_that_leads_to_something_else_is_not_seen():
+    life = late_rejection(on_rejected=lambda event: event.response.body)
+    assert life.idle() == [] and (life.it.again, life.it.ending) == (b'some', ('closed', True, None))
+
+
+def test_connection_that_the_handler_of_a_late_rejection_ends():
+    life = late_rejection()
+    for event in life.it.on_idle(life.clock.now):
+        assert event.name == 'rejected' and event.response.body == b'some'
+        life.it.stop('closed by us')
+        life.core.disconnect()
+    assert life.it.ending == ('closed by us', False, None)
 
 
 # -- who ends TCP, and when

@@ -18,6 +18,7 @@ from lomond import WebSocket, errors
 from lomond.driver.rules import MANY_CONNECTIONS
 from lomond.driver.writer import QueuingWriter
 from lomond.opcode import Opcode
+from lomond.server import broadcast
 from lomond.testing import ACCEPT, EOF, ScriptedTransport, close_frame, room, text_frame
 
 
@@ -177,13 +178,15 @@ def play(script, handlers, max_queued=None, **settings):
 
 @pytest.mark.parametrize('sizes, expected', [
     ([65536], ''), ([65537], ' drained'), ([40000, 40000], ' drained'), ([10], '')])
-@pytest.mark.parametrize('how', ['send', 'queue'])
+@pytest.mark.parametrize('how', ['send', 'queue', 'broadcast'])
 def test_drained(sizes, expected, how):
     """Once the queue is empty again, if more than 64 KiB had been left in it."""
     def ready(websocket):
         for size in sizes:
             if how == 'send':
                 websocket.send_binary(os.urandom(size))
+            elif how == 'broadcast':
+                assert broadcast([websocket], os.urandom(size)) == 1
             else:
                 websocket.session.queue_message(Opcode.BINARY, os.urandom(size))
         assert websocket.queued == sum(sizes)

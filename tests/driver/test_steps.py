@@ -311,6 +311,18 @@ def test_drivers_are_small(driver):
     assert len(lines) < 60
 
 
+def test_one_turn_at_a_time():
+    """Whether it is one of process(), or of a loop of our own."""
+    session = begin(WebSocket('ws://example.org/', proxies={}))
+    turn = session.process((), session.monotonic())
+    for begin_turn in session.process, session.begin_turn:
+        with pytest.raises(errors.WebSocketError, match='is not exhausted|was exhausted'):
+            begin_turn((), session.monotonic())
+    assert next(turn).name == 'connecting'
+    turn.close()
+    assert session.is_over and list(session.begin_turn((), 0.0)) == []
+
+
 def test_sends_without_a_driver():
     """The core is open already, or still, but nothing carries bytes."""
     session = begin(WebSocket('ws://example.org/', proxies={}))

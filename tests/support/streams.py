@@ -129,7 +129,7 @@ class Parts(object):
         if not self.parts:
             return None
         part = self.parts.pop(0)
-        if isinstance(part, Exception):
+        if isinstance(part, BaseException):
             raise part
         place[:len(part)] = part
         return len(part)
