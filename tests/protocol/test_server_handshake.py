@@ -124,6 +124,12 @@ def test_accepted(extra):
     assert judge(GOOD + extra, origins=None, paths={'/chat'})[:2] == (101, b'')
 
 
+def test_head_is_answered_but_not_upgraded():
+    status, body, reply = judge(('HEAD' + GOOD[0][3:],) + GOOD[1:])
+    assert (status, body, reply.get('upgrade')) == (426, b'', 'websocket')
+    assert reply.get('content-length') == '%d' % len("method 'HEAD' is not GET\n")
+
+
 # --- on_request ---
 
 def test_on_request_is_asked_about_every_get_and_head():
