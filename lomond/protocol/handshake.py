@@ -253,8 +253,6 @@ class ClientHandshake(object):
 
     def _check_protocol(self, response):
         lines = response.header_lines('sec-websocket-protocol')
-        if not lines:
-            return None
         if len(lines) > 1:
             raise HandshakeError('{} Sec-WebSocket-Protocol headers; one is allowed'.format(len(lines)))
         offered = self._protocols() if callable(self._protocols) else self._protocols
