@@ -610,8 +610,7 @@ class Driver(object):
         They are kept.  A server may refuse a request that it has not read to its end,
         and reset the connection (RFC 9112, 9.5); Linux still has what came before that.
         """
-        if self.writer.error is not None or self.writer.has_tail():
-            self.reader.read_ahead(1)
+        self.reader.read_ahead(1)
         return bool(self.reader.parts)
 
     def find_cause(self):
