@@ -102,7 +102,8 @@ class Steps(object):
                 self._is_turn = False
 
     def begin_turn(self, ready, now):
-        """Do what :meth:`process` does, at less cost, for a loop of our own.
+        """Do what :meth:`process` does, at less cost, for a loop of our own, which has
+        one wake-up for all.
 
         It iterates the result itself: up to None, and calls :meth:`end_turn` then; or
         to the end, and then calls :meth:`end`, as it does after an exception.
@@ -117,10 +118,7 @@ class Steps(object):
         waiting = self._waiting
         if waiting is not None:
             waiting.is_asleep = waiting.is_woken = False
-        if self._wake_waits:
-            self._resume(ready, now)
-        else:
-            self._ready, self._now = ready, now
+        self._ready, self._now = ready, now
         return () if self._life is None else self._life
 
     def end_turn(self):
