@@ -40,7 +40,7 @@ class Events(itertools.chain):
         """Raise an error where the generator waits; arguments as for a generator."""
         batches = self._batches()
         if batches is None:
-            _over().throw(*error)
+            (item for item in ()).throw(*error)         # as one that is over
         batches.throw(*error)
 
     def send(self, value):
@@ -96,11 +96,6 @@ class _Taken(object):
 
 # One for all: the chain that it was given to may lose count of it.
 _TAKEN = _Taken()
-
-
-def _over():
-    return
-    yield
 
 
 def hand_out(batches):
