@@ -250,6 +250,22 @@ def without_frames(error):
     return error
 
 
+_weakref = None
+
+
+def import_weakref():
+    """Return the module ``weakref``.
+
+    It is imported when it is needed: that takes a thirtieth of the time of ``import
+    lomond``.  An ``import`` in a function would take 1 to 4 us each time.
+    """
+    global _weakref
+    if _weakref is None:
+        import weakref
+        _weakref = weakref
+    return _weakref
+
+
 def native(value):
     """Convert text to the native ``str``: on 2.7, escaped ASCII (for ``repr``)."""
     if PY2 and not isinstance(value, bytes):

@@ -25,6 +25,22 @@ from .driver.steps import Steps
 from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .network.poller import LONGEST, READ, WRITE, Looking, time_limit  # noqa: F401 - two are for users
 
+# Imported by the first connection, and once: an import costs each connection 4 us.
+Dial = DialFail = None
+
+
+def _import_dialer():
+    """Import what connecting needs.
+
+    :returns: None, or the arguments of ConnectFail: no descriptor is free, for example
+    """
+    global Dial, DialFail
+    try:
+        # The last one says that all are there.
+        from .network.dialer import Dial, DialFail
+    except Exception as error:
+        return 'unable to connect; ' + error_text(error), without_frames(error), 'connect'
+
 
 class WebsocketSession(Steps):
     """Drives one connection of a :class:`~lomond.websocket.WebSocket`.
@@ -39,6 +55,8 @@ class WebsocketSession(Steps):
     #: Called by the loop before it waits, if set before it begins: does something else,
     #: and returns the seconds until it has to be called again, or None for never.
     look = None
+    #: True for the default session, which nobody else has seen before it runs.
+    is_ours = False
     _gathers = False        # the iterator of run() hands out batches
 
     def __init__(self, websocket):
@@ -64,7 +82,7 @@ class WebsocketSession(Steps):
         """
         self.start(poll, ping_rate, ping_timeout, auto_pong, close_timeout, connect_timeout, send_timeout)
         self._gathers = HANDS_OUT_BATCHES and self._attempt.on_event is None and (
-            _METHODS.isdisjoint(self.__dict__) and (type(self) is WebsocketSession or _is_plain(type(self))))
+            self.is_ours or _METHODS.isdisjoint(self.__dict__) and _is_plain(type(self)))
         return hand_out(self._run()) if self._gathers else self._run()
 
     def start(self, poll=5.0, ping_rate=30.0, ping_timeout=None, auto_pong=True,
@@ -133,12 +151,13 @@ class WebsocketSession(Steps):
         self._attempt.check_begin(self)
 
     def _live(self):
+        attempt, failure = self._attempt, None
+        attempt.begin(self)
         # Now: an import that is interrupted later, in the middle of a dial, can leave a
         # lock of the import system taken, for which the thread of a look-up would wait.
-        from .network import dialer  # noqa: F401
-        attempt = self._attempt
-        attempt.begin(self)
-        failure = attempt.prepare()
+        if DialFail is None:
+            failure = _import_dialer()
+        failure = failure or attempt.prepare()
         try:
             waiting = self.waiting()
             waiting.is_asleep = waiting.is_woken = False
@@ -222,11 +241,6 @@ class WebsocketSession(Steps):
         self._dialed = self._attempt.addresses = ()
         stage = 'connect'
         try:
-            from .network.dialer import DialFail
-        except Exception as error:      # no descriptor is free, for example
-            self._failure = ('unable to connect; ' + error_text(error), without_frames(error), stage)
-            return
-        try:
             self._check('unable to connect', stage)
             if not getattr(self._connect, 'is_default', False):
                 sock, self._proxy = self._connect()
@@ -289,7 +303,6 @@ class WebsocketSession(Steps):
         return driver
 
     def _dial_steps(self):
-        from .network.dialer import Dial
         dial = self._dial = Dial(self._attempt.route(self), self._waiting, self._forget)
         is_done = False
         try:

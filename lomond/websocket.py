@@ -117,8 +117,11 @@ class WebSocket(EndpointAttributes, Feed, Sender):
             origin, auth, cookies, ssl_cert, ssl_fingerprint, max_message_size, max_redirects,
             source_address, socket_options, uds, server_hostname, proxy_headers, stream_from)
         self._running = Running()
-        self.state = None
-        self.reset()
+        if self.__class__ is WebSocket:         # nobody has overridden anything yet
+            self.state = Attempt(self._endpoint, self._running)
+        else:
+            self.state = None
+            self.reset()
 
     # -- connecting
 
@@ -192,7 +195,9 @@ class WebSocket(EndpointAttributes, Feed, Sender):
         state.listen()
         session = session_class(self)
         state.session = session
-        if not isinstance(session, WebsocketSession):
+        if session_class is WebsocketSession:
+            session.is_ours = True
+        elif not isinstance(session, WebsocketSession):
             state.begin_by_hand(settings)
         return session
 

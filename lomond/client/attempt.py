@@ -31,7 +31,18 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 #: The settings of ``connect()`` that the trace record ``connect_start`` contains.
 LOOP_SETTINGS = ('poll', 'ping_rate', 'ping_timeout', 'auto_pong', 'close_timeout')
 
+# Imported when they are first needed, and once: an import costs a connection 4 us.
+select_proxy = Route = None
+
 ALREADY_RUNNING = 'a connection of this WebSocket is already running; only one at a time is allowed'
+
+
+def _import_network():
+    global select_proxy, Route
+    # The last one says that all are there.
+    from ..network import proxy_settings
+    select_proxy = proxy_settings.select_proxy
+    from ..network.dialer import Route
 
 
 class Hooks(object):
@@ -85,6 +96,25 @@ class Running(object):
             vars(self).pop('group', None)
 
 
+class _Made(object):
+    """An attribute of :class:`Attempt` that is made when it is first asked for.
+
+    Later on it is an attribute like any other, at the cost of one.
+    """
+
+    def __init__(self, name):
+        self._name = name
+
+    def __get__(self, attempt, kind=None):
+        if attempt is None:
+            return self
+        made = attempt._made
+        if not made:
+            made.append(attempt._make_core())
+        attempt.key, attempt.core = made[0]     # the first one counts, for any thread
+        return getattr(attempt, self._name)
+
+
 class Attempt(object):
     """One connection attempt, and the state of the connection that it leads to.
 
@@ -120,6 +150,9 @@ class Attempt(object):
     #: What it and :meth:`accepted` return if an object of the caller raised.
     FAILED = object()
 
+    # Most WebSockets are connected before anything else is asked of them, and each
+    # connection has an attempt of its own: the one of the constructor needs none.
+    key, core = _Made('key'), _Made('core')
     # The observer's methods; None if nobody listens.
     on_event = on_sent = on_reply = on_received = report = None
     # What most attempts never change.
@@ -139,18 +172,10 @@ class Attempt(object):
         self._endpoint = endpoint
         self._running = running
         self._hooks = hooks
+        self._made = []                 # of (key, core)
         if endpoint.target is not None and not callable(endpoint.url):
             self.target = self.first_target = endpoint.target
             self.shown_url = endpoint.target.masked
-
-    def __getattr__(self, name):
-        # Most WebSockets are connected before anything else is asked of them, and each
-        # connection has an attempt of its own: the one of the constructor needs none.
-        if name != 'core' and name != 'key':
-            raise AttributeError(name)
-        # The first one counts, for any thread.
-        self.key, self.core = vars(self).setdefault('_made', self._make_core())
-        return self.key if name == 'key' else self.core
 
     def _make_core(self):
         endpoint, hooks, key = self._endpoint, self._hooks, make_key()
@@ -251,7 +276,8 @@ class Attempt(object):
                 self.core.handshake.note_tls()
             self._proxy = None
             if endpoint.uds is None:
-                from ..network.proxy_settings import select_proxy
+                if Route is None:
+                    _import_network()
                 if endpoint.proxies != NO_PROXIES:
                     self._proxy = select_proxy(endpoint.proxies, self.target, endpoint.proxy_variables)
             is_asked = self._proxy is not None and self._proxy.scheme.startswith('http')    # by CONNECT
@@ -263,7 +289,8 @@ class Attempt(object):
 
     def route(self, session):
         """Return the :class:`~lomond.network.dialer.Route` for the dialer."""
-        from ..network.dialer import Route
+        if Route is None:
+            _import_network()
         endpoint = self._endpoint
         wrap = None
         if is_overridden(session, '_wrap_socket'):
@@ -407,8 +434,7 @@ class Attempt(object):
 
         :meth:`prepare` is next.
         """
-        self._made = self._make_core()
-        self.key, self.core = self._made
+        self.key, self.core = self._make_core()
 
     def wrap_socket(self, sock, host):
         """Return a TLS socket over a blocking socket, set up as by the dialer."""

@@ -56,7 +56,7 @@ Knows nothing of: where the stream came from, options, redirects, ``WebSocket``.
 
 from __future__ import absolute_import, division, unicode_literals
 
-from .._compat import OS_ERRORS, fork_id, get_ident
+from .._compat import OS_ERRORS, fork_id, get_ident, import_weakref
 from ..errors import TransportFail, WebSocketError
 from ..events import Binary, BinaryPart, Text, TextPart
 from ..network.stream import retry_pause
@@ -151,8 +151,7 @@ class Driver(object):
         self.clock = waiting.monotonic
         # By a weak reference: a cycle would keep every connection until the collector
         # runs.
-        from weakref import proxy
-        self._proxy = proxy
+        self._proxy = proxy = import_weakref().proxy    # at exit, globals may be None
         writer_class = Writer if rules.sends_wait else QueuingWriter
         self.writer = writer_class(core, stream, proxy(self), send_timeout, hooks.on_sent,
                                    hooks.on_reply, rules)

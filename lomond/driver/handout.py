@@ -21,6 +21,8 @@ from __future__ import absolute_import, division, unicode_literals
 
 import itertools
 
+from .._compat import import_weakref
+
 
 class Events(itertools.chain):
     """An iterator of the items of all lists and tuples that a generator yields.
@@ -103,7 +105,6 @@ def hand_out(batches):
 
     :param batches: a generator of lists and tuples, to which nobody else refers
     """
-    from weakref import ref
     events = Events.from_iterable(_Source(batches))
-    events._batches = ref(batches)
+    events._batches = import_weakref().ref(batches)
     return events

@@ -37,7 +37,7 @@ import functools
 import itertools
 
 from .. import errors
-from .._compat import text_type, to_bytes
+from .._compat import import_weakref, text_type, to_bytes
 from .._http11 import BodyReader
 from ..compression import Deflate
 from ..events import Closed, Closing, Event, Ping, Pong, ProtocolError
@@ -192,8 +192,7 @@ class Connection(states.Progress):
             # A weak reference, because 2.7 never frees a cycle through a suspended
             # generator. A chain, because a generator around the others costs 20 ns per
             # message.
-            from weakref import proxy
-            self.events = itertools.chain.from_iterable(_stages(proxy(self)))
+            self.events = itertools.chain.from_iterable(_stages(import_weakref().proxy(self)))
         self.now = now
         if received_time is None:
             received_time = Event().received_time       # the default of an event
