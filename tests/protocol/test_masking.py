@@ -142,6 +142,30 @@ def test_mask_behind(masker, to_type):
             assert bytes(bytearray(kept)) == payload
 
 
+@pytest.mark.parametrize('cost, used', [(1, 5), (3, 3)])
+def test_first_large_payload_decides(cost, used, monkeypatch):
+    """Three runs of each way; the faster one masks this payload, and the next."""
+    clock, stripes = [0], masking._stripes_behind
+
+    class Timed(Masker):
+        def process(self, payload):
+            clock[0] += cost
+            return Masker.process(self, payload)
+
+    def timed_stripes(*args):
+        clock[0] += 2
+        return stripes(*args)
+
+    monkeypatch.setattr(masking, 'monotonic', lambda: clock[0])
+    monkeypatch.setattr(masking, '_stripes_behind', timed_stripes)
+    mask = masking._choose(Timed, FROM_BYTES)
+    mask(b'1234', b'x' * (masking.LARGE_FROM - 1))
+    Masker.used = 0
+    for size in masking.LARGE_FROM, 65536:
+        assert mask(b'1234', b'x' * size) == plain_xor(b'1234', b'x' * size)
+    assert Masker.used == used
+
+
 def test_choice():
     """wsaccel where it is faster, and only there."""
     Masker.used = 0
