@@ -125,6 +125,24 @@ def send(job):
     asyncio.run(_send(job))
 
 
+async def _connect(job):
+    options = {'ssl_cafile': job.cafile} if job.cafile else {}
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            websocket = AsyncWebSocket(job.url, **options)
+            async for event in websocket.connect():
+                if event.name == 'ready':
+                    websocket.close()
+            if event.name != 'disconnected' or not event.graceful:
+                raise Wrong('no connection, or no end: {!r}'.format(event))
+        job.end()
+
+
+def connect(job):
+    asyncio.run(_connect(job))
+
+
 _loop = None
 
 

@@ -5,7 +5,7 @@ It compresses only if that is measured.
 
 import asyncio
 
-from websockets.asyncio.client import connect
+from websockets.asyncio import client
 
 from .job import Wrong, turns
 
@@ -15,7 +15,7 @@ IMPORT = 'from websockets.asyncio.client import connect'
 def _open(job):
     options = {'ssl': job.ssl_context()} if job.cafile else {}
     options['compression'] = 'deflate' if job.deflate else None
-    return connect(job.url, max_size=None, proxy=None, **options)
+    return client.connect(job.url, max_size=None, proxy=None, **options)
 
 
 async def _receive(job):
@@ -81,6 +81,21 @@ def latency(job):
 
 def send(job):
     asyncio.run(_send(job))
+
+
+async def _connect(job):
+    for count in job.warm, job.count:
+        job.begin()
+        for _ in range(count):
+            connection = await _open(job)
+            await connection.close()
+            if connection.close_code != 1000:
+                raise Wrong('closed with {}'.format(connection.close_code))
+        job.end()
+
+
+def connect(job):
+    asyncio.run(_connect(job))
 
 
 _loop = None
