@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import importlib
 import sys
 
 import pytest
@@ -47,6 +48,7 @@ def test_interrupt_in_the_clean_up_leads_to_a_second_one():
 @pytest.mark.parametrize('name, stage', [('dialer', 'connect'), ('proxy_settings', 'prepare')])
 def test_module_that_cannot_be_imported_is_a_connect_fail(name, stage, monkeypatch):
     """The first connection imports them: the machine may be out of descriptors."""
+    importlib.import_module('lomond.network.dialer')        # it imports the other one
     websocket = WebSocket('ws://127.0.0.1:1/', proxies={})
     monkeypatch.setitem(sys.modules, 'lomond.network.' + name, None)
     monkeypatch.setattr('lomond.session.DialFail', None)
