@@ -39,10 +39,9 @@ ALREADY_RUNNING = 'a connection of this WebSocket is already running; only one a
 
 def _import_network():
     global select_proxy, Route
-    # The last one says that all are there.
-    from ..network import proxy_settings
-    select_proxy = proxy_settings.select_proxy
-    from ..network.dialer import Route
+    from ..network import dialer
+    from ..network.proxy_settings import select_proxy
+    Route = dialer.Route        # last: it says that all are there
 
 
 class Hooks(object):
