@@ -32,6 +32,8 @@ _UPGRADE_HEADERS = ((b'Upgrade', b'websocket'), (b'Connection', b'Upgrade'),
                     (b'Sec-WebSocket-Version', _VERSION.encode('ascii')))
 _BAD_IN_RESOURCE = Pattern(b'[^\x21-\x7e]')
 _BAD_IN_TARGET = Pattern(b'[\x00-\x20\x7f]')     # for a server, which accepts all other bytes
+_BAD_TARGET = 'request line has blanks or control characters'
+_CONTROL = Pattern(b'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]')     # line ends are the syntax's
 # 16 octets in base64 are 22 characters and two of padding.
 _KEY = Pattern('[A-Za-z0-9+/]{22}==\\Z')
 # RFC 7231, 6.5.15: a 426 says what to upgrade to.
@@ -384,7 +386,7 @@ class ServerHandshake(object):
         defect = None
         lines = [b' '.join(parts)]
         if _BAD_IN_TARGET.search(b''.join(parts)):
-            lines, defect = [b''], 'request line has blanks or control characters'
+            lines, defect = [b''], _BAD_TARGET
         for name, value in headers:
             name = to_octets('header name', name, 'latin-1')
             value = to_octets('header value', value, 'latin-1')
@@ -433,6 +435,7 @@ class ServerHandshake(object):
         """Check what any server of HTTP/1.1 has to check (RFC 9112), and the method."""
         if request.defect:
             raise _Refusal(400, request.defect)
+        _check_characters(request)
         if not (request.target and _HTTP_VERSION.match(request.http_ver)):
             raise _Refusal(400, "request line '{}' is not a method, a target and a version".format(
                 escape(request.first_line)))
@@ -526,6 +529,21 @@ def _asks_for_upgrade(request):
     """Return True if an upgrade to a WebSocket is asked for, whether or not it is
     good."""
     return _missing_token(request, 'Upgrade', 'websocket') is None
+
+
+def _check_characters(request):
+    """Refuse control characters other than the tab (RFC 9110, 5.5)."""
+    found = _CONTROL.search(request.raw)
+    if '\r' in request.first_line or found and found.start() < request.raw.find(b'\n'):
+        raise _Refusal(400, _BAD_TARGET)
+    if not found:
+        return
+    for name in request.headers:
+        for value in request.header_lines(name):
+            try:
+                check_header(name.encode('ascii'), value.encode('latin-1'))
+            except ValueError as error:
+                raise _Refusal(400, error_text(error))
 
 
 def _check_reply(status, headers, body):

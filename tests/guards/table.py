@@ -244,6 +244,9 @@ G('requests', 'there is nothing at other paths', 'protocol/handshake.py',
 G('requests', 'a body is not taken for frames', 'protocol/handshake.py',
   "if any(length.strip('0') for length in lengths)", 'if False',
   'server_handshake::refusals')
+G('requests', 'no control characters reach the program', 'protocol/handshake.py',
+  '        _check_characters(request)\n', '',
+  'server_handshake::refusals')
 G('requests', 'what on_request returns cannot split an answer', 'protocol/handshake.py',
   "return int(status), complete_headers(status, headers, body), to_bytes(body)",
   "return int(status), headers, body",

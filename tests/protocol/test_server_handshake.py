@@ -85,6 +85,10 @@ def test_order(first):
 @pytest.mark.parametrize('lines, status, words', [
     (('GET / HTTP/1.1', 'Host : x'), 400, "header line 'Host ' has no name before a colon"),
     (('GET /',), 400, "request line 'GET /' is not a method, a target and a version"),
+    (('GET /a\x1b[31m HTTP/1.1',) + GOOD[1:], 400, 'request line has blanks or control characters'),
+    (('GET /a\rb HTTP/1.1',) + GOOD[1:], 400, 'request line has blanks or control characters'),
+    (GOOD + ('x: a\0b',), 400, "header 'x' has '\\x00' in its value (offset 1); it must not"),
+    (GOOD + ('x: a\tb', 'y: \x7f'), 400, "header 'y' has '\\x7f' in its value (offset 0); it must not"),
     (('GET / HTTP/1.1',), 400, '0 Host headers; one is needed'),
     (PLAIN + ('Host: b',), 400, '2 Host headers; one is needed'),
     (GOOD + ('Content-Length: 1',), 400, 'request has a body; none is allowed'),
