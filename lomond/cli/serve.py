@@ -135,4 +135,6 @@ def run(console, options):
 def os_error_text(error):
     """Return what the system said, without the address, which the caller names."""
     number = error_number(error)
-    return os.strerror(number) if number and not isinstance(error, socket.gaierror) else error_text(error)
+    if isinstance(error, socket.gaierror):          # its numbers are not those of the system
+        return error_text(error).rpartition(': ')[2]
+    return os.strerror(number) if number else error_text(error)

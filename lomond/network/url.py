@@ -145,7 +145,7 @@ def ascii_name(host):
         if not label and (number == 0 or number < len(labels) - 1):
             raise ValueError('has an empty host label; 1 to 63 characters are allowed')
         if label and not _LABEL.match(label):   # also what IDNA makes of U+2100 and the like
-            raise ValueError('has a host with a character that is not allowed; '
+            raise ValueError('has a character that is not allowed in a host name; '
                              'letters, digits, "-", "_" and "." are')
         names.append(label)
     name = '.'.join(names).lower()

@@ -54,15 +54,19 @@ def find_addresses(host, port):
 
     :param host: text; None for all interfaces
     :param port: 0 - 65535
-    :raises OSError: if the name is not known
+    :raises OSError: if the name is not known; the message names it
     """
     if host is None:
         return [(socket.AF_INET, ('0.0.0.0', port)), (socket.AF_INET6, ('::', port))]
     if host.rstrip('.').lower() == 'localhost':     # some systems know one of them by that name
         return [(socket.AF_INET, ('127.0.0.1', port)), (socket.AF_INET6, ('::1', port))]
+    try:
+        answers = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise socket.gaierror(error_number(error), str('cannot listen on {}: {}').format(
+            host, str(error_text(error))))
     found = []
-    for family, _, _, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0,
-                                                       socket.AI_PASSIVE):
+    for family, _, _, _, address in answers:
         if (family, address) not in found:
             found.append((family, address))
     return found

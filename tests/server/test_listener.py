@@ -69,7 +69,7 @@ def test_address_that_the_machine_has_not_is_skipped(monkeypatch):
     assert hosts('here.test') == ['127.0.0.1']
     with pytest.raises(OS_ERRORS, match='cannot listen on 203.0.113.1 port 0: '):
         listen('elsewhere.test', 0)
-    with pytest.raises(socket.gaierror):
+    with pytest.raises(socket.gaierror, match='cannot listen on nowhere.test: not known'):
         listen('nowhere.test', 0)
 
 

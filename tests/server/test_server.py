@@ -58,6 +58,7 @@ def no_thread_stays(nothing_stays_open):
     (dict(host=3), 'TypeError: host must be text, not int'),
     (dict(host=b'\xff'), 'TypeError: host must be text, not '),
     (dict(host=''), "ValueError: host '' is empty; a host name or an IP address is needed"),
+    (dict(host='a:80'), "ValueError: host 'a:80' has a character that is not allowed in a host name; "),
     (dict(port='8080'), 'TypeError: port must be a number, not '),
     (dict(port=65536), 'ValueError: port is 65536; 0 to 65535 is allowed'),
     (dict(port=-1), 'ValueError: port is -1; 0 to 65535 is allowed'),
