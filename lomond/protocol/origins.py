@@ -39,6 +39,9 @@ def check_origins(origins):
         if not isinstance(entry, text_type):
             raise TypeError('an origin must be text, not {}'.format(type(entry).__name__))
         origin = entry.lower()
+        if '*' in origin:               # it would match nothing
+            raise ValueError("origin '{}' has a wildcard; each entry is one origin, and only origins='*' "
+                             'allows any'.format(escape(entry)))
         match = _ORIGIN.match(origin)
         if match is None and origin != 'null':
             raise ValueError("origin '{}' is not like 'https://app.example' or 'http://localhost:8080' "
@@ -46,6 +49,8 @@ def check_origins(origins):
         allowed.add(origin)
         if match and match.group(3):            # browsers leave out the default port
             scheme, host, port = match.groups()
+            if int(port) > 65535:
+                raise ValueError("origin '{}' has port {}; 0 to 65535 is allowed".format(escape(entry), port))
             if _PORTS.get(scheme) == int(port):
                 allowed.add('{}://{}'.format(scheme, host))
     return frozenset(allowed)
