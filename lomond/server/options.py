@@ -11,13 +11,16 @@ from __future__ import absolute_import, division, unicode_literals
 import sys
 import threading
 
-from .._compat import text_type, to_text
+from .._compat import Pattern, text_type, to_text
 from ..client import options
 from ..protocol.handshake import ServerHandshake
 from ..protocol.origins import check_origins
+from ..response import escape
 from .accepted import Acceptance, AcceptedSession, import_early
 from .connection import ServerWebSocket
 from .log import log_failure
+
+_NOT_IN_PATH = Pattern('[^\x21-\x7e]|[?#]')
 
 
 def _check_callable(what, value):
@@ -51,7 +54,11 @@ def check_handler(handler):
         if not isinstance(path, text_type):
             raise TypeError('a path of handler must be text, not {}'.format(type(path).__name__))
         if not path.startswith('/'):
-            raise ValueError("path '{}' of handler does not begin with /".format(path))
+            raise ValueError("path '{}' of handler does not begin with /".format(escape(path)))
+        bad = _NOT_IN_PATH.search(path)
+        if bad:                         # no request would have it
+            raise ValueError("path '{}' of handler has '{}'; a path is percent-encoded, and without its query"
+                             .format(escape(path), escape(bad.group())))
         if not callable(function):
             raise TypeError("the handler of '{}' must be callable, not {}".format(
                 path, type(function).__name__))
