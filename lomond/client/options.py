@@ -200,7 +200,8 @@ def check_size(what, value, least):
 def check_number(what, value, types=integer_types + (float,)):
     """Return a number that is neither a bool nor nan."""
     if isinstance(value, bool) or not isinstance(value, types):
-        raise TypeError('{} must be a number, not {}'.format(what, type(value).__name__))
+        raise TypeError('{} must be {}, not {}'.format(
+            what, 'an integer' if types is integer_types else 'a number', type(value).__name__))
     if value != value:
         raise ValueError('{} is nan; a number of seconds is allowed'.format(what))
     return value
