@@ -23,7 +23,7 @@ from .server import connection
 from .server.accepted import Acceptance, AcceptedSession
 from .server.connection import ServerWebSocket
 from .server.log import get_logger, log_failure
-from .server.options import Options
+from .server.options import OPTIONS, Options
 from .server.running import LAST_WAIT, Running
 from .server.shortage import is_shortage
 from .server.takeover import SINK, find_socket, is_patched, take_over
@@ -315,7 +315,7 @@ def _stop_all():
 
 def _make_options(what, handler, options, without):
     for name in options:
-        if name in without:
+        if name in without or name not in OPTIONS:
             raise TypeError("{}() takes no '{}'".format(what, name))
     return Options(handler, **options)
 

@@ -42,7 +42,12 @@ def broadcast(websockets, message, compress=True, limit=1024 * 1024):
     else:
         raise TypeError('message must be text, bytes, bytearray or memoryview, not {}'.format(
             type(message).__name__))
-    websockets = list(websockets)
+    try:
+        each = iter(websockets)
+    except TypeError:
+        raise TypeError('websockets must be an iterable of ServerWebSocket and WebSocket, not {}'.format(
+            type(websockets).__name__))
+    websockets = list(each)
     for websocket in websockets:
         if not hasattr(websocket, 'state'):
             raise TypeError('websockets has {!r}; ServerWebSocket and WebSocket are allowed'.format(

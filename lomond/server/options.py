@@ -120,3 +120,8 @@ class Options(object):
         """Return the handler of an open connection."""
         handler = self.handler
         return handler[websocket.request.path] if isinstance(handler, dict) else handler
+
+
+_code = Options.__init__.__code__
+#: The names of all options.
+OPTIONS = frozenset(_code.co_varnames[1:_code.co_argcount])

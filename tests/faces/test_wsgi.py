@@ -9,6 +9,7 @@ import time
 from wsgiref.validate import validator
 
 import pytest
+from support.errors import raises
 from support.opening import HANDSHAKE_KEY
 
 from lomond import WebSocket, errors, wsgi
@@ -268,11 +269,13 @@ def test_bad_options(arguments, options, error):
             upgrade(make_environ(), **options)
 
 
-@pytest.mark.parametrize('name', ['max_connections', 'handler', 'sock'])
+@pytest.mark.parametrize('name', ['max_connections', 'handler', 'sock', 'origin'])
 def test_upgrade_takes_fewer_options(name):
-    with pytest.raises(TypeError) as caught:
+    with raises(TypeError, "upgrade() takes no '{}'".format(name)):
         upgrade(make_environ(), **{str(name): 7})
-    assert str(caught.value) == "upgrade() takes no '{}'".format(name)
+    if name in ('sock', 'origin'):
+        with raises(TypeError, "WebSocketApp() takes no '{}'".format(name)):
+            WebSocketApp(echo, **{str(name): 7})
 
 
 # -- threads, and the end

@@ -80,11 +80,15 @@ def test_clients_too(server):
     assert got == ['hello'] and broadcast(websockets, 'late') == 0 and broadcast([], 'x') == 0
 
 
-@pytest.mark.parametrize('options, error', [
-    (dict(message=3), TypeError), (dict(message=None), TypeError), (dict(limit='1'), TypeError),
-    (dict(limit=-1), ValueError), (dict(websockets=3), TypeError)])
-def test_bad_values(options, error):
-    with pytest.raises(error):
+@pytest.mark.parametrize('options, error, words', [
+    (dict(message=3), TypeError, 'message must be text, bytes, bytearray or memoryview, not int'),
+    (dict(message=None), TypeError, 'message must be .* not NoneType'),
+    (dict(limit='1'), TypeError, 'limit must be an integer, not '),
+    (dict(limit=-1), ValueError, 'limit is -1; 0 or more is allowed'),
+    (dict(websockets=None), TypeError,
+     'websockets must be an iterable of ServerWebSocket and WebSocket, not NoneType')])
+def test_bad_values(options, error, words):
+    with pytest.raises(error, match=words):
         broadcast(**dict(dict(websockets=[], message='x'), **options))
 
 
