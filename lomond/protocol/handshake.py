@@ -472,7 +472,7 @@ class ServerHandshake(object):
             return self._on_request(request)
         try:
             reply = self._on_request(request)
-            return reply if reply is None else _check_reply(*reply)
+            return reply if reply is None else _check_reply(reply)
         except BaseException as error:      # sys.exit() too is a mistake that the client is told of
             if self._on_error is not None:
                 self._on_error(request)
@@ -546,14 +546,28 @@ def _check_characters(request):
                 raise _Refusal(400, error_text(error))
 
 
-def _check_reply(status, headers, body):
+def _check_pairs(headers):
+    """Return a list of pairs from any iterable of them, except a dict."""
+    pairs = None if hasattr(headers, 'items') or not hasattr(headers, '__iter__') else list(headers)
+    if pairs is None or any(not isinstance(pair, (tuple, list)) or len(pair) != 2 for pair in pairs):
+        raise TypeError('headers must be a list of pairs of name and value, not {}'.format(
+            type(headers).__name__ if pairs is None else 'of something else'))
+    return pairs
+
+
+def _check_reply(reply):
     """Check what ``on_request`` has returned, all of which is sent as it is.
 
     :returns: the same, with bytes
     :raises TypeError, ValueError: if it cannot be sent
     """
+    if not isinstance(reply, (tuple, list)) or len(reply) != 3:
+        found = '{} values'.format(len(reply)) if isinstance(reply, (tuple, list)) else type(reply).__name__
+        raise TypeError("on_request must return None, (status, headers, body) or ('accept', protocol, "
+                        'headers), not {}'.format(found))
+    status, headers, body = reply
     if status == 'accept':
-        protocol, further = to_text(headers), complete_headers(101, body, b'')
+        protocol, further = to_text(headers), complete_headers(101, _check_pairs(body), b'')
         if protocol is not None and not isinstance(protocol, text_type):
             raise TypeError('the subprotocol must be text or None, not {}'.format(type(protocol).__name__))
         if protocol is not None and not is_token(protocol.encode('utf-8', 'replace')):
@@ -562,10 +576,11 @@ def _check_reply(status, headers, body):
             if name.lower() in _OURS:
                 raise ValueError("header '{}' of a 101 is made by the server".format(escape(name)))
         return status, protocol, further
+    if not isinstance(status, integer_types) or not 200 <= status <= 599:
+        raise ValueError("status is {!r}; a number from 200 to 599, or 'accept', is allowed".format(status))
     if not isinstance(body, BYTES_LIKE):
         raise TypeError('the body must be bytes, not {}'.format(type(body).__name__))
-    if not isinstance(status, integer_types) or not 200 <= status <= 599:
-        raise ValueError('status is {!r}; a number from 200 to 599 is allowed'.format(status))
+    headers = _check_pairs(headers)
     if status in (204, 304) and body:
         raise ValueError('an answer with status {} has no body'.format(status))
     return int(status), complete_headers(status, headers, body), to_bytes(body)

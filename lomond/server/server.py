@@ -83,7 +83,8 @@ class Server(object):
     :param handler: a callable that takes one :class:`ServerWebSocket`, run in a thread
         of its own for each connection, which is closed with 1000 when it returns; or a
         dict of such callables by ``request.path``, which is percent-encoded and without
-        the query; any other path is answered with 404.  None for a :class:`~lomond.group.Group`
+        the query; any other path is answered with 404.  None for a
+        :class:`~lomond.group.Group`
     :param host: text: a name or an IP address; the server listens on all addresses of
         the name.  ``'localhost'`` is 127.0.0.1 and ::1; None all interfaces
     :param port: 1 - 65535; 0 takes a free port, the same for all addresses

@@ -81,9 +81,10 @@ def test_check_origins(given, checked):
     ([7], TypeError, 'an origin must be text, not int'), ([None], TypeError, 'not NoneType'),
     (['app.example'], ValueError, "origin 'app.example' is not like 'https://app.example'"),
     ([APP + '/'], ValueError, 'no path'), ([APP + '/x'], ValueError, 'no path'),
-    (['*'], ValueError, "origin '*' has a wildcard; each entry is one origin, and only origins='*' allows any"),
+    (['*'], ValueError, "origin '*' has a wildcard; each entry is one origin, and only origins='*' allows"),
     (['https://*.app.example'], ValueError, "origin 'https://*.app.example' has a wildcard"),
-    (['https://a:65536'], ValueError, "origin 'https://a:65536' has port 65536; 0 to 65535 is allowed"), ([''], ValueError, "origin ''"),
+    (['https://a:65536'], ValueError, "origin 'https://a:65536' has port 65536; 0 to 65535 is allowed"),
+    ([''], ValueError, "origin ''"),
     ([APP, 'https://a@b'], ValueError, 'a@b'), (['https://a:port'], ValueError, 'a:port')])
 def test_bad_origins(given, error, words):
     with pytest.raises(error) as caught:

@@ -3,6 +3,8 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import sys
+
 import pytest
 from support.frames import BINARY, KEY, frame
 from support.opening import HANDSHAKE_KEY, answer
@@ -148,10 +150,10 @@ def test_on_request_is_asked_about_every_get_and_head():
     assert len(seen) == 5
 
 
-@pytest.mark.parametrize('lines', [GOOD, PLAIN])
-def test_on_request_answers(lines):
-    status, body, reply = judge(lines, on_request=lambda request: (200, [('A', 'caf\xe9'), (b'B', b'2')],
-        bytearray(b'ok')))
+@pytest.mark.parametrize('lines, kind', [(GOOD, list), (PLAIN, iter)])
+def test_on_request_answers(lines, kind):
+    status, body, reply = judge(lines, on_request=lambda request: (
+        200, kind([('A', 'caf\xe9'), (b'B', b'2')]), bytearray(b'ok')))
     assert (status, body) == (200, b'ok') and reply.get('content-length') == '2'
     assert reply.header_lines('a') == ['caf\xc3\xa9'] and reply.get('b') == '2'
 
@@ -186,6 +188,22 @@ def leaving(request):
     raise SystemExit(3)
 
 
+ONE_OF = "on_request must return None, (status, headers, body) or ('accept', protocol, headers), not "
+
+
+@pytest.mark.parametrize('reply, words', [
+    (True, ONE_OF + 'bool'), ((200, []), ONE_OF + '2 values'), ([404], ONE_OF + '1 values'),
+    (('acept', None, []), "; a number from 200 to 599, or 'accept', is allowed"),
+    ((200, [], 'page'), 'the body must be bytes, not '),
+    ((200, {'A': 'b'}, b''), 'headers must be a list of pairs of name and value, not dict'),
+    (('accept', None, None), 'headers must be a list of pairs of name and value, not NoneType'),
+    ((200, ['X: y'], b''), 'headers must be a list of pairs of name and value, not of something else')])
+def test_log_says_what_on_request_may_return(reply, words):
+    told = []
+    judge(GOOD, on_request=lambda request: reply, on_error=lambda request: told.append(sys.exc_info()[1]))
+    assert len(told) == 3 and all(words in str(error) for error in told)
+
+
 @pytest.mark.parametrize('reply', [
     failing, leaving, (200, [], 'text'), (200, [('A', 'b\r\nEvil: yes')], b''),
     (200, [('A\r\nEvil', 'b')], b''), (200, {'A': 'b'}, b''),
@@ -197,7 +215,6 @@ def test_response_splitting(reply):
     """What cannot be sent is a 500 that says nothing else, and one word to the log."""
     told = []
     def note(request):
-        import sys
         told.append((request.path, sys.exc_info()[0] is not None))
     status, body, response = judge(GOOD, on_request=reply if callable(reply) else lambda request: reply,
                                    on_error=note)
