@@ -333,7 +333,8 @@ def _judge(environ, options):
         _octets(version))
     if outcome.status == 101:
         return outcome
-    get_logger().debug('a request of %s was refused: %s', environ.get('REMOTE_ADDR'), outcome.event.reason)
+    get_logger().debug('a request from %s was not upgraded: %s', environ.get('REMOTE_ADDR'),
+                       outcome.event.reason)
     raise _refuse(outcome.status, outcome.headers, outcome.body, outcome.event.reason)
 
 

@@ -12,6 +12,7 @@ from .. import errors
 from .._compat import get_ident, native, text_type
 from ..client.options import check_time
 from ..driver.sender import Sender
+from ..network.url import bracketed
 from ..status import Status
 from .log import get_logger, log_failure
 
@@ -216,9 +217,9 @@ def shake_hands(websocket):
 def log_refusal(websocket, event):
     """Log an event of a connection whose opening handshake fails, at DEBUG."""
     if event.name == 'rejected':
-        get_logger().debug('a request of %s was refused: %s', _peer(websocket), event.reason)
+        get_logger().debug('a request from %s was not upgraded: %s', describe_peer(websocket), event.reason)
     elif event.name == 'disconnected' and websocket.request is None:
-        get_logger().debug('no request of %s: %s', _peer(websocket), event.reason)
+        get_logger().debug('no request from %s: %s', describe_peer(websocket), event.reason)
 
 
 def is_open(websocket):
@@ -303,18 +304,20 @@ def _call(websocket, handler):
         return Status.NORMAL
     except BaseException as error:      # pytest.fail() raises no Exception
         if isinstance(error, (errors.WebSocketUnavailable, errors.TransportFail)) and _is_gone(websocket):
-            get_logger().debug('the client of %s has gone: %s', _peer(websocket), text_type(error))
+            get_logger().debug('the client at %s has gone: %s', describe_peer(websocket), text_type(error))
             return Status.NORMAL
         websocket.close(Status.UNEXPECTED_CONDITION)
-        log_failure('the handler of a connection from %s has failed', _peer(websocket),
+        log_failure('the handler of a connection from %s has failed', describe_peer(websocket),
                     stream=(websocket.environ or {}).get('wsgi.errors'))
         if not isinstance(error, Exception):
             raise
         return Status.UNEXPECTED_CONDITION
 
 
-def _peer(websocket):
-    return '{}:{}'.format(*websocket.address)
+def describe_peer(websocket):
+    """Return the address of the client, for the log."""
+    host, port = websocket.address
+    return '{}:{}'.format(bracketed(host), port) if host else 'an unnamed socket'
 
 
 def _is_gone(websocket):

@@ -70,7 +70,7 @@ def _fail(request):
     error = sys.exc_info()[1]
     if not isinstance(error, Exception) and isinstance(threading.current_thread(), threading._MainThread):
         raise                           # Ctrl-C, or a signal handler that exits: not the request's
-    log_failure('on_request has failed, for a request with the method %s', request.method)
+    log_failure('on_request has failed for %s %s', request.method, escape(request.path))
 
 
 class Options(object):

@@ -301,7 +301,7 @@ class _Acceptor(Acceptor):
         try:
             self.running.serve(place.websocket, self._reception.options)
         except Exception:
-            log_failure('a connection from %s has failed', place.websocket.address)
+            log_failure('a connection from %s has failed', connection.describe_peer(place.websocket))
 
     def turn_down(self, place, sock):
         self._reception.tell_busy(sock, monotonic())

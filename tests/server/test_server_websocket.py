@@ -316,6 +316,19 @@ def test_failure_without_logging(capsys, monkeypatch):
     assert 'ValueError: a secret' in written and written.count('Traceback') == 1
 
 
+@pytest.mark.parametrize('address, name', [
+    (('192.0.2.1', 5), '192.0.2.1:5'), (('::1', 5), '[::1]:5'), (('', 0), 'an unnamed socket')])
+def test_log_names_client_and_request(address, name):
+    for options, record in (
+            (dict(handler=fail), 'the handler of a connection from {} has failed'),
+            (dict(on_request=fail), 'on_request has failed for GET /chat'),
+            (dict(on_request=lambda request: (200, [], b'')),
+             'a request from {} was not upgraded: request was answered with status 200')):
+        with logged() as records:
+            Client([(0, ask(target=b'/chat?token=1')), (1, BYE), (1, END)]).serve(address=address, **options)
+        assert records[0].getMessage() == record.format(name)
+
+
 # -- back-pressure
 
 def fill(client, sent):
