@@ -86,12 +86,14 @@ class Server(object):
         the query; any other path is answered with 404.  None for a
         :class:`~lomond.group.Group`
     :param host: text: a name or an IP address; the server listens on all addresses of
-        the name.  ``'localhost'`` is 127.0.0.1 and ::1; None all interfaces
+        the name that the machine has.  ``'localhost'`` is 127.0.0.1 and ::1; None all
+        interfaces
     :param port: 1 - 65535; 0 takes a free port, the same for all addresses
     :param ssl_context: an ``ssl.SSLContext`` of a server, with a certificate, used as
         it is; None for no TLS
     :param protocols: list or tuple of the subprotocols of this server, text; the first
-        one of the client's that is among them is chosen
+        one of the client's that is among them is chosen.  If none is, the connection is
+        accepted without one
     :param compress: if true, permessage-deflate (RFC 7692) is agreed to; a
         :class:`~lomond.compression.Deflate` sets its parameters
     :param origins: which pages may connect (RFC 6455, 10.2): a list of origins,
@@ -100,18 +102,21 @@ class Server(object):
     :param on_request: callable(request), called in the connection's thread for every
         well-formed ``GET`` and ``HEAD``.  It returns None to go on; ``(status, headers,
         body)`` to answer with that and close; or ``('accept', protocol or None,
-        headers)`` to accept with these.  If it fails: 500, and a record at ERROR
+        headers)`` to accept with these.  The headers are a list of pairs, the body is
+        bytes.  The origin was checked before; ``open_timeout`` does not interrupt it.
+        If it fails: 500, and a record at ERROR
     :param max_message_size: the largest message to accept, in bytes after decompression
         (1 MiB); None means no limit
     :param max_connections: most connections, opening handshakes included; further ones
-        are answered with 503 at once.  None means no limit
+        are answered with 503 at once, or closed with TLS.  None means no limit
     :param poll: seconds between two ``Poll`` events, above 0; None for none
     :param ping_rate: seconds between two pings; with None or 0, none are sent
     :param ping_timeout: seconds without a pong, or any other byte, until
         ``Unresponsive``; None or 0 means no limit
     :param auto_pong: if false, pings are not answered automatically
     :param open_timeout: seconds from ``accept`` to the last byte of the request's head,
-        TLS included; None or 0 means no limit
+        TLS included, until the answer is 408 (nothing if not a byte has come); None or
+        0 means no limit
     :param close_timeout: seconds to wait for the answer to a close frame; None or 0
         means no limit
     :param send_timeout: seconds for which a send tolerates that the client takes
