@@ -20,6 +20,8 @@ from .accepted import Acceptance, AcceptedSession, import_early
 from .connection import ServerWebSocket
 from .log import log_failure
 
+#: Flags of code objects: of generators, coroutines, and asynchronous generators.
+_DEFERRED = 0x20 | 0x80 | 0x200
 _NOT_IN_PATH = Pattern('[^\x21-\x7e]|[?#]')
 
 
@@ -41,12 +43,20 @@ def _check_context(context):
     return context
 
 
+def _check_runs(what, function):
+    code = getattr(getattr(function, '__func__', function), '__code__', None)
+    if code is not None and getattr(code, 'co_flags', 0) & _DEFERRED:
+        raise TypeError('{} must be a plain function; with async def or yield, a call would not run '
+                        'it'.format(what))
+
+
 def check_handler(handler):
     """Return a callable, None, or a dict of callables by path."""
     if not hasattr(handler, 'items') or callable(handler):
         if handler is not None and not callable(handler):
             raise TypeError('handler must be callable, or a dict of callables by path, not {}'.format(
                 type(handler).__name__))
+        _check_runs('handler', handler)
         return handler
     checked = {}
     for path, function in handler.items():
@@ -62,6 +72,7 @@ def check_handler(handler):
         if not callable(function):
             raise TypeError("the handler of '{}' must be callable, not {}".format(
                 path, type(function).__name__))
+        _check_runs("the handler of '{}'".format(path), function)
         checked[path] = function
     return checked
 
