@@ -1,4 +1,4 @@
-"""A WebSocket client: a connection is an iterator of events.
+"""A WebSocket client and server: a connection is an iterator of events.
 
 >>> from lomond import WebSocket
 >>> from lomond.testing import Server, close_with
