@@ -97,8 +97,7 @@ class _Judged(object):
 
     def __init__(self, environ, **options):
         self._environ = environ
-        self._options = _make_options(
-            'upgrade', None, options, _NOT_OURS | frozenset(('handler', 'max_connections')))
+        self._options = _upgrade_options('upgrade', options)
         self.outcome = _judge(environ, self._options)
         self._found = find_socket(environ)
 
@@ -318,6 +317,14 @@ def _make_options(what, handler, options, without):
         if name in without or name not in OPTIONS:
             raise TypeError("{}() takes no '{}'".format(what, name))
     return Options(handler, **options)
+
+
+def _upgrade_options(what, options):
+    """Check the options of :func:`upgrade`.
+
+    :param what: whose options they are, for messages
+    """
+    return _make_options(what, None, options, _NOT_OURS | frozenset(('handler', 'max_connections')))
 
 
 def _judge(environ, options):

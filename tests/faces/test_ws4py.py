@@ -228,6 +228,17 @@ def test_application_under_another_server(origin, ending):
     assert got == ([ending] if ending else [])
 
 
+@pytest.mark.parametrize('options, error, words', [
+    (dict(handler_cls=5), TypeError, 'handler_cls must be a WebSocket class, not int'),
+    (dict(origin='*'), TypeError, "WebSocketWSGIApplication.. takes no 'origin'"),
+    (dict(max_message_size=0), ValueError, 'max_message_size is 0; 1 or more is allowed'),
+    (dict(stream_from=1), TypeError, "'stream_from' cannot be used: "),
+    (dict(protocols='chat'), TypeError, 'protocols must be a list or tuple of text')])
+def test_bad_options_of_an_application(options, error, words):
+    with pytest.raises(error, match=words):
+        WebSocketWSGIApplication(**options)
+
+
 # -- the manager, and the log
 
 def test_manager_that_was_never_started():

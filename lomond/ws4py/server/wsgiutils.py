@@ -7,7 +7,7 @@ from __future__ import absolute_import, division, unicode_literals
 
 from ..._compat import native
 from ...errors import UpgradeRefused
-from ...wsgi import _Judged, done
+from ...wsgi import _Judged, _upgrade_options, done
 from .. import get_logger
 from .._links import Link
 from ..websocket import WebSocket
@@ -29,9 +29,15 @@ class WebSocketWSGIApplication(object):
         are ignored
     :param handler_cls: a :class:`~lomond.ws4py.websocket.WebSocket`
     :param options: those of :func:`lomond.wsgi.upgrade`, such as ``origins``
+    :raises TypeError: if a value has the wrong type
+    :raises ValueError: if a value cannot be used
     """
 
     def __init__(self, protocols=None, extensions=None, handler_cls=WebSocket, **options):
+        if not callable(handler_cls):
+            raise TypeError('handler_cls must be a WebSocket class, not {}'.format(
+                type(handler_cls).__name__))
+        _upgrade_options('WebSocketWSGIApplication', _all_options(protocols, extensions, options))
         self.protocols = protocols
         self.extensions = extensions
         self.handler_cls = handler_cls
@@ -79,11 +85,17 @@ def judge(environ, protocols=None, extensions=None, **options):
     :returns: what has ``outcome``, and ``take()``, which takes the connection
     :raises UpgradeRefused: if it is not accepted
     """
+    return _Judged(environ, **_all_options(protocols, extensions, options))
+
+
+def _all_options(protocols, extensions, options):
+    """Return the options for :func:`lomond.wsgi.upgrade`."""
     if 'stream_from' in options:
         raise TypeError("'stream_from' cannot be used: received_message() gets whole messages")
+    options = dict(options, protocols=protocols or None)
     if 'permessage-deflate' in (extensions or ()):
         options.setdefault('compress', True)
-    return _Judged(environ, protocols=protocols or None, **options)
+    return options
 
 
 def agreed(judged):
