@@ -214,6 +214,23 @@ def test_large_head():
     assert (client.status, reached) == (431, False)
 
 
+# Each would take minutes in quadratic time.
+HARD = [
+    b'Sec-WebSocket-Extensions: permessage-deflate;a="' + b'\\"' * 25000, b'Connection: ' + b'",' * 25000,
+    b'Sec-WebSocket-Extensions: ' + b',' * 50000, b'Sec-WebSocket-Protocol: ' + b'"\\,' * 15000,
+    b'Sec-WebSocket-Extensions: permessage-deflate' + b' ' * 50000 + b'x', b'X: a' + b'\r\n b' * 10000,
+    b'Origin: https://' + b'a.' * 25000, b'Content-Length: 0' + b'\r\nContent-Length: 0' * 2500,
+    b'X: \xff\r\n' * 8000 + b'X:']
+
+
+def test_heads_that_are_hard_to_read():
+    begun = sum(os.times()[:2])
+    for line in HARD:
+        client, _ = is_reached([(0, ask(line)), (0, END)], dict(compress=True, protocols=['chat']))
+        assert client.status in (101, 403)
+    assert sum(os.times()[:2]) - begun <= 5
+
+
 def endless(first, then, count):
     return b''.join([first] + [then] * count)
 
@@ -285,8 +302,11 @@ def test_vanished():
     assert found == ['text', 'unresponsive', 'disconnected'] and client.clock.elapsed <= 61
 
 
-def test_ignored_close():
-    client, _ = is_reached([(0, REQUEST), (5, frame(PING, key=KEY))], handler=lambda websocket: None)
+@pytest.mark.parametrize('data', [frame(PING, key=KEY), text('more'), b'\x82\xff'])
+def test_ignored_close(data):
+    """Nothing that the client sends extends the time."""
+    script = [(0, REQUEST)] + [(1 + second / 2, data) for second in range(40)]
+    client, _ = is_reached(script, handler=lambda websocket: None)
     assert client.clock.elapsed <= 11.0
 
 
