@@ -30,8 +30,8 @@ waiting _connect _wrap_socket
 '''
 _AIO = '''
 AsyncWebSocket AsyncWebSocket.connect AsyncWebSocket.send_text AsyncWebSocket.send_binary
-AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncWebSocket.send_stream AsyncWebSocket.cork
-AsyncEvents AsyncEvents.aclose apersist
+AsyncWebSocket.send_json AsyncWebSocket.send_ping AsyncWebSocket.send_pong AsyncWebSocket.send_stream
+AsyncWebSocket.cork AsyncEvents AsyncEvents.aclose apersist
 '''
 _WSGI = '''
 WebSocketApp WebSocketApp.connections WebSocketApp.stop upgrade done
