@@ -258,6 +258,16 @@ def test_refuse(head, elapsed):
         assert (client.received, client.ended_at) == (busy, 2.0)
 
 
+def test_refuse_during_a_read():
+    """Another thread does so after the turn has begun, and before the next one."""
+    client = Client([(0, REQUEST[:30]), (3, END)])
+    session = client.connect()
+    client.acceptance.on_received = lambda count: session.refuse('disconnected; the server stops')
+    events = drive(session)
+    assert events[0].reason == 'disconnected; the server stops' and client.ended_at == 0.0
+    assert client.received == answer(503, b'Service Unavailable', b'Retry-After: 5')
+
+
 def test_refuse_during_tls(certs):
     client = Client([(0, b'\x16'), (2, lambda: session.refuse('disconnected; the server stops'))])
     session = client.connect(ssl_context=server_context(certs.server))
