@@ -123,8 +123,8 @@ def encode_request(resource, host_header, key, headers=(), user_agent=None, prot
             own += (name, value),
             values += value,
     if not are_values(values):
-        for pair in own:
-            check_header(*pair)             # says which one it is
+        bad = [pair for pair in own if not are_values(pair[1:])]
+        check_header(*bad[0])               # says what is wrong with it
     return join_head(b'GET ' + resource + b' HTTP/1.1', pairs + own)
 
 
