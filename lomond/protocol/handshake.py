@@ -536,14 +536,18 @@ def _check_characters(request):
     found = _CONTROL.search(request.raw)
     if '\r' in request.first_line or found and found.start() < request.raw.find(b'\n'):
         raise _Refusal(400, _BAD_TARGET)
-    if not found:
-        return
-    for name in request.headers:
-        for value in request.header_lines(name):
-            try:
-                check_header(name.encode('ascii'), value.encode('latin-1'))
-            except ValueError as error:
-                raise _Refusal(400, error_text(error))
+    if found:
+        faults = [_find_fault(name, value) for name in request.headers
+                  for value in request.header_lines(name)]
+        raise _Refusal(400, [fault for fault in faults + ['the head has control characters'] if fault][0])
+
+
+def _find_fault(name, value):
+    try:
+        check_header(name.encode('ascii'), value.encode('latin-1'))
+    except ValueError as error:
+        return error_text(error)
+    return None
 
 
 def _check_pairs(headers):
