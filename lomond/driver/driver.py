@@ -472,8 +472,8 @@ class Driver(object):
                     return
                 now = clock()
 
-            # What was refused is looked at in on_idle().
-            pause = reader.reads and lifecycle.refused is None and reader.find_pause(now - began)
+            # Before Ready, on_idle() has to see each head, body and refusal.
+            pause = reader.reads and lifecycle.ready_at is not None and reader.find_pause(now - began)
             if pause:
                 self.is_busy = pause is YIELD_TURN or feeds_on or self._is_new_upload
                 deadlines.stalled_at = writer.stalled_at and writer.stalled_since()

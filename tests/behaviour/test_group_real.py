@@ -18,6 +18,7 @@ from support.peer import Server, upgrade
 
 from lomond import WebSocket, errors
 from lomond._compat import monotonic
+from lomond.driver import lifecycle
 from lomond.group import Group
 
 pytestmark = pytest.mark.ends
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.ends
 posix = pytest.mark.skipif(not hasattr(os, 'fork'), reason='Windows has neither fork nor these signals')
 #: Descriptors that a crowd may take, both ends included.
 MOST = 2600
+UNFINISHED = b'HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\npart'
 
 
 class Crowd(object):
@@ -223,6 +225,14 @@ def test_tls_with_several_records_at_once(certs):
         websocket = client(server.url('wss'), ssl_verify=False)
         names = [event.name for _, event in Group([websocket], poll=30)]
     assert names.count('text') == 40 and names[-1] == 'disconnected'
+
+
+def test_rejected_body_that_does_not_end(monkeypatch):
+    monkeypatch.setattr(lifecycle, 'BODY_WAIT', 0.1)
+    with Server(lambda peer: (peer.read_head(), peer.send(UNFINISHED), peer.wait_gone())) as server:
+        found = [event for _, event in Group([client(server.url('ws'))], poll=30)]
+    assert [event.name for event in found[-2:]] == ['rejected', 'disconnected']
+    assert found[-2].response.body == b'part'
 
 
 @posix

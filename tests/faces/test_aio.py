@@ -27,6 +27,7 @@ from support.peer import Server, bye, echo, lenient_server, reply
 
 from lomond import WebSocket, aio, errors
 from lomond.aio import AsyncWebSocket, apersist
+from lomond.driver import lifecycle
 from lomond.network.poller import READ
 from lomond.persist import persist
 
@@ -140,6 +141,15 @@ def test_events_are_those_of_the_blocking_session(script, run_on):
         with lenient_server(script) as server:
             found.append(shown(get(client(server, kind, max_redirects=1)), server))
     assert found[0] == found[1] and found[0][-1][0] in ('disconnected', 'connect_fail')
+
+
+def test_rejected_body_that_does_not_end(run_on, monkeypatch):
+    monkeypatch.setattr(lifecycle, 'BODY_WAIT', 0.1)
+    unfinished = b'HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\npart'
+    with lenient_server(lambda peer: (peer.read_head(), peer.send(unfinished), peer.wait_gone())) as server:
+        found = run_on(collect(client(server)))
+    assert [event.name for event in found] == ['connecting', 'connected', 'rejected', 'disconnected']
+    assert found[2].response.body == b'part'
 
 
 def test_tls(certs, run_on):

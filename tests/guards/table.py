@@ -376,7 +376,7 @@ G('servers', 'a handler that hangs is dropped', 'server/running.py',
   'connection.drop(place.websocket)', 'pass',
   'server::stop_drops_what_is_left')
 G('servers', 'a refusal is not lost between two turns', 'driver/driver.py',
-  'lifecycle.refused is None and ', '',
+  'lifecycle.ready_at is not None and ', '',
   'accepted::refuse_during_a_read')
 G('servers', 'a request that a group refuses is no member', 'group.py',
   "if event.name != 'ready':", 'if False:',
