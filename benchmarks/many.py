@@ -7,6 +7,7 @@
     python3 benchmarks/many.py --tls                    memory of 300 wss connections with one context
     python3 benchmarks/many.py --flood                  one of 1,011 connections is flooded
     python3 benchmarks/many.py --reset                  half of 1,000 connections are reset
+    python3 benchmarks/many.py --from-json FILE         show the figures that --json wrote
 
 It measures on 3.11 and 3.13, if they are found; --python chooses others. Each
 measurement is a process of its own with a server of its own (many_server.c, one epoll
@@ -29,7 +30,7 @@ import tempfile
 import time
 
 import surroundings
-from report import format_table, median
+from report import format_table, median, plot_bars
 from surroundings import HERE, Failed
 from workloads import KIB
 
@@ -145,6 +146,13 @@ class Figures:
         """Return everything, for ``--json``."""
         return [list(key) + [values] for key, values in sorted(self._lists.items())]
 
+    @classmethod
+    def from_list(cls, found):
+        """Take what :meth:`as_list` has returned."""
+        figures = cls()
+        figures._lists = dict((tuple(each[:3]), each[3]) for each in found)
+        return figures
+
     def ratio(self, connections, client, other, name, of=None):
         """Return the median of the ratios of two clients in the same rounds, or None."""
         mine = self._lists.get((connections, client, name), ())
@@ -242,6 +250,28 @@ def measure_clients(many, sizes, clients, rounds):
     return figures
 
 
+def make_plot(figures, version, size, clients):
+    """Return the SVG of the figures at ``size`` connections."""
+    panels = []
+    for name, heading in (('memory', 'memory of a connection'),
+                          ('one', 'CPU of a message, one at a time'),
+                          ('hundred', 'CPU of a message, 100 ready at once')):
+        bars = [(client, figures.get(size, client, name)) for client in clients]
+        panels.append((heading, [(client, value, show(name, value)) for client, value in bars
+                                 if value is not None]))
+    return plot_bars('{:,} connections, CPython {}: less is better'.format(size, version), panels)
+
+
+def show_all(options, version, figures, clients):
+    """Show the tables, and write the plot."""
+    sizes = options.connections
+    show_table(make_rows(figures, [1] + sizes, clients))
+    show_table(judge(figures, sizes[-1]))
+    if options.plot:
+        with open(options.plot.format(version), 'w', encoding='utf-8') as text:
+            text.write(make_plot(figures, version, sizes[-1], clients))
+
+
 def show_table(rows):
     if len(rows) > 1:
         say('')
@@ -295,6 +325,8 @@ def parse_arguments(arguments):
     parser.add_argument('--tree', default=surroundings.CHECKOUT, metavar='FOLDER',
                         help='import lomond from here (default: this checkout)')
     parser.add_argument('--json', metavar='FILE', help='write the figures to a file')
+    parser.add_argument('--plot', metavar='FILE', help='write an SVG; {} in the name stands for the version')
+    parser.add_argument('--from-json', metavar='FILE', help='show the figures that --json wrote')
     parser.add_argument('--venvs', default=os.path.join(surroundings.CHECKOUT, '.venvs'), metavar='FOLDER',
                         help='where environments are kept')
     options = parser.parse_args(arguments)
@@ -321,6 +353,13 @@ def run(options):
 
     :returns: the exit status
     """
+    clients = [client for client in CLIENTS if not options.clients or client in options.clients]
+    if options.from_json:
+        with open(options.from_json, encoding='utf-8') as text:
+            for name, found in sorted(json.load(text).items()):
+                say('\nPython {}'.format(name))
+                show_all(options, name, Figures.from_list(found), clients)
+        return 0
     environments = surroundings.environments
     names = options.python or ['3.11', '3.13']
     found, remarks = environments.find(names)
@@ -347,10 +386,8 @@ def run(options):
             if options.is_special:
                 run_special(many, options, tls)
             else:
-                clients = [client for client in CLIENTS if not options.clients or client in options.clients]
                 figures = measure_clients(many, options.connections, clients, options.rounds)
-                show_table(make_rows(figures, [1] + options.connections, clients))
-                show_table(judge(figures, options.connections[-1]))
+                show_all(options, name, figures, clients)
                 document[name] = figures.as_list()
             for remark in many.remarks:
                 say(remark)

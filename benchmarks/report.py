@@ -284,7 +284,8 @@ def summary(python, results):
 
 _COLORS = {SUBJECT: '#d6336c', 'lomond+wsaccel': '#faa2c1', BASE: '#868e96',
             'websocket-client': '#f59f00', 'websockets': '#2b8a3e', 'wsproto': '#7048e8',
-            'aiohttp': '#1971c2', 'picows': '#0c8599', LIMIT: '#212529'}
+            'aiohttp': '#1971c2', 'picows': '#0c8599', LIMIT: '#212529',
+            'group': '#d6336c', 'aio': '#faa2c1'}
 _ROW, _LEFT, _RIGHT, _TOP, _WIDTH = 24, 260, 50, 64, 900
 #: Range of the scale (powers of two): without parsing, a client can be a thousand times
 #: as fast.
@@ -348,3 +349,29 @@ def plot(title, results, clients):
                                           show_ratio(points[client])))
     out.append('</svg>')
     return '\n'.join(out) + '\n'
+
+
+def plot_bars(title, panels):
+    """Plot a panel of bars for each figure; shorter is better.
+
+    :param panels: ``(heading, bars)`` each, with bars ``(client, value, text)``
+    :returns: the text of an SVG
+    """
+    left, room, y, out = 120, _WIDTH - 120 - 110, 20, []
+    out.append('<text x="10" y="20" font-size="15" font-weight="bold">{}</text>'.format(_escape(title)))
+    for heading, bars in panels:
+        y += 32
+        out.append('<text x="10" y="{}" font-weight="bold">{}</text>'.format(y, _escape(heading)))
+        largest = max([value for _, value, _ in bars] + [0]) or 1
+        for client, value, text in bars:
+            y += 22
+            length = room * value / largest
+            out.append('<text x="{}" y="{}" text-anchor="end">{}</text>'.format(left - 8, y, _escape(client)))
+            out.append('<rect x="{}" y="{}" width="{:.1f}" height="14" fill="{}"/>'.format(
+                left, y - 11, length, _COLORS.get(client, '#adb5bd')))
+            out.append('<text x="{:.1f}" y="{}" fill="#495057">{}</text>'.format(
+                left + length + 6, y, _escape(text)))
+    return '\n'.join([
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" font-family="sans-serif" '
+        'font-size="12">'.format(_WIDTH, y + 16), '<rect width="100%" height="100%" fill="#ffffff"/>'] + out +
+        ['</svg>', ''])

@@ -2,6 +2,7 @@
 
 from __future__ import absolute_import, division, unicode_literals
 
+import json
 import os
 import subprocess
 import sys
@@ -274,3 +275,18 @@ def test_instructions():
     assert set(child.PATHS) == set(name for name, _, _ in counts.COUNTS)
     for function, size in child.PATHS.values():
         function(size, 3)
+
+
+def test_many_from_json(tmp_path):
+    """The figures of a run are shown and plotted again; the blocking loop has one
+    connection."""
+    figures = {'3.13': [[1, 'lomond', 'one', [46e-6]], [5000, 'group', 'one', [66e-6, 68e-6, 67e-6]],
+                        [5000, 'group', 'memory', [9600]], [5000, 'picows', 'memory', [29000]]]}
+    kept = tmp_path / 'many.json'
+    kept.write_text(json.dumps(figures))
+    command = [sys.executable, os.path.join(CHECKOUT, 'benchmarks', 'many.py'), '--from-json', str(kept),
+               '--connections', '5000', '--plot', str(tmp_path / 'many-{}.svg')]
+    output = subprocess.check_output(command).decode('utf-8')
+    assert '67.0 us' in output and 'group: memory each  ' in output and '9.4 KiB' in output
+    texts = [node.text for node in ElementTree.parse(str(tmp_path / 'many-3.13.svg')).iter() if node.text]
+    assert '28.3 KiB' in texts and texts.count('group') == 2 and 'lomond' not in texts
