@@ -73,9 +73,7 @@ class Reader(object):
         self._waiting = waiting
         self._kept = 0                  # bytes of the backlog, costs included
         self._had_room = False          # the newest read left room in the buffer
-        # Looks for more that found nothing, in a row.  Few servers say more at once
-        # than their answer to the request.
-        self._in_vain = LOOKS_IN_VAIN
+        self._in_vain = 0               # looks for more that found nothing, in a row
         self._rules = rules
         self._read_ahead = read_ahead
 
