@@ -46,8 +46,9 @@ class LoopWaiting(object):
     def __init__(self, session):
         self._session = session
 
-    #: Seconds since the epoch.
-    time = staticmethod(time.time)
+    def time(self):
+        """Return seconds since the epoch."""
+        return time.time()
 
     def wake(self):
         """Let the loop look again.  Safe from any thread and signal handler."""
