@@ -26,7 +26,7 @@ from .events import Connected, ConnectFail, Connecting, Disconnected, Redirected
 from .network.poller import LONGEST, READ, WRITE, Looking, time_limit  # noqa: F401 - two are for users
 
 # Imported by the first connection, and once: an import costs each connection 4 us.
-Dial = DialFail = None
+_Dial = _DialFail = None
 
 
 def _import_dialer():
@@ -34,10 +34,11 @@ def _import_dialer():
 
     :returns: None, or the arguments of ConnectFail: no descriptor is free, for example
     """
-    global Dial, DialFail
+    global _Dial, _DialFail
     try:
         # The last one says that all are there.
-        from .network.dialer import Dial, DialFail
+        from .network.dialer import Dial as _Dial
+        from .network.dialer import DialFail as _DialFail
     except Exception as error:
         return 'unable to connect; ' + error_text(error), without_frames(error), 'connect'
 
@@ -155,7 +156,7 @@ class WebsocketSession(Steps):
         attempt.begin(self)
         # Now: an import that is interrupted later, in the middle of a dial, can leave a
         # lock of the import system taken, for which the thread of a look-up would wait.
-        if DialFail is None:
+        if _DialFail is None:
             failure = _import_dialer()
         failure = failure or attempt.prepare()
         try:
@@ -272,10 +273,10 @@ class WebsocketSession(Steps):
                 error = driver.find_cause()
                 if error is not None:
                     from .network.tls_errors import describe_error
-                    raise DialFail('request failed; ' + describe_error(error), stage, error,
-                                   blames_address=True)
+                    raise _DialFail('request failed; ' + describe_error(error), stage, error,
+                                    blames_address=True)
                 yield None
-        except DialFail as fail:
+        except _DialFail as fail:
             if fail.blames_address:
                 self._attempt.blame_addresses()
             self._failure = (text_type(fail), without_frames(fail.error or fail), fail.stage, fail.response)
@@ -303,7 +304,7 @@ class WebsocketSession(Steps):
         return driver
 
     def _dial_steps(self):
-        dial = self._dial = Dial(self._attempt.route(self), self._waiting, self._forget)
+        dial = self._dial = _Dial(self._attempt.route(self), self._waiting, self._forget)
         is_done = False
         try:
             for _ in dial.steps():
@@ -327,17 +328,15 @@ class WebsocketSession(Steps):
         """Raise DialFail if the attempt was canceled or timed out."""
         core = self._core
         if self._stopped is not None or core.inputs and not core.state.is_active:
-            from .network.dialer import DialFail
-            raise DialFail(problem + '; closed', stage)
+            raise _DialFail(problem + '; closed', stage)
         if self._deadline is not None and self._waiting.monotonic() >= self._deadline:
-            from .network.dialer import DialFail
             details = ''
             if dial is not None:
                 dial.give_up()
                 details = dial.details()
             reason = '{}; {} timed out after {}s{}'.format(
                 problem, stage, self._connect_timeout, details and ': ' + details)
-            raise DialFail(reason if dial is None else dial.explain(reason), stage, blames_address=True)
+            raise _DialFail(reason if dial is None else dial.explain(reason), stage, blames_address=True)
 
     def _connect(self):
         """Connect, TLS included.  Subclasses may override it.

@@ -51,7 +51,7 @@ def test_module_that_cannot_be_imported_is_a_connect_fail(name, stage, monkeypat
     importlib.import_module('lomond.network.dialer')        # it imports the other one
     websocket = WebSocket('ws://127.0.0.1:1/', proxies={})
     monkeypatch.setitem(sys.modules, 'lomond.network.' + name, None)
-    monkeypatch.setattr('lomond.session.DialFail', None)
+    monkeypatch.setattr('lomond.session._DialFail', None)
     monkeypatch.setattr('lomond.client.attempt.Route', None)
     connecting, fail = websocket
     assert (fail.name, fail.stage, fail.reason[:18]) == ('connect_fail', stage, 'unable to connect;')
