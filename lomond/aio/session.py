@@ -29,6 +29,8 @@ _STOPS = frozenset((events.Closing, events.ProtocolError))
 #: The mark of what never goes out; see :meth:`AsyncSession.mark`.
 NEVER = float('inf'), True
 
+_WRONG_THREAD = ('an AsyncWebSocket sends in the thread of its loop; in other threads, use '
+                 'loop.call_soon_threadsafe')
 _CLOSED = 'socket fail; the connection was closed during a send'
 
 
@@ -368,8 +370,7 @@ class AsyncSession(WebsocketSession):
         :raises RuntimeError: in another thread
         """
         if get_ident() != self._ident:
-            raise RuntimeError('an AsyncWebSocket sends in the thread of its loop; in other threads, use '
-                               'loop.call_soon_threadsafe')
+            raise RuntimeError(_WRONG_THREAD)
         self._nested += 1
         driver = self._driver
         return driver is not None and driver.writer.error is not None
@@ -389,7 +390,7 @@ class AsyncSession(WebsocketSession):
         """
         # Hot path: what begin_send() and end_send() do, without their calls.
         if get_ident() != self._ident:
-            self.begin_send()               # raises
+            raise RuntimeError(_WRONG_THREAD)
         driver = self._driver
         is_dead = driver is not None and driver.writer.error is not None
         self._nested += 1

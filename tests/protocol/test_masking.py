@@ -60,12 +60,16 @@ def plain_xor(key, payload):
     return bytes(bytearray(octet ^ key[i % 4] for i, octet in enumerate(bytearray(payload))))
 
 
+def choose(masker, from_bytes):
+    return masking._choose(masker, from_bytes, masking._choose_behind(masker))
+
+
 WAYS = {
     'ours': mask_payload,
-    'stripes': masking._choose(None, None),
-    'accelerated': masking._choose(Masker, None),
-    'big integer, stripes': masking._choose(None, FROM_BYTES),
-    'big integer, accelerated': masking._choose(Masker, FROM_BYTES),
+    'stripes': choose(None, None),
+    'accelerated': choose(Masker, None),
+    'big integer, stripes': choose(None, FROM_BYTES),
+    'big integer, accelerated': choose(Masker, FROM_BYTES),
 }
 
 EDGES = sorted(set(
@@ -158,7 +162,7 @@ def test_first_large_payload_decides(cost, used, monkeypatch):
 
     monkeypatch.setattr(masking, 'monotonic', lambda: clock[0])
     monkeypatch.setattr(masking, '_stripes_behind', timed_stripes)
-    mask = masking._choose(Timed, FROM_BYTES)
+    mask = choose(Timed, FROM_BYTES)
     mask(b'1234', b'x' * (masking.LARGE_FROM - 1))
     Masker.used = 0
     for size in masking.LARGE_FROM, 65536:
